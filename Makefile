@@ -1,0 +1,70 @@
+# make demo   compress and restore sample photographs, and print the result beside JPEG's
+# make test   the whole test suite
+# make bench  the Kodak figures: make bench KODAK=folder/of/png
+# make check  linters and types only
+# make clean  remove what the above made, the environment included
+#
+# Each makes .venv on its first run. PYTHON chooses the interpreter (3.10 or newer):
+#   make test PYTHON=python3.12
+
+PYTHON ?= python3
+KODAK ?=
+BENCH_ARGS ?= --peers webp,avif
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+demo: $(VENV)/.with-demo
+	$(BIN)/python benchmarks/demo.py
+
+test: $(VENV)/.with-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.with-bench
+	@test -n "$(KODAK)" || { echo "say where the Kodak PNGs are: make bench KODAK=folder" >&2; exit 2; }
+	$(BIN)/python benchmarks/kodak.py "$(KODAK)" --json benchmarks/results/kodak.json $(BENCH_ARGS)
+
+check: $(VENV)/.with-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find aecodec tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian and its kin ship python3 without the part that puts pip into a new environment:
+# then the system's own pip, or virtualenv, does it.
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { "$(PYTHON)" --version; echo "aecodec needs Python 3.10 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@"$(PYTHON)" -m venv $(VENV) 2>/dev/null \
+	  || { rm -rf $(VENV); "$(PYTHON)" -m virtualenv --quiet $(VENV) 2>/dev/null; } \
+	  || { rm -rf $(VENV); "$(PYTHON)" -m venv --without-pip $(VENV) 2>/dev/null \
+	       && "$(PYTHON)" -m pip --python $(BIN)/python install --quiet pip 2>/dev/null; } \
+	  || { rm -rf $(VENV); echo "cannot make an environment: install your system's package python3-venv" >&2; exit 1; }
+
+# One stamp for each set of extras; it is renewed when pyproject.toml changes.
+$(VENV)/.with-demo: pyproject.toml hatch_build.py | $(BIN)/python
+	$(PIP) install --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.with-test: pyproject.toml hatch_build.py | $(BIN)/python
+	$(PIP) install --editable ".[train,test]"
+	@touch $@
+
+$(VENV)/.with-bench: pyproject.toml hatch_build.py | $(BIN)/python
+	$(PIP) install --editable ".[bench]"
+	@touch $@

@@ -1,0 +1,128 @@
+"""Every error that aecodec raises on purpose, in one tree.
+
+::
+
+    AecodecError                    catch this one to catch them all
+    |-- InputError                  the picture to compress is unreadable, unsupported or too large
+    |-- FormatError                 the bytes to decompress are not a valid .aec file
+    |   |-- NotAecError             they are something else altogether
+    |   |-- TruncatedError          the end is missing: "N of M bytes"
+    |   |-- CorruptError            damaged: checksums, contradictions, desynchronised symbols
+    |   `-- UnsupportedError        valid, but made for a newer aecodec; says which part
+    |-- LimitError                  larger than a limit that the caller can raise; says how
+    |-- WeightsError                a folder of weights is missing, damaged or incomplete
+    |   |-- UnknownModelError       the file was written with weights that are not here
+    |   `-- KnownAnswerError        this machine does not compute what the weights expect
+    `-- OutputError                 the result cannot be written as asked
+        `-- OutputExistsError       because something already has that name
+
+The message is always one clear line, fit to be shown to a user after the name of the file. Errors
+of other libraries (Pillow, zstandard, ONNX Runtime, the operating system) are translated where they
+arise; none of them reaches a caller because of a bad file. A ``ValueError`` or ``TypeError`` means
+that the *caller* passed something impossible, as everywhere in Python.
+
+Errors that carry figures keep them in ``args`` and build their message in ``__str__``, so that they
+survive pickling on their way back from a worker process.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AecodecError",
+    "CorruptError",
+    "FormatError",
+    "InputError",
+    "KnownAnswerError",
+    "LimitError",
+    "NotAecError",
+    "OutputError",
+    "OutputExistsError",
+    "TruncatedError",
+    "UnknownModelError",
+    "UnsupportedError",
+    "WeightsError",
+    "one_line",
+]
+
+
+class AecodecError(Exception):
+    """The root of the tree."""
+
+
+class InputError(AecodecError):
+    """The picture to compress cannot be read, is of an unsupported kind, or is too large."""
+
+
+class FormatError(AecodecError):
+    """The bytes are not an .aec file that this version can decode."""
+
+
+class NotAecError(FormatError):
+    """The bytes do not begin as an .aec file does: they are something else."""
+
+
+class TruncatedError(FormatError):
+    """The file ends too early: ``actual`` of ``expected`` bytes are there.
+
+    ``exact`` is false where even the header, which states the length, is incomplete; ``expected``
+    is then a lower bound.
+    """
+
+    def __init__(self, actual: int, expected: int, exact: bool = True) -> None:
+        super().__init__(actual, expected, exact)
+        self.actual = actual
+        self.expected = expected
+        self.exact = exact
+
+    def __str__(self) -> str:
+        bound = "" if self.exact else "at least "
+        return f"truncated: {self.actual} of {bound}{self.expected} bytes"
+
+
+class CorruptError(FormatError):
+    """The file contradicts itself: a checksum, a count or the decoded symbols are wrong."""
+
+
+class UnsupportedError(FormatError):
+    """The file uses a part of the format that this version does not know; it says which."""
+
+
+class LimitError(AecodecError):
+    """Larger than a limit that protects memory; the message says how to raise it."""
+
+
+class WeightsError(AecodecError):
+    """A set of weights cannot be used: missing, damaged, incomplete or inconsistent."""
+
+
+class UnknownModelError(WeightsError):
+    """The file names weights that are not installed; ``model_id`` is their id in hexadecimal."""
+
+    def __init__(self, model_id: str, known: tuple[str, ...] = ()) -> None:
+        super().__init__(model_id, known)
+        self.model_id = model_id
+        self.known = known
+
+    def __str__(self) -> str:
+        here = f"; installed: {', '.join(self.known)}" if self.known else ""
+        return f"written with weights {self.model_id}, which are not installed{here}"
+
+
+class KnownAnswerError(WeightsError):
+    """The known-answer test of the weights failed on this machine, so nothing may be decoded."""
+
+
+class OutputError(AecodecError):
+    """The result cannot be written, or its format cannot hold it."""
+
+
+class OutputExistsError(OutputError):
+    """The output exists already, and overwriting was not asked for."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return another library's error as one line, for use inside a message of our own.
+
+    Falls back on the name of the class where the error has no text (as ``MemoryError`` has none).
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,338 @@
+"""The command line: options, messages and exit codes; what it does is done elsewhere.
+
+Exit codes: 0 all done, 1 some file failed (the rest is done), 2 wrong usage, 130 interrupted.
+Results go to standard output, everything else to standard error. numpy, ONNX Runtime, rich and
+torch are imported by the commands that need them, when they need them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from aecodec import __version__, files
+from aecodec.config import SIZES
+from aecodec.console import DEBUG, EXIT_SOME_FAILED, Report
+from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+EXIT_INTERRUPTED = 130
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main() -> int:
+    """Run the command line and return its exit code: the entry point `aecodec`."""
+    for name in ("SIGTERM", "SIGHUP"):  # an interruption like Ctrl-C: clean up, then go
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):  # no file name may be unprintable
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = commands.main(prog_name="aecodec", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("aecodec: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # as in `aecodec info *.aec | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_SOME_FAILED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------------------------------- options
+
+
+def _remember_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[DEBUG] = context.meta.get(DEBUG, False) or value
+
+
+def debug_option(command: F) -> F:
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_debug,
+        envvar="AECODEC_DEBUG",
+        help="Show the traceback of an unexpected error.",
+    )(command)
+
+
+def output_options(command: F) -> F:
+    for option in (
+        debug_option,
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
+        click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
+        click.option("-o", "--output", metavar="PATH", help="Output file or existing folder."),
+    ):
+        command = option(command)
+    return command
+
+
+inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "AECODEC",
+        "max_content_width": 100,
+    }
+)
+@click.version_option(__version__, "-V", "--version", prog_name="aecodec")
+@debug_option
+def commands() -> None:
+    """Compress photographs with a trained autoencoder, and restore them.
+
+    \b
+      aecodec compress photo.jpg            makes photo.aec beside it
+      aecodec decompress photo.aec          makes photo.png
+      aecodec info photo.aec                says what is inside
+
+    Exit codes: 0 all done, 1 some file failed (the rest is done), 2 wrong usage, 130 interrupted.
+    """
+
+
+# ------------------------------------------------------------------------- compress and decompress
+
+
+@commands.command()
+@inputs_argument
+@click.option(
+    "-q",
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=75,
+    show_default=True,
+    help="1 is smallest, 100 is best; about as faithful as JPEG at the same number.",
+)
+@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@output_options
+def compress(
+    inputs: tuple[str, ...],
+    quality: int,
+    model: str | None,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Compress pictures: photo.jpg becomes photo.aec beside it.
+
+    Two inputs that would become the same file keep their suffix (a.jpg.aec, a.png.aec). `-` is
+    standard input or output.
+    """
+    jobs, known = _plan(inputs, output, files.COMPRESSED)
+
+    def work(job: files.Job) -> files.Outcome:
+        return files.compress_file(job, quality, model=model, force=force, inputs=known)
+
+    return _convert(jobs, work, as_json)
+
+
+@commands.command()
+@inputs_argument
+@output_options
+def decompress(inputs: tuple[str, ...], output: str | None, force: bool, as_json: bool) -> int:
+    """Restore pictures: photo.aec becomes photo.png beside it.
+
+    The suffix of -o FILE chooses another format. `-` is standard input or output.
+    """
+    jobs, known = _plan(inputs, output, files.RESTORED)
+
+    def work(job: files.Job) -> files.Outcome:
+        return files.decompress_file(job, force=force, inputs=known)
+
+    return _convert(jobs, work, as_json)
+
+
+def _plan(
+    inputs: Sequence[str], output: str | None, naming: files.Naming
+) -> tuple[list[files.Job], frozenset[files.Identity]]:
+    try:
+        jobs = files.plan(inputs, output, naming)
+        if naming is files.RESTORED:
+            for job in jobs:
+                files.picture_format(job.target)
+    except files.UsageFault as fault:
+        raise click.UsageError(str(fault)) from None
+    return jobs, files.identities(inputs)
+
+
+def _convert(
+    jobs: list[files.Job], work: Callable[[files.Job], files.Outcome], as_json: bool
+) -> int:
+    to_stdout = any(job.target == files.STDIO for job in jobs)
+    with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
+        for job in jobs:
+            with report.file(job.source, target=job.target):
+                outcome = work(job)
+                for note in outcome.notes:
+                    report.say(f"{files.shown(job.source)}: note: {note}")
+                report.result(_sentence(outcome), asdict(outcome))
+    return report.exit_code
+
+
+def _sentence(outcome: files.Outcome) -> str:
+    return (
+        f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
+        f"  {_size(outcome.bytes_in)} -> {_size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
+    )
+
+
+def _size(count: float) -> str:
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:.1f} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
+
+
+# -------------------------------------------------------------------------------- info and verify
+
+
+@commands.command()
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@debug_option
+def info(inputs: tuple[str, ...], as_json: bool) -> int:
+    """Say what .aec files hold, without decoding them."""
+    with Report(len(inputs), as_json, progress=False) as report:
+        for source in inputs:
+            with report.file(source):
+                from aecodec import codec
+
+                found = codec.read_info(files.read_compressed(source))
+                report.result(_page(source, found), {"source": source, **asdict(found)})
+    return report.exit_code
+
+
+def _page(source: str, found: Any) -> str:
+    rows = [
+        ("size", f"{found.width} x {found.height}, {found.mode}"),
+        ("quality", str(found.quality)),
+        ("model", found.model),
+        ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
+        ("tiles", f"{found.tile_size} px"),
+        ("format", found.version),
+        ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
+    ]
+    lines = [files.shown(source), *(f"  {key:<9}{value}" for key, value in rows)]
+    return "\n".join(lines)
+
+
+@commands.command()
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@debug_option
+def verify(inputs: tuple[str, ...], full: bool, as_json: bool) -> int:
+    """Check that .aec files are whole and undamaged."""
+    with Report(len(inputs), as_json, progress=full) as report:
+        for source in inputs:
+            with report.file(source):
+                from aecodec import codec
+
+                codec.verify(files.read_compressed(source), full=full)
+                report.result(f"{files.shown(source)}: ok", {"source": source})
+    return report.exit_code
+
+
+# ------------------------------------------------------------------------------ models and training
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
+@debug_option
+def models(as_json: bool) -> int:
+    """List the installed weights."""
+    with Report(1, as_json, progress=False) as report, report.file("models"):
+        from aecodec import weights
+
+        for found in weights.available():
+            report.result(
+                f"{found.name:<12}{found.id}  {found.folder}",
+                {"name": found.name, "id": found.id, "folder": str(found.folder)},
+            )
+    return report.exit_code
+
+
+@commands.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder: checkpoints and logs. A run that is there already goes on.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Length of the whole run.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--batch", type=click.IntRange(1), help="Crops a step.")
+@click.option("--crop", type=click.IntRange(64), help="Side of a crop in pixels.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; all by default.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@debug_option
+def train(folder: Path, size: str, out: Path, **options: Any) -> int:
+    """Train a model on a folder of photographs; the same command again resumes it."""
+    with Report(1, False, progress=False) as report, report.file(str(out)), _needs_extra("train"):
+        from aecodec.training import trainer
+
+        chosen = {name: value for name, value in options.items() if value is not None}
+        trainer.train(folder, out, size=size, **chosen)
+    return report.exit_code
+
+
+@commands.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of weights to make.  [default: weights/SIZE]",
+)
+@debug_option
+def export(run: Path, output: Path | None) -> int:
+    """Make a folder of weights from a training run."""
+    with Report(1, False, progress=False) as report, report.file(str(run)), _needs_extra("train"):
+        from aecodec.training import export as exporter
+
+        folder = exporter.export(run, output)
+        report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
+    return report.exit_code
+
+
+@contextlib.contextmanager
+def _needs_extra(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aecodec"):
+            raise
+        raise AecodecError(
+            f'this command needs {package}, which is not installed: pip install "aecodec[{extra}]"'
+        ) from None

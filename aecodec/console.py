@@ -1,0 +1,126 @@
+"""What the user sees of a command over many files: results, faults, progress, and the exit code.
+
+Results go to standard output, one line or one JSON object a file; everything else goes to standard
+error. A file's fault is one line that names the file, and the next file's turn comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecodec.errors import AecodecError, one_line
+from aecodec.files import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+EXIT_SOME_FAILED = 1
+
+DEBUG = "aecodec.debug"
+"""The key in click's `Context.meta` under which `--debug` is remembered."""
+
+
+class Report:
+    """One command over many files."""
+
+    def __init__(
+        self,
+        total: int,
+        as_json: bool,
+        *,
+        progress: bool = True,
+        results_on_stderr: bool = False,
+    ) -> None:
+        self.exit_code = 0
+        self._as_json = as_json
+        self._results_on_stderr = results_on_stderr
+        self._bar: Progress | None = None
+        if progress and total > 1 and sys.stderr.isatty():
+            self._bar = _progress_bar(total)
+
+    def __enter__(self) -> Report:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    @contextlib.contextmanager
+    def file(self, source: str, **names: str) -> Iterator[None]:
+        """Do one file's work; what goes wrong is told, and the next file's turn comes."""
+        try:
+            yield
+        except (BrokenPipeError, click.ClickException):
+            raise
+        except Exception as error:
+            self.exit_code = EXIT_SOME_FAILED
+            message = _fault(error)
+            if _debugging():
+                self.say(traceback.format_exc().rstrip())
+            self.say(f"aecodec: {shown(source)}: {message}")
+            if self._as_json:
+                fault = {"error": message, "error_type": type(error).__name__}
+                self._print({"source": source, **names, "ok": False, **fault})
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
+
+    def result(self, sentence: str, values: dict[str, Any]) -> None:
+        """Print a file's result."""
+        if self._as_json:
+            self._print({**values, "ok": True})
+        else:
+            self._echo(sentence, err=self._results_on_stderr)
+
+    def say(self, text: str) -> None:
+        """Print a message that is no result."""
+        self._echo(text, err=True)
+
+    def _print(self, values: dict[str, Any]) -> None:
+        self._echo(json.dumps(values), err=self._results_on_stderr)
+
+    def _echo(self, text: str, *, err: bool) -> None:
+        if self._bar is None:
+            click.echo(text, err=err)
+            return
+        self._bar.stop()  # takes the bar off the screen
+        click.echo(text, err=err)
+        self._bar.start()
+
+
+def _progress_bar(total: int) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    bar.add_task("files", total=total)
+    return bar
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, AecodecError):
+        return one_line(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    hint = "" if _debugging() else " (--debug shows the traceback)"
+    return f"unexpected error: {type(error).__name__}: {one_line(error)}{hint}"
+
+
+def _debugging() -> bool:
+    return bool(click.get_current_context().meta.get(DEBUG))

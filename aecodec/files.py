@@ -1,0 +1,429 @@
+"""Files: which output belongs to which input, and writing it so that nobody sees half a file.
+
+`codec.py` knows images and bytes, this module knows paths. An output is written to a temporary file
+in its own folder, synced, and renamed: at every moment it is either absent (or the old one) or
+whole. `-` stands for standard input or output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from aecodec.errors import InputError, LimitError, OutputError, OutputExistsError, one_line
+
+STDIO = "-"
+SUFFIX = ".aec"
+
+# What is read from a pipe has no size that could be asked for beforehand.
+MAX_STREAM_BYTES = 2 << 30
+
+Identity = tuple[int, int]
+
+
+class UsageFault(Exception):
+    """The command line asks for something that cannot be meant; nothing was done."""
+
+
+# ----------------------------------------------------------------------------------------- naming
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to be made from another; either may be `-`."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How an output is called when only its folder is known."""
+
+    drops: str | None  # the suffix that the name loses; None: whatever it has
+    adds: str
+
+    def name(self, source: str, *, whole: bool = False) -> str:
+        """The file name for `source`; `whole` keeps the source's suffix in it."""
+        name = os.path.basename(source)
+        stem, suffix = os.path.splitext(name)
+        if whole or (self.drops is not None and suffix.lower() != self.drops):
+            stem = name
+        return stem + self.adds
+
+
+COMPRESSED = Naming(drops=None, adds=SUFFIX)
+RESTORED = Naming(drops=SUFFIX, adds=".png")
+
+
+def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job]:
+    """Decide every output's name before any work is done.
+
+    If two sources would become the same file, both keep their suffix (`a.jpg.aec`, `a.png.aec`).
+    """
+    if STDIO in sources:
+        return [_plan_stdin(sources, output)]
+    distinct = list({os.path.abspath(source): source for source in reversed(sources)}.values())
+    distinct.reverse()
+
+    if output is not None and not _names_folder(output):
+        if len(distinct) > 1:
+            raise UsageFault(
+                f"{len(distinct)} inputs cannot become one file: with -o give an existing folder, "
+                f"and {shown(output)} is none"
+            )
+        if output == STDIO:
+            _refuse_terminal()
+        return [Job(distinct[0], output)]
+    if output is not None and not os.path.isdir(output):
+        raise UsageFault(f"the output folder {shown(output)} does not exist")
+
+    return _plan_names(distinct, output, naming)
+
+
+def _plan_stdin(sources: Sequence[str], output: str | None) -> Job:
+    if len(sources) > 1:
+        raise UsageFault("standard input ('-') must be the only input")
+    if sys.stdin.isatty():
+        raise UsageFault("standard input is a terminal: redirect a file or a pipe into it")
+    if output is None or output == STDIO:
+        _refuse_terminal()
+        return Job(STDIO, STDIO)
+    if _names_folder(output):
+        raise UsageFault("standard input has no name: with -o give a file, not a folder")
+    return Job(STDIO, output)
+
+
+def _plan_names(sources: Sequence[str], folder: str | None, naming: Naming) -> list[Job]:
+    def target(source: str, whole: bool) -> str:
+        place = os.path.dirname(source) if folder is None else folder
+        return os.path.join(place, naming.name(source, whole=whole))
+
+    def key(path: str) -> str:
+        return os.path.abspath(path).casefold()  # as on file systems that fold case
+
+    whole: set[str] = set()
+    while True:
+        targets = {source: target(source, source in whole) for source in sources}
+        by_key: dict[str, list[str]] = {}
+        for source in sources:
+            by_key.setdefault(key(targets[source]), []).append(source)
+        clashing = {source for group in by_key.values() if len(group) > 1 for source in group}
+        if clashing <= whole:
+            break
+        whole |= clashing
+
+    owner: dict[str, str] = {}
+    for source in sources:
+        first = owner.setdefault(os.path.abspath(targets[source]), source)
+        if first != source:
+            raise UsageFault(
+                f"{shown(first)} and {shown(source)} would both become {shown(targets[source])}: "
+                "compress them in two runs, or rename one"
+            )
+    return [Job(source, targets[source]) for source in sources]
+
+
+def _names_folder(path: str) -> bool:
+    return path.endswith((os.sep, "/")) or os.path.isdir(path)
+
+
+def _refuse_terminal() -> None:
+    if sys.stdout.isatty():
+        raise UsageFault("standard output is a terminal: use -o FILE, or redirect it")
+
+
+def shown(path: str) -> str:
+    """`path` as one printable line, whatever its name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+def identities(sources: Sequence[str]) -> frozenset[Identity]:
+    """What the file system knows the inputs by; no output may be one of them."""
+    found = set()
+    for source in sources:
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(source)
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def read_compressed(source: str) -> bytes:
+    """The bytes of an `.aec` file, or of as much of another file as shows that it is none."""
+    with _opened(source) as file:
+        return _read_bounded(file)
+
+
+def _read_picture(source: str) -> str | bytes:
+    """A regular file's path, or the bytes of anything that cannot be sought in."""
+    if source != STDIO:
+        with _reading():
+            if stat.S_ISREG(os.stat(source).st_mode):
+                return source
+    with _opened(source) as file:
+        return _read_bounded(file)
+
+
+def _read_bounded(file: BinaryIO) -> bytes:
+    with _reading():
+        data = file.read(MAX_STREAM_BYTES + 1)
+    if len(data) > MAX_STREAM_BYTES:
+        raise LimitError(f"longer than {MAX_STREAM_BYTES >> 30} GiB")
+    return data
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[BinaryIO]:
+    if source == STDIO:
+        yield sys.stdin.buffer
+        return
+    with _reading():
+        file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except IsADirectoryError:
+        raise InputError("is a folder, not a file") from None
+    except FileNotFoundError:
+        raise InputError("no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise InputError(f"cannot be read: {_reason(error)}") from error
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = frozenset()) -> None:
+    """Refuse, before any work is done, an output that could not or must not be written."""
+    if target == STDIO:
+        return
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        if os.path.islink(target) and not force:
+            raise OutputExistsError(f"{shown(target)} exists already: -f replaces it") from None
+        folder = os.path.dirname(os.path.realpath(target))
+        if not os.path.isdir(folder):
+            raise OutputError(
+                f"the output folder {shown(os.path.dirname(target))} does not exist"
+            ) from None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write {shown(target)}: {_reason(error)}") from error
+    else:
+        if (status.st_dev, status.st_ino) in inputs:
+            raise OutputError(f"the output {shown(target)} would replace an input of this run")
+        if stat.S_ISDIR(status.st_mode):
+            raise OutputError(f"the output {shown(target)} is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            return  # a pipe or a device: nothing in it is replaced
+        if not force:
+            raise OutputExistsError(f"{shown(target)} exists already: -f replaces it")
+        folder = os.path.dirname(os.path.realpath(target))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {shown(target)}: its folder is read-only")
+
+
+@contextlib.contextmanager
+def writing(target: str, *, force: bool) -> Iterator[BinaryIO]:
+    """A seekable binary file that becomes `target` if, and only if, the block ends well.
+
+    A pipe, a device or standard output gets everything at the end, or nothing.
+    """
+    if target != STDIO and not _is_special(target):
+        with _replacing(target, force=force) as file:
+            yield file
+        return
+    buffer = io.BytesIO()
+    yield buffer
+    with _writing(target):
+        if target == STDIO:
+            sys.stdout.buffer.write(buffer.getbuffer())
+            sys.stdout.buffer.flush()
+            return
+        with open(target, "wb", buffering=0) as stream:
+            if stream.isatty():
+                raise OutputError(f"{shown(target)} is a terminal")
+            rest = buffer.getbuffer()
+            while rest:
+                rest = rest[stream.write(rest) :]
+
+
+@contextlib.contextmanager
+def _replacing(target: str, *, force: bool) -> Iterator[BinaryIO]:
+    real = os.path.realpath(target)  # a link stays a link, and what it names is replaced
+    temporary = os.path.join(os.path.dirname(real), f".aecodec-{os.urandom(8).hex()}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with _writing(target):
+            with open(os.open(temporary, flags, 0o666), "w+b") as file:  # less what umask withholds
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _publish(temporary, real, force=force)
+            _sync_folder(os.path.dirname(real))
+    finally:  # after an interruption too, wherever it struck
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _publish(temporary: str, target: str, *, force: bool) -> None:
+    """Give the finished file its name; without `force` it never takes that of another file."""
+    if force:
+        os.replace(temporary, target)
+    elif os.name == "nt":
+        os.rename(temporary, target)  # refuses an existing target there
+    else:
+        try:
+            os.link(temporary, target)  # refuses one here, where a rename would not
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+            os.replace(temporary, target)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the rename itself last through a power cut, where a folder can be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(target: str) -> Iterator[None]:
+    name = "standard output" if target == STDIO else shown(target)
+    try:
+        yield
+    except FileExistsError:
+        raise OutputExistsError(f"{name} exists already: -f replaces it") from None
+    except BrokenPipeError:
+        raise OutputError(f"cannot write {name}: its reader has gone away") from None
+    except OSError as error:
+        raise OutputError(f"cannot write {name}: {_reason(error)}") from error
+
+
+def _is_special(target: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(target).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or one_line(error)
+    return text[0].lower() + text[1:]
+
+
+# --------------------------------------------------------------------------------------- the jobs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One file done: what the result line, or its JSON, says."""
+
+    source: str
+    target: str
+    width: int
+    height: int
+    bytes_in: int
+    bytes_out: int
+    bpp: float
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+
+def compress_file(
+    job: Job,
+    quality: int,
+    *,
+    model: str | None = None,
+    force: bool = False,
+    inputs: frozenset[Identity] = frozenset(),
+) -> Outcome:
+    """Make an `.aec` file of a picture."""
+    from aecodec import codec, image
+
+    start = time.perf_counter()
+    check_output(job.target, force=force, inputs=inputs)
+    origin = _read_picture(job.source)
+    picture = image.load(origin)
+    data = codec.compress(picture, quality, model=model)
+    with writing(job.target, force=force) as file:
+        file.write(data)
+    return Outcome(
+        source=job.source,
+        target=job.target,
+        width=picture.width,
+        height=picture.height,
+        bytes_in=len(origin) if isinstance(origin, bytes) else os.path.getsize(origin),
+        bytes_out=len(data),
+        bpp=8 * len(data) / (picture.width * picture.height),
+        seconds=time.perf_counter() - start,
+        notes=list(picture.notes),
+    )
+
+
+def decompress_file(
+    job: Job,
+    *,
+    force: bool = False,
+    inputs: frozenset[Identity] = frozenset(),
+) -> Outcome:
+    """Make a picture of an `.aec` file, in the format that the output's suffix names."""
+    from aecodec import codec, image
+
+    start = time.perf_counter()
+    check_output(job.target, force=force, inputs=inputs)
+    data = read_compressed(job.source)
+    picture = codec.decompress(data)
+    with writing(job.target, force=force) as file:
+        image.save(picture, file, picture_format(job.target))
+        size = file.tell()
+    return Outcome(
+        source=job.source,
+        target=job.target,
+        width=picture.width,
+        height=picture.height,
+        bytes_in=len(data),
+        bytes_out=size,
+        bpp=8 * len(data) / (picture.width * picture.height),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def picture_format(target: str) -> str:
+    """Pillow's name for the format that `target`'s suffix asks for; PNG if it has none."""
+    suffix = os.path.splitext(target)[1].lower()
+    if target == STDIO or not suffix:
+        return "PNG"
+    from PIL import Image
+
+    Image.preinit()
+    if suffix not in Image.EXTENSION:
+        Image.init()
+    name = Image.EXTENSION.get(suffix)
+    if name is None or name not in Image.SAVE:
+        raise UsageFault(
+            f"{suffix} is not a picture format that can be written: try .png, .tiff, .webp or .jpg"
+        )
+    return name

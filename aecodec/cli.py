@@ -91,14 +91,24 @@ def output_options(command: F) -> F:
 inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 
 
+class _InThisOrder(click.Group):
+    """Lists the commands as they stand here: the everyday ones first."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 @click.group(
+    cls=_InThisOrder,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "AECODEC",
         "max_content_width": 100,
-    }
+    },
 )
-@click.version_option(__version__, "-V", "--version", prog_name="aecodec")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="aecodec", message="%(prog)s %(version)s"
+)
 @debug_option
 def commands() -> None:
     """Compress photographs with a trained autoencoder, and restore them.
@@ -297,7 +307,10 @@ def models(as_json: bool) -> int:
 )
 @debug_option
 def train(folder: Path, size: str, out: Path, **options: Any) -> int:
-    """Train a model on a folder of photographs; the same command again resumes it."""
+    """Train a model on a folder of photographs.
+
+    The same command again goes on where the run stopped, however it stopped.
+    """
     with Report(1, False, progress=False) as report, report.file(str(out)), _needs_extra("train"):
         from aecodec.training import trainer
 

@@ -18,13 +18,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from aecodec.errors import InputError, LimitError, OutputError, OutputExistsError, one_line
+from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
+from aecodec.errors import (
+    FormatError,
+    InputError,
+    LimitError,
+    OutputError,
+    OutputExistsError,
+    one_line,
+)
 
 STDIO = "-"
 SUFFIX = ".aec"
 
 # What is read from a pipe has no size that could be asked for beforehand.
 MAX_STREAM_BYTES = 2 << 30
+CHUNK_BYTES = 1 << 20
+
+# How far an .aec file is read beyond the end that its header states, to tell what follows it.
+TRAILING_BYTES = 1 << 16
 
 Identity = tuple[int, int]
 
@@ -160,9 +172,19 @@ def identities(sources: Sequence[str]) -> frozenset[Identity]:
 
 
 def read_compressed(source: str) -> bytes:
-    """The bytes of an `.aec` file, or of as much of another file as shows that it is none."""
+    """The bytes of an `.aec` file, or of as much of another file as shows that it is none.
+
+    So a film, or an endless device, given by mistake is refused at once and never read.
+    """
     with _opened(source) as file:
-        return _read_bounded(file)
+        head = _read(file, MAX_HEADER_SIZE)
+        try:
+            size = parse_header(head).file_size
+        except FormatError:
+            return head  # whoever parses it says what is wrong with it
+        if size > MAX_STREAM_BYTES:
+            raise LimitError(f"{size} bytes, and the limit is {MAX_STREAM_BYTES}")
+        return head + _read(file, size - len(head) + TRAILING_BYTES)
 
 
 def _read_picture(source: str) -> str | bytes:
@@ -172,15 +194,20 @@ def _read_picture(source: str) -> str | bytes:
             if stat.S_ISREG(os.stat(source).st_mode):
                 return source
     with _opened(source) as file:
-        return _read_bounded(file)
-
-
-def _read_bounded(file: BinaryIO) -> bytes:
-    with _reading():
-        data = file.read(MAX_STREAM_BYTES + 1)
+        data = _read(file, MAX_STREAM_BYTES + 1)
     if len(data) > MAX_STREAM_BYTES:
         raise LimitError(f"longer than {MAX_STREAM_BYTES >> 30} GiB")
     return data
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    """Read to the end, or to the limit. Memory follows what is there, not what is asked for."""
+    parts: list[bytes] = []
+    with _reading():
+        while limit and (part := file.read(min(limit, CHUNK_BYTES))):
+            parts.append(part)
+            limit -= len(part)
+    return b"".join(parts)
 
 
 @contextlib.contextmanager

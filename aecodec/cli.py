@@ -36,7 +36,7 @@ def main() -> int:
     for name in ("SIGTERM", "SIGHUP"):  # an interruption like Ctrl-C: clean up, then go
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):  # no file name may be unprintable
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -55,7 +55,7 @@ def main() -> int:
         return EXIT_SOME_FAILED
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 

@@ -83,8 +83,10 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
     """
     if STDIO in sources:
         return [_plan_stdin(sources, output)]
-    distinct = list({os.path.abspath(source): source for source in reversed(sources)}.values())
-    distinct.reverse()
+    by_place: dict[str, str] = {}
+    for source in sources:
+        by_place.setdefault(os.path.abspath(source), source)
+    distinct = list(by_place.values())
 
     if output is not None and not _names_folder(output):
         if len(distinct) > 1:

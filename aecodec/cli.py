@@ -21,7 +21,7 @@ import click
 from aecodec import __version__, files
 from aecodec.config import SIZES
 from aecodec.console import DEBUG, EXIT_SOME_FAILED, Report
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, InputError, one_line
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -276,14 +276,15 @@ def verify(inputs: tuple[str, ...], full: bool, as_json: bool) -> int:
 @debug_option
 def models(as_json: bool) -> int:
     """List the installed weights."""
-    with Report(1, as_json, progress=False) as report, report.file("models"):
-        from aecodec import weights
+    from aecodec import weights
 
-        for found in weights.available():
-            report.result(
-                f"{found.name:<12}{found.id}  {found.folder}",
-                {"name": found.name, "id": found.id, "folder": str(found.folder)},
-            )
+    found = weights.folders()
+    with Report(len(found), as_json, progress=False) as report:
+        for name, folder in found.items():
+            with report.file(name):
+                model = weights.model_id(folder).hex()
+                values = {"name": name, "id": model, "folder": str(folder)}
+                report.result(f"{name:<12}{model}  {files.shown(str(folder))}", values)
     return report.exit_code
 
 
@@ -294,28 +295,53 @@ def models(as_json: bool) -> int:
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The run's folder: checkpoints and logs. A run that is there already goes on.",
+    help="The run's folder: checkpoint and logs. A run that is there already goes on.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Length of the whole run.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the training in steps, or ...")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="... in minutes.")
 @click.option("--batch", type=click.IntRange(1), help="Crops a step.")
-@click.option("--crop", type=click.IntRange(64), help="Side of a crop in pixels.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; all by default.")
+@click.option("--accumulate", type=click.IntRange(1), help="Batches a step.")
+@click.option("--crop", type=click.IntRange(64), help="Side of a crop, a multiple of 64 pixels.")
+@click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, path_type=Path),
+    help="Weights of an earlier run or export to begin with.",
+)
 @debug_option
-def train(folder: Path, size: str, out: Path, **options: Any) -> int:
+def train(
+    folder: Path,
+    out: Path,
+    device: str,
+    threads: int | None,
+    start_from: Path | None,
+    **settings: Any,
+) -> int:
     """Train a model on a folder of photographs.
 
     The same command again goes on where the run stopped, however it stopped.
     """
-    with Report(1, False, progress=False) as report, report.file(str(out)), _needs_extra("train"):
+    if (settings["steps"] is None) == (settings["minutes"] is None):
+        raise click.UsageError("give the length of the training: either --steps or --minutes")
+    with Report(1, as_json=False) as report, report.file(str(out)), _needs_extra("train"):
         from aecodec.training import trainer
 
-        chosen = {name: value for name, value in options.items() if value is not None}
-        trainer.train(folder, out, size=size, **chosen)
+        given = {name: value for name, value in settings.items() if value is not None}
+        try:
+            trainer.train(
+                folder,
+                out,
+                trainer.Settings(**given),
+                device=device,
+                threads=threads,
+                start_from=start_from,
+            )
+        except ValueError as error:
+            raise InputError(one_line(error)) from error
     return report.exit_code
 
 
@@ -330,7 +356,7 @@ def train(folder: Path, size: str, out: Path, **options: Any) -> int:
 @debug_option
 def export(run: Path, output: Path | None) -> int:
     """Make a folder of weights from a training run."""
-    with Report(1, False, progress=False) as report, report.file(str(run)), _needs_extra("train"):
+    with Report(1, as_json=False) as report, report.file(str(run)), _needs_extra("train"):
         from aecodec.training import export as exporter
 
         folder = exporter.export(run, output)

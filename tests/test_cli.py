@@ -203,8 +203,10 @@ def test_a_bad_aec_file_is_one_line(
         ["decompress", "photo.aec", "-o", "x.txt"],
         ["info"],
         ["verify"],
-        ["train", "missing", "--out", "run"],
-        ["train", "."],
+        ["train", "missing", "--out", "run", "--steps", "1"],
+        ["train", ".", "--steps", "1"],
+        ["train", ".", "--out", "run"],
+        ["train", ".", "--out", "run", "--steps", "1", "--minutes", "1"],
         ["export", "missing"],
     ],
 )
@@ -537,7 +539,9 @@ def test_help_names_every_command() -> None:
         assert run(name, "--help").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["train", ".", "--out", "run"], ["export", "."]])
+@pytest.mark.parametrize(
+    "arguments", [["train", ".", "--out", "run", "--steps", "1"], ["export", "."]]
+)
 def test_without_torch_training_says_what_to_install(here: Path, arguments: list[str]) -> None:
     blocked = here / "blocked"
     blocked.mkdir()

@@ -15,7 +15,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
@@ -378,7 +378,7 @@ class Outcome:
     bytes_out: int
     bpp: float
     seconds: float
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
 
 def compress_file(
@@ -390,7 +390,7 @@ def compress_file(
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
     """Make an `.aec` file of a picture."""
-    from aecodec import codec, image
+    from aecodec import codec, image, metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
@@ -406,9 +406,9 @@ def compress_file(
         height=picture.height,
         bytes_in=len(origin) if isinstance(origin, bytes) else os.path.getsize(origin),
         bytes_out=len(data),
-        bpp=8 * len(data) / (picture.width * picture.height),
+        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
         seconds=time.perf_counter() - start,
-        notes=list(picture.notes),
+        notes=picture.notes,
     )
 
 
@@ -419,15 +419,15 @@ def decompress_file(
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
     """Make a picture of an `.aec` file, in the format that the output's suffix names."""
-    from aecodec import codec, image
+    from aecodec import codec, image, metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
     data = read_compressed(job.source)
     picture = codec.decompress(data)
     with writing(job.target, force=force) as file:
-        image.save(picture, file, picture_format(job.target))
-        size = file.tell()
+        notes = image.save(picture, file, picture_format(job.target))
+        size = file.seek(0, os.SEEK_END)
     return Outcome(
         source=job.source,
         target=job.target,
@@ -435,8 +435,9 @@ def decompress_file(
         height=picture.height,
         bytes_in=len(data),
         bytes_out=size,
-        bpp=8 * len(data) / (picture.width * picture.height),
+        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
         seconds=time.perf_counter() - start,
+        notes=notes,
     )
 
 
@@ -447,10 +448,7 @@ def picture_format(target: str) -> str:
         return "PNG"
     from PIL import Image
 
-    Image.preinit()
-    if suffix not in Image.EXTENSION:
-        Image.init()
-    name = Image.EXTENSION.get(suffix)
+    name = Image.registered_extensions().get(suffix)
     if name is None or name not in Image.SAVE:
         raise UsageFault(
             f"{suffix} is not a picture format that can be written: try .png, .tiff, .webp or .jpg"

@@ -1,0 +1,128 @@
+"""`make demo`: compress and restore sample photographs with the installed command.
+
+Prints a table of real file bytes and PSNR beside the bytes that JPEG needs for the same PSNR, and
+says where the pictures lie. The photographs are those in scikit-image's wheel: no network needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from measure import JPEG_SETTINGS, bytes_at, with_jpeg
+from PIL import Image
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from aecodec.metrics import psnr
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# All in the public domain or CC0. A picture that has been a JPEG keeps JPEG's traces, and JPEG has
+# an easier task with them: those are marked in the table.
+SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg")
+
+FOLDERS = ("originals", "compressed", "restored")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    size: tuple[int, int]
+    nbytes: int
+    psnr: float
+    jpeg_bytes: float | None
+
+
+def samples_folder() -> Path:
+    """Where scikit-image keeps its sample pictures."""
+    found = find_spec("skimage")
+    if found is None or not found.submodule_search_locations:
+        sys.exit('scikit-image is missing: pip install "aecodec[demo]"')
+    return Path(found.submodule_search_locations[0]) / "data"
+
+
+def aecodec(*arguments: str, cwd: Path) -> None:
+    """Run the installed command, as a user would."""
+    command = Path(sys.executable).with_name("aecodec")
+    done = subprocess.run([command, *arguments], cwd=cwd, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def measure(original: Path, compressed: Path, restored: Path) -> Row:
+    """Compare a restored photograph with its original, and with JPEG."""
+    with Image.open(original) as opened:
+        picture = opened.convert("RGB")
+    with Image.open(restored) as opened:
+        value = psnr(np.asarray(picture), np.asarray(opened.convert("RGB")))
+    jpeg = [with_jpeg(picture, quality) for quality in range(1, 101)]
+    nbytes = compressed.stat().st_size
+    return Row(original.name, picture.size, nbytes, value, bytes_at(jpeg, value))
+
+
+def table(rows: list[Row]) -> Table:
+    """The results, a line a photograph."""
+    made = Table(title="aecodec, and JPEG at equal PSNR (dB)", box=SIMPLE_HEAD, pad_edge=False)
+    made.add_column("photograph", no_wrap=True)
+    for heading in ("pixels", "bytes", "bpp", "dB", "JPEG bytes", "saved"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        width, height = row.size
+        made.add_row(
+            Path(row.name).stem + (" *" if row.name.endswith(".jpg") else ""),
+            f"{width}x{height}",
+            f"{row.nbytes:,}",
+            f"{8 * row.nbytes / (width * height):.3f}",
+            f"{row.psnr:.2f}",
+            "out of reach" if row.jpeg_bytes is None else f"{row.jpeg_bytes:,.0f}",
+            "" if row.jpeg_bytes is None else f"{100 * (1 - row.nbytes / row.jpeg_bytes):.1f} %",
+        )
+    return made
+
+
+def main() -> None:
+    """Make the folder `demo/` and print the table."""
+    demo = ROOT / "demo"
+    for folder in FOLDERS:
+        shutil.rmtree(demo / folder, ignore_errors=True)
+        (demo / folder).mkdir(parents=True)
+    for name in SAMPLES:
+        shutil.copyfile(samples_folder() / name, demo / "originals" / name)
+
+    stems = [Path(name).stem for name in SAMPLES]
+    aecodec("compress", *(f"originals/{name}" for name in SAMPLES), "-o", "compressed", cwd=demo)
+    aecodec("decompress", *(f"compressed/{s}.aec" for s in stems), "-o", "restored", cwd=demo)
+    rows = [
+        measure(
+            demo / "originals" / name,
+            demo / "compressed" / f"{stem}.aec",
+            demo / "restored" / f"{stem}.png",
+        )
+        for name, stem in zip(SAMPLES, stems, strict=True)
+    ]
+
+    console = Console()
+    console.print()
+    console.print(table(rows))
+    console.print(
+        f"JPEG: {JPEG_SETTINGS}; its bytes at this PSNR\n"
+        "are interpolated between two neighbouring qualities.\n"
+        "* scikit-image ships it as a JPEG: its pixels favour JPEG.\n",
+        highlight=False,
+    )
+    console.print("Look at them side by side:", highlight=False)
+    for folder in FOLDERS:
+        console.print(f"  {demo / folder}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

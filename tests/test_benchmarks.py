@@ -1,0 +1,73 @@
+"""The scripts that make the published figures run, and say what they measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import command
+import pytest
+import samples
+
+import aecodec
+
+ROOT = Path(__file__).parents[1]
+
+
+def script(name: str, *arguments: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / name, *arguments],
+        capture_output=True,
+        check=False,
+        env=command.environment(),
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def test_kodak_on_two_small_photographs(tmp_path: Path) -> None:
+    boxes = {"astronaut.png": (100, 20, 292, 148), "coffee.png": (200, 100, 392, 228)}
+    for name, box in boxes.items():
+        samples.photograph(name, box).save(tmp_path / name)
+    out = tmp_path / "out" / "results.json"
+    text = script("kodak.py", tmp_path, "--qualities", "20,50,80", "--json", out)
+    assert "BD-rate" in text
+    results = json.loads(out.read_text())
+
+    assert results["images"] == sorted(boxes)
+    assert results["versions"]["aecodec"] == aecodec.__version__
+    ours = results["codecs"]["aecodec"]
+    assert [point["quality"] for point in ours["curve"]] == [20, 50, 80]
+    for index, quality in enumerate((20, 50, 80)):
+        sizes = []
+        for name, box in boxes.items():
+            data = aecodec.compress(samples.photograph(name, box), quality)
+            sizes.append(len(data))
+            assert ours["images"][name][index]["nbytes"] == len(data)
+        mean = sum(8 * size / (192 * 128) for size in sizes) / 2
+        assert ours["curve"][index]["bpp"] == pytest.approx(mean)
+    assert set(results["bd_rate"]) == {"aecodec"}
+    assert results["bd_rate"]["aecodec"]["jpeg"]["mean_curves"] < 0
+
+    again = tmp_path / "again.json"
+    script("kodak.py", tmp_path, "--qualities", "50", "--reuse", out, "--json", again)
+    reused = json.loads(again.read_text())
+    assert reused["codecs"]["jpeg"] == results["codecs"]["jpeg"]
+    assert [point["quality"] for point in reused["codecs"]["aecodec"]["curve"]] == [50]
+
+
+def test_interpolated_bytes() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from measure import Point, bytes_at
+    finally:
+        sys.path.pop(0)
+    points = [Point(90, 400, 40.0, 0, 0), Point(10, 100, 30.0, 0, 0)]
+    assert bytes_at(points, 35.0) == pytest.approx(200)
+    assert bytes_at(points, 30.0) == pytest.approx(100)
+    assert bytes_at(points, 40.0) == pytest.approx(400)
+    assert bytes_at(points, 29.9) is None
+    assert bytes_at(points, 40.1) is None

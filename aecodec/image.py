@@ -1,0 +1,530 @@
+"""Pictures as Pillow knows them, to and from the arrays that the codec works on.
+
+::
+
+    file, bytes, PIL.Image --load--> Picture: rgb (H,W,3), alpha (H,W), metadata, notes
+    file <--save-- PIL.Image <--to_pil-- rgb (H,W,3), mode, alpha, metadata
+
+The codec sees eight bits, three channels, the right way up. `load` brings every picture there and
+notes what is lost on the way, so that a user can be told. `Picture.mode` says what the decoder
+gives back: greyscale stays greyscale, and transparency stays.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, Literal, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+
+from aecodec.errors import AecodecError, InputError, OutputError, one_line
+
+__all__ = ["DEFAULT_MAX_PIXELS", "Mode", "Picture", "load", "pad_to_multiple", "save", "to_pil"]
+
+DEFAULT_MAX_PIXELS: Final = 2**28
+"""What `load` accepts unless told otherwise: as many pixels as a reader of .aec accepts."""
+
+Mode: TypeAlias = Literal["L", "LA", "RGB", "RGBA"]
+Source: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image"
+)
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+
+_EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture ready to be compressed. The arrays are not to be written to."""
+
+    rgb: UInt8Array
+    """(H, W, 3). In the modes L and LA the three channels are equal."""
+    mode: Mode
+    """What the decoder gives back."""
+    alpha: UInt8Array | None = None
+    """(H, W) in the modes LA and RGBA; 0 is transparent."""
+    exif: bytes | None = field(default=None, repr=False)
+    """A TIFF structure, without prefix; its orientation, if there is one, is 1."""
+    icc: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    """What was lost, one phrase each."""
+
+    @property
+    def width(self) -> int:
+        return int(self.rgb.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.rgb.shape[0])
+
+
+# --- Loading ------------------------------------------------------------------------------------
+
+
+def load(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Read a picture: a path, the bytes of a file, an open binary file, or a Pillow image.
+
+    A Pillow image is left as it is. Raises InputError for whatever cannot be read completely.
+    """
+    with _errors_named():
+        if isinstance(source, Image.Image):
+            return _to_picture(source, max_pixels)
+        with _open(source, max_pixels) as image:
+            return _to_picture(image, max_pixels)
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """Translate whatever Pillow raises for a bad file; there is no end to the kinds."""
+    try:
+        yield
+    except AecodecError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture of a known kind, or its beginning is damaged") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"larger than the limit on pixels: {one_line(error)}") from error
+    except MemoryError as error:
+        raise InputError("there is not enough memory for this picture") from error
+    except OSError as error:
+        # Those of the system have a text of their own; Pillow's say what is wrong with the file.
+        raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error
+    except Exception as error:
+        raise InputError(f"cannot read the picture: {one_line(error)}") from error
+
+
+_OPENING: Final = threading.Lock()
+
+
+def _open(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO, max_pixels: int
+) -> Image.Image:
+    """Open a picture with a limit of our own in place of Pillow's, which is a global variable.
+
+    Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
+    too little for the cameras that we want to serve. The lock covers the opening alone, which is
+    short; pictures are decoded side by side.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        source = io.BytesIO(source)
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
+        try:
+            return Image.open(source)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _to_picture(image: Image.Image, max_pixels: int) -> Picture:
+    width, height = image.size
+    if not width or not height:
+        raise InputError(f"the picture is empty ({width}x{height})")
+    if width * height > max_pixels:
+        raise InputError(
+            f"{width}x{height} is {width * height} pixels, and the limit is {max_pixels}; "
+            f"raise max_pixels to at least {width * height} to compress it"
+        )
+    if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
+        raise InputError(f"{image.format} is a drawing, not a picture; render it first")
+
+    notes: list[str] = []
+    if getattr(image, "is_animated", False):
+        notes.append("several frames or pages: only the first is kept")
+    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        notes.append("16 bits a channel reduced to 8")
+    was_grey_16 = any("LA;16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    image.load()
+
+    orientation, exif = _exif(image, notes)
+    turn = _TURNS.get(orientation)
+    upright = image if turn is None else image.transpose(turn)
+    flat = _eight_bits(upright, notes)
+    if was_grey_16 and flat.mode == "RGBA":
+        flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
+    icc = _icc(upright, flat.mode, notes)
+    return Picture(
+        rgb=np.asarray(flat.convert("RGB")),
+        mode=cast(Mode, flat.mode),
+        alpha=np.asarray(flat.getchannel("A")) if flat.mode in ("LA", "RGBA") else None,
+        exif=exif,
+        icc=icc,
+        xmp=_xmp(image, turned=turn is not None),
+        notes=tuple(notes),
+    )
+
+
+# --- Colour -------------------------------------------------------------------------------------
+
+
+def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Bring a picture of any of Pillow's modes to L, LA, RGB or RGBA."""
+    mode = image.mode
+    if mode == "CMYK":
+        return _cmyk_to_rgb(image, notes)
+    if mode in ("I", "F"):
+        return _scaled(image, notes)
+    if mode.startswith("I;16"):
+        return _sixteen_to_eight(image, notes)
+
+    transparent = image.has_transparency_data
+    if mode in ("L", "1"):
+        target = "LA" if transparent else "L"
+    elif mode in ("LA", "La"):
+        target = "LA"
+    else:
+        target = "RGBA" if transparent else "RGB"
+    if mode == "1":
+        notes.append("1-bit black and white stored as greyscale")
+    elif mode in ("P", "PA"):
+        notes.append(f"palette converted to {target}")
+    elif mode not in ("L", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX"):
+        notes.append(f"{mode} converted to RGB")
+    return image if mode == target else image.convert(target)
+
+
+def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            from PIL import ImageCms
+
+            converted = ImageCms.profileToProfile(
+                image,
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+        except Exception:  # a broken profile, one of another kind, or a Pillow without LittleCMS
+            notes.append("CMYK converted to RGB; its profile cannot be used, colours may differ")
+            return image.convert("RGB")
+        assert converted is not None  # it is None only when asked to work in place
+        notes.append("CMYK converted to RGB by its profile")
+        return converted
+    notes.append("CMYK without a profile converted to RGB, colours may differ")
+    return image.convert("RGB")
+
+
+def _sixteen_to_eight(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Divide by 257, which takes 65535 to 255, and round. (Pillow's own conversion clips.)"""
+    note = "16 bits a channel reduced to 8"
+    if note not in notes:
+        notes.append(note)
+    values = np.asarray(image)
+    grey = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _scaled(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Bring 32-bit integers or floats to 0..255.
+
+    These modes do not say which value is white. The smallest usual range that holds every value
+    is taken for it; where none does, the darkest becomes black and the brightest white.
+    """
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError("the picture holds values that are infinite or not numbers")
+    low, high = float(values.min()), float(values.max())
+    ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    white = next((white for white in ranges if low >= 0 and high <= white), None)
+    if white is None:
+        black, white = low, high
+    else:
+        black = 0.0
+    kind = "floating-point" if image.mode == "F" else "32-bit"
+    notes.append(f"{kind} values {black:g} to {white:g} reduced to 8 bits")
+    values -= np.float32(black)
+    values *= np.float32(255 / (white - black) if white > black else 0)
+    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+
+
+# --- Metadata -----------------------------------------------------------------------------------
+
+
+# What brings a picture upright, by its orientation tag. (ImageOps.exif_transpose does the same, and
+# writes the EXIF anew meanwhile, which loses whatever Pillow does not know and fails on some.)
+_TURNS: Final[Mapping[int, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What a TIFF's own directory says of the picture rather than of the file's layout.
+_DESCRIPTIVE_TAGS: Final = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.XResolution,
+    ExifTags.Base.YResolution,
+    ExifTags.Base.ResolutionUnit,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.HostComputer,
+    ExifTags.Base.Copyright,
+)
+_SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+
+def _exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
+    """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
+
+    The bytes are kept as they are but for the orientation, for maker notes hold absolute offsets
+    that do not survive rewriting. The orientation may come from the XMP, which Pillow reads, too.
+    """
+    try:
+        tags = image.getexif()
+        orientation = tags.get(ExifTags.Base.Orientation, 1)
+        raw = image.info.get("exif")
+        if raw is None and "Raw profile type exif" in image.info:
+            raw = tags.tobytes()  # ImageMagick's way to keep EXIF in a PNG
+        elif raw is None and hasattr(image, "tag_v2"):
+            raw = _descriptive(tags)
+        tiff = bytes(raw or b"").removeprefix(_EXIF_PREFIX)
+        if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
+            raise ValueError("no TIFF structure")
+    except Exception:  # Pillow parses it by several means, each with errors of its own
+        notes.append("EXIF that cannot be read is dropped")
+        return 1, None
+    turnable = orientation if isinstance(orientation, int) else 1
+    return turnable, _with_orientation_one(tiff) if tiff else None
+
+
+def _descriptive(exif: Image.Exif) -> bytes | None:
+    """Return the part of a directory that makes sense outside its file, or None if it is empty."""
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for directory in _SUBDIRECTORIES:
+        if tags := exif.get_ifd(directory):
+            kept[directory] = tags
+    return kept.tobytes() if len(kept) else None
+
+
+def _with_orientation_one(tiff: bytes) -> bytes:
+    """Set the orientation in the first directory of a TIFF structure to 1, if it is there."""
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(tiff[offset : offset + size], order)
+
+    patched = bytearray(tiff)
+    directory = number(4, 4)
+    for index in range(number(directory, 2)):
+        entry = directory + 2 + 12 * index
+        if entry + 12 > len(tiff):
+            break
+        if number(entry, 2) == ExifTags.Base.Orientation:
+            size = {1: 1, 3: 2, 4: 4}.get(number(entry + 2, 2), 2)  # BYTE, SHORT or LONG
+            patched[entry + 8 : entry + 12] = (1).to_bytes(size, order).ljust(4, b"\0")
+    return bytes(patched)
+
+
+def _icc(image: Image.Image, mode: str, notes: list[str]) -> bytes | None:
+    """Return the profile if it belongs to the pixels as they are now."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    if image.mode in ("CMYK", "LAB"):  # converted to sRGB; a note says so already
+        return None
+    # The colour space that the profile starts from stands at byte 16 of its header of 128.
+    spaces = (b"RGB ",) if mode in ("RGB", "RGBA") else (b"GRAY", b"RGB ")
+    if len(profile) < 128 or profile[16:20] not in spaces:
+        notes.append("ICC profile that does not belong to the colours dropped")
+        return None
+    return profile
+
+
+def _xmp(image: Image.Image, *, turned: bool) -> bytes | None:
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode("utf-8", "surrogateescape")
+    if not isinstance(xmp, bytes) or not xmp:
+        return None
+    return re.sub(rb'(tiff:Orientation(?:="|>))[0-9]', rb"\g<1>1", xmp) if turned else xmp
+
+
+# --- Giving back --------------------------------------------------------------------------------
+
+
+def to_pil(
+    rgb: UInt8Array,
+    mode: Mode,
+    alpha: UInt8Array | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+) -> Image.Image:
+    """Put a decoded picture together, with its metadata in `image.info` under Pillow's keys.
+
+    In the modes L and LA the grey is the rounded mean of the three decoded channels. They were
+    equal before they were coded and differ by the coding error alone, of which the mean is the part
+    that remains with the least square. (Luma weights would count on green for nothing.)
+    """
+    if (alpha is not None) != (mode in ("LA", "RGBA")):
+        raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
+    if mode in ("L", "LA"):
+        total = rgb[..., 0].astype(np.uint16)
+        total += rgb[..., 1]
+        total += rgb[..., 2]
+        total += 1
+        image = Image.fromarray((total // 3).astype(np.uint8))
+    else:
+        image = Image.fromarray(np.ascontiguousarray(rgb))
+    if alpha is not None:
+        image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
+    if exif:
+        image.info["exif"] = _EXIF_PREFIX + exif
+    if icc:
+        image.info["icc_profile"] = icc
+    if xmp:
+        image.info["xmp"] = xmp
+    return image
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """What a format can hold, and how to lose nothing more in it than we must."""
+
+    modes: tuple[Mode, ...] = ("L", "RGB")
+    metadata: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+_ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
+_ALL_METADATA: Final = ("exif", "icc_profile", "xmp")
+_NAMES: Final = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}
+_WRITERS: Final[Mapping[str, _Writer]] = {
+    "AVIF": _Writer(_ALL_MODES, _ALL_METADATA, {"quality": 90, "subsampling": "4:4:4"}),
+    "DDS": _Writer(_ALL_MODES),
+    "ICO": _Writer(_ALL_MODES),
+    "JPEG": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
+    "JPEG2000": _Writer(_ALL_MODES),
+    # Level 3 is twice as quick as the default of 6 and, on photographs, no larger.
+    "PNG": _Writer(_ALL_MODES, _ALL_METADATA, {"compress_level": 3}),
+    "QOI": _Writer(("RGB", "RGBA")),
+    "SGI": _Writer(("L", "RGB", "RGBA")),
+    "TGA": _Writer(_ALL_MODES),
+    "TIFF": _Writer(_ALL_MODES, _ALL_METADATA, {"compression": "tiff_adobe_deflate"}),
+    "WEBP": _Writer(("RGB", "RGBA"), _ALL_METADATA, {"lossless": True, "exact": True}),
+}
+_JPEG_SEGMENT: Final = 65533  # bytes; what JPEG can hold of EXIF or XMP
+
+
+def save(
+    image: Image.Image,
+    target: str | os.PathLike[str] | BinaryIO,
+    format: str | None = None,
+    **options: object,
+) -> tuple[str, ...]:
+    """Write a picture, with its metadata where the format has a place for it.
+
+    ``format`` is Pillow's name; without it the suffix of the path decides, and an open file gets a
+    PNG. ``options`` are Pillow's for the format. Returns notes on what the format cannot hold.
+    Raises OutputError if that is the transparency, or if the file cannot be written.
+    """
+    name = (format or _format_of(target)).upper()
+    writer = _WRITERS.get(name, _Writer())
+    notes: list[str] = []
+    if image.mode not in writer.modes:
+        image = _fitted(image, name, writer)
+
+    keywords = {**writer.options, **options}
+    for key in _ALL_METADATA:
+        content = image.info.get(key)
+        if not content:
+            continue
+        if key not in writer.metadata:
+            notes.append(f"{name} has no place for the {_NAMES[key]}")
+        elif name == "JPEG" and key != "icc_profile" and len(content) > _JPEG_SEGMENT - 29:
+            notes.append(f"the {_NAMES[key]} of {len(content)} bytes is too large for a JPEG")
+            keywords.setdefault(key, b"")  # or some versions of Pillow take it from image.info
+        else:
+            keywords.setdefault(key, content)
+    try:
+        if name == "PNG" and (xmp := keywords.pop("xmp", None)):
+            # Pillow reads XMP from a PNG, but leaves writing it to the caller.
+            chunks = PngImagePlugin.PngInfo()
+            chunks.add_itxt("XML:com.adobe.xmp", cast(bytes, xmp))
+            keywords.setdefault("pnginfo", chunks)
+        elif name == "TIFF":
+            keywords["exif"] = _tiff_tags(keywords.pop("exif", None), keywords.pop("xmp", None))
+        image.save(cast(BinaryIO, target), name, **keywords)
+    except BrokenPipeError:  # nobody reads on: no fault of the output
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the {name}: {error.strerror or one_line(error)}"
+        ) from error
+    except KeyError as error:  # Pillow's for a format that it does not know
+        raise OutputError(f"{name} is not a format that can be written") from error
+    except Exception as error:
+        raise OutputError(f"cannot write the {name}: {one_line(error)}") from error
+    return tuple(notes)
+
+
+def _format_of(target: str | os.PathLike[str] | BinaryIO) -> str:
+    if not isinstance(target, str | os.PathLike):
+        return "PNG"
+    suffix = os.path.splitext(os.fspath(target))[1].lower()
+    known = Image.registered_extensions()
+    if suffix not in known or known[suffix] not in Image.SAVE:
+        raise OutputError(f"{suffix or 'no suffix'}: not a picture format that can be written")
+    return known[suffix]
+
+
+def _fitted(image: Image.Image, name: str, writer: _Writer) -> Image.Image:
+    """Bring a picture to a mode that the format holds, but never drop its transparency."""
+    transparent = image.has_transparency_data
+    if transparent and "RGBA" not in writer.modes:
+        raise OutputError(f"{name} cannot hold transparency: choose PNG, TIFF or WebP")
+    grey = image.mode in ("1", "L") and "L" in writer.modes
+    return image.convert("RGBA" if transparent else "L" if grey else "RGB")
+
+
+def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
+    """Gather what goes in a TIFF's own directory, without the layout of another file."""
+    tags = Image.Exif()
+    if isinstance(exif, bytes):
+        source = Image.Exif()
+        source.load(exif)
+        if kept := _descriptive(source):
+            tags.load(kept)
+    if isinstance(xmp, bytes):
+        tags[ExifTags.Base.XMLPacket] = xmp
+    return tags
+
+
+# --- Padding ------------------------------------------------------------------------------------
+
+
+def pad_to_multiple(rgb: UInt8Array, multiple: int = 16) -> UInt8Array:
+    """Repeat the last row and column until both sides are multiples; the picture stays top left.
+
+    Returns the array itself where nothing is to be added. Takes (H, W) as well as (H, W, C).
+    """
+    down = -rgb.shape[0] % multiple
+    right = -rgb.shape[1] % multiple
+    if not down and not right:
+        return rgb
+    return np.pad(rgb, ((0, down), (0, right)) + ((0, 0),) * (rgb.ndim - 2), mode="edge")

@@ -1,0 +1,131 @@
+"""What is measured: fidelity, size, and the rate saved between two curves.
+
+Needs numpy alone, so that the trainer and the benchmark use the same figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["bd_rate", "bits_per_pixel", "psnr"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Curve: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
+
+
+def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Return the peak signal-to-noise ratio of two pictures in dB; infinite if they are equal.
+
+    The mean runs over all samples, so over R, G and B alike. The squares are added as integers:
+    the figure is the same on every machine and in every order.
+    """
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"psnr compares uint8 with uint8, not {a.dtype} with {b.dtype}")
+    if a.shape != b.shape:
+        raise ValueError(f"psnr compares pictures of one shape, not {a.shape} with {b.shape}")
+    if not a.size:
+        raise ValueError("psnr of empty pictures")
+    total = 0
+    # Row by row in blocks of about a million samples: what is allocated stays small at any size.
+    rows = max(1, 2**20 * len(a) // a.size)
+    for start in range(0, len(a), rows):
+        difference = a[start : start + rows].astype(np.int32) - b[start : start + rows]
+        total += int(np.square(difference).sum(dtype=np.int64))
+    return math.inf if total == 0 else 10 * math.log10(255**2 * a.size / total)
+
+
+def bits_per_pixel(nbytes: int, width: int, height: int) -> float:
+    """Return the bits that a whole file, header and all, spends on a pixel."""
+    if width < 1 or height < 1:
+        raise ValueError(f"a picture of {width}x{height} has no pixels")
+    return 8 * nbytes / (width * height)
+
+
+def bd_rate(anchor_bpp: Curve, anchor_psnr: Curve, bpp: Curve, psnr: Curve) -> float:
+    """Return the Bjøntegaard delta rate in percent; below 0 where fewer bits than the anchor's do.
+
+    The logarithm of the rate is interpolated over PSNR by PCHIP, and averaged over the range of
+    PSNR that both curves have. The points of a curve may come in any order. Raises ValueError for
+    curves that are no function of PSNR or have no range in common.
+    """
+    anchor_x, anchor_y = _curve(anchor_bpp, anchor_psnr, "anchor")
+    x, y = _curve(bpp, psnr, "curve")
+    low = max(anchor_x[0], x[0])
+    high = min(anchor_x[-1], x[-1])
+    if not low < high:
+        raise ValueError(
+            f"no PSNR in common: the anchor has {anchor_x[0]:.2f} to {anchor_x[-1]:.2f} dB, "
+            f"the curve {x[0]:.2f} to {x[-1]:.2f} dB"
+        )
+    saved = _pchip_integral(x, y, low, high) - _pchip_integral(anchor_x, anchor_y, low, high)
+    return 100 * math.expm1(saved / (high - low))
+
+
+def _curve(bpp: Curve, psnr: Curve, name: str) -> tuple[Floats, Floats]:
+    """Return PSNR and the logarithm of the rate, both rising."""
+    rate, quality = np.asarray(bpp, np.float64), np.asarray(psnr, np.float64)
+    if rate.ndim != 1 or rate.shape != quality.shape or len(rate) < 2:
+        raise ValueError(
+            f"the {name} needs two lists of one length, at least 2, "
+            f"not shapes {rate.shape} and {quality.shape}"
+        )
+    if not (np.isfinite(rate).all() and np.isfinite(quality).all() and (rate > 0).all()):
+        raise ValueError(f"the {name} has a rate or a PSNR that is not a finite number above 0")
+    order = np.argsort(rate)
+    rate, quality = rate[order], quality[order]
+    if not ((np.diff(rate) > 0).all() and (np.diff(quality) > 0).all()):
+        raise ValueError(f"the {name} is not monotone: PSNR must rise wherever the rate does")
+    return quality, np.log(rate)
+
+
+def _pchip_integral(x: Floats, y: Floats, low: float, high: float) -> float:
+    """Integrate the monotone cubic through the points from ``low`` to ``high``, exactly."""
+    slopes = _pchip_slopes(x, y)
+    total = 0.0
+    for i in range(len(x) - 1):
+        a, b = max(low, x[i]), min(high, x[i + 1])
+        if a < b:
+            # On each piece a cubic in t = x - x[i]; the last coefficient first, for Horner.
+            h = x[i + 1] - x[i]
+            chord = (y[i + 1] - y[i]) / h
+            c2 = (3 * chord - 2 * slopes[i] - slopes[i + 1]) / h
+            c3 = (slopes[i] + slopes[i + 1] - 2 * chord) / h**2
+            antiderivative = np.polynomial.Polynomial([y[i], slopes[i], c2, c3]).integ()
+            total += float(antiderivative(b - x[i]) - antiderivative(a - x[i]))
+    return total
+
+
+def _pchip_slopes(x: Floats, y: Floats) -> Floats:
+    """Return the slopes at the points by Fritsch and Butland, with the end slopes of Moler.
+
+    These are the ones of SciPy's PchipInterpolator and MATLAB's pchip, which everybody's BD-rates
+    come from; SciPy itself is not worth its size to a trainer.
+    """
+    h = np.diff(x)
+    chords = np.diff(y) / h
+    if len(x) == 2:
+        return np.repeat(chords, 2)
+    slopes = np.zeros_like(x)
+    for i in range(1, len(x) - 1):
+        before, after = chords[i - 1], chords[i]
+        if before * after > 0:  # else a turning point, which gets a slope of 0
+            w1, w2 = 2 * h[i] + h[i - 1], h[i] + 2 * h[i - 1]
+            slopes[i] = (w1 + w2) / (w1 / before + w2 / after)
+    slopes[0] = _end_slope(h[0], h[1], chords[0], chords[1])
+    slopes[-1] = _end_slope(h[-1], h[-2], chords[-1], chords[-2])
+    return slopes
+
+
+def _end_slope(h0: float, h1: float, chord0: float, chord1: float) -> float:
+    """Return the three-point slope at an end, limited so that the curve stays monotone."""
+    slope = ((2 * h0 + h1) * chord0 - h0 * chord1) / (h0 + h1)
+    if slope * chord0 <= 0:
+        return 0.0
+    if chord0 * chord1 <= 0 and abs(slope) > 3 * abs(chord0):
+        return 3 * chord0
+    return slope

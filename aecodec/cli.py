@@ -327,45 +327,55 @@ def train(
     """
     if (settings["steps"] is None) == (settings["minutes"] is None):
         raise click.UsageError("give the length of the training: either --steps or --minutes")
-    with Report(1, as_json=False) as report, report.file(str(out)), _needs_extra("train"):
+    with Report(1, as_json=False) as report, report.file(str(out)), _training():
         from aecodec.training import trainer
 
         given = {name: value for name, value in settings.items() if value is not None}
-        try:
-            trainer.train(
-                folder,
-                out,
-                trainer.Settings(**given),
-                device=device,
-                threads=threads,
-                start_from=start_from,
-            )
-        except ValueError as error:
-            raise InputError(one_line(error)) from error
+        trainer.train(
+            folder,
+            out,
+            trainer.Settings(**given),
+            device=device,
+            threads=threads,
+            start_from=start_from,
+        )
     return report.exit_code
 
 
 @commands.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
+    "--photographs",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder it was trained on: the integer tables are counted on a sample of it.",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Pictures on which quality q gets JPEG's PSNR.  [default: the held-out ones]",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of weights to make.  [default: weights/SIZE]",
+    help="The folder of weights to make.  [default: weights/NAME-OF-RUN]",
 )
 @debug_option
-def export(run: Path, output: Path | None) -> int:
+def export(run: Path, photographs: Path, calibrate: Path | None, output: Path | None) -> int:
     """Make a folder of weights from a training run."""
-    with Report(1, as_json=False) as report, report.file(str(run)), _needs_extra("train"):
+    folder = output or Path("weights", run.resolve().name)
+    with Report(1, as_json=False) as report, report.file(str(run)), _training():
         from aecodec.training import export as exporter
 
-        folder = exporter.export(run, output)
+        exporter.export(run, folder, photographs=photographs, calibrate=calibrate)
         report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
     return report.exit_code
 
 
 @contextlib.contextmanager
-def _needs_extra(extra: str) -> Iterator[None]:
+def _training() -> Iterator[None]:
+    """Around what needs the extra `train`: says so where it is missing, and names bad input."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -373,5 +383,7 @@ def _needs_extra(extra: str) -> Iterator[None]:
         if package in ("", "aecodec"):
             raise
         raise AecodecError(
-            f'this command needs {package}, which is not installed: pip install "aecodec[{extra}]"'
+            f'this command needs {package}, which is not installed: pip install "aecodec[train]"'
         ) from None
+    except ValueError as error:
+        raise InputError(one_line(error)) from error

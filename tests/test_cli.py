@@ -207,7 +207,8 @@ def test_a_bad_aec_file_is_one_line(
         ["train", ".", "--steps", "1"],
         ["train", ".", "--out", "run"],
         ["train", ".", "--out", "run", "--steps", "1", "--minutes", "1"],
-        ["export", "missing"],
+        ["export", "missing", "--photographs", "."],
+        ["export", "."],
     ],
 )
 def test_wrong_usage(shelf: Path, here: Path, arguments: list[str]) -> None:
@@ -540,7 +541,8 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train", ".", "--out", "run", "--steps", "1"], ["export", "."]]
+    "arguments",
+    [["train", ".", "--out", "run", "--steps", "1"], ["export", ".", "--photographs", "."]],
 )
 def test_without_torch_training_says_what_to_install(here: Path, arguments: list[str]) -> None:
     blocked = here / "blocked"

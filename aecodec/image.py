@@ -154,15 +154,34 @@ def _to_picture(image: Image.Image, max_pixels: int) -> Picture:
     if was_grey_16 and flat.mode == "RGBA":
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
     icc = _icc(upright, flat.mode, notes)
+    rgb, alpha = _arrays(flat)
     return Picture(
-        rgb=np.asarray(flat.convert("RGB")),
+        rgb=rgb,
         mode=cast(Mode, flat.mode),
-        alpha=np.asarray(flat.getchannel("A")) if flat.mode in ("LA", "RGBA") else None,
+        alpha=alpha,
         exif=exif,
         icc=icc,
         xmp=_xmp(image, turned=turn is not None),
         notes=tuple(notes),
     )
+
+
+def _arrays(image: Image.Image) -> tuple[UInt8Array, UInt8Array | None]:
+    """Return the colours and the alpha of a picture in one of the four modes.
+
+    Goes in strips of about four million pixels: Pillow's conversions and its bridge to numpy make
+    three copies on the way, which for a hundred million pixels would be a gigabyte.
+    """
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if image.mode in ("LA", "RGBA") else None
+    rows = max(1, 2**22 // width)
+    for y in range(0, height, rows):
+        strip = image.crop((0, y, width, min(y + rows, height)))
+        rgb[y : y + rows] = np.asarray(strip.convert("RGB"))
+        if alpha is not None:
+            alpha[y : y + rows] = np.asarray(strip.getchannel("A"))
+    return rgb, alpha
 
 
 # --- Colour -------------------------------------------------------------------------------------

@@ -115,6 +115,17 @@ def test_the_four_modes_lose_nothing(mode: str, format: str) -> None:
         np.testing.assert_array_equal(picture.alpha, pixels[..., -1])
 
 
+@pytest.mark.parametrize("size", [(3000, 2000), (5_000_000, 1), (1, 5_000_000)])
+def test_large_pictures_are_copied_whole(size: tuple[int, int]) -> None:
+    """They go to arrays in several strips."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
+    picture = load(Image.fromarray(pixels))
+    assert np.array_equal(picture.rgb, pixels[..., :3])
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, pixels[..., 3])
+
+
 def test_colours_under_transparent_pixels_are_kept() -> None:
     pixels = gradient(channels=4)
     pixels[..., 3] = 0
@@ -705,6 +716,23 @@ def test_saved_metadata_comes_back(format: str) -> None:
         assert dict(again) == {0x010F: "abc", 0x0131: "xyz"}
     else:
         assert picture.exif == exif
+
+
+def test_the_layout_of_another_file_does_not_get_into_a_tiff() -> None:
+    """EXIF may state a width, strips and a compression, which in a TIFF are those of the pixels."""
+    foreign = Image.Exif()
+    foreign[0x010F] = "Maker"
+    for tag, value in {0x0100: 7, 0x0103: 6, 0x0111: 1_000_000, 0x0115: 1, 0x0117: 3}.items():
+        foreign[tag] = value
+    buffer = io.BytesIO()
+    exif = foreign.tobytes().removeprefix(b"Exif\0\0")
+    save(to_pil(gradient(), "RGB", exif=exif), buffer, "TIFF", compression="raw")
+    picture = load(buffer.getvalue())
+    np.testing.assert_array_equal(picture.rgb, gradient())
+    assert picture.exif is not None
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert dict(again) == {0x010F: "Maker"}
 
 
 def test_what_a_format_cannot_hold_is_noted() -> None:

@@ -39,6 +39,7 @@ Source: TypeAlias = (
 )
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
+_ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
 _EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
 
 
@@ -388,7 +389,7 @@ def _xmp(image: Image.Image, *, turned: bool) -> bytes | None:
 
 def to_pil(
     rgb: UInt8Array,
-    mode: Mode,
+    mode: str,
     alpha: UInt8Array | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
@@ -400,6 +401,8 @@ def to_pil(
     equal before they were coded and differ by the coding error alone, of which the mean is the part
     that remains with the least square. (Luma weights would count on green for nothing.)
     """
+    if mode not in _ALL_MODES:
+        raise ValueError(f"mode must be one of {', '.join(_ALL_MODES)}, not {mode!r}")
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
     if mode in ("L", "LA"):
@@ -430,7 +433,6 @@ class _Writer:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-_ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
 _ALL_METADATA: Final = ("exif", "icc_profile", "xmp")
 _NAMES: Final = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}
 _WRITERS: Final[Mapping[str, _Writer]] = {

@@ -679,6 +679,8 @@ def test_alpha_and_mode_must_agree() -> None:
         to_pil(gradient(), "RGBA")
     with pytest.raises(ValueError, match="L has no alpha"):
         to_pil(gradient(), "L", gradient()[..., 0])
+    with pytest.raises(ValueError, match="not 'CMYK'"):
+        to_pil(gradient(), "CMYK")
 
 
 EXACT = ["PNG", "TIFF", "WEBP", "TGA", "JPEG2000", "QOI", "SGI", "DDS", "ICO"]

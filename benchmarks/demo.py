@@ -14,8 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from measure import JPEG_SETTINGS, bytes_at, with_jpeg
-from PIL import Image
+from measure import JPEG_SETTINGS, bytes_at, pixels_of, with_jpeg
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -58,15 +57,13 @@ def aecodec(*arguments: str, cwd: Path) -> None:
         sys.exit(done.returncode)
 
 
-def measure(original: Path, compressed: Path, restored: Path) -> Row:
+def measure(name: str, original: Path, compressed: Path, restored: Path) -> Row:
     """Compare a restored photograph with its original, and with JPEG."""
-    with Image.open(original) as opened:
-        picture = opened.convert("RGB")
-    with Image.open(restored) as opened:
-        value = psnr(np.asarray(picture), np.asarray(opened.convert("RGB")))
+    picture = pixels_of(original)
+    value = psnr(np.asarray(picture), np.asarray(pixels_of(restored)))
     jpeg = [with_jpeg(picture, quality) for quality in range(1, 101)]
     nbytes = compressed.stat().st_size
-    return Row(original.name, picture.size, nbytes, value, bytes_at(jpeg, value))
+    return Row(name, picture.size, nbytes, value, bytes_at(jpeg, value))
 
 
 def table(rows: list[Row]) -> Table:
@@ -95,15 +92,16 @@ def main() -> None:
     for folder in FOLDERS:
         shutil.rmtree(demo / folder, ignore_errors=True)
         (demo / folder).mkdir(parents=True)
-    for name in SAMPLES:
-        shutil.copyfile(samples_folder() / name, demo / "originals" / name)
-
     stems = [Path(name).stem for name in SAMPLES]
-    aecodec("compress", *(f"originals/{name}" for name in SAMPLES), "-o", "compressed", cwd=demo)
+    for name, stem in zip(SAMPLES, stems, strict=True):
+        pixels_of(samples_folder() / name).save(demo / "originals" / f"{stem}.png")
+
+    aecodec("compress", *(f"originals/{s}.png" for s in stems), "-o", "compressed", cwd=demo)
     aecodec("decompress", *(f"compressed/{s}.aec" for s in stems), "-o", "restored", cwd=demo)
     rows = [
         measure(
-            demo / "originals" / name,
+            name,
+            demo / "originals" / f"{stem}.png",
             demo / "compressed" / f"{stem}.aec",
             demo / "restored" / f"{stem}.png",
         )

@@ -27,7 +27,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from measure import JPEG_SETTINGS, Point, bytes_at, with_jpeg, with_pillow
+from measure import JPEG_SETTINGS, Point, bytes_at, pixels_of, with_jpeg, with_pillow
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -97,8 +97,7 @@ class Task:
 
 def run(task: Task) -> list[Point]:
     """Do a task, in this process or in a worker."""
-    with Image.open(task.path) as opened:
-        picture = opened.convert("RGB")
+    picture = pixels_of(task.path)
     code = CODECS[task.codec].code
     return [code(picture, quality, task.model) for quality in task.qualities]
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,12 @@ class Point:
     psnr: float
     encode_s: float
     decode_s: float
+
+
+def pixels_of(path: str | Path) -> Image.Image:
+    """A picture in RGB without its metadata, which no codec is to be charged for."""
+    with Image.open(path) as opened:
+        return Image.fromarray(np.asarray(opened.convert("RGB")))
 
 
 def with_pillow(picture: Image.Image, quality: int, format_: str, **options: object) -> Point:

@@ -210,7 +210,7 @@ def test_an_endless_device_is_refused_at_once() -> None:
     [
         ("missing.aec", "no such file"),
         (".", "is a folder, not a file"),
-        ("a\0b", "cannot be read: embedded null byte"),
+        ("a\0b", "cannot be read: .*embedded null .*"),
         ("x" * 300, "cannot be read: file name too long"),
     ],
 )
@@ -332,7 +332,7 @@ def test_a_link_to_nothing_is_an_existing_name(here: Path) -> None:
         ("folder", "the output folder is a folder"),
         ("file/a.aec", "cannot write file/a.aec: not a directory"),
         ("x" * 300, "file name too long"),
-        ("a\0b", "null byte"),
+        ("a\0b", "embedded null"),
     ],
 )
 def test_outputs_that_cannot_be(here: Path, target: str, fault: str) -> None:

@@ -1,0 +1,151 @@
+"""The whole model for training: rate and distortion of a batch, and its integer counterparts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aecodec.config import ModelConfig
+from aecodec.model.hyperprior import (
+    Context,
+    FactorizedPrior,
+    HyperAnalysis,
+    MeanFeatures,
+    ScaleNetwork,
+)
+from aecodec.model.layers import LevelTable, lambda_of, lower_bound, round_ste
+from aecodec.model.transforms import Analysis, Synthesis
+
+__all__ = ["Autoencoder", "Output"]
+
+
+@dataclasses.dataclass
+class Output:
+    """What one forward pass gives. Bits are sums over a picture."""
+
+    x_hat: Tensor  # (B,3,H,W), not clamped
+    y_bits: Tensor  # (B,)
+    z_bits: Tensor  # (B,)
+    symbols: Tensor  # (B,M,h,w), y's symbols before rounding
+    index: Tensor  # (B,M,h,w), y's table indexes, real-valued
+    z: Tensor  # (B,N,h/4,w/4), before rounding
+
+
+class Autoencoder(nn.Module):
+    """Transforms, hyperprior and gain vectors (Cui et al. 2021) under one roof.
+
+    The gain of each latent channel is a `LevelTable` in log space; y_hat is divided by the same
+    gain, so that one set of weights serves every quality.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.analysis = Analysis(config)
+        self.synthesis = Synthesis(config)
+        self.hyper_analysis = HyperAnalysis(config)
+        self.z_prior = FactorizedPrior(config)
+        self.scale_network = ScaleNetwork(config)
+        self.mean_features = MeanFeatures(config)
+        self.context = Context(config)
+        self.log_gain = LevelTable(config.anchors, config.latents)
+        # Standard deviation of every latent channel, set by the KLT and then learned: the mean
+        # networks work in these units.
+        self.log_std = nn.Parameter(torch.zeros(config.latents))
+        # y's distribution given its scale: a mixture of two Gaussians, (log width ratio, logit).
+        # Scales know nothing of the context, so what is coded has heavier tails than one Gaussian.
+        self.tail = nn.Parameter(torch.tensor([[-0.3, 0.5], [1.1, 0.0]]))
+        with torch.no_grad():
+            levels = torch.linspace(0.0, 1.0, config.anchors)
+            steps = torch.sqrt(4e-4 / lambda_of(levels, config.lambda_min, config.lambda_max))
+            self.log_gain.table.copy_(-torch.log(steps)[:, None].expand_as(self.log_gain.table))
+
+    def set_latent_std(self, std: Tensor) -> None:
+        """Start scales and mean units from the latents' measured standard deviation (M,)."""
+        c = self.config
+        with torch.no_grad():
+            self.log_std.copy_(torch.log(std))
+            scale_log2 = (self.log_gain.table + self.log_std) / math.log(2.0)
+            # Pictures are mostly flat: the typical local scale is well below the global one.
+            index = (scale_log2 - 1.0 - c.scale_log2_min) / c.scale_log2_step
+            self.scale_network.offset.table.copy_(index.repeat(1, self.scale_network.steps))
+
+    def gain(self, level: Tensor) -> Tensor:
+        """The gain vectors (B,M,1,1) at levels (B,)."""
+        return torch.exp(self.log_gain(level))
+
+    def y_bits_of(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """Bits of every symbol (at integers or with noise) given its table index."""
+        c = self.config
+        top = c.tables - 1.0
+        index = top - lower_bound(top - lower_bound(index, 0.0), 0.0)
+        if self.scale_network.rounding:
+            index = round_ste(index)
+        scale_log2 = c.scale_log2_min + c.scale_log2_step * index
+        return -torch.log2(self.mass(symbols, scale_log2).clamp(min=1e-9))
+
+    def mass(self, symbols: Tensor, scale_log2: Tensor) -> Tensor:
+        """The training distribution's probability of [symbol - 1/2, symbol + 1/2]."""
+        inverse = torch.exp2(-scale_log2)
+        magnitude = torch.abs(symbols)
+        weights = torch.softmax(self.tail[1], dim=0)
+        total = torch.zeros_like(symbols)
+        for k in range(2):
+            a = inverse * torch.exp(-self.tail[0, k]) * math.sqrt(0.5)
+            total = total + weights[k] * 0.5 * (
+                torch.erf((magnitude + 0.5) * a) - torch.erf((magnitude - 0.5) * a)
+            )
+        return total
+
+    def forward(self, x: Tensor, level: Tensor, *, noise: bool = True) -> Output:
+        """x (B,3,H,W) in [0,1], H and W multiples of 64; level (B,) in [0,1].
+
+        With `noise` the rate is that of symbols with uniform noise added (Balle et al. 2017);
+        otherwise of the rounded symbols. Synthesis and context always see rounded ones
+        (straight-through; Minnen & Singh 2020).
+        """
+        y = self.analysis(x)
+        with torch.autocast(x.device.type, enabled=False):
+            gain = self.gain(level)
+            v = y.float() * gain
+        z = self.hyper_analysis(v).float()
+        z_hat = round_ste(z)
+        z_rate_at = z + torch.rand_like(z) - 0.5 if noise else z_hat
+        features, mu0 = self.mean_features(z_hat, level)
+        index = self.scale_network(z_hat, level)
+        std = torch.exp(self.log_std)[None, :, None, None]
+        first, parity = step_masks(v)
+        mu = mu0 * std * gain
+        known = (round_ste(v - mu) + mu) / (std * gain) * first
+        mu1 = self.context(features, known, parity.to(known.dtype)) * std * gain
+        mu = torch.where(first, mu, mu1)
+        index = torch.where(first, index[:, 0], index[:, 1])
+        symbols = v - mu
+        y_hat = (round_ste(symbols) + mu) / gain
+        rate_at = symbols + torch.rand_like(symbols) - 0.5 if noise else torch.round(symbols)
+        return Output(
+            x_hat=self.synthesis(y_hat, level).float(),
+            y_bits=self.y_bits_of(rate_at, index).sum(dim=(1, 2, 3)),
+            z_bits=self.z_prior(z_rate_at, level).sum(dim=(1, 2, 3)),
+            symbols=symbols,
+            index=index,
+            z=z,
+        )
+
+
+def step_masks(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Which elements of y (B,M,h,w) step 0 codes (1,M,h,w), and each position's parity (1,1,h,w).
+
+    Element (c, i, j) belongs to step (c + i + j) mod 2: at every position half of the channels
+    come first, and every element of step 1 has its channel's four neighbours known.
+    """
+    _, m, h, w = y.shape
+    rows = torch.arange(h, device=y.device)[:, None]
+    columns = torch.arange(w, device=y.device)[None, :]
+    channels = torch.arange(m, device=y.device)[:, None, None]
+    parity = (rows + columns) % 2
+    first = (channels + parity) % 2 == 0
+    return first[None], parity[None, None]

@@ -1,0 +1,195 @@
+"""The hyperprior: what the entropy coder is told about the latents, and at what price.
+
+    y * gain(level) = v (B,M,H/16,W/16)
+     |  HyperAnalysis
+    z (B,N,H/64,W/64) -> z_hat = round(z), coded with one integer table per (band of q, channel)
+     |                  \\
+     | ScaleNetwork      MeanFeatures --> features, mu of step 0
+     | (integers)         |
+    table index          Context(features, y_hat of step 0) --> mu of step 1
+
+Scales depend on z_hat and q alone, through integers: identical on every machine. Means may use
+decoded neighbours, because no probability depends on them (the "one-shot context" of PICO, 2026;
+two-step checkerboard as in He et al. 2021, with channels alternating as in DCVC-DC).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.config import ModelConfig
+from aecodec.model.layers import Block, LevelTable, Spine, pointwise
+
+__all__ = ["Context", "FactorizedPrior", "HyperAnalysis", "MeanFeatures", "ScaleNetwork"]
+
+ACTIVATION_BITS = 8
+"""Fractional bits of an activation in the integer scale network."""
+WEIGHT_BITS = 10
+"""Fractional bits of a weight there."""
+ACTIVATION_LIMIT = 4095
+"""Largest magnitude of an integer activation."""
+Z_SHIFT = 4
+"""z_hat enters as z_hat << Z_SHIFT, that is z_hat / 16."""
+LEAK_SHIFT = 3
+"""The leaky ReLU's slope is 2 ** -LEAK_SHIFT."""
+
+
+class HyperAnalysis(nn.Module):
+    """v = gain * y (B,M,h,w), h and w multiples of 4 -> z (B,N,h/4,w/4).
+
+    Sees magnitudes in the log domain, since what it must tell is mostly log(scale), and v scaled
+    by the quality, so that low qualities send less through z.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.hyper_width
+        self.input = pointwise(2 * config.latents, width)
+        self.block16 = Block(width, width)
+        self.down32 = pointwise(4 * width, width)
+        self.block32 = Block(width, width)
+        self.down64 = pointwise(4 * width, width)
+        self.block64 = Block(width, width)
+        self.output = Spine(width, config.hyper_latents)
+        with torch.no_grad():  # start with a few levels of z in use, not with z_hat = 0
+            self.output.weight.mul_(8.0)
+
+    def forward(self, v: Tensor) -> Tensor:
+        magnitude = torch.abs(v)
+        x = torch.cat([torch.log1p(magnitude), v / (1.0 + magnitude)], dim=1)
+        x = self.block16(self.input(x))
+        x = self.block32(self.down32(F.pixel_unshuffle(x, 2)))
+        x = self.block64(self.down64(F.pixel_unshuffle(x, 2)))
+        z: Tensor = self.output(x)
+        return z
+
+
+class FactorizedPrior(nn.Module):
+    """Discretised logistic for every channel of z and every quality, for training.
+
+    At export it is replaced by integer tables counted on the training pictures.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.parameters_of_level = LevelTable(config.anchors, 2 * config.hyper_latents)
+
+    def forward(self, z: Tensor, level: Tensor) -> Tensor:
+        """Bits of every element of z (B,N,h,w), given at integers or with noise added."""
+        mean, log_scale = self.parameters_of_level(level).chunk(2, dim=1)
+        inverse = torch.exp(-log_scale)
+        distance = torch.abs(z - mean)
+        upper = torch.sigmoid((0.5 - distance) * inverse)
+        lower = torch.sigmoid((-0.5 - distance) * inverse)
+        return -torch.log2((upper - lower).clamp(min=1e-9))
+
+
+class ScaleNetwork(nn.Module):
+    """z_hat (B,N,h,w) integers, level (B,) -> table index of y, real-valued (B,2,M,4h,4w).
+
+    The training shadow of the integer network that `prior.py` evaluates: same layers, float
+    arithmetic. With `rounding` on, every intermediate is rounded to the integer network's grid
+    (straight-through). Dimension 1 of the result is the step of the context. Units: tables.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, fine = config.scale_width, config.scale_width * 2 // 3
+        self.steps = 2
+        self.input = pointwise(config.hyper_latents, width)
+        self.level_bias = LevelTable(config.anchors, width)
+        self.dw64 = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.up = pointwise(width, 16 * fine)
+        self.dw16 = nn.Conv2d(fine, fine, 3, padding=1, groups=fine)
+        self.output = pointwise(fine, config.latents)
+        self.offset = LevelTable(config.anchors, self.steps * config.latents)
+        self.rounding = False
+
+    def _grid(self, x: Tensor, bits: int) -> Tensor:
+        if not self.rounding:
+            return x
+        unit = float(2**bits)
+        return x + (torch.floor(x * unit + 0.5) / unit - x).detach()
+
+    def _convolve(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
+        assert layer.bias is not None
+        weight = self._grid(layer.weight, WEIGHT_BITS)
+        bias = self._grid(layer.bias, WEIGHT_BITS + ACTIVATION_BITS)
+        x = F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)  # type: ignore[arg-type]
+        return self._grid(x, ACTIVATION_BITS)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
+        leaky = F.leaky_relu(x, 2.0**-LEAK_SHIFT)
+        return self._grid(leaky, ACTIVATION_BITS).clamp(-limit, limit)
+
+    def forward(self, z_hat: Tensor, level: Tensor) -> Tensor:
+        with torch.autocast(z_hat.device.type, enabled=False):
+            limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
+            x = (z_hat.float() * 2.0 ** (Z_SHIFT - ACTIVATION_BITS)).clamp(-limit, limit)
+            x = self._convolve(self.input, x)
+            x = self._activate(x + self._grid(self.level_bias(level), ACTIVATION_BITS))
+            x = self._activate(self._convolve(self.dw64, x))
+            x = self._activate(F.pixel_shuffle(self._convolve(self.up, x), 4))
+            x = self._activate(self._convolve(self.dw16, x))
+            x = self._convolve(self.output, x)
+            offset = self._grid(self.offset(level), ACTIVATION_BITS)
+            return x[:, None] + offset.reshape(offset.shape[0], self.steps, -1, 1, 1)
+
+
+class MeanFeatures(nn.Module):
+    """z_hat (B,N,h,w) and level (B,) -> features (B,F,4h,4w) and mu of step 0 (B,M,4h,4w).
+
+    mu is in units of each latent channel's standard deviation.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, features = config.hyper_width, config.mean_features
+        self.input = pointwise(config.hyper_latents, width)
+        self.level_bias = LevelTable(config.anchors, width)
+        self.block64 = Block(width, width)
+        self.up = pointwise(width, 16 * (features // 2))
+        self.input16 = pointwise(features // 2, features)
+        self.block16 = Block(features, features)
+        self.mean = Spine(features, config.latents)
+        nn.init.zeros_(self.mean.weight)
+
+    def forward(self, z_hat: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.input(z_hat * 0.125) + self.level_bias(level)
+        x = self.block64(F.leaky_relu(x, 0.01))
+        x = F.leaky_relu(F.pixel_shuffle(self.up(x), 4), 0.01)
+        features = self.block16(self.input16(x))
+        return features, self.mean(features)
+
+
+class Context(nn.Module):
+    """One step of the mean context, in units of each latent channel's standard deviation.
+
+    features (B,F,h,w), y_hat known so far and zero elsewhere (B,M,h,w), parity of the position
+    (B,1,h,w) in {0,1} -> mu (B,M,h,w).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        m, width = config.latents, config.context_width
+        self.known = pointwise(m, width)
+        self.features = pointwise(config.mean_features, width)
+        self.parity = pointwise(1, width)
+        self.blocks = nn.Sequential(*[Block(width, width) for _ in range(config.context_blocks)])
+        self.output = Spine(width, m)
+        # A direct path from each channel's own neighbours: the low frequencies learn at once.
+        self.neighbours = nn.Conv2d(m, m, 3, padding=1, groups=m)
+        for layer in (self.output, self.neighbours):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor, known: Tensor, parity: Tensor) -> Tensor:
+        x = self.known(known) + self.features(features) + self.parity(parity)
+        x = self.output(self.blocks(F.leaky_relu(x, 0.01)))
+        with torch.autocast(known.device.type, enabled=False):
+            mu: Tensor = x + self.neighbours(known.float())
+        return mu

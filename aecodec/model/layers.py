@@ -1,0 +1,120 @@
+"""Building blocks shared by the transforms and the hyperprior."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "Block",
+    "LevelTable",
+    "Spine",
+    "lower_bound",
+    "pointwise",
+    "round_ste",
+]
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to integers; the gradient passes straight through (Theis et al. 2017)."""
+    return x + (torch.round(x) - x).detach()
+
+
+class _LowerBound(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, bound: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp(min=bound)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+        (x,) = ctx.saved_tensors
+        # Below the bound let only those gradients pass that would bring x back above it.
+        return grad * ((x >= ctx.bound) | (grad < 0)), None
+
+
+def lower_bound(x: Tensor, bound: float) -> Tensor:
+    """max(x, bound) whose gradient can still lift x (Balle et al. 2018)."""
+    return _LowerBound.apply(x, bound)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 1x1 convolution."""
+    return nn.Conv2d(inputs, outputs, 1)
+
+
+class Spine(nn.Conv2d):
+    """A 1x1 convolution on the linear path from picture to picture, always in float32.
+
+    Rounding to bfloat16 here would add noise of its own to every pixel; inside the residual
+    branches it does no harm.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+class Block(nn.Module):
+    """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
+
+    (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
+    The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
+    blocked layout throughout and fuses the sigmoid. The last convolution of each branch starts
+    at zero, so that the block starts as the identity.
+    """
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.w1 = pointwise(channels, inner)
+        self.dw = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.w2 = pointwise(inner, channels)
+        self.v1a = pointwise(channels, inner)
+        self.v1b = pointwise(channels, inner)
+        self.v2 = pointwise(inner, channels)
+        for last in (self.w2, self.v2):
+            nn.init.zeros_(last.weight)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.w2(self.dw(F.leaky_relu(self.w1(x), 0.01)))
+        return x + self.v2(self.v1a(x) * torch.sigmoid(self.v1b(x)))
+
+
+class LevelTable(nn.Module):
+    """A learned vector for each quality, linear between `anchors` anchors.
+
+    `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written with a
+    matrix product of hat functions so that it exports to ONNX as it stands.
+    """
+
+    def __init__(self, anchors: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(anchors, width))
+        self.register_buffer("knots", torch.arange(anchors, dtype=torch.float32), persistent=False)
+
+    def forward(self, level: Tensor) -> Tensor:
+        position = level.float().reshape(-1, 1) * (self.table.shape[0] - 1)
+        hats = torch.relu(1.0 - torch.abs(position - self.knots))
+        with torch.autocast(level.device.type, enabled=False):
+            return (hats @ self.table)[:, :, None, None]
+
+
+def level_of(lam: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
+    """The level in [0, 1] of a lambda: its position in log lambda."""
+    lam = torch.as_tensor(lam, dtype=torch.float32)
+    return torch.log(lam / lambda_min) / math.log(lambda_max / lambda_min)
+
+
+def lambda_of(level: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
+    """The inverse of `level_of`."""
+    level = torch.as_tensor(level, dtype=torch.float32)
+    return lambda_min * torch.exp(level * math.log(lambda_max / lambda_min))

@@ -1,0 +1,161 @@
+"""From z_hat and the quality to what the coder needs (integers) and to the means (floats).
+
+    z_hat (N,h64,w64) int32, q
+     |-- scale_indexes: integers in float64, exact on every machine --> (M,h,w) uint8
+     `-- Means: float networks, step by step                        --> mu (M,h,w) float32
+
+The integer network. Every activation is an integer, |a| <= ACTIVATION_LIMIT; every accumulator
+is bounded, |acc| < 2^31, by the weights (checked at export). Float64 holds such sums exactly in
+any order, and `np.round` after each matrix product would turn even an inexact algorithm's result
+into the right integer. Requantisation is floor((acc + 2^(k-1)) / 2^k). No exp, no division, no
+float32 here. Layers, in order (all tensors channels-last here):
+
+    a = clip(z_hat << Z_SHIFT)
+    a = act(requantise(input 1x1) + level_bias[q])
+    a = act(requantise(dw64 3x3))
+    a = act(requantise(up 1x1), pixel-shuffled by 4)
+    a = act(requantise(dw16 3x3))
+    index = clip((requantise(output 1x1) + index_offset[q, step] + 2^7) >> 8, 0, 63)
+
+with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.errors import KnownAnswerError
+
+if TYPE_CHECKING:  # the exporter calls `scale_indexes` where the coder is not installed
+    from aecodec.runtime import Runtime
+    from aecodec.weights import Weights
+
+__all__ = ["check_known_answers", "predict", "scale_indexes", "step_mask"]
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+ACTIVATION_BITS = 8
+WEIGHT_BITS = 10
+ACTIVATION_LIMIT = 4095
+Z_SHIFT = 4
+LEAK_SHIFT = 3
+
+
+def _shift(acc: Doubles, bits: int) -> Doubles:
+    """floor((acc + 2^(bits-1)) * 2^-bits), in place."""
+    acc += 2.0 ** (bits - 1)
+    acc *= 2.0**-bits
+    return np.floor(acc, out=acc)
+
+
+def _activate(a: Doubles) -> Doubles:
+    leaked = _shift(a.copy(), LEAK_SHIFT)
+    np.copyto(leaked, a, where=a >= 0)
+    return np.clip(leaked, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=leaked)
+
+
+def _pointwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
+    """(h,w,I) with weight (O,I) -> (h,w,O), requantised."""
+    acc = a.reshape(-1, a.shape[2]) @ weight.T.astype(np.float64)
+    np.round(acc, out=acc)
+    acc += bias
+    return _shift(acc, WEIGHT_BITS).reshape(a.shape[0], a.shape[1], -1)
+
+
+def _depthwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
+    """(h,w,C) with weight (C,3,3), zero-padded -> (h,w,C), requantised."""
+    h, w, _ = a.shape
+    padded = np.pad(a, ((1, 1), (1, 1), (0, 0)))
+    taps = weight.astype(np.float64)
+    acc = np.zeros_like(a)
+    acc += bias
+    for i in range(3):
+        for j in range(3):
+            acc += padded[i : i + h, j : j + w] * taps[:, i, j]
+    return _shift(acc, WEIGHT_BITS)
+
+
+def step_mask(m: int, h: int, w: int) -> npt.NDArray[np.bool_]:
+    """(M,h,w): True where step 0 codes. Element (c,i,j) belongs to step (c + i + j) mod 2."""
+    c, i, j = np.ogrid[:m, :h, :w]
+    mask: npt.NDArray[np.bool_] = (c + i + j) % 2 == 0
+    return mask
+
+
+def scale_indexes(
+    net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
+) -> npt.NDArray[np.uint8]:
+    """Table indexes (M,h,w) of y's symbols, where z_hat (N,ceil(h/4),ceil(w/4)) covers them.
+
+    `net` holds the integers under "scale." of the weights' arrays.
+    """
+    a = np.ascontiguousarray(z_hat.transpose(1, 2, 0)).astype(np.float64)
+    a = np.clip(a * 2.0**Z_SHIFT, -ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+    a = _pointwise(a, net["scale.input.weight"], net["scale.input.bias"])
+    a = _activate(a + net["scale.level_bias"][q])
+    a = _activate(_depthwise(a, net["scale.dw64.weight"], net["scale.dw64.bias"]))
+    a = _pointwise(a, net["scale.up.weight"], net["scale.up.bias"])
+    rows, columns, wide = a.shape
+    a = a.reshape(rows, columns, wide // 16, 4, 4).transpose(0, 3, 1, 4, 2)
+    a = a.reshape(4 * rows, 4 * columns, wide // 16)[: h + 1, : w + 1]
+    a = _activate(a)
+    # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
+    a = _activate(_depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w])
+    a = _pointwise(a, net["scale.output.weight"], net["scale.output.bias"])
+    index = a.transpose(2, 0, 1)  # (M,h,w)
+    offset = net["scale.index_offset"][q].astype(np.float64)
+    mask = step_mask(*index.shape)
+    index = index + np.where(mask, offset[0][:, None, None], offset[1][:, None, None])
+    index = _shift(index, ACTIVATION_BITS)
+    return np.clip(index, 0, int(net["scale.tables"][0]) - 1).astype(np.uint8)
+
+
+def check_known_answers(weights: Weights) -> None:
+    """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
+    z_hat = weights.arrays["known.z_hat"]
+    for q, expected in zip(weights.arrays["known.q"], weights.arrays["known.index"], strict=True):
+        _, h, w = expected.shape
+        if not np.array_equal(scale_indexes(weights.arrays, z_hat, int(q), h, w), expected):
+            raise KnownAnswerError(
+                f"{weights.folder}: this machine's arithmetic gives other table indexes than the"
+                " weights expect, so files would not decode"
+            )
+
+
+def level_of_quality(weights: Weights, q: int) -> Floats:
+    """The float networks' input for a quality."""
+    level: Floats = weights.arrays["level"][q : q + 1]
+    return level
+
+
+Quantise = Callable[[Floats, npt.NDArray[np.bool_]], Floats]
+
+
+def predict(
+    weights: Weights, runtime: Runtime, z_hat: Ints, q: int, h: int, w: int, quantise: Quantise
+) -> Floats:
+    """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
+
+    `quantise(mu, mask)` returns the symbols (M,h,w) as float32, valid where `mask` is set: an
+    encoder rounds v - mu there, a decoder returns what it has decoded.
+    """
+    level = level_of_quality(weights, q)
+    m = weights.config.latents
+    unit = (weights.arrays["std"] * weights.arrays["gain"][q]).reshape(1, m, 1, 1)
+    features, mu0 = runtime.run("mean_features", z_hat=z_hat[None].astype(np.float32), level=level,
+                                unit=unit)
+    features = np.ascontiguousarray(features[:, :, :h, :w])
+    mu0 = mu0[0, :, :h, :w]
+    first = step_mask(m, h, w)
+    v_hat: Floats = np.where(first, quantise(mu0, first) + mu0, np.float32(0.0))
+    parity = (np.add.outer(np.arange(h), np.arange(w)) % 2).astype(np.float32)[None, None]
+    (mu1,) = runtime.run("context", features=features, known=v_hat[None], parity=parity, unit=unit)
+    second = ~first
+    np.copyto(v_hat, quantise(mu1[0], second) + mu1[0], where=second)
+    return v_hat

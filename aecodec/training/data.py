@@ -1,0 +1,166 @@
+"""Photographs for training: found, split, decoded once, and cut into batches of crops."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import pathlib
+import queue
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+__all__ = ["Batches", "Photographs", "find_photographs", "split_validation"]
+
+SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def find_photographs(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All picture files under `folder`, sorted by path. ValueError where there is none."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise ValueError(f"{folder}: no pictures found ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def split_validation(
+    paths: list[pathlib.Path], count: int
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """(training, validation): the `count` files whose names hash lowest are set aside.
+
+    The choice depends on file names alone, so every run holds out the same pictures wherever the
+    folder lies and however it is cut into shards.
+    """
+    order = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).digest())
+    count = min(count, len(paths) // 4)
+    chosen = set(order[:count])
+    return [p for p in paths if p not in chosen], [p for p in paths if p in chosen]
+
+
+def decode(path: pathlib.Path) -> Pixels | None:
+    """(H,W,3) uint8, or None for a file that Pillow can't read."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        return None
+
+
+class Photographs:
+    """Pictures kept decoded in memory up to `budget` bytes; the rest are decoded when drawn.
+
+    Pictures smaller than `smallest` on a side, and files that can't be read, are left out and
+    counted in `skipped`.
+    """
+
+    def __init__(
+        self,
+        paths: list[pathlib.Path],
+        *,
+        smallest: int,
+        budget: int = 6 << 30,
+        workers: int = 4,
+    ) -> None:
+        self.paths: list[pathlib.Path] = []
+        self.pixels: list[Pixels | None] = []
+        self.skipped = 0
+        areas: list[float] = []
+        used = 0
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for path, pixels in zip(paths, pool.map(decode, paths), strict=True):
+                if pixels is None or min(pixels.shape[:2]) < smallest:
+                    self.skipped += 1
+                    continue
+                keep = used + pixels.nbytes <= budget
+                used += pixels.nbytes if keep else 0
+                self.paths.append(path)
+                self.pixels.append(pixels if keep else None)
+                areas.append(float(pixels.shape[0] * pixels.shape[1]))
+        if not self.paths:
+            raise ValueError(f"no picture of at least {smallest} px a side could be read")
+        # Between "every picture alike" and "every pixel alike".
+        weights = np.sqrt(np.asarray(areas))
+        self.weights = weights / weights.sum()
+        self.megapixels = float(np.sum(areas)) / 1e6
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def get(self, i: int) -> Pixels:
+        """Picture i, (H,W,3) uint8."""
+        pixels = self.pixels[i]
+        if pixels is None:
+            pixels = decode(self.paths[i])
+            if pixels is None:
+                raise OSError(f"{self.paths[i]}: can't be read any more")
+        return pixels
+
+    def crop(self, rng: np.random.Generator, size: int) -> Pixels:
+        """A random crop (size,size,3): flipped, turned, from a large picture sometimes halved."""
+        pixels = self.get(int(rng.choice(len(self.paths), p=self.weights)))
+        height, width = pixels.shape[:2]
+        # Halving a large picture gives sharper detail, free of its compression's traces.
+        factor = 2 if min(height, width) >= 2 * size and rng.random() < 0.4 else 1
+        span = factor * size
+        top = int(rng.integers(height - span + 1))
+        left = int(rng.integers(width - span + 1))
+        part = pixels[top : top + span, left : left + span]
+        if factor == 2:
+            part = np.asarray(Image.fromarray(part).reduce(2))
+        if rng.random() < 0.5:
+            part = part[:, ::-1]
+        if rng.random() < 0.25:
+            part = part[::-1]
+        if rng.random() < 0.25:
+            part = part.transpose(1, 0, 2)
+        return part
+
+
+@dataclasses.dataclass
+class Batches:
+    """Batches (B,size,size,3) uint8 by step number, prepared by a thread ahead of their use.
+
+    A batch depends on (seed, step, rank) alone, so that a resumed run goes on with the very
+    batches that an uninterrupted one would have seen.
+    """
+
+    photographs: Photographs
+    batch: int
+    size: int
+    seed: int
+    rank: int = 0
+    ahead: int = 4
+
+    def at(self, step: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
+        """The batch of a step and, for each sample, two uniform numbers in [0,1)."""
+        rng = np.random.default_rng([self.seed, step, self.rank])
+        crops = [self.photographs.crop(rng, self.size) for _ in range(self.batch)]
+        return np.stack(crops), rng.random((self.batch, 2), dtype=np.float32)
+
+    def stream(self, first: int) -> Iterator[tuple[Pixels, npt.NDArray[np.float32]]]:
+        """Batches from step `first` on, without end."""
+        ready: queue.Queue[tuple[Pixels, npt.NDArray[np.float32]] | BaseException] = queue.Queue(
+            self.ahead
+        )
+
+        def produce() -> None:
+            step = first
+            try:
+                while True:
+                    ready.put(self.at(step))
+                    step += 1
+            except BaseException as error:
+                ready.put(error)
+
+        threading.Thread(target=produce, daemon=True, name="batches").start()
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item

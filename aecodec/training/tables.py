@@ -1,0 +1,58 @@
+"""Integer probability tables, counted on training pictures and smoothed by the trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PRECISION", "Histogram", "integers"]
+
+PRECISION = 24
+"""Tables sum to 2 ** PRECISION (the coder's precision; `entropy.py` checks it)."""
+
+Doubles = npt.NDArray[np.float64]
+
+
+def integers(probabilities: Doubles) -> npt.NDArray[np.uint32]:
+    """Integers, each at least 1, that sum to 2 ** PRECISION, close to `probabilities`.
+
+    What rounding leaves over goes to the largest entries, where it changes the least.
+    """
+    total = 1 << PRECISION
+    scaled = np.maximum(probabilities, 0.0) / probabilities.sum() * (total - len(probabilities))
+    counts = np.floor(scaled).astype(np.int64) + 1
+    counts[np.argmax(counts)] += total - int(counts.sum())
+    if counts.min() < 1:
+        raise ValueError("too many entries for the tables' precision")
+    return counts.astype(np.uint32)
+
+
+class Histogram:
+    """Counts of symbols in -reach..reach for each of several tables; beyond, at the ends."""
+
+    def __init__(self, tables: int, reach: int) -> None:
+        self.reach = reach
+        self.counts = np.zeros((tables, 2 * reach + 1), np.int64)
+
+    def add(self, tables: npt.NDArray[np.integer], symbols: npt.NDArray[np.integer]) -> None:
+        """Count `symbols` (n,) of `tables` (n,)."""
+        width = self.counts.shape[1]
+        column = np.clip(symbols.astype(np.int64), -self.reach, self.reach) + self.reach
+        flat = tables.astype(np.int64) * width + column
+        self.counts += np.bincount(flat, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def table(
+        self, t: int, model: Doubles, first: int, *, weight: float, even: bool
+    ) -> npt.NDArray[np.uint32]:
+        """The integer table t for the symbols first, first + 1, ... and an escape at each end.
+
+        `model` holds the trained model's probabilities of the same entries. It counts as much as
+        `weight` symbols; where pictures say more, they decide. `even` tables are made symmetric.
+        """
+        last = first + len(model) - 3
+        symbols = np.arange(-self.reach, self.reach + 1)
+        entries = np.clip(symbols, first - 1, last + 1) - (first - 1)
+        seen = np.bincount(entries, weights=self.counts[t], minlength=len(model)).astype(float)
+        if even:
+            seen = (seen + seen[::-1]) / 2.0
+        return integers(seen + weight * model / model.sum())

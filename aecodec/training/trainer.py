@@ -1,0 +1,436 @@
+"""The training loop: `aecodec train FOLDER --size small --out RUN`.
+
+RUN holds `checkpoint.safetensors` (weights, EMA weights, optimiser state, progress: everything
+to go on from), `log.jsonl` (a line per validation) and TensorBoard's event files. The same
+command again goes on where the last checkpoint was written; a kill at any moment costs at most
+the steps since then. Checkpoints are replaced atomically.
+
+Several GPUs or processes: `torchrun --nproc-per-node N -m aecodec train ...`; gradients are
+averaged over the processes, each of which draws crops of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aecodec.config import SIZES, ModelConfig
+from aecodec.model import Autoencoder
+from aecodec.model.layers import lambda_of
+from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
+from aecodec.training.klt import initialise_klt
+from aecodec.training.loss import draw_levels, rate_distortion
+from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
+from aecodec.training.validation import Validation
+
+__all__ = ["Settings", "load_ema", "train"]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to train. Stored in the checkpoint; what a resumed run may change is marked (*)."""
+
+    size: str = "small"
+    steps: int | None = None  # (*) length of the schedule in steps, or ...
+    minutes: float | None = None  # (*) ... in minutes of training time
+    batch: int = 8
+    accumulate: int = 1
+    crop: int = 256
+    lr: float = 1e-3  # (*)
+    optimiser: str = "soap"  # or "adam"
+    warmup: int = 100
+    decay_from: float = 0.35  # (*) share of the schedule after which the rate falls to zero
+    rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
+    clip: float = 2.0
+    ema: float = 0.999
+    seed: int = 0
+    start: str = "klt"  # or "random"
+    validation: int = 24  # pictures held out
+    validate_minutes: float = 8.0  # (*)
+    checkpoint_minutes: float = 2.0  # (*)
+    precision: str = "bf16"  # or "fp32"
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give the length of the training either in steps or in minutes")
+        if self.crop % 64:
+            raise ValueError("crop must be a multiple of 64")
+
+
+class Progress:
+    """One line on stderr that says where the training stands; plain lines when not a terminal."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.last = 0.0
+
+    def show(self, text: str, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last < (0.5 if self.live else 30.0):
+            return
+        self.last = now
+        sys.stderr.write(f"\r\033[K{text}" if self.live else text + "\n")
+        sys.stderr.flush()
+
+    def line(self, text: str) -> None:
+        sys.stderr.write(f"\r\033[K{text}\n" if self.live else text + "\n")
+        sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+
+
+class Run:
+    """The state of a training run, and how it is kept on disk."""
+
+    def __init__(self, folder: pathlib.Path, settings: Settings, config: ModelConfig) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.config = config
+        self.model = Autoencoder(config)
+        self.ema: dict[str, Tensor] = {}
+        self.optimiser = SoapAdam(
+            parameter_groups(self.model, soap=settings.optimiser == "soap", lr=settings.lr)
+        )
+        self.step = 0
+        self.elapsed = 0.0  # seconds of training, over all runs
+        self.pixels = 0
+        self.origin: dict[str, Any] = {}  # where the weights came from, for a run that goes on
+
+    @property
+    def path(self) -> pathlib.Path:
+        return self.folder / CHECKPOINT
+
+    def start_ema(self) -> None:
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        # A short memory at first, so that the average follows the quick early progress.
+        decay = min(self.settings.ema, (1.0 + self.step) / (10.0 + self.step))
+        for name, value in self.model.state_dict().items():
+            self.ema[name].lerp_(value, 1.0 - decay)
+
+    def save(self) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        names = {id(p): n for n, p in self.model.named_parameters()}
+        for p, state in self.optimiser.state.items():
+            tensors |= {f"optim.{k}.{names[id(p)]}": v for k, v in state.items()}
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        facts = {
+            "config": dataclasses.asdict(self.config),
+            "settings": dataclasses.asdict(self.settings),
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "pixels": self.pixels,
+            "origin": self.origin,
+        }
+        temporary = self.path.with_suffix(".partial")
+        save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)
+
+    def load(self) -> None:
+        """Go on from the checkpoint on disk."""
+        facts = read_facts(self.path)
+        if facts["config"] != dataclasses.asdict(self.config):
+            raise ValueError(f"{self.path}: the run has another model size; choose another --out")
+        tensors = load_file(self.path)
+        self.model.load_state_dict(_part(tensors, "model."))
+        self.ema = _part(tensors, "ema.")
+        for name, p in self.model.named_parameters():
+            for key in STATE_KEYS:
+                value = tensors.get(f"optim.{key}.{name}")
+                if value is not None:
+                    device = "cpu" if key == "step" else p.device
+                    self.optimiser.state[p][key] = value.to(device)
+        self.step = int(facts["step"])
+        self.elapsed = float(facts["elapsed"])
+        self.pixels = int(facts["pixels"])
+        self.origin = facts["origin"]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def read_facts(path: pathlib.Path) -> dict[str, Any]:
+    """The JSON facts in a checkpoint's header."""
+    with safe_open(path, framework="pt") as file:
+        facts: dict[str, Any] = json.loads(file.metadata()["run"])
+    return facts
+
+
+def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
+    """The model with a checkpoint's EMA weights, and the checkpoint's facts.
+
+    `path` may be a run's folder, its checkpoint, or the training weights kept with an export.
+    """
+    if path.is_dir():
+        path = path / CHECKPOINT
+    facts = read_facts(path)
+    model = Autoencoder(ModelConfig.from_dict(facts["config"]))
+    weights = {k: v.float() for k, v in _part(load_file(path), "ema.").items()}
+    model.load_state_dict(weights)
+    return model.eval(), facts
+
+
+def _schedule(progress: float, step: int, settings: Settings) -> float:
+    """The learning rate's factor: warm-up, constant, then linear to zero."""
+    warm = min(1.0, (step + 1) / max(1, settings.warmup))
+    fall = (1.0 - progress) / (1.0 - settings.decay_from)
+    return warm * max(0.0, min(1.0, fall))
+
+
+def _average_gradients(model: Autoencoder, world: int) -> None:
+    for p in model.parameters():
+        if p.grad is not None:
+            dist.all_reduce(p.grad)
+            p.grad /= world
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError("no CUDA device here; use --device cpu")
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    return torch.device(name)
+
+
+def train(
+    photographs: pathlib.Path,
+    out: pathlib.Path,
+    settings: Settings,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    start_from: pathlib.Path | None = None,
+    stop_after: float | None = None,
+) -> dict[str, Any]:
+    """Train to the end of the schedule, or for `stop_after` seconds; return the last validation.
+
+    Args:
+        photographs: folder of pictures, searched recursively.
+        out: folder of the run, created; a checkpoint there is continued.
+        start_from: weights of an earlier run or export to begin a new schedule with.
+    Raises:
+        ValueError: a folder without usable pictures, or settings that don't fit the checkpoint.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    where = _device(device)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    progress = Progress()
+    say = progress.line if rank == 0 else lambda text: None
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+
+    paths, held_out = split_validation(find_photographs(photographs), settings.validation)
+    pictures = Photographs(paths, smallest=settings.crop)
+    say(
+        f"{len(pictures)} photographs, {pictures.megapixels:.0f} MP"
+        f" ({pictures.skipped} too small or unreadable), {len(held_out)} held out"
+    )
+    validation = Validation(held_out)
+
+    run = Run(out, settings, SIZES[settings.size])
+    if run.path.exists():
+        run.load()
+        say(f"going on from step {run.step}")
+    elif start_from is not None:
+        model, facts = load_ema(start_from)
+        run.model.load_state_dict(model.state_dict())
+        run.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
+        run.start_ema()
+    else:
+        if settings.start == "klt":
+            initialise_klt(run.model, pictures, crops=512, seed=settings.seed)
+        run.start_ema()
+    model = run.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run.ema = {k: v.to(where) for k, v in run.ema.items()}
+    if world > 1:  # one start for all
+        for value in model.state_dict().values():
+            dist.broadcast(value, 0)
+
+    final = _loop(
+        run, model, pictures, validation, where, rank, world, progress, stop_after=stop_after
+    )
+    if world > 1:
+        dist.destroy_process_group()
+    return final
+
+
+def _loop(
+    run: Run,
+    model: Autoencoder,
+    pictures: Photographs,
+    validation: Validation,
+    where: torch.device,
+    rank: int,
+    world: int,
+    progress: Progress,
+    *,
+    stop_after: float | None,
+) -> dict[str, Any]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    settings = run.settings
+    writer = SummaryWriter(str(run.folder)) if rank == 0 else None  # type: ignore[no-untyped-call]
+    batches = Batches(pictures, settings.batch, settings.crop, settings.seed, rank)
+    stream = batches.stream(run.step * settings.accumulate)
+    started, base = time.monotonic(), run.elapsed
+    saved = validated = started
+    pause = 0.0  # time spent on validation, which the schedule does not count
+    last: dict[str, Any] = {}
+    smooth: dict[str, float] = {}
+
+    def share() -> float:
+        if settings.steps is not None:
+            done = run.step / settings.steps
+        else:
+            assert settings.minutes is not None
+            done = run.elapsed / (settings.minutes * 60.0)
+        if world > 1:  # clocks differ: all follow rank 0
+            shared = torch.tensor([done], dtype=torch.float64, device=where)
+            dist.broadcast(shared, 0)
+            done = float(shared)
+        return done
+
+    def validate() -> dict[str, Any]:
+        nonlocal pause
+        begin = time.monotonic()
+        live = {k: v.clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(run.ema)
+        model.eval()
+        result = validation.measure(model, where)
+        model.load_state_dict(live)
+        model.train()
+        result |= {
+            "step": run.step,
+            "hours": run.elapsed / 3600.0,
+            "megapixels": run.pixels / 1e6,
+            "train": dict(smooth),
+        }
+        bd = result["bd_rate_jpeg"]
+        if rank == 0:
+            with open(run.folder / "log.jsonl", "a") as file:
+                file.write(json.dumps(result) + "\n")
+            if writer is not None and bd is not None:
+                writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)  # type: ignore[no-untyped-call]
+            shown = "no common range" if bd is None else f"{bd:+.2f} %"
+            progress.line(
+                f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
+                f" ({run.pixels / 1e6:.0f} MP, {_clock(run.elapsed)})"
+            )
+        pause += time.monotonic() - begin
+        return result
+
+    while (done := share()) < 1.0:
+        model.scale_network.rounding = done >= settings.rounding_from
+        factor = _schedule(done, run.step, settings)
+        for group in run.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        run.optimiser.zero_grad(set_to_none=True)
+        parts: dict[str, Tensor] = {}
+        loss = torch.zeros(())
+        for _ in range(settings.accumulate):
+            pixels, uniform = next(stream)
+            loss, parts = _forward(model, pixels, uniform, where, settings)
+            (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+        if world > 1:
+            _average_gradients(model, world)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        if not bool(torch.isfinite(norm)):
+            raise FloatingPointError(f"step {run.step}: the gradient is not finite")
+        run.optimiser.step()
+        run.step += 1
+        run.pixels += world * settings.accumulate * settings.batch * settings.crop**2
+        run.update_ema()
+        now = time.monotonic()
+        run.elapsed = base + now - started - pause
+        _smooth(smooth, loss, parts, norm)
+        if rank == 0:
+            if writer is not None and run.step % 50 == 0:
+                for name, value in smooth.items():
+                    writer.add_scalar(f"train/{name}", value, run.step)  # type: ignore[no-untyped-call]
+                writer.add_scalar("train/learning_rate", settings.lr * factor, run.step)  # type: ignore[no-untyped-call]
+            left = (now - started - pause) / max(done - 0.0, 1e-6) * (1.0 - done)
+            if settings.minutes is not None:
+                left = settings.minutes * 60.0 - run.elapsed
+            progress.show(
+                f"step {run.step}  {100 * done:.1f} %  loss {smooth['loss']:.4f}"
+                f"  {smooth['bpp']:.3f} bpp  {smooth['psnr']:.2f} dB  |g| {smooth['norm']:.2f}"
+                f"  {run.pixels / 1e6 / max(run.elapsed, 1e-3):.2f} MP/s  left {_clock(left)}"
+            )
+            if now - saved > settings.checkpoint_minutes * 60.0:
+                run.save()
+                saved = time.monotonic()
+        # In step by step agreement over processes: only a single process validates by the clock.
+        if world == 1 and now - validated > settings.validate_minutes * 60.0:
+            last = validate()
+            validated = time.monotonic()
+        if stop_after is not None and world == 1 and now - started > stop_after:
+            break
+    if rank == 0:
+        run.save()
+        last = validate()
+    if world > 1:
+        dist.barrier()
+    return last
+
+
+def _forward(
+    model: Autoencoder,
+    pixels: np.ndarray[Any, np.dtype[np.uint8]],
+    uniform: np.ndarray[Any, np.dtype[np.float32]],
+    where: torch.device,
+    settings: Settings,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    x = torch.from_numpy(pixels).to(where, non_blocking=True).permute(0, 3, 1, 2)
+    x = x.contiguous(memory_format=torch.channels_last).float() / 255.0
+    config = model.config
+    level = draw_levels(torch.from_numpy(uniform), config).to(where)
+    with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        output = model(x, level)
+    lam = lambda_of(level, config.lambda_min, config.lambda_max)
+    return rate_distortion(output, x, lam)
+
+
+def _smooth(
+    smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor
+) -> None:
+    psnr = -10.0 * torch.log10(parts["mse"].detach()).mean()
+    values = {
+        "loss": float(loss.detach()),
+        "bpp": float(parts["bpp"].detach().mean()),
+        "z_bpp": float(parts["z_bpp"].detach().mean()),
+        "psnr": float(psnr),
+        "norm": float(norm),
+    }
+    for name, value in values.items():
+        smooth[name] = value if name not in smooth else smooth[name] + 0.02 * (value - smooth[name])

@@ -1,0 +1,101 @@
+"""BD-rate against JPEG on held-out photographs, from the model's estimated rate.
+
+Real file bytes are measured by `benchmarks/`; the estimate here is within a percent of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pathlib
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aecodec.metrics import bd_rate
+from aecodec.model import Autoencoder
+from aecodec.model.transforms import clamp_pixels
+from aecodec.training.data import Pixels, decode
+
+__all__ = ["Point", "Validation"]
+
+LEVELS = (0.14, 0.26, 0.38, 0.50, 0.62, 0.74, 0.86, 0.98)
+JPEG_QUALITIES = (5, 10, 20, 35, 50, 65, 80, 90, 95)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One point of a mean rate-distortion curve."""
+
+    bpp: float
+    psnr: float
+
+
+def _psnr(mse: float) -> float:
+    return float(10.0 * np.log10(255.0**2 / max(mse, 1e-9)))
+
+
+def _jpeg_curve(pictures: list[Pixels]) -> list[Point]:
+    points = []
+    for quality in JPEG_QUALITIES:
+        bpp, psnr = [], []
+        for pixels in pictures:
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
+            with Image.open(file) as image:
+                error = np.asarray(image.convert("RGB")).astype(np.float64) - pixels
+            bpp.append(8.0 * file.tell() / (pixels.shape[0] * pixels.shape[1]))
+            psnr.append(_psnr(float(np.mean(error**2))))
+        points.append(Point(float(np.mean(bpp)), float(np.mean(psnr))))
+    return points
+
+
+class Validation:
+    """The held-out pictures, cut at the centre to multiples of 64 px and at most `side` px."""
+
+    def __init__(self, paths: list[pathlib.Path], *, side: int = 640) -> None:
+        self.pictures: list[Pixels] = []
+        for path in paths:
+            pixels = decode(path)
+            if pixels is None or min(pixels.shape[:2]) < 64:
+                continue
+            h, w = (min(side, n) // 64 * 64 for n in pixels.shape[:2])
+            top, left = (pixels.shape[0] - h) // 2, (pixels.shape[1] - w) // 2
+            self.pictures.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))
+        if not self.pictures:
+            raise ValueError("no validation picture could be read")
+        self.jpeg = _jpeg_curve(self.pictures)
+
+    @torch.no_grad()
+    def measure(self, model: Autoencoder, device: torch.device) -> dict[str, Any]:
+        """Mean curve over LEVELS, BD-rate against JPEG in percent (None: no common range)."""
+        rows: list[list[tuple[float, float, float]]] = [[] for _ in LEVELS]
+        for pixels in self.pictures:
+            x = _to_tensor(pixels, device)
+            for row, level in zip(rows, LEVELS, strict=True):
+                output = model(x, torch.tensor([level], device=device), noise=False)
+                error = clamp_pixels(output.x_hat) - x * 255.0
+                count = x.shape[2] * x.shape[3]
+                z_bpp = float(output.z_bits) / count
+                bpp = float(output.y_bits) / count + z_bpp
+                row.append((bpp, _psnr(float((error**2).mean())), z_bpp))
+        means = [tuple(float(v) for v in np.mean(row, axis=0)) for row in rows]
+        curve = [{"bpp": b, "psnr": p, "z_bpp": z} for b, p, z in means]
+        try:
+            bd: float | None = bd_rate(
+                [p.bpp for p in self.jpeg],
+                [p.psnr for p in self.jpeg],
+                [p["bpp"] for p in curve],
+                [p["psnr"] for p in curve],
+            )
+        except ValueError:
+            bd = None
+        return {"bd_rate_jpeg": bd, "curve": curve}
+
+
+def _to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
+    x = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255.0
+    return x.contiguous(memory_format=torch.channels_last)

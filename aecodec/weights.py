@@ -1,0 +1,137 @@
+"""Folders of trained weights: finding them, checking them, and what is in them.
+
+    weights/NAME/
+        config.json                 ModelConfig
+        tables.safetensors          integers: scale network, tables, per-quality offsets, known
+                                    answers; floats: gain vectors and channel deviations
+        analysis.onnx, hyper_analysis.onnx                   needed to compress
+        mean_features.onnx, context.onnx, synthesis.onnx     needed to decompress
+        training.safetensors        EMA weights to go on training from (optional)
+        README.md                   the model card
+
+The model id, written into every file, is the first 8 bytes of a SHA-256 over the files that
+decoding depends on. A file names the weights that it needs; weights are never guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from aecodec.config import ModelConfig
+from aecodec.entropy import TableSet
+from aecodec.errors import UnknownModelError, WeightsError
+
+__all__ = ["DECODER_FILES", "ENCODER_FILES", "Weights", "by_id", "by_name", "folders", "model_id"]
+
+DECODER_FILES = (
+    "config.json",
+    "tables.safetensors",
+    "mean_features.onnx",
+    "context.onnx",
+    "synthesis.onnx",
+)
+ENCODER_FILES = ("analysis.onnx", "hyper_analysis.onnx")
+DEFAULT_MODEL = "small"
+SEARCH_VARIABLE = "AECODEC_WEIGHTS"
+"""Environment variable: more folders of weights, separated as in PATH, searched first."""
+
+
+def model_id(folder: pathlib.Path) -> bytes:
+    """The 8 bytes that name the weights in `folder`."""
+    digest = hashlib.sha256()
+    for name in DECODER_FILES:
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            raise WeightsError(f"{folder}: {name} can't be read") from error
+        digest.update(len(content).to_bytes(8, "little"))
+        digest.update(content)
+    return digest.digest()[:8]
+
+
+def folders() -> dict[str, pathlib.Path]:
+    """All folders of weights that are installed here, by name."""
+    package = pathlib.Path(__file__).resolve().parent
+    roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
+    # In the wheel the weights lie inside the package, in a source checkout beside it.
+    roots += [package / "weights_data", package.parent / "weights"]
+    found: dict[str, pathlib.Path] = {}
+    for root in roots:
+        for config in sorted(root.glob("*/config.json")):
+            found.setdefault(config.parent.name, config.parent)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Weights:
+    """What `tables.safetensors` and `config.json` hold. Shapes: S steps, M latents, N z channels.
+
+    `layers` are the integer layers of the scale network, `level_bias` (101, width) and
+    `index_offset` (101, S, M) its integers for each quality, `gain` (101, M) float32; row 0 of
+    each is unused. `z_band` (101,) says which set of z's tables a quality uses.
+    """
+
+    name: str
+    folder: pathlib.Path
+    id: bytes
+    config: ModelConfig
+    arrays: dict[str, np.ndarray]  # type: ignore[type-arg]
+    y_tables: TableSet
+    z_tables: tuple[TableSet, ...]
+
+    def graph(self, name: str) -> pathlib.Path:
+        """The path of a float network."""
+        return self.folder / f"{name}.onnx"
+
+
+def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:  # type: ignore[type-arg]
+    """One TableSet for every row of `KIND_lengths` (sets, tables)."""
+    lengths, first = arrays[f"{kind}_lengths"], arrays[f"{kind}_first"]
+    ends = np.cumsum(lengths.sum(axis=1))
+    return [
+        TableSet(part, row, low)
+        for part, row, low in zip(
+            np.split(arrays[f"{kind}_probabilities"], ends[:-1]), lengths, first, strict=True
+        )
+    ]
+
+
+@functools.lru_cache(maxsize=8)
+def load(folder: pathlib.Path) -> Weights:
+    """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
+    try:
+        config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
+        arrays = load_file(folder / "tables.safetensors")
+        (y_tables,) = _table_sets(arrays, "y")
+        z_tables = tuple(_table_sets(arrays, "z"))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error
+    return Weights(folder.name, folder, model_id(folder), config, arrays, y_tables, z_tables)
+
+
+def by_name(name: str | None = None) -> Weights:
+    """The weights called `name`, or the default ones."""
+    found = folders()
+    wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
+    if wanted not in found:
+        have = ", ".join(found) or "none"
+        raise WeightsError(f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have})")
+    return load(found[wanted])
+
+
+@functools.lru_cache(maxsize=64)
+def by_id(wanted: bytes) -> Weights:
+    """The weights whose id is `wanted`; UnknownModelError names it where they are not here."""
+    for folder in folders().values():
+        if model_id(folder) == wanted:
+            return load(folder)
+    raise UnknownModelError(wanted.hex())

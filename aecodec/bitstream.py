@@ -86,7 +86,39 @@ TILE payload
     u32     CRC-32 of the decoded symbols
     u32...  the words of the entropy coder
 
->>> TILE CONTENT: the symbols, their order, and the coder are specified here. <<<
+The coder's words are those of a range ANS coder with 32-bit words and a 64-bit state, the last word
+not 0 (constriction's ``AnsCoder``, 24-bit probabilities). ANS is a stack: the reader takes symbols
+in the order given here, the writer puts them in the reverse of it. After the last symbol the coder
+must be empty.
+
+M, N and every table below come with the weights (``tables.safetensors``). A tile of w x h pixels
+has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channels (y), and
+``ceil(h16 / 4)`` by ``ceil(w16 / 4)`` in each of N channels (z).
+
+1. z_hat, in order (channel, row, column). Element (c, i, j) uses table c of the set that
+   ``z_band[quality]`` names.
+2. y's symbols, in order (channel, row, column). The table index of each is a function of z_hat and
+   the quality, computed in integers: ``prior.py`` defines it.
+
+Each of the two arrays is coded so: its elements are sorted by table index, ascending, keeping their
+order within a table; then coded one after another, each with its table. A table lists integer
+probabilities that sum to 2**24: first that of the *low escape*, then those of the symbols
+``first``, ``first + 1``, ..., last that of the *high escape*. A table without entries means: the
+symbol is 0 and nothing is coded. After the array come its escapes, in the order in which they
+occurred. An escaped symbol lies e + 1 below or above the table's outermost one. Let n + 1 be the
+number of bits of e + 1: first all n, each uniform over 0..31; then for n = 1, 2, ..., 31 the lower
+n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first,
+each uniform over its range. Symbols lie strictly between -2**30 and 2**30.
+
+The CRC-32 of the symbols is taken over z_hat, then y's symbols, in order (channel, row, column),
+each as a signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from
+the writer's, which no checksum over the file can.
+
+From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
+(c, i, j) with (c + i + j) mod 2 = k, where mu_0 comes from z_hat and mu_1 from z_hat and the v_hat
+of step 0 (``prior.predict``). v_hat of all tiles together, divided by the quality's gain vector,
+goes through the synthesis; pixels are cut to the picture's size. No decision of the decoder depends
+on a float, so machines differ by rounding only, at most by one level in a pixel.
 
 Limits
 ------

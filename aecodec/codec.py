@@ -1,15 +1,15 @@
 """Picture -> bytes -> picture: the only place where image, networks, coder and container meet.
 
-    compress                                     decompress
-    picture --image.load--> rgb                  data --bitstream.parse--> header, tiles
-    rgb --analysis--> y                          tile --ANS--> z_hat
-    a tile at a time:                            z_hat --scale network--> indexes
-      v = gain(q) * y                            tile --ANS--> symbols s
-      v --hyper-analysis, round--> z_hat         z_hat, s --means, step by step--> v_hat
-      z_hat --scale network--> indexes           all tiles' v_hat --synthesis--> rgb
-      z_hat, v --means, step by step--> s        rgb --image.to_pil--> picture
-      z_hat, s, indexes --ANS--> tile
-    tiles --bitstream.pack--> data
+compress                                     decompress
+picture --image.load--> rgb                  data --bitstream.parse--> header, tiles
+rgb --analysis--> y                          tile --ANS--> z_hat
+a tile at a time:                            z_hat --scale network--> indexes
+  v = gain(q) * y                            tile --ANS--> symbols s
+  v --hyper-analysis, round--> z_hat         z_hat, s --means, step by step--> v_hat
+  z_hat --scale network--> indexes           all tiles' v_hat --synthesis--> rgb
+  z_hat, v --means, step by step--> s        rgb --image.to_pil--> picture
+  z_hat, s, indexes --ANS--> tile
+tiles --bitstream.pack--> data
 """
 
 from __future__ import annotations
@@ -84,8 +84,10 @@ def verify(data: bytes, *, full: bool = False, max_pixels: int = DEFAULT_MAX_PIX
     """Check every checksum; with `full` decode as well. Raises an AecodecError for damage."""
     if full:
         decompress(data, max_pixels=max_pixels)
-    else:
-        bitstream.parse(data, max_pixels=max_pixels)
+        return
+    container = bitstream.parse(data, max_pixels=max_pixels)
+    for part in ("alpha", "exif", "icc", "xmp"):  # decompressed, and so checked, when asked for
+        getattr(container, part)
 
 
 def compress(
@@ -167,7 +169,9 @@ class Codec:
             model_id=self.weights.id,
             tile_size=tile_size,
         )
-        tiles = [self.encode_latents(self.analyse(picture.rgb, box), quality) for box in header.tiles()]
+        tiles = [
+            self.encode_latents(self.analyse(picture.rgb, box), quality) for box in header.tiles()
+        ]
         return bitstream.pack(
             header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
         )
@@ -177,9 +181,9 @@ class Codec:
 
         Computed with a margin of the receptive field, so that it equals the whole picture's.
         """
-        from aecodec.image import pad_to_multiple
-
         import numpy as np
+
+        from aecodec.image import pad_to_multiple
 
         x, y, w, h = box
         margin = 16 * self.halo
@@ -217,7 +221,7 @@ class Codec:
         symbols = np.zeros(v.shape, np.float32)
 
         def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-            s = np.rint(v - mu)
+            s: Floats = np.rint(v - mu)
             s[certain] = 0.0
             np.copyto(symbols, s, where=mask)
             return s
@@ -225,7 +229,9 @@ class Codec:
         predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
         return z_hat, symbols.astype(np.int32), indexes
 
-    def rate(self, z_hat: Ints, symbols: Ints, indexes: npt.NDArray[np.uint8], quality: int) -> float:
+    def rate(
+        self, z_hat: Ints, symbols: Ints, indexes: npt.NDArray[np.uint8], quality: int
+    ) -> float:
         """The ideal length of a tile's symbols in bits."""
         return self._z_tables(quality).bits(
             z_hat.ravel(), _z_indexes(z_hat.shape)
@@ -282,9 +288,7 @@ class Codec:
 
         z_hat, symbols, _ = self.decode_symbols(payload, h, w, quality)
         values = symbols.astype(np.float32)
-        return predict(
-            self.weights, self.runtime, z_hat, quality, h, w, lambda mu, mask: values
-        )
+        return predict(self.weights, self.runtime, z_hat, quality, h, w, lambda mu, mask: values)
 
     def synthesise(self, v_hat: Floats, box: tuple[int, int, int, int], quality: int) -> Pixels:
         """The pixels (h,w,3) of the tile `box` from the whole picture's v_hat."""

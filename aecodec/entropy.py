@@ -221,7 +221,8 @@ class Decoder:
             for shift, width in _chunks(int(n)):
                 chunk = self._coder.decode(_uniform(1 << width), len(where))
                 value[where] += chunk.astype(np.int64) << shift
-        return value - 1
+        excess: npt.NDArray[np.int64] = value - 1
+        return excess
 
     def finish(self) -> None:
         """CorruptError unless everything was taken."""

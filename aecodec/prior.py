@@ -148,8 +148,9 @@ def predict(
     level = level_of_quality(weights, q)
     m = weights.config.latents
     unit = (weights.arrays["std"] * weights.arrays["gain"][q]).reshape(1, m, 1, 1)
-    features, mu0 = runtime.run("mean_features", z_hat=z_hat[None].astype(np.float32), level=level,
-                                unit=unit)
+    features, mu0 = runtime.run(
+        "mean_features", z_hat=z_hat[None].astype(np.float32), level=level, unit=unit
+    )
     features = np.ascontiguousarray(features[:, :, :h, :w])
     mu0 = mu0[0, :, :h, :w]
     first = step_mask(m, h, w)

@@ -84,7 +84,7 @@ class Weights:
     folder: pathlib.Path
     id: bytes
     config: ModelConfig
-    arrays: dict[str, np.ndarray]  # type: ignore[type-arg]
+    arrays: dict[str, np.ndarray]
     y_tables: TableSet
     z_tables: tuple[TableSet, ...]
 
@@ -93,7 +93,7 @@ class Weights:
         return self.folder / f"{name}.onnx"
 
 
-def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:  # type: ignore[type-arg]
+def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
     """One TableSet for every row of `KIND_lengths` (sets, tables)."""
     lengths, first = arrays[f"{kind}_lengths"], arrays[f"{kind}_first"]
     ends = np.cumsum(lengths.sum(axis=1))

@@ -117,7 +117,7 @@ class ScaleNetwork(nn.Module):
         assert layer.bias is not None
         weight = self._grid(layer.weight, WEIGHT_BITS)
         bias = self._grid(layer.bias, WEIGHT_BITS + ACTIVATION_BITS)
-        x = F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)  # type: ignore[arg-type]
+        x = F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)
         return self._grid(x, ACTIVATION_BITS)
 
     def _activate(self, x: Tensor) -> Tensor:

@@ -25,13 +25,13 @@ def round_ste(x: Tensor) -> Tensor:
 
 class _LowerBound(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, bound: float) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, x: Tensor, bound: float) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x)
         ctx.bound = bound
         return x.clamp(min=bound)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         (x,) = ctx.saved_tensors
         # Below the bound let only those gradients pass that would bring x back above it.
         return grad * ((x >= ctx.bound) | (grad < 0)), None
@@ -86,7 +86,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.w2(self.dw(F.leaky_relu(self.w1(x), 0.01)))
-        return x + self.v2(self.v1a(x) * torch.sigmoid(self.v1b(x)))
+        out: Tensor = x + self.v2(self.v1a(x) * torch.sigmoid(self.v1b(x)))
+        return out
 
 
 class LevelTable(nn.Module):
@@ -95,6 +96,8 @@ class LevelTable(nn.Module):
     `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written with a
     matrix product of hat functions so that it exports to ONNX as it stands.
     """
+
+    knots: Tensor
 
     def __init__(self, anchors: int, width: int) -> None:
         super().__init__()

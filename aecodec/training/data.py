@@ -47,7 +47,7 @@ def decode(path: pathlib.Path) -> Pixels | None:
     """(H,W,3) uint8, or None for a file that Pillow can't read."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
 

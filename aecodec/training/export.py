@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
@@ -31,9 +32,9 @@ from aecodec.config import QUALITIES, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.model.transforms import clamp_pixels
+from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
-from aecodec.training.tables import Histogram, integers
-from aecodec.training.trainer import load_ema
+from aecodec.training.tables import Histogram
 
 __all__ = ["export"]
 
@@ -193,7 +194,7 @@ def _write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
 
 
 def _fixed(x: Tensor, bits: int) -> npt.NDArray[np.int32]:
-    values = torch.floor(x.double() * 2.0**bits + 0.5)
+    values = torch.floor(x.detach().double() * 2.0**bits + 0.5)
     if float(values.abs().max()) >= 2**31:
         raise ValueError("a weight of the scale network is too large for its integers")
     return values.numpy().astype(np.int32)
@@ -201,7 +202,8 @@ def _fixed(x: Tensor, bits: int) -> npt.NDArray[np.int32]:
 
 def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
     """The scale network's integers; checks that no accumulator can reach 2^31."""
-    net, arrays = model.scale_network, {}
+    net = model.scale_network
+    arrays: Arrays = {}
     for name in ("input", "dw64", "up", "dw16", "output"):
         layer: nn.Conv2d = getattr(net, name)
         assert layer.bias is not None
@@ -237,7 +239,9 @@ def _psnr(error: npt.NDArray[np.float64]) -> float:
 
 def _pictures(folder: pathlib.Path) -> list[Pixels]:
     found = [p for p in map(decode, find_photographs(folder)) if p is not None]
-    return [np.ascontiguousarray(p[: p.shape[0] // 64 * 64, : p.shape[1] // 64 * 64]) for p in found]
+    return [
+        np.ascontiguousarray(p[: p.shape[0] // 64 * 64, : p.shape[1] // 64 * 64]) for p in found
+    ]
 
 
 def _tensor(pixels: Pixels) -> Tensor:
@@ -261,7 +265,7 @@ def _calibrate(model: Autoencoder, pictures: list[Pixels]) -> npt.NDArray[np.flo
             with Image.open(file) as image:
                 row.append(_psnr(np.asarray(image.convert("RGB")).astype(np.float64) - pixels))
         targets.append(float(np.mean(row)))
-    grid = np.linspace(0.0, 1.0, 15)
+    grid = np.linspace(0.0, 1.0, 11)
     means = []
     for level in grid:
         row = []
@@ -271,7 +275,7 @@ def _calibrate(model: Autoencoder, pictures: list[Pixels]) -> npt.NDArray[np.flo
             error = clamp_pixels(output.x_hat) - x * 255.0
             row.append(_psnr(error.numpy().astype(np.float64)))
         means.append(float(np.mean(row)))
-    if any(b <= a for a, b in zip(means, means[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(means)):
         raise ValueError("the model's PSNR does not rise with the level: train longer")
     fitted = np.interp(targets, means, grid)
     levels = np.interp(
@@ -424,6 +428,8 @@ def export(
               temporary / "tables.safetensors")  # fmt: skip
     _write_graphs(model, temporary)
     _write_rest(model, facts, temporary)
+    for path in temporary.iterdir():  # safetensors writes for the owner's eyes alone
+        path.chmod(0o644)
     card = out / "README.md"
     (temporary / "README.md").write_text(
         card.read_text() if card.exists() else _card(config, facts)
@@ -435,7 +441,7 @@ def export(
 
 
 def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path) -> None:
-    """What training needs and the graphs don't hold: `load_export` puts both together."""
+    """What training needs and the graphs don't hold: `load_ema` puts both together."""
     held = {
         tensor.name.removesuffix(".half")
         for path in folder.glob("*.onnx")
@@ -443,7 +449,7 @@ def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path)
     }
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}
-    save_file(rest, folder / "training.safetensors", metadata={"run": json.dumps(facts)})
+    save_file(rest, folder / EXPORTED, metadata={"run": json.dumps(facts)})
 
 
 def _card(config: ModelConfig, facts: dict[str, Any]) -> str:

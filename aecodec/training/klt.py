@@ -43,7 +43,7 @@ def initialise_klt(model: Autoencoder, photographs: Photographs, *, crops: int, 
     pictures = []
     for _ in range(crops):
         crop = photographs.crop(rng, size)
-        x = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
+        x = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None]
         pictures.append(x.float() / 255.0 - 0.5)
     config = model.config
     patches = [F.pixel_unshuffle(x, 8) for x in pictures]

@@ -69,7 +69,8 @@ class SoapAdam(torch.optim.Optimizer):
         state["mean"].lerp_(gradient, 1.0 - beta1)
         state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         denominator = (state["square"] / (1.0 - beta2**t)).sqrt_().add_(1e-8)
-        return (state["mean"] / (1.0 - beta1**t)).div_(denominator)
+        direction: Tensor = (state["mean"] / (1.0 - beta1**t)).div_(denominator)
+        return direction
 
     def _soap(
         self, group: dict[str, Any], p: nn.Parameter, gradient: Tensor, state: dict[str, Tensor]
@@ -111,7 +112,7 @@ def parameter_groups(model: Autoencoder, *, soap: bool, lr: float) -> list[dict[
                 kinds["index"].append(p)
             elif isinstance(module, Spine) and name == "weight":
                 kinds["spine"].append(p)
-            elif soap and p.ndim == 4 and p.shape[2] == 1 and 16 <= min(p.shape[:2]):
+            elif soap and p.ndim == 4 and p.shape[2] == 1 and min(p.shape[:2]) >= 16:
                 # The eigenbasis of a very long side costs more than it brings.
                 kinds["soap" if max(p.shape[:2]) <= 768 else "rest"].append(p)
             else:

@@ -24,7 +24,8 @@ def integers(probabilities: Doubles) -> npt.NDArray[np.uint32]:
     counts[np.argmax(counts)] += total - int(counts.sum())
     if counts.min() < 1:
         raise ValueError("too many entries for the tables' precision")
-    return counts.astype(np.uint32)
+    table: npt.NDArray[np.uint32] = counts.astype(np.uint32)
+    return table
 
 
 class Histogram:

@@ -11,7 +11,6 @@ averaged over the processes, each of which draws crops of its own.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -22,53 +21,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aecodec.config import SIZES, ModelConfig
+from aecodec.config import SIZES
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
+from aecodec.training.checkpoint import Run, Settings, load_ema
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import draw_levels, rate_distortion
-from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
 from aecodec.training.validation import Validation
 
-__all__ = ["Settings", "load_ema", "train"]
-
-CHECKPOINT = "checkpoint.safetensors"
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How to train. Stored in the checkpoint; what a resumed run may change is marked (*)."""
-
-    size: str = "small"
-    steps: int | None = None  # (*) length of the schedule in steps, or ...
-    minutes: float | None = None  # (*) ... in minutes of training time
-    batch: int = 8
-    accumulate: int = 1
-    crop: int = 256
-    lr: float = 1e-3  # (*)
-    optimiser: str = "soap"  # or "adam"
-    warmup: int = 100
-    decay_from: float = 0.35  # (*) share of the schedule after which the rate falls to zero
-    rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
-    clip: float = 2.0
-    ema: float = 0.999
-    seed: int = 0
-    start: str = "klt"  # or "random"
-    validation: int = 24  # pictures held out
-    validate_minutes: float = 8.0  # (*)
-    checkpoint_minutes: float = 2.0  # (*)
-    precision: str = "bf16"  # or "fp32"
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise ValueError("give the length of the training either in steps or in minutes")
-        if self.crop % 64:
-            raise ValueError("crop must be a multiple of 64")
+__all__ = ["Settings", "train"]
 
 
 class Progress:
@@ -94,103 +58,6 @@ class Progress:
 def _clock(seconds: float) -> str:
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
-
-
-class Run:
-    """The state of a training run, and how it is kept on disk."""
-
-    def __init__(self, folder: pathlib.Path, settings: Settings, config: ModelConfig) -> None:
-        self.folder = folder
-        self.settings = settings
-        self.config = config
-        self.model = Autoencoder(config)
-        self.ema: dict[str, Tensor] = {}
-        self.optimiser = SoapAdam(
-            parameter_groups(self.model, soap=settings.optimiser == "soap", lr=settings.lr)
-        )
-        self.step = 0
-        self.elapsed = 0.0  # seconds of training, over all runs
-        self.pixels = 0
-        self.origin: dict[str, Any] = {}  # where the weights came from, for a run that goes on
-
-    @property
-    def path(self) -> pathlib.Path:
-        return self.folder / CHECKPOINT
-
-    def start_ema(self) -> None:
-        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-
-    @torch.no_grad()
-    def update_ema(self) -> None:
-        # A short memory at first, so that the average follows the quick early progress.
-        decay = min(self.settings.ema, (1.0 + self.step) / (10.0 + self.step))
-        for name, value in self.model.state_dict().items():
-            self.ema[name].lerp_(value, 1.0 - decay)
-
-    def save(self) -> None:
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
-        names = {id(p): n for n, p in self.model.named_parameters()}
-        for p, state in self.optimiser.state.items():
-            tensors |= {f"optim.{k}.{names[id(p)]}": v for k, v in state.items()}
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        facts = {
-            "config": dataclasses.asdict(self.config),
-            "settings": dataclasses.asdict(self.settings),
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "pixels": self.pixels,
-            "origin": self.origin,
-        }
-        temporary = self.path.with_suffix(".partial")
-        save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
-
-    def load(self) -> None:
-        """Go on from the checkpoint on disk."""
-        facts = read_facts(self.path)
-        if facts["config"] != dataclasses.asdict(self.config):
-            raise ValueError(f"{self.path}: the run has another model size; choose another --out")
-        tensors = load_file(self.path)
-        self.model.load_state_dict(_part(tensors, "model."))
-        self.ema = _part(tensors, "ema.")
-        for name, p in self.model.named_parameters():
-            for key in STATE_KEYS:
-                value = tensors.get(f"optim.{key}.{name}")
-                if value is not None:
-                    device = "cpu" if key == "step" else p.device
-                    self.optimiser.state[p][key] = value.to(device)
-        self.step = int(facts["step"])
-        self.elapsed = float(facts["elapsed"])
-        self.pixels = int(facts["pixels"])
-        self.origin = facts["origin"]
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def read_facts(path: pathlib.Path) -> dict[str, Any]:
-    """The JSON facts in a checkpoint's header."""
-    with safe_open(path, framework="pt") as file:
-        facts: dict[str, Any] = json.loads(file.metadata()["run"])
-    return facts
-
-
-def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
-    """The model with a checkpoint's EMA weights, and the checkpoint's facts.
-
-    `path` may be a run's folder, its checkpoint, or the training weights kept with an export.
-    """
-    if path.is_dir():
-        path = path / CHECKPOINT
-    facts = read_facts(path)
-    model = Autoencoder(ModelConfig.from_dict(facts["config"]))
-    weights = {k: v.float() for k, v in _part(load_file(path), "ema.").items()}
-    model.load_state_dict(weights)
-    return model.eval(), facts
 
 
 def _schedule(progress: float, step: int, settings: Settings) -> float:
@@ -300,7 +167,7 @@ def _loop(
     from torch.utils.tensorboard import SummaryWriter
 
     settings = run.settings
-    writer = SummaryWriter(str(run.folder)) if rank == 0 else None  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(run.folder)) if rank == 0 else None
     batches = Batches(pictures, settings.batch, settings.crop, settings.seed, rank)
     stream = batches.stream(run.step * settings.accumulate)
     started, base = time.monotonic(), run.elapsed
@@ -341,7 +208,7 @@ def _loop(
             with open(run.folder / "log.jsonl", "a") as file:
                 file.write(json.dumps(result) + "\n")
             if writer is not None and bd is not None:
-                writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)  # type: ignore[no-untyped-call]
+                writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)
             shown = "no common range" if bd is None else f"{bd:+.2f} %"
             progress.line(
                 f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
@@ -377,8 +244,8 @@ def _loop(
         if rank == 0:
             if writer is not None and run.step % 50 == 0:
                 for name, value in smooth.items():
-                    writer.add_scalar(f"train/{name}", value, run.step)  # type: ignore[no-untyped-call]
-                writer.add_scalar("train/learning_rate", settings.lr * factor, run.step)  # type: ignore[no-untyped-call]
+                    writer.add_scalar(f"train/{name}", value, run.step)
+                writer.add_scalar("train/learning_rate", settings.lr * factor, run.step)
             left = (now - started - pause) / max(done - 0.0, 1e-6) * (1.0 - done)
             if settings.minutes is not None:
                 left = settings.minutes * 60.0 - run.elapsed
@@ -421,9 +288,7 @@ def _forward(
     return rate_distortion(output, x, lam)
 
 
-def _smooth(
-    smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor
-) -> None:
+def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor) -> None:
     psnr = -10.0 * torch.log10(parts["mse"].detach()).mean()
     values = {
         "loss": float(loss.detach()),

@@ -1,0 +1,174 @@
+"""The state of a training run, and how it is kept on disk.
+
+A checkpoint is one safetensors file: weights, EMA weights, the optimiser's state, and in its
+header, as JSON, the config, the settings and the progress. It is replaced atomically, so that a
+kill at any moment leaves the one before or the new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aecodec.config import ModelConfig
+from aecodec.model import Autoencoder
+from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
+
+__all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts"]
+
+CHECKPOINT = "checkpoint.safetensors"
+EXPORTED = "training.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to train. Stored in the checkpoint; what a resumed run may change is marked (*)."""
+
+    size: str = "small"
+    steps: int | None = None  # (*) length of the schedule in steps, or ...
+    minutes: float | None = None  # (*) ... in minutes of training time
+    batch: int = 8
+    accumulate: int = 1
+    crop: int = 256
+    lr: float = 1e-3  # (*)
+    optimiser: str = "soap"  # or "adam"
+    warmup: int = 100
+    decay_from: float = 0.35  # (*) share of the schedule after which the rate falls to zero
+    rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
+    clip: float = 2.0
+    ema: float = 0.999
+    seed: int = 0
+    start: str = "klt"  # or "random"
+    validation: int = 24  # pictures held out
+    validate_minutes: float = 8.0  # (*)
+    checkpoint_minutes: float = 2.0  # (*)
+    precision: str = "bf16"  # or "fp32"
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give the length of the training either in steps or in minutes")
+        if self.crop % 64:
+            raise ValueError("crop must be a multiple of 64")
+
+
+class Run:
+    """The state of a training run, and how it is kept on disk."""
+
+    def __init__(self, folder: pathlib.Path, settings: Settings, config: ModelConfig) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.config = config
+        self.model = Autoencoder(config)
+        self.ema: dict[str, Tensor] = {}
+        self.optimiser = SoapAdam(
+            parameter_groups(self.model, soap=settings.optimiser == "soap", lr=settings.lr)
+        )
+        self.step = 0
+        self.elapsed = 0.0  # seconds of training, over all runs
+        self.pixels = 0
+        self.origin: dict[str, Any] = {}  # where the weights came from, for a run that goes on
+
+    @property
+    def path(self) -> pathlib.Path:
+        return self.folder / CHECKPOINT
+
+    def start_ema(self) -> None:
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        # A short memory at first, so that the average follows the quick early progress.
+        decay = min(self.settings.ema, (1.0 + self.step) / (10.0 + self.step))
+        for name, value in self.model.state_dict().items():
+            self.ema[name].lerp_(value, 1.0 - decay)
+
+    def save(self) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        names = {id(p): n for n, p in self.model.named_parameters()}
+        for p, state in self.optimiser.state.items():
+            tensors |= {f"optim.{k}.{names[id(p)]}": v for k, v in state.items()}
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        facts = {
+            "config": dataclasses.asdict(self.config),
+            "settings": dataclasses.asdict(self.settings),
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "pixels": self.pixels,
+            "origin": self.origin,
+        }
+        temporary = self.path.with_suffix(".partial")
+        save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)
+
+    def load(self) -> None:
+        """Go on from the checkpoint on disk."""
+        facts = read_facts(self.path)
+        if facts["config"] != dataclasses.asdict(self.config):
+            raise ValueError(f"{self.path}: the run has another model size; choose another --out")
+        tensors = load_file(self.path)
+        self.model.load_state_dict(_part(tensors, "model."))
+        self.ema = _part(tensors, "ema.")
+        for name, p in self.model.named_parameters():
+            for key in STATE_KEYS:
+                value = tensors.get(f"optim.{key}.{name}")
+                if value is not None:
+                    device = "cpu" if key == "step" else p.device
+                    self.optimiser.state[p][key] = value.to(device)
+        self.step = int(facts["step"])
+        self.elapsed = float(facts["elapsed"])
+        self.pixels = int(facts["pixels"])
+        self.origin = facts["origin"]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def read_facts(path: pathlib.Path) -> dict[str, Any]:
+    """The JSON facts in a checkpoint's header. ValueError for a file that is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts: dict[str, Any] = json.loads(file.metadata()["run"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a checkpoint of aecodec: {error}") from error
+    return facts
+
+
+def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
+    """The model with a checkpoint's EMA weights, and the checkpoint's facts.
+
+    `path` is a run's folder, its checkpoint, or a folder of exported weights. Raises ValueError.
+    """
+    if path.is_dir():
+        path = path / (CHECKPOINT if (path / CHECKPOINT).exists() else EXPORTED)
+    facts = read_facts(path)
+    model = Autoencoder(ModelConfig.from_dict(facts["config"]))
+    state = _part(load_file(path), "ema.")
+    if path.name == EXPORTED:
+        state |= _from_graphs(path.parent)
+    model.load_state_dict({k: v.float() for k, v in state.items()})
+    return model.eval(), facts
+
+
+def _from_graphs(folder: pathlib.Path) -> dict[str, Tensor]:
+    """The weights that an export keeps in its graphs, by the names that torch gives them."""
+    import onnx  # the only use of it in training: to go on from an export
+
+    state = {}
+    for path in sorted(folder.glob("*.onnx")):
+        for tensor in onnx.load(path).graph.initializer:
+            name = tensor.name.removesuffix(".half")
+            if "." in name:  # others are constants of the exporter's own
+                state[name] = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+    return state

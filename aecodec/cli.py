@@ -368,7 +368,7 @@ def export(run: Path, photographs: Path, calibrate: Path | None, output: Path | 
     with Report(1, as_json=False) as report, report.file(str(run)), _training():
         from aecodec.training import export as exporter
 
-        exporter.export(run, folder, photographs=photographs, calibrate=calibrate)
+        exporter.export(run, folder, photographs=photographs, calibrate_on=calibrate)
         report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
     return report.exit_code
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
@@ -43,6 +43,8 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 __all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
 
 DEFAULT_QUALITY = 75
+SENSITIVITY = 2.2
+"""How much of a latent's squared error arrives in the pixels, for the quantiser's decisions."""
 _HASH_SIZE = 4
 
 
@@ -131,6 +133,15 @@ def _codec(weights: Weights) -> Codec:
     return Codec(weights)
 
 
+class Latents(NamedTuple):
+    """A tile's quantised latents: what is coded, and what the synthesis makes pixels of."""
+
+    z_hat: Ints  # (N,h/4,w/4)
+    symbols: Ints  # (M,h,w)
+    indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
+    v_hat: Floats  # (M,h,w)
+
+
 class Codec:
     """One set of weights, ready to code pictures. Safe to share between threads."""
 
@@ -199,14 +210,14 @@ class Codec:
         """A tile's payload: the hash of its symbols and the coded symbols."""
         from aecodec.entropy import Encoder
 
-        z_hat, symbols, indexes = self.quantise(y, quality)
+        z_hat, symbols, indexes, _ = self.quantise(y, quality)
         encoder = Encoder()
         encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), self._z_tables(quality))
         encoder.add(symbols.ravel(), indexes.ravel(), self.weights.y_tables)
         return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
 
-    def quantise(self, y: Floats, quality: int) -> tuple[Ints, Ints, npt.NDArray[np.uint8]]:
-        """z_hat (N,..), the symbols (M,h,w) and their table indexes for a tile's y (M,h,w)."""
+    def quantise(self, y: Floats, quality: int) -> Latents:
+        """Quantise a tile's y (M,h,w)."""
         import numpy as np
 
         from aecodec.prior import predict, scale_indexes
@@ -220,22 +231,52 @@ class Codec:
         certain = self.weights.y_tables.lengths[indexes] == 0
         symbols = np.zeros(v.shape, np.float32)
 
+        # What an error of one quantisation step costs in bits, by channel: the rate that lambda
+        # times the picture's squared error is worth, if the synthesis keeps lengths.
+        lam, gain = self.weights.arrays["lambda"][quality], self.weights.arrays["gain"][quality]
+        worth = (SENSITIVITY * lam * 255.0**2 / 3.0 / gain**2).astype(np.float32)
+
         def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-            s: Floats = np.rint(v - mu)
+            exact = v - mu
+            s: Floats = np.rint(exact)
             s[certain] = 0.0
+            self._optimise(s, exact, mask, indexes, worth)
             np.copyto(symbols, s, where=mask)
             return s
 
-        predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
-        return z_hat, symbols.astype(np.int32), indexes
+        v_hat = predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
+        return Latents(z_hat, symbols.astype(np.int32), indexes, v_hat)
 
-    def rate(
-        self, z_hat: Ints, symbols: Ints, indexes: npt.NDArray[np.uint8], quality: int
-    ) -> float:
+    def _optimise(
+        self,
+        s: Floats,
+        exact: Floats,
+        mask: npt.NDArray[np.bool_],
+        indexes: npt.NDArray[np.uint8],
+        worth: Floats,
+    ) -> None:
+        """Rate-distortion optimised quantisation, in place: take one step towards zero wherever
+        the bits that it saves are worth more than the error that it adds.
+        """
+        import numpy as np
+
+        where = np.flatnonzero((s != 0.0) & mask)
+        if not len(where):
+            return
+        near, value = s.ravel()[where], exact.ravel()[where]
+        far = near - np.sign(near)
+        table = indexes.ravel()[where]
+        costs = self.weights.y_tables.costs
+        saved = costs(near.astype(np.int32), table) - costs(far.astype(np.int32), table)
+        added = (value - far) ** 2 - (value - near) ** 2
+        better = saved > worth[where // (s.shape[1] * s.shape[2])] * added
+        s.ravel()[where[better]] = far[better]
+
+    def rate(self, latents: Latents, quality: int) -> float:
         """The ideal length of a tile's symbols in bits."""
-        return self._z_tables(quality).bits(
-            z_hat.ravel(), _z_indexes(z_hat.shape)
-        ) + self.weights.y_tables.bits(symbols.ravel(), indexes.ravel())
+        z_hat, symbols, indexes, _ = latents
+        z_bits = self._z_tables(quality).bits(z_hat.ravel(), _z_indexes(z_hat.shape))
+        return z_bits + self.weights.y_tables.bits(symbols.ravel(), indexes.ravel())
 
     # --- Decompressing --------------------------------------------------------------------------
 

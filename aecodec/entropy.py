@@ -20,6 +20,7 @@ first. A table without entries says "zero, with certainty": nothing is coded.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import constriction
@@ -118,9 +119,21 @@ class TableSet:
                 total += float((5 + np.floor(np.log2(excess + 1.0))).sum())
         return total
 
-    def costs(self, t: int) -> npt.NDArray[np.float64]:
-        """Bits of every entry of table t: low escape, its symbols, high escape."""
-        return PRECISION - np.log2(self._part(t).astype(np.float64))
+    @functools.cached_property
+    def _costs(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+        """Bits of every entry of all tables, and where each table's low escape stands."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        bits = PRECISION - np.log2(self.probabilities.astype(np.float32))
+        return bits, starts.astype(np.intp)
+
+    def costs(self, symbols: Symbols, indexes: Indexes) -> npt.NDArray[np.float32]:
+        """Bits of every symbol under its table (none of them empty); an escape without excess."""
+        bits, starts = self._costs
+        entries = symbols - (self.first[indexes] - 1)
+        cost: npt.NDArray[np.float32] = bits[
+            starts[indexes] + np.clip(entries, 0, self.lengths[indexes] - 1)
+        ]
+        return cost
 
     def _entries(self, t: int, symbols: Symbols) -> tuple[Symbols, npt.NDArray[np.int64]]:
         """Entries of table t for `symbols`, and the excess of those that escape, in order."""

@@ -1,0 +1,149 @@
+"""Tables counted, and the quality calibrated, with the codec that users run.
+
+What the tables must describe are the symbols that the encoder really writes: those of the exported
+graphs, the integer network and the rate-distortion optimised quantiser. So both passes use `Codec`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from aecodec.codec import Codec
+from aecodec.config import QUALITIES, ModelConfig
+from aecodec.metrics import psnr
+from aecodec.model import Autoencoder
+from aecodec.training.data import Pixels
+from aecodec.training.tables import Histogram
+
+__all__ = ["Counts", "calibrate", "count"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+Z_REACH = 48
+"""z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes."""
+CERTAIN = 2e-4
+"""Table 0 is left empty (its symbols are 0 and not coded) if fewer of them are anything else."""
+
+
+class Counts:
+    """Histograms of y's symbols by table, and of z's by band of quality and channel."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.y = Histogram(config.tables, 2048)
+        self.z = [Histogram(config.hyper_latents, 256) for _ in range(config.z_bands)]
+
+    def arrays(self, model: Autoencoder) -> Arrays:
+        """Tables by these counts, smoothed by the model's own distributions."""
+        return _y_tables(model, self.y) | _z_tables(model, self.z)
+
+
+def count(codec: Codec, pictures: list[Pixels]) -> Counts:
+    """Quantise every picture at one quality in each band, a different one for each picture."""
+    config = codec.weights.config
+    band_of = codec.weights.arrays["z_band"]
+    counts = Counts(config)
+    channels = np.arange(config.hyper_latents)
+    for k, rgb in enumerate(pictures):
+        y = codec.analyse(rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
+        for band in range(config.z_bands):
+            qualities = np.flatnonzero(band_of[1:] == band) + 1
+            if not len(qualities):
+                continue
+            quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
+            z_hat, symbols, indexes, _ = codec.quantise(y, quality)
+            counts.y.add(indexes.ravel(), symbols.ravel())
+            counts.z[band].add(np.repeat(channels, z_hat[0].size), z_hat.ravel())
+    return counts
+
+
+def _flat(sets: list[list[tuple[npt.NDArray[np.uint32], int]]], kind: str) -> Arrays:
+    return {
+        f"{kind}_probabilities": np.concatenate([p for row in sets for p, _ in row]),
+        f"{kind}_lengths": np.array([[len(p) for p, _ in row] for row in sets], np.int32),
+        f"{kind}_first": np.array([[first for _, first in row] for row in sets], np.int32),
+    }
+
+
+@torch.no_grad()
+def _y_tables(model: Autoencoder, counts: Histogram) -> Arrays:
+    config = model.config
+    row: list[tuple[npt.NDArray[np.uint32], int]] = []
+    for t in range(config.tables):
+        seen = counts.counts[t]
+        other = int(seen.sum() - seen[counts.reach])
+        if t == 0 and seen.sum() > 0 and other < CERTAIN * seen.sum():
+            row.append((np.empty(0, np.uint32), 0))
+            continue
+        scale_log2 = config.scale_log2_min + config.scale_log2_step * t
+        reach = min(1500, math.ceil(8.0 * 2.0**scale_log2) + 2)
+        symbols = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        mass = model.mass(symbols, torch.tensor(scale_log2)).double().clamp(min=0.0).numpy()
+        tail = max(1e-7, (1.0 - float(mass.sum())) / 2.0)
+        shape = np.concatenate([[tail], mass + 1e-9, [tail]])
+        row.append((counts.table(t, shape, -reach, weight=3000.0, even=True), -reach))
+    return _flat([row], "y")
+
+
+@torch.no_grad()
+def _z_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
+    config = model.config
+    symbols = torch.arange(-Z_REACH, Z_REACH + 1, dtype=torch.float32)
+    grid = symbols.reshape(1, 1, 1, -1).expand(1, config.hyper_latents, 1, -1)
+    sets = []
+    for band, histogram in enumerate(counts):
+        level = torch.tensor([(band + 0.5) / config.z_bands])
+        mass = torch.exp2(-model.z_prior(grid, level))[0, :, 0].double().numpy()
+        row = []
+        for c in range(config.hyper_latents):
+            # Where the model or the pictures put any weight.
+            wanted = mass[c] > 1e-6
+            seen = np.flatnonzero(histogram.counts[c]) - histogram.reach
+            wanted[np.clip(seen, -Z_REACH, Z_REACH) + Z_REACH] = True
+            low, high = np.flatnonzero(wanted)[[0, -1]] - Z_REACH
+            low, high = max(-Z_REACH, int(low) - 2), min(Z_REACH, int(high) + 2)
+            inner = mass[c, low + Z_REACH : high + Z_REACH + 1] + 1e-7
+            shape = np.concatenate([[1e-5], inner, [1e-5]])
+            row.append((histogram.table(c, shape, low, weight=100.0, even=False), low))
+        sets.append(row)
+    return _flat(sets, "z")
+
+
+def _jpeg_psnr(rgb: Pixels, quality: int) -> float:
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
+    with Image.open(file) as image:
+        return psnr(rgb, np.asarray(image.convert("RGB")))
+
+
+def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
+    """Levels (101,) such that quality q has the mean PSNR that JPEG 4:2:0 has at quality q.
+
+    Below 5 and above 92 the levels go on evenly to the ends of the trained range, so that 1 is
+    the smallest and 100 the best that the weights can do. `codec` may have any rising levels.
+    """
+    anchors = list(range(5, 93, 3))
+    targets = [float(np.mean([_jpeg_psnr(rgb, q) for rgb in pictures])) for q in anchors]
+    grid = list(range(1, QUALITIES + 1, 9))
+    reached = np.zeros(len(grid))
+    for rgb in pictures:
+        box = (0, 0, rgb.shape[1], rgb.shape[0])
+        y = codec.analyse(rgb, box)
+        for i, q in enumerate(grid):
+            decoded = codec.synthesise(codec.quantise(y, q).v_hat, box, q)
+            reached[i] += psnr(rgb, decoded) / len(pictures)
+    if bool(np.any(np.diff(reached) <= 0.0)):
+        raise ValueError("the model's PSNR does not rise with the level: train longer")
+    fitted = np.interp(targets, reached, codec.weights.arrays["level"][grid])
+    levels = np.interp(
+        np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]
+    )
+    # Strictly rising even where JPEG's curve leaves the trained range.
+    levels = np.maximum.accumulate(levels) + 1e-4 * np.arange(QUALITIES + 1)
+    scaled: npt.NDArray[np.float32] = (levels / float(levels.max())).astype(np.float32)
+    return scaled

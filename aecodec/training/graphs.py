@@ -1,0 +1,174 @@
+"""The float networks as ONNX graphs, with dynamic height and width and float16 weights."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from aecodec.model import Autoencoder
+from aecodec.model.transforms import clamp_pixels
+
+__all__ = ["held_names", "write_graphs"]
+
+OPSET = 17
+HALVED_FROM = 256
+"""Tensors of at least so many elements are stored in float16."""
+
+
+class _AnalysisGraph(nn.Module):
+    """x (1,H,W,3) uint8 -> y (1,M,H/16,W/16)."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.analysis = model.analysis
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.analysis(x.permute(0, 3, 1, 2).float() * (1.0 / 255.0))
+        return y
+
+
+class _HyperAnalysisGraph(nn.Module):
+    """v (1,M,h,w) -> z (1,N,h/4,w/4)."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.hyper_analysis = model.hyper_analysis
+
+    def forward(self, v: Tensor) -> Tensor:
+        z: Tensor = self.hyper_analysis(v)
+        return z
+
+
+class _MeanFeaturesGraph(nn.Module):
+    """z_hat, level, unit (1,M,1,1) -> features, mu of step 0 in units of v."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.mean_features = model.mean_features
+
+    def forward(self, z_hat: Tensor, level: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+        features, mu = self.mean_features(z_hat, level)
+        return features, mu * unit
+
+
+class _ContextGraph(nn.Module):
+    """features, v_hat known so far, parity, unit -> mu of the next step in units of v."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.context = model.context
+
+    def forward(self, features: Tensor, known: Tensor, parity: Tensor, unit: Tensor) -> Tensor:
+        mu: Tensor = self.context(features, known / unit, parity) * unit
+        return mu
+
+
+class _SynthesisGraph(nn.Module):
+    """v_hat, 1 / gain, level -> pixels (1,16h,16w,3) uint8."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.synthesis = model.synthesis
+
+    def forward(self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor) -> Tensor:
+        x_hat = self.synthesis(v_hat * inverse_gain, level)
+        return clamp_pixels(x_hat).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _write_graph(
+    module: nn.Module,
+    path: pathlib.Path,
+    inputs: dict[str, Tensor],
+    outputs: list[str],
+    dynamic: dict[str, dict[int, str]],
+) -> None:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, and does all we need
+        torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            file,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=dynamic,
+        )
+    graph = onnx.load_from_string(file.getvalue())
+    _halve(graph)
+    onnx.checker.check_model(graph)
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def _halve(model: Any) -> None:
+    """Store large weights as float16, cast back to float32 when a session folds its constants."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALVED_FROM:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + ".half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [name + ".half"], [name], to=onnx.TensorProto.FLOAT)
+        )
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+
+
+def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
+    m, n, f = model.config.latents, model.config.hyper_latents, model.config.mean_features
+    level, unit = torch.tensor([0.5]), torch.ones(1, m, 1, 1)
+    y = torch.zeros(1, m, 8, 12)
+    hw = {2: "h", 3: "w"}
+    with torch.no_grad():
+        _write_graph(
+            _AnalysisGraph(model),
+            folder / "analysis.onnx",
+            {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
+            ["y"],
+            {"x": {1: "H", 2: "W"}, "y": hw},
+        )
+        _write_graph(
+            _HyperAnalysisGraph(model), folder / "hyper_analysis.onnx", {"v": y}, ["z"],
+            {"v": hw, "z": {2: "h64", 3: "w64"}},
+        )  # fmt: skip
+        _write_graph(
+            _MeanFeaturesGraph(model),
+            folder / "mean_features.onnx",
+            {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit},
+            ["features", "mu"],
+            {"z_hat": {2: "h64", 3: "w64"}, "features": hw, "mu": hw},
+        )
+        _write_graph(
+            _ContextGraph(model),
+            folder / "context.onnx",
+            {"features": torch.zeros(1, f, 8, 12), "known": y,
+             "parity": torch.zeros(1, 1, 8, 12), "unit": unit},
+            ["mu"],
+            {"features": hw, "known": hw, "parity": hw, "mu": hw},
+        )  # fmt: skip
+        _write_graph(
+            _SynthesisGraph(model),
+            folder / "synthesis.onnx",
+            {"v_hat": y, "inverse_gain": unit, "level": level},
+            ["pixels"],
+            {"v_hat": hw, "pixels": {1: "H", 2: "W"}},
+        )
+
+
+def held_names(folder: pathlib.Path) -> set[str]:
+    """The names, as torch's, of all weights that the graphs in `folder` hold."""
+    return {
+        tensor.name.removesuffix(".half")
+        for path in folder.glob("*.onnx")
+        for tensor in onnx.load(path).graph.initializer
+    }

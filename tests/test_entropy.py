@@ -129,7 +129,7 @@ def test_the_bytes_stay_the_same() -> None:
     assert encoder.finish().hex() == GOLDEN
 
 
-GOLDEN = "?"
+GOLDEN = "d83c91fbad281400"
 
 
 def test_what_is_left_over_is_an_error() -> None:

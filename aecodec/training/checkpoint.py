@@ -38,12 +38,12 @@ class Settings:
     batch: int = 8
     accumulate: int = 1
     crop: int = 256
-    lr: float = 1e-3  # (*)
-    optimiser: str = "soap"  # or "adam"
-    warmup: int = 100
-    decay_from: float = 0.35  # (*) share of the schedule after which the rate falls to zero
+    lr: float = 2.5e-3  # (*)
+    optimiser: str = "adam"  # or "soap"
+    warmup: int = 150
+    decay_from: float = 0.3  # (*) share of the schedule after which the rate falls to zero
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
-    clip: float = 2.0
+    clip: float = 10.0
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
 
-__all__ = ["held_names", "write_graphs"]
+__all__ = ["GRAPHS", "held_names", "write_graphs"]
 
 OPSET = 17
 HALVED_FROM = 256
 """Tensors of at least so many elements are stored in float16."""
 
 
-class _AnalysisGraph(nn.Module):
+class AnalysisGraph(nn.Module):
     """x (1,H,W,3) uint8 -> y (1,M,H/16,W/16)."""
 
     def __init__(self, model: Autoencoder) -> None:
@@ -34,7 +34,7 @@ class _AnalysisGraph(nn.Module):
         return y
 
 
-class _HyperAnalysisGraph(nn.Module):
+class HyperAnalysisGraph(nn.Module):
     """v (1,M,h,w) -> z (1,N,h/4,w/4)."""
 
     def __init__(self, model: Autoencoder) -> None:
@@ -46,7 +46,7 @@ class _HyperAnalysisGraph(nn.Module):
         return z
 
 
-class _MeanFeaturesGraph(nn.Module):
+class MeanFeaturesGraph(nn.Module):
     """z_hat, level, unit (1,M,1,1) -> features, mu of step 0 in units of v."""
 
     def __init__(self, model: Autoencoder) -> None:
@@ -58,7 +58,7 @@ class _MeanFeaturesGraph(nn.Module):
         return features, mu * unit
 
 
-class _ContextGraph(nn.Module):
+class ContextGraph(nn.Module):
     """features, v_hat known so far, parity, unit -> mu of the next step in units of v."""
 
     def __init__(self, model: Autoencoder) -> None:
@@ -70,7 +70,7 @@ class _ContextGraph(nn.Module):
         return mu
 
 
-class _SynthesisGraph(nn.Module):
+class SynthesisGraph(nn.Module):
     """v_hat, 1 / gain, level -> pixels (1,16h,16w,3) uint8."""
 
     def __init__(self, model: Autoencoder) -> None:
@@ -80,6 +80,16 @@ class _SynthesisGraph(nn.Module):
     def forward(self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor) -> Tensor:
         x_hat = self.synthesis(v_hat * inverse_gain, level)
         return clamp_pixels(x_hat).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+GRAPHS: dict[str, type[nn.Module]] = {
+    "analysis": AnalysisGraph,
+    "hyper_analysis": HyperAnalysisGraph,
+    "mean_features": MeanFeaturesGraph,
+    "context": ContextGraph,
+    "synthesis": SynthesisGraph,
+}
+"""Every graph by the name of its file, with the inputs and outputs that `codec.py` knows."""
 
 
 def _write_graph(
@@ -131,25 +141,25 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
     hw = {2: "h", 3: "w"}
     with torch.no_grad():
         _write_graph(
-            _AnalysisGraph(model),
+            AnalysisGraph(model),
             folder / "analysis.onnx",
             {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
             ["y"],
             {"x": {1: "H", 2: "W"}, "y": hw},
         )
         _write_graph(
-            _HyperAnalysisGraph(model), folder / "hyper_analysis.onnx", {"v": y}, ["z"],
+            HyperAnalysisGraph(model), folder / "hyper_analysis.onnx", {"v": y}, ["z"],
             {"v": hw, "z": {2: "h64", 3: "w64"}},
         )  # fmt: skip
         _write_graph(
-            _MeanFeaturesGraph(model),
+            MeanFeaturesGraph(model),
             folder / "mean_features.onnx",
             {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit},
             ["features", "mu"],
             {"z_hat": {2: "h64", 3: "w64"}, "features": hw, "mu": hw},
         )
         _write_graph(
-            _ContextGraph(model),
+            ContextGraph(model),
             folder / "context.onnx",
             {"features": torch.zeros(1, f, 8, 12), "known": y,
              "parity": torch.zeros(1, 1, 8, 12), "unit": unit},
@@ -157,7 +167,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"features": hw, "known": hw, "parity": hw, "mu": hw},
         )  # fmt: skip
         _write_graph(
-            _SynthesisGraph(model),
+            SynthesisGraph(model),
             folder / "synthesis.onnx",
             {"v_hat": y, "inverse_gain": unit, "level": level},
             ["pixels"],

@@ -223,6 +223,8 @@ def _loop(
         for group in run.optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
         run.optimiser.zero_grad(set_to_none=True)
+        # The noise depends on the step alone, so that a resumed run repeats the same training.
+        torch.manual_seed(1_000_003 * settings.seed + world * run.step + rank)
         parts: dict[str, Tensor] = {}
         loss = torch.zeros(())
         for _ in range(settings.accumulate):

@@ -1,0 +1,56 @@
+"""Writes the golden files anew: only when a new model or format version makes it necessary.
+
+python tests/golden/make.py
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import samples  # noqa: E402
+
+from aecodec import bitstream, codec, weights  # noqa: E402
+
+
+def main() -> None:
+    """One file for each mode, some qualities, one of several tiles."""
+    coder = codec.Codec(weights.by_name())
+    astronaut = samples.photograph(box=(100, 20, 260, 140))
+    transparent = samples.photograph("chelsea.png", (60, 30, 160, 130)).convert("RGBA")
+    transparent.putalpha(Image.linear_gradient("L").resize(transparent.size))
+    made = {
+        "rgb-q75.aec": coder.compress(astronaut, 75),
+        "rgb-q10.aec": coder.compress(astronaut, 10),
+        "rgb-q100-tiles.aec": coder.compress(astronaut, 100, tile_size=64),
+        "grey-q50.aec": coder.compress(astronaut.convert("L"), 50),
+        "rgba-q60.aec": coder.compress(transparent, 60),
+        "pixel-q90.aec": coder.compress(astronaut.crop((0, 0, 1, 1)), 90),
+    }
+    entries = []
+    for name, data in made.items():
+        (HERE / name).write_bytes(data)
+        container = bitstream.parse(data)
+        hashes = [int.from_bytes(tile[:4], "little") for tile in container.tiles]
+        picture = coder.decode(container)
+        means = np.asarray(picture.convert("RGB"), np.float64).mean(axis=(0, 1))
+        entries.append(
+            {
+                "file": name,
+                "hashes": [f"{value:08x}" for value in hashes],
+                "picture": [picture.mode, *picture.size],
+                "means": [round(float(v), 2) for v in means],
+            }
+        )
+    (HERE / "golden.json").write_text(json.dumps(entries, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

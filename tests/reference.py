@@ -1,0 +1,37 @@
+"""The model's torch definition behind the interface of `runtime.Runtime`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from aecodec.codec import Codec
+from aecodec.training.checkpoint import load_ema
+from aecodec.training.graphs import GRAPHS
+from aecodec.weights import Weights
+
+
+class TorchRuntime:
+    """Runs each graph as the torch module that it was traced from."""
+
+    def __init__(self, weights: Weights, *, onednn: bool = True) -> None:
+        model, _ = load_ema(weights.folder)
+        self.modules = {name: graph(model).eval() for name, graph in GRAPHS.items()}
+        self.onednn = onednn
+
+    def run(self, name: str, **inputs: np.ndarray) -> list[Any]:
+        tensors = {key: torch.from_numpy(np.array(value)) for key, value in inputs.items()}
+        with torch.no_grad(), torch.backends.mkldnn.flags(enabled=self.onednn):
+            outputs = self.modules[name](**tensors)
+        if isinstance(outputs, torch.Tensor):
+            outputs = (outputs,)
+        return [output.numpy() for output in outputs]
+
+
+def torch_codec(weights: Weights, *, onednn: bool = True) -> Codec:
+    """A codec whose float networks are torch's."""
+    codec = Codec(weights)
+    codec.runtime = TorchRuntime(weights, onednn=onednn)  # type: ignore[assignment]
+    return codec

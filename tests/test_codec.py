@@ -1,0 +1,323 @@
+"""The codec end to end, with the installed weights, on real photographs."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+import samples
+from PIL import Image, ImageCms
+
+import aecodec
+from aecodec import bitstream, codec, prior, weights
+from aecodec.codec import Codec
+from aecodec.entropy import Encoder
+from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
+from aecodec.image import load
+from aecodec.runtime import Options
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def small() -> weights.Weights:
+    return weights.by_name("small")
+
+
+@pytest.fixture(scope="module")
+def coder(small: weights.Weights) -> Codec:
+    return Codec(small)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
+    container = bitstream.parse(data)
+    header = container.header
+    return [
+        array
+        for (_, _, w, h), tile in zip(header.tiles(), container.tiles, strict=True)
+        for array in coder.decode_symbols(tile, -(-h // 16), -(-w // 16), header.quality)
+    ]
+
+
+# --- Pictures of every shape --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(1, 1), (1, 200), (200, 1), (2, 3), (15, 17), (16, 16), (63, 65), (64, 64), (129, 70)],
+)
+def test_any_size_comes_back(width: int, height: int) -> None:
+    picture = samples.photograph(box=(100, 20, 100 + width, 20 + height))
+    back = aecodec.decompress(aecodec.compress(picture, 90))
+    assert back.size == (width, height)
+    assert back.mode == "RGB"
+    assert samples.psnr(picture, back) > 30
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_modes_stay_and_alpha_is_exact(mode: str) -> None:
+    picture = samples.photograph().convert(mode)
+    if mode.endswith("A"):
+        ramp = np.add.outer(np.arange(picture.height), np.arange(picture.width)) % 256
+        picture.putalpha(Image.fromarray(ramp.astype(np.uint8)))
+    back = aecodec.decompress(aecodec.compress(picture, 80))
+    assert (back.mode, back.size) == (mode, picture.size)
+    if mode.endswith("A"):
+        assert np.array_equal(np.asarray(back)[..., -1], np.asarray(picture)[..., -1])
+    assert samples.psnr(picture.convert("RGB"), back.convert("RGB")) > 30
+
+
+def test_metadata_travels() -> None:
+    picture = samples.photograph()
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    picture.save(file, "JPEG", exif=exif, icc_profile=profile, quality=95)
+    back = aecodec.decompress(aecodec.compress(file.getvalue(), 50))
+    assert back.getexif()[0x010E] == "a description"
+    assert back.info["icc_profile"] == profile
+
+
+def test_input_may_be_path_bytes_file_or_image(tmp_path: Path) -> None:
+    picture = samples.photograph()
+    path = tmp_path / "p.png"
+    picture.save(path)
+    results = {
+        aecodec.compress(picture),
+        aecodec.compress(str(path)),
+        aecodec.compress(path),
+        aecodec.compress(path.read_bytes()),
+        aecodec.compress(io.BytesIO(path.read_bytes())),
+        aecodec.compress(load(picture)),
+    }
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("quality", [0, 101, -5])
+def test_impossible_quality_is_refused(quality: int) -> None:
+    with pytest.raises(ValueError, match="1 to 100"):
+        aecodec.compress(samples.photograph(), quality)
+
+
+# --- Rate ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quality", [1, 20, 50, 75, 95, 100])
+def test_file_size_is_the_estimated_rate(coder: Codec, quality: int) -> None:
+    rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
+    data = coder.compress(Image.fromarray(rgb), quality)
+    latents = coder.quantise(coder.analyse(rgb, (0, 0, 512, 512)), quality)
+    estimate = coder.rate(latents, quality) / 8.0
+    assert abs(len(data) - estimate) <= 0.01 * estimate + 64
+
+
+def test_everything_that_is_not_latents_takes_48_bytes_at_most(coder: Codec) -> None:
+    for box in ((0, 0, 512, 512), (0, 0, 1, 1)):
+        data = coder.compress(samples.photograph(box=box), 75)
+        container = bitstream.parse(data)
+        assert len(container.tiles) == 1
+        assert len(data) - (len(container.tiles[0]) - 4) <= 48
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png"])
+def test_size_and_psnr_rise_with_quality(name: str) -> None:
+    picture = samples.photograph(name, (0, 0, 384, 256))
+    points = []
+    for quality in (2, 10, 25, 40, 50, 60, 75, 85, 95, 100):
+        data = aecodec.compress(picture, quality)
+        points.append((len(data), samples.psnr(picture, aecodec.decompress(data))))
+    for (size, psnr), (more, better) in itertools.pairwise(points):
+        assert more > size
+        assert better > psnr
+
+
+def test_smaller_than_jpeg_at_equal_psnr() -> None:
+    picture = samples.photograph("coffee.png", (0, 0, 512, 384))
+    data = aecodec.compress(picture, 50)
+    wanted = samples.psnr(picture, aecodec.decompress(data))
+    for quality in range(1, 101):
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality, optimize=True)
+        if samples.psnr(picture, Image.open(file)) >= wanted:
+            break
+    assert len(data) < 0.9 * file.tell()
+
+
+# --- The same symbols everywhere ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def variants(small: weights.Weights) -> dict[str, Codec]:
+    made = {
+        f"{threads} threads, optimised {optimise}": Codec(small, Options(threads, optimise))
+        for threads, optimise in itertools.product((1, 2, 4), (True, False))
+    }
+    made["torch, oneDNN"] = reference.torch_codec(small)
+    made["torch, plain"] = reference.torch_codec(small, onednn=False)
+    return made
+
+
+@pytest.mark.parametrize("quality", [15, 75, 98])
+def test_whoever_wrote_it_everyone_decodes_the_same_symbols(
+    variants: dict[str, Codec], quality: int
+) -> None:
+    picture = samples.photograph("chelsea.png", (60, 30, 260, 180))
+    for writer in variants.values():
+        data = writer.compress(picture, quality)
+        results = []
+        for reader in variants.values():
+            # Raises CorruptError if the hash of the decoded symbols differs.
+            symbols = decoded_symbols(reader, data)
+            results.append((symbols, pixels(reader.decode(bitstream.parse(data)))))
+        for symbols, picture_back in results[1:]:
+            for a, b in zip(results[0][0], symbols, strict=True):
+                assert np.array_equal(a, b)
+            assert np.abs(picture_back - results[0][1]).max() <= 1
+
+
+def test_floats_of_both_runtimes_agree(small: weights.Weights, coder: Codec) -> None:
+    rgb = np.asarray(samples.photograph(box=(0, 0, 320, 256)))
+    torch_coder = reference.torch_codec(small)
+    box = (0, 0, 320, 256)
+    y, y_torch = coder.analyse(rgb, box), torch_coder.analyse(rgb, box)
+    assert np.abs(y - y_torch).max() < 1e-3
+    for quality in (20, 90):
+        one, other = coder.quantise(y, quality), torch_coder.quantise(y, quality)
+        assert np.array_equal(one.indexes, other.indexes)
+        same = one.symbols == other.symbols
+        assert np.mean(~same) < 1e-3  # a tie may round either way: the encoder's business
+
+
+# --- Tiles --------------------------------------------------------------------------------------
+
+
+def test_tiles_leave_no_seam(coder: Codec) -> None:
+    """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
+    rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
+    whole = coder.analyse(rgb, (0, 0, 512, 512))
+    v_hat = coder.quantise(whole, 60).v_hat
+    full = coder.synthesise(v_hat, (0, 0, 512, 512), 60).astype(int)
+    for x, y, w, h in ((0, 0, 192, 192), (192, 128, 192, 256), (448, 448, 64, 64)):
+        part = coder.analyse(rgb, (x, y, w, h))
+        expected = whole[:, y // 16 : (y + h) // 16, x // 16 : (x + w) // 16]
+        assert np.abs(part - expected).max() < 1e-3
+        tile = coder.synthesise(v_hat, (x, y, w, h), 60).astype(int)
+        assert np.abs(tile - full[y : y + h, x : x + w]).max() <= 1
+
+
+def test_a_picture_of_many_tiles_comes_back(coder: Codec) -> None:
+    picture = samples.photograph(box=(0, 0, 300, 270))
+    data = coder.compress(picture, 85, tile_size=128)
+    assert len(bitstream.parse(data).tiles) == 9
+    back = aecodec.decompress(data)
+    single = aecodec.decompress(coder.compress(picture, 85))
+    assert abs(samples.psnr(picture, back) - samples.psnr(picture, single)) < 0.3
+    error = np.abs(pixels(back) - pixels(picture)).mean(axis=2)
+    at_borders = error[:, [127, 128, 255, 256]].mean()
+    assert at_borders < 1.3 * error.mean() + 0.2
+
+
+# --- Faults -------------------------------------------------------------------------------------
+
+
+def test_other_symbols_than_those_written_are_never_a_picture(coder: Codec) -> None:
+    """A decoder whose probabilities differ desynchronises: the hash of the symbols tells."""
+    data = coder.compress(samples.photograph(), 60)
+    container = bitstream.parse(data)
+    tile = bytearray(container.tiles[0])
+    for position in (0, 5, len(tile) // 2, len(tile) - 3):
+        damaged = bytearray(tile)
+        damaged[position] ^= 1
+        forged = bitstream.pack(container.header, [bytes(damaged)])
+        with pytest.raises(CorruptError):
+            aecodec.decompress(forged)
+
+
+def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
+    """A file may hold any symbols; enormous ones give some picture, quietly."""
+    header = bitstream.parse(coder.compress(samples.photograph(), 60)).header
+    config = coder.weights.config
+    rows, columns = -(-header.height // 16), -(-header.width // 16)
+    z_hat = np.zeros((config.hyper_latents, -(-rows // 4), -(-columns // 4)), np.int32)
+    indexes = prior.scale_indexes(coder.weights.arrays, z_hat, 60, rows, columns)
+    symbols = np.full(indexes.shape, 2**30 - 1, np.int32)
+    symbols[coder.weights.y_tables.lengths[indexes] == 0] = 0
+    encoder = Encoder()
+    encoder.add(z_hat.ravel(), codec._z_indexes(z_hat.shape), coder._z_tables(60))
+    encoder.add(symbols.ravel(), indexes.ravel(), coder.weights.y_tables)
+    payload = codec._hash(z_hat, symbols).to_bytes(4, "little") + encoder.finish()
+    forged = bitstream.pack(header, [payload])
+    assert aecodec.decompress(forged).size == (header.width, header.height)
+
+
+def test_a_file_of_unknown_weights_names_them() -> None:
+    container = bitstream.parse(aecodec.compress(samples.photograph(), 30))
+    header = dataclasses.replace(container.header, model_id=bytes.fromhex("0123456789abcdef"))
+    with pytest.raises(UnknownModelError, match="0123456789abcdef"):
+        aecodec.decompress(bitstream.pack(header, container.tiles))
+
+
+def test_unknown_weights_by_name_say_which_there_are() -> None:
+    with pytest.raises(WeightsError, match="small"):
+        aecodec.compress(samples.photograph(), model="enormous")
+
+
+def test_damaged_weights_are_another_model(small: weights.Weights, tmp_path: Path) -> None:
+    for path in small.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert weights.model_id(tmp_path) == small.id
+    graph = bytearray((tmp_path / "context.onnx").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (tmp_path / "context.onnx").write_bytes(graph)
+    assert weights.model_id(tmp_path) != small.id
+
+
+def test_info_tells_what_is_inside() -> None:
+    data = aecodec.compress(samples.photograph().convert("LA"), 33)
+    info = aecodec.read_info(data)
+    assert (info.width, info.height, info.mode, info.quality) == (160, 120, "LA", 33)
+    assert info.nbytes == len(data)
+    assert info.bpp == pytest.approx(8 * len(data) / (160 * 120))
+    assert info.model == weights.by_name().id.hex()
+    assert [name for name, _ in info.sections] == ["ALPHA", "TILE"]
+
+
+def test_verify_finds_damage() -> None:
+    data = bytearray(aecodec.compress(samples.photograph(), 33))
+    codec.verify(bytes(data))
+    codec.verify(bytes(data), full=True)
+    data[-9] ^= 16
+    with pytest.raises(FormatError):
+        codec.verify(bytes(data))
+
+
+# --- Golden files -------------------------------------------------------------------------------
+
+
+def golden() -> list[dict]:
+    return json.loads((GOLDEN / "golden.json").read_text())
+
+
+@pytest.mark.parametrize("entry", golden(), ids=lambda entry: entry["file"])
+def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
+    data = (GOLDEN / entry["file"]).read_bytes()
+    container = bitstream.parse(data)
+    coder = Codec(weights.by_id(container.header.model_id))
+    arrays = decoded_symbols(coder, data)
+    hashes = [f"{codec._hash(arrays[i], arrays[i + 1]):08x}" for i in range(0, len(arrays), 3)]
+    assert hashes == entry["hashes"]
+    picture = aecodec.decompress(data)
+    assert [picture.mode, *picture.size] == entry["picture"]
+    means = np.asarray(picture.convert("RGB"), np.float64).mean(axis=(0, 1))
+    assert np.abs(means - entry["means"]).max() < 0.5

@@ -1,0 +1,136 @@
+"""The integer scale network: the same table indexes however and wherever they are computed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from aecodec import prior, weights
+from aecodec.errors import KnownAnswerError
+from aecodec.model.autoencoder import step_masks
+from aecodec.training.checkpoint import load_ema
+
+
+@pytest.fixture(scope="module")
+def small() -> weights.Weights:
+    return weights.by_name("small")
+
+
+def naive_indexes(net: dict, z_hat: np.ndarray, q: int, h: int, w: int) -> np.ndarray:
+    """A second evaluation by the text of `prior.py`: Python's own int64 sums, tap by tap."""
+
+    def requantise(acc: np.ndarray, bits: int) -> np.ndarray:
+        return (acc + (1 << (bits - 1))) >> bits
+
+    def act(a: np.ndarray) -> np.ndarray:
+        return np.clip(np.where(a >= 0, a, (a + 4) >> 3), -4095, 4095)
+
+    def mix(a: np.ndarray, name: str) -> np.ndarray:
+        weight = net[f"scale.{name}.weight"].astype(np.int64)
+        acc = np.zeros((len(weight), *a.shape[1:]), np.int64)
+        for source in range(weight.shape[1]):
+            acc += weight[:, source, None, None] * a[source]
+        assert np.abs(acc).max() < 2**31
+        return requantise(acc + net[f"scale.{name}.bias"].astype(np.int64)[:, None, None], 10)
+
+    def depthwise(a: np.ndarray, name: str) -> np.ndarray:
+        weight = net[f"scale.{name}.weight"].astype(np.int64)
+        _, rows, columns = a.shape
+        acc = np.zeros_like(a)
+        for i in range(rows):
+            for j in range(columns):
+                for di in range(3):
+                    for dj in range(3):
+                        y, x = i + di - 1, j + dj - 1
+                        if 0 <= y < rows and 0 <= x < columns:
+                            acc[:, i, j] += weight[:, di, dj] * a[:, y, x]
+        return requantise(acc + net[f"scale.{name}.bias"].astype(np.int64)[:, None, None], 10)
+
+    a = np.clip(z_hat.astype(np.int64) << 4, -4095, 4095)
+    a = act(mix(a, "input") + net["scale.level_bias"][q].astype(np.int64)[:, None, None])
+    a = act(depthwise(a, "dw64"))
+    a = mix(a, "up")
+    wide, rows, columns = a.shape
+    a = a.reshape(wide // 16, 4, 4, rows, columns).transpose(0, 3, 1, 4, 2)
+    a = act(a.reshape(wide // 16, 4 * rows, 4 * columns))
+    a = act(depthwise(a, "dw16"))
+    a = mix(a, "output")[:, :h, :w]
+    offset = net["scale.index_offset"][q].astype(np.int64)
+    out = np.empty(a.shape, np.int64)
+    for c in range(a.shape[0]):
+        for i in range(h):
+            for j in range(w):
+                out[c, i, j] = a[c, i, j] + offset[(c + i + j) % 2, c]
+    return np.clip(requantise(out, 8), 0, 63).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 4), (5, 7), (8, 9)])
+@pytest.mark.parametrize("spread", [0, 3, 100])
+def test_equals_a_naive_integer_evaluation(
+    small: weights.Weights, h: int, w: int, spread: int
+) -> None:
+    rng = np.random.default_rng([h, w, spread])
+    shape = (small.config.hyper_latents, -(-h // 4), -(-w // 4))
+    z_hat = rng.integers(-spread, spread + 1, shape).astype(np.int32)
+    for q in (1, 37, 75, 100):
+        got = prior.scale_indexes(small.arrays, z_hat, q, h, w)
+        assert np.array_equal(got, naive_indexes(small.arrays, z_hat, q, h, w))
+    assert len(np.unique(got)) > 5
+
+
+def test_extreme_z_saturates_without_overflow(small: weights.Weights) -> None:
+    shape = (small.config.hyper_latents, 1, 1)
+    for value in (2**30 - 1, -(2**30) + 1):
+        z_hat = np.full(shape, value, np.int32)
+        got = prior.scale_indexes(small.arrays, z_hat, 50, 4, 4)
+        limit = np.full(shape, np.sign(value) * 256, np.int32)
+        assert np.array_equal(got, naive_indexes(small.arrays, limit, 50, 4, 4))
+
+
+def test_accumulators_are_bounded_by_the_weights(small: weights.Weights) -> None:
+    for name in ("input", "dw64", "up", "dw16", "output"):
+        weight = np.abs(small.arrays[f"scale.{name}.weight"].astype(np.int64))
+        bias = np.abs(small.arrays[f"scale.{name}.bias"].astype(np.int64))
+        bound = weight.reshape(len(weight), -1).sum(axis=1) * prior.ACTIVATION_LIMIT + bias
+        assert bound.max() < 2**31 - 2**prior.WEIGHT_BITS
+
+
+def test_known_answers_hold_and_refuse_a_changed_network(small: weights.Weights) -> None:
+    prior.check_known_answers(small)
+    arrays = dict(small.arrays)
+    arrays["scale.output.bias"] = arrays["scale.output.bias"] + (1 << 17)
+    with pytest.raises(KnownAnswerError, match="arithmetic"):
+        prior.check_known_answers(dataclasses.replace(small, arrays=arrays))
+
+
+def test_the_training_shadow_computes_the_same_indexes(small: weights.Weights) -> None:
+    """What training optimises with rounding on is what the files are coded with."""
+    model, _ = load_ema(small.folder)
+    model.scale_network.rounding = True
+    rng = np.random.default_rng(3)
+    z_hat = rng.integers(-9, 10, (small.config.hyper_latents, 3, 2)).astype(np.int32)
+    for q in (5, 60, 95):
+        level = torch.from_numpy(small.arrays["level"][q : q + 1])
+        with torch.no_grad():
+            steps = model.scale_network(torch.from_numpy(z_hat)[None].float(), level)[0]
+        mask = prior.step_mask(*steps.shape[1:])
+        shadow = np.where(mask, steps[0].numpy(), steps[1].numpy())
+        shadow = np.clip(np.floor(shadow + 0.5), 0, 63)
+        exact = prior.scale_indexes(small.arrays, z_hat, q, 12, 8)
+        # Float32 sums may differ in the last of their 18 fractional bits.
+        assert np.mean(shadow != exact) < 2e-3
+        assert np.abs(shadow - exact).max() <= 1
+
+
+def test_both_definitions_of_the_steps_agree() -> None:
+    first, parity = step_masks(torch.zeros(1, 6, 5, 4))
+    assert np.array_equal(first[0].numpy(), prior.step_mask(6, 5, 4))
+    assert parity[0, 0, 2, 3] == 1
+    # Every element of step 1 has its channel's four neighbours in step 0.
+    mask = prior.step_mask(6, 5, 4)
+    inner = mask[:, 1:-1, 1:-1]
+    for neighbour in (mask[:, :-2, 1:-1], mask[:, 2:, 1:-1], mask[:, 1:-1, :-2], mask[:, 1:-1, 2:]):
+        assert np.array_equal(neighbour, ~inner)

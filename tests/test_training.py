@@ -1,0 +1,296 @@
+"""The trainer and the export, on a tiny model: resumed, killed, in parallel, put to use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import command
+import numpy as np
+import pytest
+import samples
+import torch
+from safetensors.torch import load_file
+
+from aecodec import weights
+from aecodec.codec import Codec
+from aecodec.config import SIZES
+from aecodec.model import Autoencoder
+from aecodec.training import export as exporter
+from aecodec.training.checkpoint import load_ema, read_facts
+from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
+from aecodec.training.optim import SoapAdam, parameter_groups
+from aecodec.training.tables import PRECISION, Histogram, integers
+from aecodec.training.trainer import Settings, train
+
+SETTINGS = Settings(size="tiny", steps=8, batch=2, crop=64, warmup=2, optimiser="adam", lr=2e-3)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg"):
+        for i in range(2):
+            part = samples.photograph(name, (i * 130, 60, i * 130 + 192, 252))
+            part.save(folder / f"{Path(name).stem}{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run")
+    train(photographs, run, SETTINGS, device="cpu")
+    return run
+
+
+def test_a_run_leaves_checkpoint_log_and_events(finished: Path) -> None:
+    facts = read_facts(finished / "checkpoint.safetensors")
+    assert facts["step"] == 8
+    assert facts["pixels"] == 8 * 2 * 64 * 64
+    lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 8
+    assert len(lines[-1]["curve"]) == 8
+    assert lines[-1]["bd_rate_jpeg"] is not None
+    assert list(finished.glob("events.out.tfevents.*"))
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_weights(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    script = (
+        "import pathlib, sys; from aecodec.training.trainer import *;"
+        f"train(pathlib.Path({str(photographs)!r}), pathlib.Path({str(run)!r}),"
+        f" Settings(**{dataclasses.asdict(SETTINGS) | {'checkpoint_minutes': 0.0}!r}),"
+        " device='cpu')"
+    )
+    kills = 0
+    for _ in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        before = read_facts(run / "checkpoint.safetensors")["step"] if kills else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                step = read_facts(run / "checkpoint.safetensors")["step"]
+            except ValueError:
+                step = 0
+            if kills < 2 and step > before + 1:
+                process.kill()
+                kills += 1
+            time.sleep(0.002)
+        _, errors = process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -9, errors.decode()
+    assert kills >= 1
+    straight, resumed = (load_file(folder / "checkpoint.safetensors") for folder in (finished, run))
+    assert straight.keys() == resumed.keys()
+    for name, value in straight.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_another_size_does_not_overwrite_a_run(finished: Path, photographs: Path) -> None:
+    with pytest.raises(ValueError, match="another --out"):
+        train(photographs, finished, dataclasses.replace(SETTINGS, size="small"), device="cpu")
+    assert read_facts(finished / "checkpoint.safetensors")["config"]["name"] == "tiny"
+
+
+def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    result = command.run("train", tmp_path / "photos", "--out", tmp_path / "run", "--steps", "1")
+    assert result.returncode == 1
+    assert b"no pictures found" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_two_processes_average_their_gradients(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    environment = command.environment({"OMP_NUM_THREADS": "1"})
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+            *("--master-port", str(20000 + os.getpid() % 20000), "-m", "aecodec"),
+            *("train", str(photographs), "--out", str(run), "--size", "tiny", "--steps", "3"),
+            *("--batch", "1", "--crop", "64", "--device", "cpu"),
+        ],
+        env=environment,
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    facts = read_facts(run / "checkpoint.safetensors")
+    assert facts["step"] == 3
+    assert facts["pixels"] == 3 * 2 * 64 * 64
+    assert len((run / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_trainer_runs_without_coder_and_command_line(photographs: Path, tmp_path: Path) -> None:
+    """As on a bare GPU machine: torch, numpy, Pillow, safetensors and tensorboard only."""
+    absent = ("constriction", "zstandard", "click", "rich", "onnxruntime", "onnx", "scipy")
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent!r}));"
+        "import pathlib; from aecodec.training.trainer import *;"
+        f"train(pathlib.Path({str(photographs)!r}), pathlib.Path({str(tmp_path)!r}),"
+        " Settings(size='tiny', steps=2, batch=1, crop=64), device='cpu')"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+
+def test_batches_depend_on_the_step_alone(photographs: Path) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    batches = Batches(pictures, batch=2, size=64, seed=4)
+    stream = batches.stream(3)
+    for step in (3, 4):
+        pixels, uniform = next(stream)
+        again, same = batches.at(step)
+        assert np.array_equal(pixels, again)
+        assert np.array_equal(uniform, same)
+    assert not np.array_equal(batches.at(3)[0], batches.at(4)[0])
+    other = Batches(pictures, batch=2, size=64, seed=4, rank=1)
+    assert not np.array_equal(batches.at(3)[0], other.at(3)[0])
+
+
+def test_pictures_beyond_the_budget_give_the_same_crops(photographs: Path) -> None:
+    paths = find_photographs(photographs)
+    kept, drawn = Photographs(paths, smallest=64), Photographs(paths, smallest=64, budget=200_000)
+    assert any(p is None for p in drawn.pixels)
+    for seed in range(6):
+        a = kept.crop(np.random.default_rng(seed), 64)
+        assert np.array_equal(a, drawn.crop(np.random.default_rng(seed), 64))
+
+
+def test_the_split_depends_on_names_alone() -> None:
+    names = [f"{i}.png" for i in range(40)]
+    one = split_validation([Path("a", n) for n in names], 5)[1]
+    other = split_validation([Path("b", "c", n) for n in reversed(names)], 5)[1]
+    assert {p.name for p in one} == {p.name for p in other}
+    assert len(one) == 5
+
+
+# --- Optimiser ----------------------------------------------------------------------------------
+
+
+def test_soap_solves_a_rotated_badly_scaled_problem() -> None:
+    """And its eigenbases stay orthonormal on the way."""
+    torch.manual_seed(0)
+    scales = torch.logspace(0, -1.5, 24)[:, None]
+    basis, target = torch.linalg.qr(torch.randn(24, 24))[0], torch.randn(24, 24)
+    p = torch.nn.Parameter(torch.zeros(24, 24, 1, 1))
+    optimiser = SoapAdam([{"params": [p], "kind": "soap", "lr": 0.05}])
+    losses = []
+    for step in range(600):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 600)
+        optimiser.zero_grad()
+        loss = ((scales * (basis @ (p[:, :, 0, 0] - target))) ** 2).sum()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[-1] < 1e-3 * losses[0]
+    for side in ("left_axes", "right_axes"):
+        axes = optimiser.state[p][side]
+        assert torch.allclose(axes.T @ axes, torch.eye(24), atol=1e-4)
+
+
+def test_every_parameter_is_in_exactly_one_group() -> None:
+    model = Autoencoder(SIZES["tiny"])
+    for soap in (True, False):
+        groups = parameter_groups(model, soap=soap, lr=1e-3)
+        listed = [id(p) for group in groups for p in group["params"]]
+        assert sorted(listed) == sorted(id(p) for p in model.parameters())
+        assert any(group["kind"] == "soap" for group in groups) == soap
+
+
+# --- Tables -------------------------------------------------------------------------------------
+
+
+def test_integer_tables_sum_and_never_reach_zero() -> None:
+    for shape in (np.array([1.0, 1e-30, 0.0]), np.random.default_rng(0).random(3000) ** 9):
+        table = integers(shape)
+        assert int(table.sum()) == 1 << PRECISION
+        assert table.min() >= 1
+        assert np.abs(table / 2**PRECISION - shape / shape.sum()).max() < 1e-3
+
+
+def test_counts_decide_where_there_are_many() -> None:
+    histogram = Histogram(2, 8)
+    model = np.array([0.1, 0.2, 0.4, 0.2, 0.1])  # escape, -1, 0, 1, escape
+    even = histogram.table(1, model, -1, weight=100.0, even=True) / 2**PRECISION
+    assert np.allclose(even, model, atol=1e-5)
+    symbols = np.repeat([-1, 0, 5], [100_000, 300_000, 0])
+    histogram.add(np.ones(len(symbols), int), symbols)
+    counted = histogram.table(1, model, -1, weight=100.0, even=True) / 2**PRECISION
+    assert np.allclose(counted, [0, 0.125, 0.75, 0.125, 0], atol=1e-3)
+    skewed = histogram.table(1, model, -1, weight=100.0, even=False) / 2**PRECISION
+    assert np.allclose(skewed, [0, 0.25, 0.75, 0, 0], atol=1e-3)
+
+
+# --- Export -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "mine"
+    exporter.export(finished, folder, photographs=photographs, pictures=6)
+    return folder
+
+
+def test_an_export_compresses_and_says_who_it_is(exported: Path, tmp_path: Path) -> None:
+    picture = samples.photograph()
+    picture.save(tmp_path / "p.png")
+    env = {"AECODEC_WEIGHTS": str(exported.parent)}
+    result = command.run("compress", "--model", "mine", "p.png", cwd=tmp_path, env=env)
+    assert result.returncode == 0, result.stderr.decode()
+    result = command.run("decompress", "p.aec", "-o", "q.png", cwd=tmp_path, env=env)
+    assert result.returncode == 0, result.stderr.decode()
+    from PIL import Image
+
+    assert samples.psnr(picture, Image.open(tmp_path / "q.png")) > 20
+    # Without those weights the file is refused, naming them.
+    result = command.run("decompress", "p.aec", "-o", "r.png", cwd=tmp_path)
+    assert result.returncode == 1
+    assert weights.model_id(exported).hex().encode() in result.stderr
+
+
+def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    wanted = {*weights.DECODER_FILES, *weights.ENCODER_FILES, "training.safetensors", "README.md"}
+    assert names == wanted
+    for path in exported.iterdir():
+        assert path.stat().st_mode & 0o444 == 0o444
+    codec = Codec(weights.load(exported))
+    levels = codec.weights.arrays["level"][1:]
+    assert (np.diff(levels) > 0).all()
+    assert (np.diff(codec.weights.arrays["gain"][1:], axis=0).mean(axis=1) > 0).all()
+
+
+def test_training_goes_on_from_an_export(
+    exported: Path, finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    model, facts = load_ema(exported)
+    original, _ = load_ema(finished)
+    assert facts["step"] == 8
+    for name, value in original.state_dict().items():
+        difference = (model.state_dict()[name] - value).abs().max()
+        assert difference <= 1e-3 * max(1.0, float(value.abs().max())), name
+    settings = dataclasses.replace(SETTINGS, steps=2)
+    train(photographs, tmp_path, settings, device="cpu", start_from=exported)
+    assert read_facts(tmp_path / "checkpoint.safetensors")["origin"]["step"] == 8
+
+
+def test_a_stranger_is_not_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load_ema(path)

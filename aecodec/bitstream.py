@@ -123,9 +123,11 @@ on a float, so machines differ by rounding only, at most by one level in a pixel
 Limits
 ------
 A side has at most 2**20 pixels. Beyond that, a reader sets limits of its own to the number of
-pixels and to the size of the metadata, and checks them before it allocates anything. A TILE payload
-has at least 4 bytes, hence a file has at least 10 bytes a tile: a reader can refuse a header whose
-picture could not fit in the body before it looks at any section.
+pixels and to the size of the metadata, and checks them before it allocates anything. It checks the
+symbols' CRC-32 of one tile before it turns to the next, so that a forged file costs it no more than
+one tile's memory; it may refuse tiles larger than 1024 pixels, which writers should not make. A
+TILE payload has at least 4 bytes, hence a file has at least 10 bytes a tile: a reader can refuse a
+header whose picture could not fit in the body before it looks at any section.
 
 Growing
 -------

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
-from aecodec.errors import CorruptError
+from aecodec.errors import CorruptError, LimitError
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from os import PathLike
@@ -45,6 +45,8 @@ __all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
 DEFAULT_QUALITY = 75
 SENSITIVITY = 2.2
 """How much of a latent's squared error arrives in the pixels, for the quantiser's decisions."""
+MAX_TILE_SIZE = 1024
+"""A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 _HASH_SIZE = 4
 
 
@@ -287,6 +289,10 @@ class Codec:
         from aecodec.image import to_pil
 
         header = container.header
+        if header.tile_size > MAX_TILE_SIZE:
+            raise LimitError(
+                f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
+            )
         rows, columns = -(-header.height // 16), -(-header.width // 16)
         v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
         boxes = list(header.tiles())

@@ -230,8 +230,10 @@ class Codec:
         (z,) = self.runtime.run("hyper_analysis", v=padded[None])
         z_hat = np.rint(z[0]).astype(np.int32)
         indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        certain = self.weights.y_tables.lengths[indexes] == 0
+        coded = ~self.weights.y_tables.empty[indexes]
         symbols = np.zeros(v.shape, np.float32)
+        exact: Floats = np.empty_like(v)
+        s: Floats = np.empty_like(v)
 
         # What an error of one quantisation step costs in bits, by channel: the rate that lambda
         # times the picture's squared error is worth, if the synthesis keeps lengths.
@@ -239,9 +241,9 @@ class Codec:
         worth = (SENSITIVITY * lam * 255.0**2 / 3.0 / gain**2).astype(np.float32)
 
         def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-            exact = v - mu
-            s: Floats = np.rint(exact)
-            s[certain] = 0.0
+            np.subtract(v, mu, out=exact)
+            np.rint(exact, out=s)
+            np.multiply(s, coded, out=s)
             self._optimise(s, exact, mask, indexes, worth)
             np.copyto(symbols, s, where=mask)
             return s
@@ -370,5 +372,5 @@ def _z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 def _hash(z_hat: Ints, symbols: Ints) -> int:
     """CRC-32 over all symbols, z before y, each as int32 little-endian in (C,h,w) order."""
-    first = zlib.crc32(z_hat.astype("<i4").tobytes())
-    return zlib.crc32(symbols.astype("<i4").tobytes(), first)
+    first = zlib.crc32(z_hat.astype("<i4", order="C", copy=False).data)
+    return zlib.crc32(symbols.astype("<i4", order="C", copy=False).data, first)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 
 import constriction
 import numpy as np
@@ -86,6 +85,12 @@ class TableSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @functools.cached_property
+    def empty(self) -> npt.NDArray[np.bool_]:
+        """Which tables say "certainly zero"."""
+        empty: npt.NDArray[np.bool_] = self.lengths == 0
+        return empty
+
     def _part(self, t: int) -> npt.NDArray[np.uint32]:
         end = int(self.lengths[: t + 1].sum(dtype=np.int64))
         return self.probabilities[end - int(self.lengths[t]) : end]
@@ -97,23 +102,28 @@ class TableSet:
             models[t] = _model(self._part(t))
         return models[t]
 
-    def groups(self, indexes: Indexes) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-        """(t, positions) for every table in use that codes anything, ascending."""
-        order = np.argsort(indexes, kind="stable")  # a radix sort for uint8
+    def groups(self, indexes: Indexes) -> tuple[npt.NDArray[np.intp], list[tuple[int, slice]]]:
+        """The order in which symbols are coded, and (t, its slice of that order) for every table
+        in use that codes anything, ascending.
+        """
         counts = np.bincount(indexes, minlength=len(self))
         if len(counts) > len(self):
             raise ValueError("a table index beyond the last table")
         ends = np.cumsum(counts)
-        for t in np.flatnonzero(counts):
-            if self.lengths[t]:
-                yield int(t), order[ends[t] - counts[t] : ends[t]]
+        parts = [
+            (int(t), slice(int(ends[t] - counts[t]), int(ends[t])))
+            for t in np.flatnonzero((counts > 0) & ~self.empty)
+        ]
+        return np.argsort(indexes, kind="stable"), parts  # a radix sort for uint8
 
     def bits(self, symbols: Symbols, indexes: Indexes) -> float:
         """The ideal length in bits of `symbols` under `indexes`, escapes included."""
         total = 0.0
-        for t, where in self.groups(indexes):
+        order, parts = self.groups(indexes)
+        symbols = symbols[order]
+        for t, part in parts:
             cost = PRECISION - np.log2(self._part(t).astype(np.float64))
-            entries, excess = self._entries(t, symbols[where])
+            entries, excess = self._entries(t, symbols[part])
             total += float(cost[entries].sum())
             if len(excess):
                 total += float((5 + np.floor(np.log2(excess + 1.0))).sum())
@@ -139,11 +149,11 @@ class TableSet:
         """Entries of table t for `symbols`, and the excess of those that escape, in order."""
         last = int(self.lengths[t]) - 1
         shifted = symbols - (self.first[t] - 1)
-        entries = np.clip(shifted, 0, last).astype(np.int32)
+        if shifted.min() > 0 and shifted.max() < last:
+            return shifted, np.empty(0, np.int64)
+        entries = np.clip(shifted, 0, last)
         low, high = entries == 0, entries == last
         escaped = low | high
-        if not escaped.any():
-            return entries, np.empty(0, np.int64)
         distance = np.where(low, -shifted, shifted - last).astype(np.int64)
         return entries, distance[escaped]
 
@@ -159,11 +169,13 @@ class Encoder:
 
         Raises ValueError for symbols beyond SYMBOL_LIMIT.
         """
-        if symbols.size and int(np.abs(symbols.astype(np.int64)).max()) >= SYMBOL_LIMIT:
+        if symbols.size and not -SYMBOL_LIMIT < symbols.min() <= symbols.max() < SYMBOL_LIMIT:
             raise ValueError(f"a symbol beyond {SYMBOL_LIMIT}")
         excesses = []
-        for t, where in tables.groups(indexes):
-            entries, excess = tables._entries(t, symbols[where])
+        order, parts = tables.groups(indexes)
+        symbols = symbols[order]
+        for t, part in parts:
+            entries, excess = tables._entries(t, symbols[part])
             self._runs.append((entries, tables.model(t)))
             if len(excess):
                 excesses.append(excess)
@@ -207,15 +219,18 @@ class Decoder:
 
     def take(self, indexes: Indexes, tables: TableSet) -> Symbols:
         """Symbols (len(indexes),) for their table indexes."""
-        symbols = np.zeros(len(indexes), np.int32)
+        order, parts = tables.groups(indexes)
+        ordered = np.zeros(len(indexes), np.int32)
         escaped: list[npt.NDArray[np.intp]] = []
-        for t, where in tables.groups(indexes):
+        for t, part in parts:
             # The count comes from the dimensions; constriction aborts on an absurd one.
-            entries = self._coder.decode(tables.model(t), len(where))
-            symbols[where] = entries + (tables.first[t] - 1)
+            entries = self._coder.decode(tables.model(t), part.stop - part.start)
+            np.add(entries, tables.first[t] - 1, out=ordered[part])
             edge = (entries == 0) | (entries == tables.lengths[t] - 1)
             if edge.any():
-                escaped.append(where[edge])
+                escaped.append(order[part][edge])
+        symbols = np.empty_like(ordered)
+        symbols[order] = ordered
         if escaped:
             positions = np.concatenate(escaped)
             excess = self._take_escapes(len(positions))

@@ -22,11 +22,14 @@ with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from aecodec.errors import KnownAnswerError
 
@@ -83,9 +86,16 @@ def _depthwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
 
 def step_mask(m: int, h: int, w: int) -> npt.NDArray[np.bool_]:
     """(M,h,w): True where step 0 codes. Element (c,i,j) belongs to step (c + i + j) mod 2."""
-    c, i, j = np.ogrid[:m, :h, :w]
-    mask: npt.NDArray[np.bool_] = (c + i + j) % 2 == 0
+    even = _parity(h, w) == 0
+    mask = np.empty((m, h, w), np.bool_)
+    mask[0::2], mask[1::2] = even, ~even
     return mask
+
+
+def _parity(h: int, w: int) -> npt.NDArray[np.uint8]:
+    """(h,w): (i + j) mod 2."""
+    i, j = np.ogrid[:h, :w]
+    return ((i + j) % 2).astype(np.uint8)
 
 
 def scale_indexes(
@@ -95,6 +105,25 @@ def scale_indexes(
 
     `net` holds the integers under "scale." of the weights' arrays.
     """
+    with _one_blas_thread():
+        return _scale_indexes(net, z_hat, q, h, w)
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    # The products are small, and OpenBLAS's threads would spin for a while after each, on the
+    # cores that the float networks need.
+    limit: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    return limit
+
+
+def _scale_indexes(
+    net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
+) -> npt.NDArray[np.uint8]:
     a = np.ascontiguousarray(z_hat.transpose(1, 2, 0)).astype(np.float64)
     a = np.clip(a * 2.0**Z_SHIFT, -ACTIVATION_LIMIT, ACTIVATION_LIMIT)
     a = _pointwise(a, net["scale.input.weight"], net["scale.input.bias"])
@@ -108,12 +137,16 @@ def scale_indexes(
     # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
     a = _activate(_depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w])
     a = _pointwise(a, net["scale.output.weight"], net["scale.output.bias"])
-    index = a.transpose(2, 0, 1)  # (M,h,w)
+    # Element (c,i,j) belongs to step (c + i + j) mod 2: at even positions even channels come first.
     offset = net["scale.index_offset"][q].astype(np.float64)
-    mask = step_mask(*index.shape)
-    index = index + np.where(mask, offset[0][:, None, None], offset[1][:, None, None])
-    index = _shift(index, ACTIVATION_BITS)
-    return np.clip(index, 0, int(net["scale.tables"][0]) - 1).astype(np.uint8)
+    even = np.where(np.arange(a.shape[2]) % 2 == 0, offset[0], offset[1])
+    odd = offset[0] + offset[1] - even
+    a[0::2, 0::2] += even
+    a[1::2, 1::2] += even
+    a[0::2, 1::2] += odd
+    a[1::2, 0::2] += odd
+    index = np.clip(_shift(a, ACTIVATION_BITS), 0, int(net["scale.tables"][0]) - 1)
+    return np.ascontiguousarray(index.astype(np.uint8).transpose(2, 0, 1))
 
 
 def check_known_answers(weights: Weights) -> None:
@@ -155,7 +188,7 @@ def predict(
     mu0 = mu0[0, :, :h, :w]
     first = step_mask(m, h, w)
     v_hat: Floats = np.where(first, quantise(mu0, first) + mu0, np.float32(0.0))
-    parity = (np.add.outer(np.arange(h), np.arange(w)) % 2).astype(np.float32)[None, None]
+    parity = _parity(h, w).astype(np.float32)[None, None]
     (mu1,) = runtime.run("context", features=features, known=v_hat[None], parity=parity, unit=unit)
     second = ~first
     np.copyto(v_hat, quantise(mu1[0], second) + mu1[0], where=second)

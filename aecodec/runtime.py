@@ -60,6 +60,9 @@ class Runtime:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.options.threads or _cores()
         options.inter_op_num_threads = 1
+        # Every session has threads of its own: those of one would spin, waiting for work, on the
+        # cores that the next one needs (half of the speed on two cores).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         # Memory patterns and the arena would keep the largest picture's buffers for good.
         options.enable_mem_pattern = False

@@ -289,12 +289,12 @@ def show(results: dict[str, Any], console: Console) -> None:
 
     found = results["checks"]
     savings = {k: v for k, v in found["saving_at_32_db_percent"].items() if v is not None}
-    worst = min(savings, key=lambda name: savings[name])
+    worst = min(savings, key=lambda name: savings[name], default=None)
+    least = "" if worst is None else f", least saving {savings[worst]:.1f} % ({worst})"
     larger = [name for name, value in savings.items() if value <= 0]
     console.print(
         f"against JPEG around {AROUND_DB:.0f} dB: {len(savings) - len(larger)} of "
-        f"{len(results['images'])} pictures are smaller, least saving {savings[worst]:.1f} %"
-        f" ({worst})"
+        f"{len(results['images'])} pictures are smaller{least}"
     )
     console.print(
         "size and PSNR rise with quality on every picture: "

@@ -83,6 +83,7 @@ def test_metadata(wheel: Path) -> None:
         "pillow",
         "rich",
         "safetensors",
+        "threadpoolctl",
         "zstandard",
     }
     assert "torch<2.14,>=2.6; extra == 'train'" in needs

@@ -150,10 +150,11 @@ def compress(
     Two inputs that would become the same file keep their suffix (a.jpg.aec, a.png.aec). `-` is
     standard input or output.
     """
+    encoding = files.Encoding(quality=quality, model=model)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
 
     def work(job: files.Job) -> files.Outcome:
-        return files.compress_file(job, quality, model=model, force=force, inputs=known)
+        return files.compress_file(job, encoding, force=force, inputs=known)
 
     return _convert(jobs, work, as_json)
 

@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
+from aecodec.codec import DEFAULT_QUALITY
 from aecodec.errors import (
     FormatError,
     InputError,
@@ -27,6 +28,9 @@ from aecodec.errors import (
     OutputExistsError,
     one_line,
 )
+
+if TYPE_CHECKING:
+    from aecodec.image import Picture
 
 STDIO = "-"
 SUFFIX = ".aec"
@@ -381,22 +385,38 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How to compress: what the command line says, and what every worker is handed.
+
+    Plain values alone, so that it can be pickled, and be written down with what was made by it.
+    """
+
+    quality: int = DEFAULT_QUALITY
+    model: str | None = None
+
+    def encode(self, picture: Picture) -> bytes:
+        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+        from aecodec import codec
+
+        return codec.compress(picture, self.quality, model=self.model)
+
+
 def compress_file(
     job: Job,
-    quality: int,
+    encoding: Encoding,
     *,
-    model: str | None = None,
     force: bool = False,
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
     """Make an `.aec` file of a picture."""
-    from aecodec import codec, image, metrics
+    from aecodec import image, metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
     origin = _read_picture(job.source)
     picture = image.load(origin)
-    data = codec.compress(picture, quality, model=model)
+    data = encoding.encode(picture)
     with writing(job.target, force=force) as file:
         file.write(data)
     return Outcome(

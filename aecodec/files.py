@@ -42,6 +42,10 @@ CHUNK_BYTES = 1 << 20
 # How far an .aec file is read beyond the end that its header states, to tell what follows it.
 TRAILING_BYTES = 1 << 16
 
+TEMPORARY = ".aecodec-"
+"""How the names begin of what is not finished yet, and of what aecodec keeps for itself."""
+OPEN_FILES = "/proc/self/fd"
+
 Identity = tuple[int, int]
 
 
@@ -104,7 +108,7 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
     if output is not None and not os.path.isdir(output):
         raise UsageFault(f"the output folder {shown(output)} does not exist")
 
-    return _plan_names(distinct, output, naming)
+    return plan_names(distinct, output, naming)
 
 
 def _plan_stdin(sources: Sequence[str], output: str | None) -> Job:
@@ -120,7 +124,7 @@ def _plan_stdin(sources: Sequence[str], output: str | None) -> Job:
     return Job(STDIO, output)
 
 
-def _plan_names(sources: Sequence[str], folder: str | None, naming: Naming) -> list[Job]:
+def plan_names(sources: Sequence[str], folder: str | None, naming: Naming) -> list[Job]:
     def target(source: str, whole: bool) -> str:
         place = os.path.dirname(source) if folder is None else folder
         return os.path.join(place, naming.name(source, whole=whole))
@@ -236,7 +240,7 @@ def _reading() -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        raise InputError(f"cannot be read: {_reason(error)}") from error
+        raise InputError(f"cannot be read: {reason(error)}") from error
 
 
 # ---------------------------------------------------------------------------------------- writing
@@ -257,7 +261,7 @@ def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = froz
                 f"the output folder {shown(os.path.dirname(target))} does not exist"
             ) from None
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {shown(target)}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {shown(target)}: {reason(error)}") from error
     else:
         if (status.st_dev, status.st_ino) in inputs:
             raise OutputError(f"the output {shown(target)} would replace an input of this run")
@@ -273,13 +277,16 @@ def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = froz
 
 
 @contextlib.contextmanager
-def writing(target: str, *, force: bool) -> Iterator[BinaryIO]:
+def writing(
+    target: str, *, force: bool, dates: tuple[int, int] | None = None
+) -> Iterator[BinaryIO]:
     """A seekable binary file that becomes `target` if, and only if, the block ends well.
 
-    A pipe, a device or standard output gets everything at the end, or nothing.
+    A pipe, a device or standard output gets everything at the end, or nothing. `dates`, the times
+    of access and change in nanoseconds, are given to a regular file before it has its name.
     """
     if target != STDIO and not _is_special(target):
-        with _replacing(target, force=force) as file:
+        with _replacing(target, force=force, dates=dates) as file:
             yield file
         return
     buffer = io.BytesIO()
@@ -298,21 +305,51 @@ def writing(target: str, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _replacing(target: str, *, force: bool) -> Iterator[BinaryIO]:
+def _replacing(
+    target: str, *, force: bool, dates: tuple[int, int] | None = None
+) -> Iterator[BinaryIO]:
     real = os.path.realpath(target)  # a link stays a link, and what it names is replaced
-    temporary = os.path.join(os.path.dirname(real), f".aecodec-{os.urandom(8).hex()}.tmp")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    folder = os.path.dirname(real)
+    temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     try:
         with _writing(target):
-            with open(os.open(temporary, flags, 0o666), "w+b") as file:  # less what umask withholds
+            descriptor = _nameless(folder)
+            named = descriptor is None
+            if descriptor is None:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+                descriptor = os.open(temporary, flags, 0o666)  # less what umask withholds
+            with open(descriptor, "w+b") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            _publish(temporary, real, force=force)
-            _sync_folder(os.path.dirname(real))
+                if dates is not None and os.utime in os.supports_fd:
+                    os.utime(descriptor, ns=dates)
+                os.fsync(descriptor)
+                if not named:  # `src_dir_fd` is not used, but without it Python takes link(2)
+                    name = temporary if force else real
+                    os.link(f"{OPEN_FILES}/{descriptor}", name, src_dir_fd=descriptor)
+            if dates is not None and os.utime not in os.supports_fd:
+                os.utime(temporary, ns=dates)
+            if named or force:
+                _publish(temporary, real, force=force)
+            sync_folder(folder)
     finally:  # after an interruption too, wherever it struck
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _nameless(folder: str) -> int | None:
+    """Open a file that has no name yet, where the system can: not even a killed process leaves
+    one behind. None where it cannot (elsewhere than on Linux, and on some file systems).
+    """
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag or not os.path.isdir(OPEN_FILES):
+        return None
+    try:
+        return os.open(folder, os.O_RDWR | flag, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def _publish(temporary: str, target: str, *, force: bool) -> None:
@@ -332,7 +369,7 @@ def _publish(temporary: str, target: str, *, force: bool) -> None:
             os.replace(temporary, target)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Make the rename itself last through a power cut, where a folder can be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -352,7 +389,7 @@ def _writing(target: str) -> Iterator[None]:
     except BrokenPipeError:
         raise OutputError(f"cannot write {name}: its reader has gone away") from None
     except OSError as error:
-        raise OutputError(f"cannot write {name}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {name}: {reason(error)}") from error
 
 
 def _is_special(target: str) -> bool:
@@ -362,7 +399,7 @@ def _is_special(target: str) -> bool:
         return False
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or one_line(error)
     return text[0].lower() + text[1:]
 

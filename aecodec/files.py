@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import stat
 import sys
 import time
@@ -321,13 +322,18 @@ def _replacing(
             with open(descriptor, "w+b") as file:
                 yield file
                 file.flush()
-                if dates is not None and os.utime in os.supports_fd:
+                if dates is not None and not named:
                     os.utime(descriptor, ns=dates)
                 os.fsync(descriptor)
-                if not named:  # `src_dir_fd` is not used, but without it Python takes link(2)
-                    name = temporary if force else real
-                    os.link(f"{OPEN_FILES}/{descriptor}", name, src_dir_fd=descriptor)
-            if dates is not None and os.utime not in os.supports_fd:
+                if not named:
+                    named = not _name(file, temporary if force else real)
+                    if named:  # it could not be named: a copy that has a name takes its place
+                        with open(temporary, "xb") as copy:
+                            file.seek(0)
+                            shutil.copyfileobj(file, copy)
+                            copy.flush()
+                            os.fsync(copy.fileno())
+            if dates is not None and named:
                 os.utime(temporary, ns=dates)
             if named or force:
                 _publish(temporary, real, force=force)
@@ -350,6 +356,18 @@ def _nameless(folder: str) -> int | None:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return None
         raise
+
+
+def _name(file: BinaryIO, name: str) -> bool:
+    """Give a nameless open file its name; false where the file system does not let us."""
+    descriptor = file.fileno()
+    try:  # `src_dir_fd` has no effect, but without it Python takes link(2), which cannot do this
+        os.link(f"{OPEN_FILES}/{descriptor}", name, src_dir_fd=descriptor)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _publish(temporary: str, target: str, *, force: bool) -> None:

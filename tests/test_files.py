@@ -284,7 +284,7 @@ def test_a_file_that_appears_meanwhile_is_kept_without_force(here: Path) -> None
 def test_without_hard_links_an_existing_file_is_still_kept(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")  # what FAT answers
 
     monkeypatch.setattr(os, "link", refuse)

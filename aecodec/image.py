@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from aecodec import metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
 
 __all__ = ["DEFAULT_MAX_PIXELS", "Mode", "Picture", "load", "pad_to_multiple", "save", "to_pil"]
@@ -40,7 +40,6 @@ Source: TypeAlias = (
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 _ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
-_EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +71,33 @@ class Picture:
 # --- Loading ------------------------------------------------------------------------------------
 
 
-def load(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def load(
+    source: Source,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    keep: Collection[str] = metadata.KINDS,
+    strip_gps: bool = False,
+    strict: bool = False,
+) -> Picture:
     """Read a picture: a path, the bytes of a file, an open binary file, or a Pillow image.
 
-    A Pillow image is left as it is. Raises InputError for whatever cannot be read completely.
+    A Pillow image is left as it is. Of the metadata, ``keep`` names the kinds that stay ("exif",
+    "icc", "xmp"); where the ICC profile does not, the colours are brought to sRGB, so that they
+    still look the same. ``strip_gps`` takes the position out of EXIF and XMP. With ``strict``,
+    what would be a note is an error. Raises InputError for whatever cannot be read completely, and
+    ValueError for a kind of metadata that does not exist.
     """
+    if unknown := set(keep) - set(metadata.KINDS):
+        raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     with _errors_named():
         if isinstance(source, Image.Image):
-            return _to_picture(source, max_pixels)
-        with _open(source, max_pixels) as image:
-            return _to_picture(image, max_pixels)
+            picture = _to_picture(source, max_pixels, keep, strip_gps)
+        else:
+            with _open(source, max_pixels) as image:
+                picture = _to_picture(image, max_pixels, keep, strip_gps)
+    if strict and picture.notes:
+        raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
+    return picture
 
 
 @contextmanager
@@ -128,7 +144,22 @@ def _open(
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_picture(image: Image.Image, max_pixels: int) -> Picture:
+# What brings a picture upright, by its orientation tag. (ImageOps.exif_transpose does the same, and
+# writes the EXIF anew meanwhile, which loses whatever Pillow does not know and fails on some.)
+_TURNS: Final[Mapping[int, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _to_picture(
+    image: Image.Image, max_pixels: int, keep: Collection[str], strip_gps: bool
+) -> Picture:
     width, height = image.size
     if not width or not height:
         raise InputError(f"the picture is empty ({width}x{height})")
@@ -143,26 +174,29 @@ def _to_picture(image: Image.Image, max_pixels: int) -> Picture:
     notes: list[str] = []
     if getattr(image, "is_animated", False):
         notes.append("several frames or pages: only the first is kept")
-    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+    stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
+    if any(";16" in raw for raw in stored):
         notes.append("16 bits a channel reduced to 8")
-    was_grey_16 = any("LA;16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     image.load()
 
-    orientation, exif = _exif(image, notes)
+    orientation, exif = metadata.exif(image, notes, strip_gps=strip_gps)
     turn = _TURNS.get(orientation)
     upright = image if turn is None else image.transpose(turn)
-    flat = _eight_bits(upright, notes)
-    if was_grey_16 and flat.mode == "RGBA":
+    flat = _eight_bits(_with_grey_scaled(upright, stored), notes)
+    if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    icc = _icc(upright, flat.mode, notes)
+    icc = metadata.icc(upright, flat.mode, notes)
+    if icc is not None and "icc" not in keep:
+        flat = _to_srgb(flat, icc, notes)
+    xmp = metadata.xmp(image, notes, turned=turn is not None, strip_gps=strip_gps)
     rgb, alpha = _arrays(flat)
     return Picture(
         rgb=rgb,
         mode=cast(Mode, flat.mode),
         alpha=alpha,
-        exif=exif,
-        icc=icc,
-        xmp=_xmp(image, turned=turn is not None),
+        exif=exif if "exif" in keep else None,
+        icc=icc if "icc" in keep else None,
+        xmp=xmp if "xmp" in keep else None,
         notes=tuple(notes),
     )
 
@@ -178,7 +212,10 @@ def _arrays(image: Image.Image) -> tuple[UInt8Array, UInt8Array | None]:
     alpha = np.empty((height, width), np.uint8) if image.mode in ("LA", "RGBA") else None
     rows = max(1, 2**22 // width)
     for y in range(0, height, rows):
-        strip = image.crop((0, y, width, min(y + rows, height)))
+        # Not `crop`, which in some versions of Pillow minds the limit that `_open` sets aside.
+        bottom = min(y + rows, height)
+        box = (0, y, width, bottom)
+        strip = image.resize((width, bottom - y), Image.Resampling.NEAREST, box)
         rgb[y : y + rows] = np.asarray(strip.convert("RGB"))
         if alpha is not None:
             alpha[y : y + rows] = np.asarray(strip.getchannel("A"))
@@ -214,28 +251,69 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     return image if mode == target else image.convert(target)
 
 
+def _with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
+    """Mend what Pillow reads from PNGs of few bits: the pixels scaled, the transparent grey not.
+
+    (So that nothing would be transparent.) A grey that is scaled, as one bit is by newer versions,
+    is too large to be taken for another.
+    """
+    transparent = image.info.get("transparency")
+    for raw, bits in (("1", 1), ("L;2", 2), ("L;4", 4)):
+        if raw in stored and isinstance(transparent, int) and transparent < 2**bits:
+            mended = image.copy()
+            mended.info["transparency"] = transparent * 255 // (2**bits - 1)
+            return mended
+    return image
+
+
 def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            from PIL import ImageCms
+    if not profile:
+        notes.append("CMYK without a profile converted to RGB, colours may differ")
+        return image.convert("RGB")
+    try:
+        converted = _by_profile(image, profile)
+    except Exception:  # a broken profile, one of another kind, or a Pillow without LittleCMS
+        notes.append("CMYK converted to RGB; its profile cannot be used, colours may differ")
+        return image.convert("RGB")
+    notes.append("CMYK converted to RGB by its profile")
+    return converted
 
-            converted = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                outputMode="RGB",
-                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-        except Exception:  # a broken profile, one of another kind, or a Pillow without LittleCMS
-            notes.append("CMYK converted to RGB; its profile cannot be used, colours may differ")
-            return image.convert("RGB")
-        assert converted is not None  # it is None only when asked to work in place
-        notes.append("CMYK converted to RGB by its profile")
-        return converted
-    notes.append("CMYK without a profile converted to RGB, colours may differ")
-    return image.convert("RGB")
+
+def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    """Bring a picture that will lose its profile to the colours that are assumed without one."""
+    try:
+        from PIL import ImageCms
+
+        if "sRGB" in ImageCms.getProfileDescription(io.BytesIO(profile)):
+            return image
+        grey = profile[16:20] == b"GRAY"
+        colours = _by_profile(image.convert("L" if grey else "RGB"), profile).convert(
+            image.mode.rstrip("A")
+        )
+    except Exception:  # as above
+        notes.append("left without its ICC profile, which cannot be used; colours may differ")
+        return image
+    if image.mode.endswith("A"):
+        colours.putalpha(image.getchannel("A"))
+    notes.append("colours converted to sRGB, for the ICC profile is left out")
+    return colours
+
+
+def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """Return the picture in sRGB, mode RGB. Raises whatever Pillow raises."""
+    from PIL import ImageCms
+
+    converted = ImageCms.profileToProfile(
+        image,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None  # it is None only when asked to work in place
+    return converted
 
 
 def _sixteen_to_eight(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -274,116 +352,6 @@ def _scaled(image: Image.Image, notes: list[str]) -> Image.Image:
     return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
 
 
-# --- Metadata -----------------------------------------------------------------------------------
-
-
-# What brings a picture upright, by its orientation tag. (ImageOps.exif_transpose does the same, and
-# writes the EXIF anew meanwhile, which loses whatever Pillow does not know and fails on some.)
-_TURNS: Final[Mapping[int, Image.Transpose]] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# What a TIFF's own directory says of the picture rather than of the file's layout.
-_DESCRIPTIVE_TAGS: Final = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
-_SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-
-
-def _exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
-    """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
-
-    The bytes are kept as they are but for the orientation, for maker notes hold absolute offsets
-    that do not survive rewriting. The orientation may come from the XMP, which Pillow reads, too.
-    """
-    try:
-        tags = image.getexif()
-        orientation = tags.get(ExifTags.Base.Orientation, 1)
-        raw = image.info.get("exif")
-        if raw is None and "Raw profile type exif" in image.info:
-            raw = tags.tobytes()  # ImageMagick's way to keep EXIF in a PNG
-        elif raw is None and hasattr(image, "tag_v2"):
-            raw = _descriptive(tags)
-        tiff = bytes(raw or b"").removeprefix(_EXIF_PREFIX)
-        if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
-            raise ValueError("no TIFF structure")
-    except Exception:  # Pillow parses it by several means, each with errors of its own
-        notes.append("EXIF that cannot be read is dropped")
-        return 1, None
-    turnable = orientation if isinstance(orientation, int) else 1
-    return turnable, _with_orientation_one(tiff) if tiff else None
-
-
-def _descriptive(exif: Image.Exif) -> bytes | None:
-    """Return the part of a directory that makes sense outside its file, or None if it is empty."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for directory in _SUBDIRECTORIES:
-        if tags := exif.get_ifd(directory):
-            kept[directory] = tags
-    return kept.tobytes() if len(kept) else None
-
-
-def _with_orientation_one(tiff: bytes) -> bytes:
-    """Set the orientation in the first directory of a TIFF structure to 1, if it is there."""
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
-
-    def number(offset: int, size: int) -> int:
-        return int.from_bytes(tiff[offset : offset + size], order)
-
-    patched = bytearray(tiff)
-    directory = number(4, 4)
-    for index in range(number(directory, 2)):
-        entry = directory + 2 + 12 * index
-        if entry + 12 > len(tiff):
-            break
-        if number(entry, 2) == ExifTags.Base.Orientation:
-            size = {1: 1, 3: 2, 4: 4}.get(number(entry + 2, 2), 2)  # BYTE, SHORT or LONG
-            patched[entry + 8 : entry + 12] = (1).to_bytes(size, order).ljust(4, b"\0")
-    return bytes(patched)
-
-
-def _icc(image: Image.Image, mode: str, notes: list[str]) -> bytes | None:
-    """Return the profile if it belongs to the pixels as they are now."""
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not profile:
-        return None
-    if image.mode in ("CMYK", "LAB"):  # converted to sRGB; a note says so already
-        return None
-    # The colour space that the profile starts from stands at byte 16 of its header of 128.
-    spaces = (b"RGB ",) if mode in ("RGB", "RGBA") else (b"GRAY", b"RGB ")
-    if len(profile) < 128 or profile[16:20] not in spaces:
-        notes.append("ICC profile that does not belong to the colours dropped")
-        return None
-    return profile
-
-
-def _xmp(image: Image.Image, *, turned: bool) -> bytes | None:
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode("utf-8", "surrogateescape")
-    if not isinstance(xmp, bytes) or not xmp:
-        return None
-    return re.sub(rb'(tiff:Orientation(?:="|>))[0-9]', rb"\g<1>1", xmp) if turned else xmp
-
-
 # --- Giving back --------------------------------------------------------------------------------
 
 
@@ -416,7 +384,7 @@ def to_pil(
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     if exif:
-        image.info["exif"] = _EXIF_PREFIX + exif
+        image.info["exif"] = metadata.EXIF_PREFIX + exif
     if icc:
         image.info["icc_profile"] = icc
     if xmp:
@@ -529,7 +497,7 @@ def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
     if isinstance(exif, bytes):
         source = Image.Exif()
         source.load(exif)
-        if kept := _descriptive(source):
+        if kept := metadata.descriptive_tags(source):
             tags.load(kept)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp

@@ -623,6 +623,7 @@ def test_pillows_own_limit_neither_stops_nor_warns_and_stays(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load(data).width == 100
+        assert load(Image.new("L", (3000, 2000))).width == 3000  # copied in several strips
     assert Image.MAX_IMAGE_PIXELS == 1000
     with pytest.raises(InputError):
         load(b"no picture")

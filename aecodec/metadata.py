@@ -1,0 +1,275 @@
+"""What travels with a picture: EXIF, ICC profile and XMP, taken from a Pillow image and cleaned.
+
+::
+
+    image.info --exif, icc, xmp--> bytes that belong to the upright picture
+
+What is kept is kept byte for byte as far as that goes: EXIF is changed in place, never written
+anew, because maker notes hold absolute offsets that do not survive moving. Always changed are the
+orientation, which becomes 1 (the pixels are turned instead), and embedded thumbnails, which are
+wiped: they show the picture as it was before it was edited. Positions (GPS) go when asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["EXIF_PREFIX", "KINDS", "descriptive_tags", "exif", "icc", "xmp"]
+
+KINDS: Final = ("exif", "icc", "xmp")
+EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
+
+# --- EXIF ---------------------------------------------------------------------------------------
+
+# What a TIFF's own directory says of the picture rather than of the file's layout.
+_DESCRIPTIVE_TAGS: Final = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.XResolution,
+    ExifTags.Base.YResolution,
+    ExifTags.Base.ResolutionUnit,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.HostComputer,
+    ExifTags.Base.Copyright,
+)
+_SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+
+def exif(
+    image: Image.Image, notes: list[str], *, strip_gps: bool = False
+) -> tuple[int, bytes | None]:
+    """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
+
+    The orientation may come from the XMP, which Pillow reads, too. The EXIF is a TIFF structure
+    without prefix. What cannot be read is dropped with a note.
+    """
+    try:
+        tags = image.getexif()
+        orientation = tags.get(ExifTags.Base.Orientation, 1)
+        raw = image.info.get("exif")
+        if raw is None and "Raw profile type exif" in image.info:
+            raw = tags.tobytes()  # ImageMagick's way to keep EXIF in a PNG
+        elif raw is None and hasattr(image, "tag_v2"):
+            raw = descriptive_tags(tags)
+        tiff = bytes(raw or b"").removeprefix(EXIF_PREFIX)
+        if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
+            raise ValueError("no TIFF structure")
+    except Exception:  # Pillow parses it by several means, each with errors of its own
+        notes.append("EXIF that cannot be read is dropped")
+        return 1, None
+    turnable = orientation if isinstance(orientation, int) else 1
+    return turnable, _Tiff(tiff).cleaned(strip_gps=strip_gps) if tiff else None
+
+
+def descriptive_tags(tags: Image.Exif) -> bytes | None:
+    """Return the part of a directory that makes sense outside its file, or None if it is empty."""
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    for directory in _SUBDIRECTORIES:
+        if subtags := tags.get_ifd(directory):
+            kept[directory] = subtags
+    return kept.tobytes() if len(kept) else None
+
+
+class _Entry(NamedTuple):
+    """One entry of a directory."""
+
+    at: int
+    tag: int
+    value: int
+    """Where the value lies: in the entry itself if it has at most 4 bytes."""
+    size: int
+    """Of the value in bytes."""
+
+
+_TYPE_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_THUMBNAIL: Final = (
+    (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
+    (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
+)
+_ENTRY: Final = 12
+_MAX_THUMBNAILS: Final = 8
+
+
+class _Tiff:
+    """A TIFF structure, changed in place so that every offset in it stays true.
+
+    Reading beyond the end gives zeros, and what makes no sense is left alone: nothing here fails,
+    whatever the bytes are.
+    """
+
+    def __init__(self, tiff: bytes) -> None:
+        self._bytes = bytearray(tiff)
+        self._order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+
+    def cleaned(self, *, strip_gps: bool) -> bytes | None:
+        """Return the structure upright and without thumbnails; None if nothing is left of it."""
+        main = self._number(4, 4)
+        self._stand_upright(main)
+        orphans = list(self._unlink_thumbnails(main))
+        if strip_gps:
+            for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
+                for position in self._linked(directory, ExifTags.IFD.GPSInfo):
+                    orphans += self._ranges(position)
+                self._remove(directory, ExifTags.IFD.GPSInfo)
+        self._wipe(orphans, self._live(main))
+        return bytes(self._bytes) if self._number(main, 2) else None
+
+    def _number(self, offset: int, size: int) -> int:
+        return int.from_bytes(self._bytes[offset : offset + size], self._order)
+
+    def _entries(self, directory: int) -> Iterator[_Entry]:
+        for at in range(directory + 2, self._end(directory), _ENTRY):
+            if at + _ENTRY > len(self._bytes):
+                return
+            size = _TYPE_SIZES.get(self._number(at + 2, 2), 1) * self._number(at + 4, 4)
+            value = at + 8 if size <= 4 else self._number(at + 8, 4)
+            yield _Entry(at, self._number(at, 2), value, size)
+
+    def _end(self, directory: int) -> int:
+        """Where the offset of the next directory stands."""
+        return directory + 2 + _ENTRY * self._number(directory, 2)
+
+    def _linked(self, directory: int, tag: int) -> list[int]:
+        """The directories that the entry `tag` points to."""
+        found = [self._number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
+        return [offset for offset in found if 8 <= offset < len(self._bytes)]
+
+    def _stand_upright(self, directory: int) -> None:
+        for entry in self._entries(directory):
+            if entry.tag == ExifTags.Base.Orientation:
+                size = {1: 1, 4: 4}.get(self._number(entry.at + 2, 2), 2)  # else a SHORT
+                upright = (1).to_bytes(size, self._order).ljust(4, b"\0")
+                self._bytes[entry.at + 8 : entry.at + 12] = upright
+
+    def _unlink_thumbnails(self, main: int) -> Iterator[range]:
+        """End the chain of directories after the first; yield what only the others needed."""
+        link = self._end(main)
+        following = self._number(link, 4)
+        if link + 4 <= len(self._bytes):
+            self._bytes[link : link + 4] = bytes(4)
+        for _ in range(_MAX_THUMBNAILS):
+            if not 8 <= following < len(self._bytes):
+                return
+            values = {
+                e.tag: self._number(e.value, min(e.size, 4)) for e in self._entries(following)
+            }
+            for start, length in _THUMBNAIL:
+                if start in values and length in values:
+                    yield range(values[start], values[start] + values[length])
+            yield from self._ranges(following)
+            following = self._number(self._end(following), 4)
+
+    def _ranges(self, directory: int) -> list[range]:
+        """Where a directory lies, and each of its values that lies outside it."""
+        outside = [range(e.value, e.value + e.size) for e in self._entries(directory) if e.size > 4]
+        return [range(directory, self._end(directory) + 4), *outside]
+
+    def _live(self, main: int) -> list[range]:
+        """What is reached from the first directory."""
+        live = [range(8), *self._ranges(main)]
+        for tag in _SUBDIRECTORIES:
+            for directory in self._linked(main, tag):
+                live += self._ranges(directory)
+                for inner in self._linked(directory, ExifTags.IFD.Interop):
+                    live += self._ranges(inner)
+        return live
+
+    def _remove(self, directory: int, tag: int) -> None:
+        """Take entries out of a directory; those after them, and the link, move up."""
+        for at in [e.at for e in self._entries(directory) if e.tag == tag][::-1]:
+            end = min(self._end(directory) + 4, len(self._bytes))
+            self._bytes[at:end] = self._bytes[at + _ENTRY : end] + bytes(_ENTRY)
+            count = self._number(directory, 2) - 1
+            self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
+
+    def _wipe(self, orphans: list[range], live: list[range]) -> None:
+        """Zero what nothing refers to any more, and cut it off where it is the end."""
+        content: npt.NDArray[np.uint8] = np.frombuffer(self._bytes, np.uint8).copy()
+        keep = np.zeros(len(content), np.bool_)
+        for part in _merged(live):
+            keep[part.start : part.stop] = True
+        end = len(content)
+        for part in reversed(_merged(orphans)):
+            content[part.start : part.stop] *= keep[part.start : part.stop]
+            if part.stop >= end > part.start and not keep[part.start : end].any():
+                end = part.start
+        self._bytes = bytearray(content[:end].tobytes())
+
+
+def _merged(ranges: list[range]) -> list[range]:
+    """The same bytes in ascending ranges that don't touch, however often a forger names them."""
+    merged: list[range] = []
+    for part in sorted(ranges, key=lambda r: r.start):
+        if merged and part.start <= merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(part.stop, merged[-1].stop))
+        else:
+            merged.append(part)
+    return merged
+
+
+# --- ICC ----------------------------------------------------------------------------------------
+
+
+def icc(image: Image.Image, mode: str, notes: list[str]) -> bytes | None:
+    """Return the profile if it belongs to the pixels now that they have `mode`."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    if image.mode in ("CMYK", "LAB"):  # converted to sRGB; a note says so already
+        return None
+    # The colour space that the profile starts from stands at byte 16 of its header of 128.
+    spaces = (b"RGB ",) if mode in ("RGB", "RGBA") else (b"GRAY", b"RGB ")
+    if len(profile) < 128 or profile[16:20] not in spaces:
+        notes.append("ICC profile that does not belong to the colours dropped")
+        return None
+    return profile
+
+
+# --- XMP ----------------------------------------------------------------------------------------
+
+_THUMBNAILS: Final = re.compile(rb"<([\w.-]+):Thumbnails\b[^>]*>.*?</\1:Thumbnails\s*>", re.DOTALL)
+_ORIENTATION: Final = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[0-9]")
+# The names are those of the XMP namespace of EXIF, under whatever prefix it is bound to.
+_POSITION: Final = re.compile(
+    rb"\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    rb"|<([\w.-]+:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)",
+    re.DOTALL,
+)
+
+
+def xmp(
+    image: Image.Image, notes: list[str], *, turned: bool, strip_gps: bool = False
+) -> bytes | None:
+    """Return the packet, without thumbnails; `turned` says that the pixels were brought upright.
+
+    With `strip_gps` a packet that may still hold a position (in an encoding other than UTF-8, say)
+    is dropped with a note.
+    """
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8", "surrogateescape")
+    if not isinstance(packet, bytes) or not packet:
+        return None
+    packet = _THUMBNAILS.sub(b"", packet)
+    if turned:
+        packet = _ORIENTATION.sub(rb"\g<1>1", packet)
+    if strip_gps:
+        packet = _POSITION.sub(b"", packet)
+        if b"GPSL" in packet.replace(b"\0", b""):  # latitude and longitude both begin so
+            notes.append("XMP with a position that cannot be taken out dropped")
+            return None
+    return packet

@@ -12,10 +12,18 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bd_rate", "bits_per_pixel", "psnr"]
+__all__ = ["MS_SSIM_SMALLEST_SIDE", "bd_rate", "bits_per_pixel", "ms_ssim", "psnr"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Curve: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
+Planes: TypeAlias = npt.NDArray[np.float32]
+
+MS_SSIM_SMALLEST_SIDE = 161
+"""In pixels: at the coarsest of the five scales the window of 11 pixels must still fit."""
+
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WINDOW, _SIGMA = 11, 1.5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
@@ -37,6 +45,83 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
         difference = a[start : start + rows].astype(np.int32) - b[start : start + rows]
         total += int(np.square(difference).sum(dtype=np.int64))
     return math.inf if total == 0 else 10 * math.log10(255**2 * a.size / total)
+
+
+def ms_ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float | None:
+    """Return the multi-scale structural similarity of two pictures (H,W,3), 1 where they are equal.
+
+    After Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
+    assessment", 2003, computed as pytorch-msssim and with it the published curves do: a Gaussian
+    window of 11 pixels (sigma 1.5) without padding, five scales by 2x2 means, R, G and B each, and
+    the mean of the three. None for a picture with a side below `MS_SSIM_SMALLEST_SIDE`.
+    """
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"ms_ssim compares uint8 with uint8, not {a.dtype} with {b.dtype}")
+    if a.shape != b.shape or a.ndim != 3:
+        raise ValueError(f"ms_ssim compares (H,W,C) of one shape, not {a.shape} with {b.shape}")
+    if min(a.shape[:2]) < MS_SSIM_SMALLEST_SIDE:
+        return None
+    value = np.ones(a.shape[2])
+    for channel in range(a.shape[2]):
+        x, y = a[:, :, channel].astype(np.float32), b[:, :, channel].astype(np.float32)
+        for scale, weight in enumerate(_SCALE_WEIGHTS):
+            structure, similarity = _ssim(x, y)
+            last = scale == len(_SCALE_WEIGHTS) - 1
+            value[channel] *= max(0.0, similarity if last else structure) ** weight
+            if not last:
+                x, y = _halved(x), _halved(y)
+    return float(value.mean())
+
+
+def _ssim(x: Planes, y: Planes) -> tuple[float, float]:
+    """Mean contrast-structure and mean SSIM of two planes (H,W)."""
+    # The variances are differences of large numbers: about the middle grey float32 holds them.
+    x, y = x - 128, y - 128
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    product = mean_x * mean_y
+    squares = mean_x**2 + mean_y**2
+    covariance = _blurred(x * y) - product
+    variances = _blurred(x**2 + y**2) - squares
+    structure = (2 * covariance + np.float32(_C2)) / (variances + np.float32(_C2))
+    # Back from the middle grey: (m + 128)(n + 128) and (m + 128)^2 + (n + 128)^2.
+    shift = 128 * (mean_x + mean_y) + 128**2
+    luminance = (2 * (product + shift) + np.float32(_C1)) / (squares + 2 * shift + np.float32(_C1))
+    both = structure * luminance
+    return float(structure.mean(dtype=np.float64)), float(both.mean(dtype=np.float64))
+
+
+def _blurred(plane: Planes) -> Planes:
+    """(H,W) -> (H-10,W-10): the mean under the Gaussian window, wherever that fits."""
+    offsets = np.arange(_WINDOW) - _WINDOW // 2
+    window = np.exp(-(offsets**2) / (2 * _SIGMA**2))
+    taps = (window / window.sum()).astype(np.float32)
+    height, width = (side - _WINDOW + 1 for side in plane.shape)
+    made = np.empty((height, width), np.float32)
+    rows = max(1, 2**15 // plane.shape[1])  # at a time: what is added up stays in the cache
+    for top in range(0, height, rows):
+        part = plane[top : top + rows + _WINDOW - 1]
+        tall = len(part) - _WINDOW + 1
+        column = taps[5] * part[5 : 5 + tall]
+        for i in range(_WINDOW // 2):  # the window is symmetric
+            column += taps[i] * (part[i : i + tall] + part[10 - i : 10 - i + tall])
+        into = made[top : top + tall]
+        np.multiply(column[:, 5 : 5 + width], taps[5], out=into)
+        for i in range(_WINDOW // 2):
+            into += taps[i] * (column[:, i : i + width] + column[:, 10 - i : 10 - i + width])
+    return made
+
+
+def _halved(plane: Planes) -> Planes:
+    """(H,W) -> (ceil(H/2),ceil(W/2)) by 2x2 means, an odd side padded with a zero in front.
+
+    So does pytorch-msssim: average pooling with padding, the padding counted as zeros.
+    """
+    height, width = plane.shape
+    padded = np.pad(plane, ((height % 2, height % 2), (width % 2, width % 2)))
+    rows, columns = len(padded) // 2, padded.shape[1] // 2
+    four = padded[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    halved: Planes = four.sum(axis=(1, 3)) / 4
+    return halved
 
 
 def bits_per_pixel(nbytes: int, width: int, height: int) -> float:

@@ -1,0 +1,87 @@
+"""Two looks inside aecodec's own latents: packed without the learned prior, and bit by bit.
+
+`Packed` is a codec: the same networks turn pixels into latents and back, but the latents are
+rounded plainly and packed by zstandard, as one would without a model of their probabilities. What
+it needs more than aecodec is what the entropy model saves.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from aecodec import bitstream, weights
+from aecodec.codec import Codec
+from aecodec.errors import CorruptError
+from aecodec.weights import Weights
+
+__all__ = ["Packed", "bit_map"]
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_HEADER = struct.Struct("<4sIIBB")
+_MAGIC = b"aZST"
+_TYPES = ("<i1", "<i2", "<i4")
+_LEVEL = 19
+
+
+class Packed:
+    """aecodec's transform with zstandard in the place of the learned prior and its coder."""
+
+    def __init__(self, chosen: Weights) -> None:
+        self.codec = Codec(chosen)
+
+    def encode(self, rgb: Pixels, quality: int) -> bytes:
+        """(H,W,3) -> a file. The whole picture is one tile."""
+        height, width, _ = rgb.shape
+        y = self.codec.analyse(rgb, (0, 0, width, height))
+        v = y * self.codec.weights.arrays["gain"][quality][:, None, None]
+        symbols = np.rint(v).astype(np.int32)
+        largest = int(np.abs(symbols).max())
+        kind = 0 if largest < 2**7 else 1 if largest < 2**15 else 2
+        header = _HEADER.pack(_MAGIC, width, height, quality, kind)
+        packed: bytes = zstandard.compress(symbols.astype(_TYPES[kind]).tobytes(), _LEVEL)
+        return header + packed
+
+    def decode(self, data: bytes) -> Pixels:
+        """A file -> (H,W,3). Raises CorruptError for what `encode` did not write."""
+        if len(data) < _HEADER.size or data[:4] != _MAGIC:
+            raise CorruptError("not a file of packed latents")
+        _, width, height, quality, kind = _HEADER.unpack_from(data)
+        shape = (self.codec.weights.config.latents, -(-height // 16), -(-width // 16))
+        try:
+            raw = zstandard.decompress(data[_HEADER.size :])
+            symbols = np.frombuffer(raw, _TYPES[kind]).reshape(shape)
+        except (zstandard.ZstdError, ValueError, IndexError) as error:
+            raise CorruptError("the packed latents do not unpack") from error
+        box = (0, 0, width, height)
+        return self.codec.synthesise(symbols.astype(np.float32), box, quality)
+
+
+def bit_map(data: bytes) -> Floats:
+    """(ceil(H/16),ceil(W/16)): the bits that an .aec file spends on each 16x16 pixels.
+
+    A symbol's bits are the logarithm of its probability in the table that it was coded with; each
+    z counts evenly for the 4x4 latents that it describes. Headers are left out.
+    """
+    container = bitstream.parse(data)
+    header = container.header
+    model = Codec(weights.by_id(header.model_id))
+    z_tables = model.weights.z_tables[int(model.weights.arrays["z_band"][header.quality])]
+    y_tables = model.weights.y_tables
+    made: Floats = np.zeros((-(-header.height // 16), -(-header.width // 16)), np.float32)
+    for (x, y, w, h), payload in zip(header.tiles(), container.tiles, strict=True):
+        rows, columns = -(-h // 16), -(-w // 16)
+        z_hat, symbols, indexes = model.decode_symbols(payload, rows, columns, header.quality)
+        bits = np.zeros(symbols.shape, np.float32)
+        coded = ~y_tables.empty[indexes]
+        bits[coded] = y_tables.costs(symbols[coded], indexes[coded])
+        channel = np.repeat(np.arange(len(z_hat), dtype=np.uint8), z_hat[0].size)
+        z_bits = z_tables.costs(z_hat.ravel(), channel).reshape(z_hat.shape).sum(axis=0)
+        spread = np.kron(z_bits / 16, np.ones((4, 4), np.float32))[:rows, :columns]
+        made[y // 16 : y // 16 + rows, x // 16 : x // 16 + columns] = bits.sum(axis=0) + spread
+    return made

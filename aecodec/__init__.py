@@ -9,6 +9,9 @@
     picture = aecodec.decompress(data)                             # PIL.Image.Image
     aecodec.read_info(data).width                                  # reads the header alone
 
+    aecodec.register_pillow()                                      # from now on Pillow knows .aec
+    Image.open("photo.aec").save("photo.png")
+
 Importing this package is cheap: what the functions need is imported when one is first used.
 """
 
@@ -35,6 +38,8 @@ from aecodec.errors import (
 
 if TYPE_CHECKING:
     from aecodec.codec import compress, decompress, read_info
+    from aecodec.pillow_plugin import open
+    from aecodec.pillow_plugin import register as register_pillow
 
 __all__ = [
     "AecodecError",
@@ -53,19 +58,29 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "open",
     "read_info",
+    "register_pillow",
 ]
 
 __version__ = "0.1.0"
 
-_FROM_CODEC = frozenset({"compress", "decompress", "read_info"})
+# Where each function lives, and what it is called there.
+_LAZY = {
+    "compress": ("codec", "compress"),
+    "decompress": ("codec", "decompress"),
+    "open": ("pillow_plugin", "open"),
+    "read_info": ("codec", "read_info"),
+    "register_pillow": ("pillow_plugin", "register"),
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in _FROM_CODEC:
-        return getattr(import_module("aecodec.codec"), name)
+    if name in _LAZY:
+        module, function = _LAZY[name]
+        return getattr(import_module(f"aecodec.{module}"), function)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | _FROM_CODEC)
+    return sorted(set(globals()) | set(_LAZY))

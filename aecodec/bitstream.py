@@ -150,10 +150,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple
+from os import SEEK_END
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-import zstandard
-
+from aecodec import frames
 from aecodec.errors import (
     CorruptError,
     InputError,
@@ -161,7 +161,6 @@ from aecodec.errors import (
     NotAecError,
     TruncatedError,
     UnsupportedError,
-    one_line,
 )
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without it
@@ -177,6 +176,7 @@ __all__ = [
     "MAX_SIDE",
     "ColourMode",
     "Container",
+    "Front",
     "Header",
     "ParsedHeader",
     "Section",
@@ -184,6 +184,7 @@ __all__ = [
     "pack",
     "parse",
     "parse_header",
+    "read_front",
 ]
 
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
@@ -207,6 +208,7 @@ _CRC_SIZE: Final = 4
 _MIN_TILE_PAYLOAD: Final = 4
 _MIN_TILE_SECTION: Final = 1 + 1 + _CRC_SIZE + _MIN_TILE_PAYLOAD
 _MIN_FILE: Final = _FIXED_SIZE + 3 + _CRC_SIZE + _MIN_TILE_SECTION
+_MAX_SECTION_HEAD: Final = 1 + _MAX_VARINT + _CRC_SIZE
 MAX_HEADER_SIZE: Final = _FIXED_SIZE + 2 * _MAX_SIDE_VARINT + _MAX_VARINT + _CRC_SIZE
 """Bytes that are enough for `parse_header`, whatever the file."""
 
@@ -334,6 +336,15 @@ class Section:
             return f"0x{self.type:02X}"
 
 
+class Front(NamedTuple):
+    """What stands before the pixels. None where the file has no such section."""
+
+    header: Header
+    exif: bytes | None
+    icc: bytes | None
+    xmp: bytes | None
+
+
 @dataclass(frozen=True)
 class Container:
     """A file whose checksums and bounds all hold. Nothing is decompressed before it is asked for.
@@ -371,8 +382,7 @@ class Container:
         section = self._find(SectionType.ALPHA)
         if section is None:
             return None
-        payload = self._payload(section)
-        return _unfilter(payload[0], _decompress(payload[1:], "ALPHA"), self.header)
+        return frames.unpack_alpha(self._payload(section), self.header.width, self.header.height)
 
     def _find(self, kind: SectionType) -> Section | None:
         return next((s for s in self.sections if s.type == kind), None)
@@ -382,7 +392,7 @@ class Container:
 
     def _metadata(self, kind: SectionType) -> bytes | None:
         section = self._find(kind)
-        return None if section is None else _decompress(self._payload(section), kind.name)
+        return None if section is None else frames.decompress(self._payload(section), kind.name)
 
 
 # --- Writing ------------------------------------------------------------------------------------
@@ -412,7 +422,12 @@ def pack(
 
     payloads: list[tuple[int, bytes]] = []
     if alpha is not None:
-        payloads.append((SectionType.ALPHA, _pack_alpha(alpha, header)))
+        if alpha.shape != (header.height, header.width) or alpha.dtype.name != "uint8":
+            raise ValueError(
+                f"alpha must be uint8 of shape {(header.height, header.width)}, "
+                f"not {alpha.dtype} of shape {alpha.shape}"
+            )
+        payloads.append((SectionType.ALPHA, frames.pack_alpha(alpha)))
     for kind, content in zip(_METADATA, (exif, icc, xmp), strict=True):
         if content:
             if len(content) > DEFAULT_MAX_METADATA:
@@ -420,7 +435,7 @@ def pack(
                     f"{kind.name} metadata of {len(content)} bytes; readers accept "
                     f"{DEFAULT_MAX_METADATA} unless told otherwise: leave it out"
                 )
-            payloads.append((kind, _compress(content)))
+            payloads.append((kind, frames.compress(content)))
     payloads.extend((SectionType.TILE, payload) for payload in tiles)
 
     body: list[bytes] = []
@@ -584,22 +599,60 @@ def _checked(
             has_alpha = True
             if frame[:1] not in (b"\0", b"\1", b"\2"):
                 raise CorruptError("ALPHA has no known filter")
-            size = _frame_size(frame[1:], "ALPHA")
+            size = frames.content_size(frame[1:], "ALPHA")
             if size != header.pixels:
                 raise CorruptError(f"ALPHA has {size} values for {header.pixels} pixels")
         elif section.type in _METADATA:
-            size = _frame_size(frame, section.name)
-            if size > max_metadata:
-                raise LimitError(
-                    f"{section.name} metadata of {size} bytes, and the limit is {max_metadata}; "
-                    f"raise max_metadata to at least {size} to read it"
-                )
+            _check_metadata(frame, section.name, max_metadata)
         yield section
     if tiles != header.tile_count:
         raise CorruptError(f"{tiles} tiles where the dimensions make {header.tile_count}")
     if header.mode.has_alpha != has_alpha:
         state = "without" if header.mode.has_alpha else "with"
         raise CorruptError(f"mode {header.mode.name} {state} a section ALPHA")
+
+
+def _check_metadata(frame: bytes, name: str, max_metadata: int) -> None:
+    size = frames.content_size(frame, name)
+    if size > max_metadata:
+        raise LimitError(
+            f"{name} metadata of {size} bytes, and the limit is {max_metadata}; "
+            f"raise max_metadata to at least {size} to read it"
+        )
+
+
+def read_front(file: BinaryIO, *, max_metadata: int = DEFAULT_MAX_METADATA) -> Front:
+    """Read the header and the metadata of a seekable file, and none of its pixels.
+
+    Checks what it reads and the length of the file; damage further on shows only to `parse`.
+    Raises FormatError and LimitError as `parse` does.
+    """
+    origin = file.tell()
+    parsed = parse_header(file.read(MAX_HEADER_SIZE))
+    there = file.seek(0, SEEK_END) - origin
+    if there < parsed.file_size:
+        raise TruncatedError(there, parsed.file_size)
+    found: dict[int, bytes] = {}
+    offset = parsed.size
+    for ordinal in count():
+        file.seek(origin + offset)
+        head = file.read(_MAX_SECTION_HEAD)
+        length, crc_at = (head and _decode_varint(head, 1, _MAX_VARINT)) or (None, 0)
+        if length is None or offset + crc_at + _CRC_SIZE + length > parsed.file_size:
+            raise CorruptError(f"section {ordinal} runs past the end of the file")
+        if head[0] == SectionType.TILE:
+            break
+        if head[0] in _METADATA:
+            name = SectionType(head[0]).name
+            file.seek(origin + offset + crc_at + _CRC_SIZE)
+            payload = file.read(length)
+            stored = int.from_bytes(head[crc_at : crc_at + _CRC_SIZE], "little")
+            if _section_crc(head[0], ordinal, payload) != stored:
+                raise CorruptError(f"the checksum of section {ordinal} ({name}) is wrong")
+            _check_metadata(payload, name, max_metadata)
+            found[head[0]] = frames.decompress(payload, name)
+        offset += crc_at + _CRC_SIZE + length
+    return Front(parsed.header, *(found.get(kind) for kind in _METADATA))
 
 
 # What the first bytes of the files that people confuse with ours look like.
@@ -681,86 +734,3 @@ def _header_varint(head: bytes, offset: int, max_size: int) -> tuple[int, int]:
 
 def _section_crc(kind: int, ordinal: int, payload: bytes | memoryview) -> int:
     return zlib.crc32(payload, zlib.crc32(bytes([kind]) + ordinal.to_bytes(4, "little")))
-
-
-# --- zstd frames --------------------------------------------------------------------------------
-
-
-def _compress(content: bytes) -> bytes:
-    # The highest level that is still quick: level 19 takes 0.3 s a megabyte, level 12 a tenth of it
-    # for a few per cent. Metadata is nearly always small enough for the former.
-    level = 19 if len(content) <= 2**18 else 12
-    return zstandard.ZstdCompressor(
-        level=level, write_checksum=True, write_content_size=True, write_dict_id=False
-    ).compress(content)
-
-
-def _frame_size(frame: bytes, name: str) -> int:
-    """Return the content size that a frame states, from its first bytes."""
-    # zstandard reads the parameters of skippable frames, too, as if they were content.
-    if not frame.startswith(zstandard.FRAME_HEADER):
-        raise CorruptError(f"{name} is not a zstd frame")
-    try:
-        parameters = zstandard.get_frame_parameters(frame)
-    except zstandard.ZstdError as error:
-        raise CorruptError(f"{name} has a broken zstd frame: {one_line(error)}") from error
-    if parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN:
-        raise CorruptError(f"{name} has a zstd frame that does not state its size")
-    if parameters.content_size == 0:
-        # zstandard would return at once, whatever follows in the frame.
-        raise CorruptError(f"{name} has an empty zstd frame")
-    if not parameters.has_checksum:
-        raise CorruptError(f"{name} has a zstd frame without a checksum")
-    if parameters.dict_id:
-        raise CorruptError(f"{name} has a zstd frame that needs a dictionary")
-    return parameters.content_size
-
-
-def _decompress(frame: bytes, name: str) -> bytes:
-    """Decompress a frame whose stated size `_checked` has found acceptable.
-
-    That size is what zstandard allocates, and a frame that holds more or less is an error to it:
-    so the memory is bounded even though ``max_output_size`` would be ignored here.
-    """
-    try:
-        content: bytes = zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise CorruptError(f"{name} has a broken zstd frame: {one_line(error)}") from error
-    except MemoryError as error:
-        raise LimitError(f"{name} needs more memory than there is; lower max_pixels") from error
-    return content
-
-
-# --- Alpha --------------------------------------------------------------------------------------
-
-_NONE, _LEFT, _UP = range(3)
-
-
-def _pack_alpha(alpha: npt.NDArray[np.uint8], header: Header) -> bytes:
-    if alpha.shape != (header.height, header.width) or alpha.dtype.name != "uint8":
-        raise ValueError(
-            f"alpha must be uint8 of shape {(header.height, header.width)}, "
-            f"not {alpha.dtype} of shape {alpha.shape}"
-        )
-    # Which filter wins is seen at the fastest level already, at 1/20 of the time of the real one.
-    quick = zstandard.ZstdCompressor(level=1)
-    best = min((_NONE, _LEFT, _UP), key=lambda f: len(quick.compress(_filter(f, alpha))))
-    return bytes([best]) + _compress(_filter(best, alpha))
-
-
-def _filter(kind: int, alpha: npt.NDArray[np.uint8]) -> bytes:
-    out: npt.NDArray[np.uint8] = alpha.copy()
-    if kind == _LEFT:
-        out[:, 1:] -= alpha[:, :-1]
-    elif kind == _UP:
-        out[1:] -= alpha[:-1]
-    return out.tobytes()
-
-
-def _unfilter(kind: int, content: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    import numpy as np
-
-    plane = np.frombuffer(content, np.uint8).reshape(header.height, header.width)
-    if kind == _NONE:
-        return plane
-    return np.cumsum(plane, axis=1 if kind == _LEFT else 0, dtype=np.uint8)

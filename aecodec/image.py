@@ -28,7 +28,16 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from aecodec import metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
 
-__all__ = ["DEFAULT_MAX_PIXELS", "Mode", "Picture", "load", "pad_to_multiple", "save", "to_pil"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Mode",
+    "Picture",
+    "load",
+    "pad_to_multiple",
+    "pillow_info",
+    "save",
+    "to_pil",
+]
 
 DEFAULT_MAX_PIXELS: Final = 2**28
 """What `load` accepts unless told otherwise: as many pixels as a reader of .aec accepts."""
@@ -383,13 +392,14 @@ def to_pil(
         image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
-    if exif:
-        image.info["exif"] = metadata.EXIF_PREFIX + exif
-    if icc:
-        image.info["icc_profile"] = icc
-    if xmp:
-        image.info["xmp"] = xmp
+    image.info.update(pillow_info(exif, icc, xmp))
     return image
+
+
+def pillow_info(exif: bytes | None, icc: bytes | None, xmp: bytes | None) -> dict[str, bytes]:
+    """Return metadata under the keys, and in the form, that `image.info` has it."""
+    found = {"exif": exif and metadata.EXIF_PREFIX + exif, "icc_profile": icc, "xmp": xmp}
+    return {key: content for key, content in found.items() if content}
 
 
 @dataclass(frozen=True)
@@ -477,7 +487,8 @@ def _format_of(target: str | os.PathLike[str] | BinaryIO) -> str:
         return "PNG"
     suffix = os.path.splitext(os.fspath(target))[1].lower()
     known = Image.registered_extensions()
-    if suffix not in known or known[suffix] not in Image.SAVE:
+    # .aec is among them once `pillow_plugin` is in use; it is no picture to be made of an .aec.
+    if suffix == ".aec" or suffix not in known or known[suffix] not in Image.SAVE:
         raise OutputError(f"{suffix or 'no suffix'}: not a picture format that can be written")
     return known[suffix]
 

@@ -11,9 +11,15 @@ import sys
 import pytest
 
 import aecodec
-from aecodec import codec, errors
+from aecodec import codec, errors, pillow_plugin
 
-FUNCTIONS = ["compress", "decompress", "read_info"]
+FUNCTIONS = {
+    "compress": codec.compress,
+    "decompress": codec.decompress,
+    "open": pillow_plugin.open,
+    "read_info": codec.read_info,
+    "register_pillow": pillow_plugin.register,
+}
 EXCEPTIONS = [
     "AecodecError",
     "CorruptError",
@@ -39,9 +45,9 @@ def test_all_is_what_is_promised() -> None:
     assert set(aecodec.__all__) <= set(namespace)
 
 
-def test_functions_are_those_of_codec() -> None:
-    for name in FUNCTIONS:
-        assert getattr(aecodec, name) is getattr(codec, name)
+def test_functions_are_those_of_their_modules() -> None:
+    for name, function in FUNCTIONS.items():
+        assert getattr(aecodec, name) is function
 
 
 def test_every_error_is_exported_and_hangs_on_one_root() -> None:

@@ -1,0 +1,156 @@
+"""`Image.open("x.aec")` and `image.save("x.aec")`: .aec as one of Pillow's formats.
+
+::
+
+    import aecodec.pillow_plugin              # or aecodec.register_pillow()
+
+    picture = Image.open("photo.aec")         # header and metadata; the pixels when they are needed
+    picture.save("again.aec", quality=60, exif=..., icc_profile=..., xmp=...)
+
+Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The
+errors are `AecFileError`, which is both an OSError, as Pillow's callers expect, and an
+`AecodecError`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from PIL import Image, ImageFile
+
+from aecodec import bitstream, codec, image
+from aecodec.errors import AecodecError, one_line
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+__all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "register"]
+
+FORMAT: Final = "AEC"
+MIME_TYPE: Final = "image/x-aec"
+SUFFIX: Final = ".aec"
+
+
+class AecFileError(AecodecError, OSError):
+    """What went wrong with an .aec file, for those who go through Pillow.
+
+    `__cause__` is the error of the codec itself.
+    """
+
+
+@contextmanager
+def _errors_as_pillow_has_them() -> Iterator[None]:
+    try:
+        yield
+    except AecodecError as error:
+        raise AecFileError(one_line(error)) from error
+
+
+class AecImageFile(ImageFile.ImageFile):
+    """An .aec file opened by Pillow. `info` carries exif, icc_profile, xmp and quality."""
+
+    format = FORMAT
+    format_description = "Trained autoencoder"
+    _coded = True  # the pixels are still to be decoded
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._start = self.fp.tell()
+        with _errors_as_pillow_has_them():
+            front = bitstream.read_front(cast("BinaryIO", self.fp))
+        header = front.header
+        self._size = (header.width, header.height)
+        self._mode = header.mode.name
+        self.info.update(image.pillow_info(front.exif, front.icc, front.xmp))
+        self.info["quality"] = header.quality
+
+    def load(self) -> Any:  # Pillow's own type for it has moved between versions
+        """Decode the pixels, once. Raises AecFileError."""
+        if self._coded and self._im is None:
+            width, height = self.size
+            with _errors_as_pillow_has_them():
+                # Pillow has a limit of its own, which this many pixels have passed.
+                decoded = codec.decompress(self._read(), max_pixels=width * height)
+            self.im = decoded.im
+            self._coded = False
+            if self._exclusive_fp and self.fp is not None:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+    def verify(self) -> None:
+        """Check every checksum and close the file. Raises AecFileError."""
+        with _errors_as_pillow_has_them():
+            codec.verify(self._read())
+        super().verify()
+
+    def _read(self) -> bytes:
+        if self.fp is None:
+            raise ValueError("operation on a closed .aec file")
+        self.fp.seek(self._start)
+        return self.fp.read()
+
+
+def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """Write a picture; Pillow hands over what `save` was given as `picture.encoderinfo`."""
+    options = picture.encoderinfo
+    coding = {name: options[name] for name in ("quality", "model") if name in options}
+    with _errors_as_pillow_has_them():
+        ready = image.load(_with_metadata(picture, options))
+        data = codec.compress(ready, **coding)
+    for note in ready.notes:
+        warnings.warn(f"{FORMAT}: {note}", stacklevel=3)
+    file.write(data)
+
+
+def _with_metadata(picture: Image.Image, options: Mapping[str, Any]) -> Image.Image:
+    """Return the picture with the metadata that `save` was given in place of its own."""
+    given = {name: options[name] for name in ("exif", "icc_profile", "xmp") if name in options}
+    if not given:
+        return picture
+    changed = picture.copy()
+    for name, value in given.items():
+        content = value.tobytes() if isinstance(value, Image.Exif) else value
+        changed.info.pop(name, None)
+        if content:
+            changed.info[name] = content
+    return changed
+
+
+def register() -> None:
+    """Make .aec one of Pillow's formats, in this process. Safe to call again."""
+    Image.register_open(FORMAT, AecImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, SUFFIX)
+    Image.register_mime(FORMAT, MIME_TYPE)
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(bitstream.MAGIC)
+
+
+def open(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
+    """Open an .aec file as a Pillow image whose pixels are decoded when they are first needed.
+
+    It closes the file by itself once it is decoded, so it serves as a loader::
+
+        ImageFolder(root, loader=aecodec.open, is_valid_file=lambda p: p.endswith(".aec"))
+
+    Raises AecFileError (an OSError) for what is no .aec file, here or when the pixels are decoded.
+    """
+    picture = AecImageFile(source)
+    width, height = picture.size
+    if width * height > bitstream.DEFAULT_MAX_PIXELS:
+        picture.close()
+        raise AecFileError(
+            f"{width}x{height} is more than {bitstream.DEFAULT_MAX_PIXELS} pixels; "
+            "aecodec.decompress takes a higher max_pixels"
+        )
+    return picture
+
+
+register()

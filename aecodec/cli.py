@@ -98,6 +98,24 @@ class _InThisOrder(click.Group):
         return list(self.commands)
 
 
+METADATA = ("exif", "icc", "xmp")
+
+
+def _kinds_of_metadata(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, ...]:
+    """`all`, `none`, or a list such as `exif,icc`, as the kinds to keep."""
+    given = {kind.strip() for kind in value.lower().split(",")}
+    if given in ({"all"}, {"none"}):
+        return METADATA if given == {"all"} else ()
+    if unknown := given - set(METADATA):
+        raise click.BadParameter(
+            f"{', '.join(sorted(unknown)) or 'nothing'} is no kind of metadata: "
+            "give all, none, or some of exif,icc,xmp"
+        )
+    return tuple(kind for kind in METADATA if kind in given)
+
+
 @click.group(
     cls=_InThisOrder,
     context_settings={
@@ -136,11 +154,24 @@ def commands() -> None:
     help="1 is smallest, 100 is best; about as faithful as JPEG at the same number.",
 )
 @click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@click.option(
+    "--metadata",
+    metavar="KINDS",
+    callback=_kinds_of_metadata,
+    default="all",
+    show_default=True,
+    help="What stays of the metadata: all, none, or some of exif,icc,xmp.",
+)
+@click.option("--strip-gps", is_flag=True, help="Take the position out of EXIF and XMP.")
+@click.option("--strict", is_flag=True, help="Refuse a picture of which something would be lost.")
 @output_options
 def compress(
     inputs: tuple[str, ...],
     quality: int,
     model: str | None,
+    metadata: tuple[str, ...],
+    strip_gps: bool,
+    strict: bool,
     output: str | None,
     force: bool,
     as_json: bool,
@@ -150,7 +181,7 @@ def compress(
     Two inputs that would become the same file keep their suffix (a.jpg.aec, a.png.aec). `-` is
     standard input or output.
     """
-    encoding = files.Encoding(quality=quality, model=model)
+    encoding = files.Encoding(quality, model, metadata, strip_gps, strict)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
 
     def work(job: files.Job) -> files.Outcome:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
 from aecodec.codec import DEFAULT_QUALITY
@@ -31,6 +31,7 @@ from aecodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from aecodec.codec import Codec
     from aecodec.image import Picture
 
 STDIO = "-"
@@ -449,12 +450,27 @@ class Encoding:
 
     quality: int = DEFAULT_QUALITY
     model: str | None = None
+    keep: tuple[str, ...] = ("exif", "icc", "xmp")
+    strip_gps: bool = False
+    strict: bool = False
 
-    def encode(self, picture: Picture) -> bytes:
-        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+    def load(self, source: str | bytes) -> Picture:
+        """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
+        from aecodec import image
+
+        return image.load(source, keep=self.keep, strip_gps=self.strip_gps, strict=self.strict)
+
+    def encode(self, picture: Picture, coder: Codec | None = None) -> bytes:
+        """The bytes of the `.aec` file, by `coder` or by one for `model`.
+
+        Raises what `codec.compress` raises.
+        """
         from aecodec import codec
 
-        return codec.compress(picture, self.quality, model=self.model)
+        how: dict[str, Any] = {"quality": self.quality}
+        if coder is not None:
+            return coder.compress(picture, **how)
+        return codec.compress(picture, model=self.model, **how)
 
 
 def compress_file(
@@ -465,12 +481,12 @@ def compress_file(
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
     """Make an `.aec` file of a picture."""
-    from aecodec import image, metrics
+    from aecodec import metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
     origin = _read_picture(job.source)
-    picture = image.load(origin)
+    picture = encoding.load(origin)
     data = encoding.encode(picture)
     with writing(job.target, force=force) as file:
         file.write(data)
@@ -524,7 +540,7 @@ def picture_format(target: str) -> str:
     from PIL import Image
 
     name = Image.registered_extensions().get(suffix)
-    if name is None or name not in Image.SAVE:
+    if suffix == SUFFIX or name is None or name not in Image.SAVE:
         raise UsageFault(
             f"{suffix} is not a picture format that can be written: try .png, .tiff, .webp or .jpg"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 
 def folder() -> Path:
@@ -25,6 +25,11 @@ def photograph(
     with Image.open(folder() / name) as picture:
         part = picture.convert("RGB").crop(box or (100, 20, 260, 140))
     return Image.fromarray(np.asarray(part))
+
+
+def srgb() -> bytes:
+    """LittleCMS's own sRGB profile."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:

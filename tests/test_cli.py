@@ -195,6 +195,8 @@ def test_a_bad_aec_file_is_one_line(
         ["compress", "photo.png", "-q", "0"],
         ["compress", "photo.png", "-q", "101"],
         ["compress", "photo.png", "-q", "high"],
+        ["compress", "photo.png", "--metadata", "iptc"],
+        ["compress", "photo.png", "--metadata", ""],
         ["compress", "photo.png", "rocket.jpg", "-o", "x.aec"],
         ["compress", "photo.png", "rocket.jpg", "-o", "-"],
         ["compress", "photo.png", "-o", "missing/"],
@@ -251,6 +253,58 @@ def test_notes_say_what_is_lost(shelf: Path, here: Path) -> None:
     notes = json.loads(done.stdout)["notes"]
     assert notes
     assert lines(done.stderr) == [f"print.tif: note: {note}" for note in notes]
+
+
+def camera_jpeg(name: str) -> None:
+    """A photograph that lies on its side, with metadata of every kind and a position."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Maker"
+    exif[0x8825] = {29: "2026:01:02"}
+    xmp = b'<x:xmpmeta exif:GPSLatitude="51,28N"/>'
+    samples.photograph().save(name, exif=exif, xmp=xmp, icc_profile=samples.srgb())
+
+
+@pytest.mark.parametrize(
+    ("option", "sections"),
+    [
+        ([], ["EXIF", "ICC", "XMP", "TILE"]),
+        (["--metadata", "all"], ["EXIF", "ICC", "XMP", "TILE"]),
+        (["--metadata", "none"], ["TILE"]),
+        (["--metadata", "xmp,icc"], ["ICC", "XMP", "TILE"]),
+        (["--metadata", "EXIF"], ["EXIF", "TILE"]),
+    ],
+)
+def test_metadata_is_kept_as_asked(here: Path, option: list[str], sections: list[str]) -> None:
+    camera_jpeg("photo.jpg")
+    assert run("compress", "photo.jpg", *option).returncode == 0
+    found = json.loads(run("info", "--json", "photo.aec").stdout)
+    assert [name for name, _ in found["sections"]] == sections
+    assert (found["width"], found["height"]) == (120, 160), "upright, whatever is kept"
+
+
+def test_the_position_can_be_left_out(here: Path) -> None:
+    camera_jpeg("photo.jpg")
+    for option, there in (([], True), (["--strip-gps"], False)):
+        assert run("compress", "-f", "photo.jpg", *option).returncode == 0
+        assert run("decompress", "-f", "photo.aec", "-o", "back.jpg").returncode == 0
+        with Image.open("back.jpg") as picture:
+            assert picture.getexif()[0x010F] == "Maker"
+            assert bool(picture.getexif().get_ifd(0x8825)) == there
+            assert (b"GPS" in picture.info["xmp"]) == there
+
+
+def test_strict_refuses_what_would_be_noted(shelf: Path, here: Path) -> None:
+    with Image.open(shelf / "photo.png") as picture:
+        picture.save("two.tif", save_all=True, append_images=[picture])
+    done = run("compress", "two.tif", "--strict")
+    assert done.returncode == 1
+    fault = "refused by strict: several frames or pages: only the first is kept"
+    one_fault(done, f"aecodec: two.tif: {fault}")
+    assert not Path("two.aec").exists()
+    done = run("compress", "two.tif")
+    assert done.returncode == 0
+    assert lines(done.stderr) == ["two.tif: note: several frames or pages: only the first is kept"]
 
 
 # ---------------------------------------------------------------------------------- json and info

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin, features
+from PIL import Image, PngImagePlugin, features
 
 from aecodec import bitstream
 from aecodec import image as aeimage
@@ -35,10 +36,6 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
-
-
-def srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 # --- Sources ------------------------------------------------------------------------------------
@@ -360,7 +357,7 @@ def test_cmyk_by_its_profile(format: str) -> None:
     assert picture.rgb.min() >= 253
 
 
-@pytest.mark.parametrize("profile", [b"broken", srgb_profile()])
+@pytest.mark.parametrize("profile", [b"broken", samples.srgb()])
 def test_cmyk_with_a_profile_that_does_not_serve(profile: bytes) -> None:
     picture = load(encoded(Image.new("CMYK", (8, 8)), "TIFF", icc_profile=profile))
     assert picture.notes == (
@@ -371,7 +368,7 @@ def test_cmyk_with_a_profile_that_does_not_serve(profile: bytes) -> None:
 
 
 def test_profiles_are_kept_where_they_belong() -> None:
-    profile = srgb_profile()
+    profile = samples.srgb()
     for mode in ("RGB", "RGBA", "L", "LA", "P"):
         picture = load(encoded(Image.new(mode, (4, 4)), icc_profile=profile))
         assert picture.icc == profile, mode
@@ -482,7 +479,7 @@ def test_upright_xmp_is_kept_byte_for_byte() -> None:
 
 
 def test_metadata_of_a_jpeg() -> None:
-    exif, icc, xmp = exif_with(1), srgb_profile(), b"<x:xmpmeta/>"
+    exif, icc, xmp = exif_with(1), samples.srgb(), b"<x:xmpmeta/>"
     data = encoded(
         Image.fromarray(gradient()), "JPEG", exif=b"Exif\0\0" + exif, icc_profile=icc, xmp=xmp
     )
@@ -707,7 +704,7 @@ def test_saved_pictures_are_exact(format: str, mode: str) -> None:
 def test_saved_metadata_comes_back(format: str) -> None:
     if format == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
-    exif, icc, xmp = exif_with(None), srgb_profile(), b'<x:xmpmeta a="\xc3\xa9"/>'
+    exif, icc, xmp = exif_with(None), samples.srgb(), b'<x:xmpmeta a="\xc3\xa9"/>'
     buffer = io.BytesIO()
     notes = save(to_pil(gradient(), "RGB", exif=exif, icc=icc, xmp=xmp), buffer, format)
     assert notes == ()
@@ -739,7 +736,7 @@ def test_the_layout_of_another_file_does_not_get_into_a_tiff() -> None:
 
 
 def test_what_a_format_cannot_hold_is_noted() -> None:
-    image = to_pil(gradient(), "RGB", exif=exif_with(1), icc=srgb_profile(), xmp=b"<x/>")
+    image = to_pil(gradient(), "RGB", exif=exif_with(1), icc=samples.srgb(), xmp=b"<x/>")
     assert save(image, io.BytesIO(), "BMP") == (
         "BMP has no place for the EXIF",
         "BMP has no place for the ICC profile",
@@ -751,7 +748,7 @@ def test_what_a_format_cannot_hold_is_noted() -> None:
     notes = save(image, buffer, "JPEG")
     assert len(notes) == 2
     assert all("too large for a JPEG" in note for note in notes)
-    assert load(buffer.getvalue()).icc == srgb_profile()
+    assert load(buffer.getvalue()).icc == samples.srgb()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "BMP", "PPM", "GIF", "PCX"])

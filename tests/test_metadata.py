@@ -12,7 +12,7 @@ import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 import aecodec
 from aecodec.errors import InputError
@@ -223,13 +223,9 @@ def test_xmp_in_another_encoding_is_dropped_rather_than_trusted() -> None:
 # --- ICC ----------------------------------------------------------------------------------------
 
 
-def srgb() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
 def swapped() -> bytes:
     """LittleCMS's sRGB with its red and green exchanged: who applies it cannot be overlooked."""
-    profile = srgb().replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    profile = samples.srgb().replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
     return (
         profile.replace(b"rXYZ", b"\0tmp", 1)
         .replace(b"gXYZ", b"rXYZ", 1)
@@ -264,13 +260,13 @@ def test_without_its_profile_the_colours_are_brought_to_srgb(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA"])
 def test_srgb_needs_no_conversion_and_grey_stays_grey(mode: str) -> None:
     image = photograph().convert(mode)
-    picture = load(encoded(image, "PNG", icc_profile=srgb()), keep=())
+    picture = load(encoded(image, "PNG", icc_profile=samples.srgb()), keep=())
     assert (picture.icc, picture.notes, picture.mode) == (None, (), mode)
     np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
 
 
 def test_a_profile_that_cannot_be_applied_is_noted() -> None:
-    broken = srgb()[:200].ljust(400, b"\0")
+    broken = samples.srgb()[:200].ljust(400, b"\0")
     picture = load(encoded(photograph(), "PNG", icc_profile=broken), keep=())
     assert picture.notes == (
         "left without its ICC profile, which cannot be used; colours may differ",
@@ -282,7 +278,7 @@ def test_a_profile_that_cannot_be_applied_is_noted() -> None:
 
 @pytest.mark.parametrize("keep", [(), ("exif",), ("icc", "xmp"), ("exif", "icc", "xmp")])
 def test_only_what_is_asked_for_stays(keep: tuple[str, ...]) -> None:
-    data = encoded(photograph(), exif=camera_exif(), icc_profile=srgb(), xmp=XMP)
+    data = encoded(photograph(), exif=camera_exif(), icc_profile=samples.srgb(), xmp=XMP)
     picture = load(data, keep=keep)
     for kind in ("exif", "icc", "xmp"):
         assert (getattr(picture, kind) is not None) == (kind in keep), kind

@@ -15,7 +15,7 @@ import pytest
 import samples
 import skimage.io
 from command import run
-from PIL import Image, ImageCms
+from PIL import Image
 
 import aecodec
 from aecodec import bitstream
@@ -29,8 +29,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples.photograph().save(folder / "photo.png")
     exif = Image.Exif()
     exif[0x010F] = "Maker"
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    samples.photograph().save(folder / "photo.aec", exif=exif, icc_profile=icc, xmp=b"<x/>")
+    samples.photograph().save(
+        folder / "photo.aec", exif=exif, icc_profile=samples.srgb(), xmp=b"<x/>"
+    )
     return folder
 
 

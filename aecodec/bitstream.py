@@ -162,6 +162,7 @@ from aecodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without it
     import numpy as np
@@ -398,6 +399,7 @@ class Container:
 # --- Writing ------------------------------------------------------------------------------------
 
 
+@stage("container")
 def pack(
     header: Header,
     tiles: Sequence[bytes],
@@ -517,6 +519,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
     return ParsedHeader(header, end, end + body_size, (major, minor))
 
 
+@stage("container")
 def parse(
     data: bytes | bytearray | memoryview,
     *,

@@ -64,7 +64,7 @@ class Report:
         except Exception as error:
             self.exit_code = EXIT_SOME_FAILED
             message = _fault(error)
-            if _debugging():
+            if debugging():
                 self.say(traceback.format_exc().rstrip())
             self.say(f"aecodec: {shown(source)}: {message}")
             if self._as_json:
@@ -96,6 +96,17 @@ class Report:
         self._bar.start()
 
 
+def size(count: float) -> str:
+    """Bytes in three figures and a decimal unit."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.5 or unit == "TB":
+            break
+    return f"{count:.1f} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
+
+
 def _progress_bar(total: int) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -115,12 +126,13 @@ def _progress_bar(total: int) -> Progress:
 
 def _fault(error: Exception) -> str:
     if isinstance(error, AecodecError):
-        return one_line(error)
+        return one_line(error) + (f" ({error.advice})" if error.advice else "")
     if isinstance(error, MemoryError):
         return "not enough memory"
-    hint = "" if _debugging() else " (--debug shows the traceback)"
+    hint = "" if debugging() else " (--debug shows the traceback)"
     return f"unexpected error: {type(error).__name__}: {one_line(error)}{hint}"
 
 
-def _debugging() -> bool:
+def debugging() -> bool:
+    """Whether `--debug` was given."""
     return bool(click.get_current_context().meta.get(DEBUG))

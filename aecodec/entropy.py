@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.errors import CorruptError
+from aecodec.stages import stage
 
 __all__ = ["PRECISION", "SYMBOL_LIMIT", "Decoder", "Encoder", "TableSet"]
 
@@ -145,6 +146,14 @@ class TableSet:
         ]
         return cost
 
+    def slopes(self, symbols: Symbols, indexes: Indexes) -> npt.NDArray[np.float32]:
+        """How many bits one more unit costs at every symbol: the slope of `costs`, 0 at 0."""
+        slope = np.zeros(symbols.shape, np.float32)
+        where = np.flatnonzero((symbols != 0) & ~self.empty[indexes])
+        near, table = symbols[where], indexes[where]
+        slope[where] = 0.5 * (self.costs(near + 1, table) - self.costs(near - 1, table))
+        return slope
+
     def _entries(self, t: int, symbols: Symbols) -> tuple[Symbols, npt.NDArray[np.int64]]:
         """Entries of table t for `symbols`, and the excess of those that escape, in order."""
         last = int(self.lengths[t]) - 1
@@ -192,6 +201,7 @@ class Encoder:
                 chunk = (low >> shift) & ((1 << width) - 1)
                 self._runs.append((chunk.astype(np.int32), _uniform(1 << width)))
 
+    @stage("entropy coding")
     def finish(self) -> bytes:
         """The words of the coder, little-endian."""
         coder = constriction.stream.stack.AnsCoder()
@@ -217,6 +227,7 @@ class Decoder:
         except ValueError as error:
             raise CorruptError("the coded latents do not end as any encoder ends them") from error
 
+    @stage("entropy coding")
     def take(self, indexes: Indexes, tables: TableSet) -> Symbols:
         """Symbols (len(indexes),) for their table indexes."""
         order, parts = tables.groups(indexes)

@@ -16,7 +16,8 @@
     `-- OutputError                 the result cannot be written as asked
         `-- OutputExistsError       because something already has that name
 
-The message is always one clear line, fit to be shown to a user after the name of the file. Errors
+The message is always one clear line, fit to be shown to a user after the name of the file; what a
+user can do about it stands apart, in `advice`. Errors
 of other libraries (Pillow, zstandard, ONNX Runtime, the operating system) are translated where they
 arise; none of them reaches a caller because of a bad file. A ``ValueError`` or ``TypeError`` means
 that the *caller* passed something impossible, as everywhere in Python.
@@ -26,6 +27,8 @@ survive pickling on their way back from a worker process.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 __all__ = [
     "AecodecError",
@@ -46,7 +49,9 @@ __all__ = [
 
 
 class AecodecError(Exception):
-    """The root of the tree."""
+    """The root of the tree. `advice` says, for a user, what to do next; it may be empty."""
+
+    advice: ClassVar[str] = ""
 
 
 class InputError(AecodecError):
@@ -60,6 +65,8 @@ class FormatError(AecodecError):
 class NotAecError(FormatError):
     """The bytes do not begin as an .aec file does: they are something else."""
 
+    advice = "`aecodec compress` makes an .aec file of a picture"
+
 
 class TruncatedError(FormatError):
     """The file ends too early: ``actual`` of ``expected`` bytes are there.
@@ -67,6 +74,8 @@ class TruncatedError(FormatError):
     ``exact`` is false where even the header, which states the length, is incomplete; ``expected``
     is then a lower bound.
     """
+
+    advice = "copy or download it again"
 
     def __init__(self, actual: int, expected: int, exact: bool = True) -> None:
         super().__init__(actual, expected, exact)
@@ -82,9 +91,13 @@ class TruncatedError(FormatError):
 class CorruptError(FormatError):
     """The file contradicts itself: a checksum, a count or the decoded symbols are wrong."""
 
+    advice = "copy or download it again"
+
 
 class UnsupportedError(FormatError):
     """The file uses a part of the format that this version does not know; it says which."""
+
+    advice = "a newer version may read it: pip install --upgrade aecodec"
 
 
 class LimitError(AecodecError):
@@ -98,6 +111,8 @@ class WeightsError(AecodecError):
 class UnknownModelError(WeightsError):
     """The file names weights that are not installed; ``model_id`` is their id in hexadecimal."""
 
+    advice = "AECODEC_WEIGHTS names further folders of weights; `aecodec models` lists them all"
+
     def __init__(self, model_id: str, known: tuple[str, ...] = ()) -> None:
         super().__init__(model_id, known)
         self.model_id = model_id
@@ -110,6 +125,8 @@ class UnknownModelError(WeightsError):
 
 class KnownAnswerError(WeightsError):
     """The known-answer test of the weights failed on this machine, so nothing may be decoded."""
+
+    advice = "please report it, with what `aecodec env` prints"
 
 
 class OutputError(AecodecError):

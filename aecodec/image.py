@@ -27,6 +27,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from aecodec import metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
+from aecodec.stages import stage
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -80,6 +81,7 @@ class Picture:
 # --- Loading ------------------------------------------------------------------------------------
 
 
+@stage("reading the picture")
 def load(
     source: Source,
     *,
@@ -430,6 +432,7 @@ _WRITERS: Final[Mapping[str, _Writer]] = {
 _JPEG_SEGMENT: Final = 65533  # bytes; what JPEG can hold of EXIF or XMP
 
 
+@stage("writing the picture")
 def save(
     image: Image.Image,
     target: str | os.PathLike[str] | BinaryIO,

@@ -32,6 +32,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from aecodec.errors import KnownAnswerError
+from aecodec.stages import stage
 
 if TYPE_CHECKING:  # the exporter calls `scale_indexes` where the coder is not installed
     from aecodec.runtime import Runtime
@@ -98,6 +99,7 @@ def _parity(h: int, w: int) -> npt.NDArray[np.uint8]:
     return ((i + j) % 2).astype(np.uint8)
 
 
+@stage("scale network")
 def scale_indexes(
     net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
 ) -> npt.NDArray[np.uint8]:

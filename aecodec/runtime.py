@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.errors import WeightsError
+from aecodec.stages import stage
 
-__all__ = ["Options", "Runtime"]
+__all__ = ["Options", "Runtime", "cores"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,7 +32,8 @@ class Options:
     optimise: bool = True
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -51,14 +53,15 @@ class Runtime:
         """The session of `NAME.onnx`. Raises WeightsError where it can't be made."""
         with self._lock:
             if name not in self._sessions:
-                self._sessions[name] = self._open(self.folder / f"{name}.onnx")
+                with stage("loading networks"):
+                    self._sessions[name] = self._open(self.folder / f"{name}.onnx")
             return self._sessions[name]
 
     def _open(self, path: pathlib.Path) -> Any:
         import onnxruntime as ort  # half of a second: only when a picture is really coded
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.options.threads or _cores()
+        options.intra_op_num_threads = self.options.threads or cores()
         options.inter_op_num_threads = 1
         # Every session has threads of its own: those of one would spin, waiting for work, on the
         # cores that the next one needs (half of the speed on two cores).
@@ -80,5 +83,7 @@ class Runtime:
 
     def run(self, name: str, **inputs: npt.NDArray[Any]) -> list[Any]:
         """The outputs of graph `name` for `inputs`."""
-        outputs: list[Any] = self.session(name).run(None, inputs)
+        session = self.session(name)
+        with stage(name.replace("_", " ")):
+            outputs: list[Any] = session.run(None, inputs)
         return outputs

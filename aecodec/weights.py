@@ -29,6 +29,7 @@ from safetensors.numpy import load_file
 from aecodec.config import ModelConfig
 from aecodec.entropy import TableSet
 from aecodec.errors import UnknownModelError, WeightsError
+from aecodec.stages import stage
 
 __all__ = ["DECODER_FILES", "ENCODER_FILES", "Weights", "by_id", "by_name", "folders", "model_id"]
 
@@ -106,6 +107,7 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
 
 
 @functools.lru_cache(maxsize=8)
+@stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
     try:
@@ -134,4 +136,4 @@ def by_id(wanted: bytes) -> Weights:
     for folder in folders().values():
         if model_id(folder) == wanted:
             return load(folder)
-    raise UnknownModelError(wanted.hex())
+    raise UnknownModelError(wanted.hex(), tuple(folders()))

@@ -90,3 +90,11 @@ def test_unknown_model_carries_its_id() -> None:
 def test_one_line_flattens_and_never_is_empty() -> None:
     assert errors.one_line(OSError("a\n  b\tc")) == "a b c"
     assert errors.one_line(MemoryError()) == "MemoryError"
+
+
+def test_advice_is_one_line_and_no_part_of_the_message() -> None:
+    for example in EXAMPLES:
+        assert "\n" not in example.advice
+        assert not example.advice or example.advice not in str(example)
+    assert errors.TruncatedError(1, 2).advice
+    assert not errors.InputError("x").advice

@@ -1,0 +1,81 @@
+"""What a bug report needs to know of this machine: versions, weights, settings."""
+
+from __future__ import annotations
+
+import locale
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from aecodec import __version__, bitstream, prior, runtime, weights
+from aecodec.errors import AecodecError, one_line
+
+__all__ = ["describe"]
+
+_PACKAGES = (
+    "click",
+    "constriction",
+    "numpy",
+    "onnxruntime",
+    "pillow",
+    "rich",
+    "safetensors",
+    "threadpoolctl",
+    "zstandard",
+    "torch",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Return what may matter, as plain values. Raises nothing: what fails is part of the answer."""
+    return {
+        "aecodec": __version__,
+        "format": f"{bitstream.MAJOR}.{bitstream.MINOR}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": runtime.cores(),
+        "encoding": f"{sys.getfilesystemencoding()}, {locale.getpreferredencoding(False)}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "pillow_features": _pillow_features(),
+        "weights": [_weights(name) for name in weights.folders()],
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith("AECODEC_") or name in ("NO_COLOR", "OMP_NUM_THREADS")
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    """Asked of the package's metadata, so that nothing heavy is imported."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pillow_features() -> dict[str, str | None]:
+    from PIL import features
+
+    found = {}
+    for name in ("avif", "jpg", "jpg_2000", "libtiff", "littlecms2", "webp", "zlib"):
+        try:
+            found[name] = features.version(name)
+        except ValueError:  # a feature that this Pillow has not heard of
+            found[name] = None
+    return found
+
+
+def _weights(name: str) -> dict[str, str]:
+    """A folder of weights, and whether this machine computes what they expect."""
+    folder = weights.folders()[name]
+    found = {"name": name, "folder": str(folder)}
+    try:
+        found["id"] = weights.model_id(folder).hex()
+        prior.check_known_answers(weights.load(folder))
+    except AecodecError as error:
+        return {**found, "state": one_line(error)}
+    return {**found, "state": "ok"}

@@ -20,8 +20,9 @@ import click
 
 from aecodec import __version__, files
 from aecodec.config import SIZES
-from aecodec.console import DEBUG, EXIT_SOME_FAILED, Report
+from aecodec.console import DEBUG, EXIT_SOME_FAILED, Report, size
 from aecodec.errors import AecodecError, InputError, one_line
+from aecodec.folders import Folders, folder_options
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +89,8 @@ def output_options(command: F) -> F:
     return command
 
 
-inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+# Not required by click, since --files-from stands in for it.
+inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1)
 
 
 class _InThisOrder(click.Group):
@@ -164,6 +166,7 @@ def commands() -> None:
 )
 @click.option("--strip-gps", is_flag=True, help="Take the position out of EXIF and XMP.")
 @click.option("--strict", is_flag=True, help="Refuse a picture of which something would be lost.")
+@folder_options
 @output_options
 def compress(
     inputs: tuple[str, ...],
@@ -172,6 +175,7 @@ def compress(
     metadata: tuple[str, ...],
     strip_gps: bool,
     strict: bool,
+    folders: Folders,
     output: str | None,
     force: bool,
     as_json: bool,
@@ -179,9 +183,13 @@ def compress(
     """Compress pictures: photo.jpg becomes photo.aec beside it.
 
     Two inputs that would become the same file keep their suffix (a.jpg.aec, a.png.aec). `-` is
-    standard input or output.
+    standard input or output. With -r a folder's tree is mirrored in the folder that -o names; an
+    interrupted run goes on when the same command is given again. Inputs and outputs may be remote
+    (s3://bucket/folder).
     """
     encoding = files.Encoding(quality, model, metadata, strip_gps, strict)
+    if folders.are_meant(inputs, output):
+        return folders.convert(inputs, output, force=force, as_json=as_json, encoding=encoding)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
 
     def work(job: files.Job) -> files.Outcome:
@@ -192,12 +200,18 @@ def compress(
 
 @commands.command()
 @inputs_argument
+@folder_options
 @output_options
-def decompress(inputs: tuple[str, ...], output: str | None, force: bool, as_json: bool) -> int:
+def decompress(
+    inputs: tuple[str, ...], folders: Folders, output: str | None, force: bool, as_json: bool
+) -> int:
     """Restore pictures: photo.aec becomes photo.png beside it.
 
-    The suffix of -o FILE chooses another format. `-` is standard input or output.
+    The suffix of -o FILE chooses another format. `-` is standard input or output. With -r a
+    folder's tree is mirrored in the folder that -o names.
     """
+    if folders.are_meant(inputs, output):
+        return folders.convert(inputs, output, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.RESTORED)
 
     def work(job: files.Job) -> files.Outcome:
@@ -209,6 +223,8 @@ def decompress(inputs: tuple[str, ...], output: str | None, force: bool, as_json
 def _plan(
     inputs: Sequence[str], output: str | None, naming: files.Naming
 ) -> tuple[list[files.Job], frozenset[files.Identity]]:
+    if not inputs:
+        raise click.UsageError("Missing argument 'INPUT...'.")
     try:
         jobs = files.plan(inputs, output, naming)
         if naming is files.RESTORED:
@@ -236,18 +252,8 @@ def _convert(
 def _sentence(outcome: files.Outcome) -> str:
     return (
         f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
-        f"  {_size(outcome.bytes_in)} -> {_size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
+        f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
     )
-
-
-def _size(count: float) -> str:
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 999.5 or unit == "GB":
-            break
-    return f"{count:.1f} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
 
 
 # -------------------------------------------------------------------------------- info and verify

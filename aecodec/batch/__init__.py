@@ -1,0 +1,18 @@
+"""Many files: selecting them, converting them in worker processes, and losing none.
+
+::
+
+    inputs --select--> jobs --manifest: done already?--> kept
+                        |
+                        +--manifest: begin--> workers (pool, or a cluster) --> results
+                                                                                 |
+                                              manifest: done, failed <-----------+--> the caller
+
+`places` reads and writes, here and on remote stores; `select` says which files and by what names;
+`manifest` remembers; `worker` converts; `pool` keeps workers alive; `run` puts them together.
+"""
+
+from aecodec.batch.run import Plan, Summary, convert
+from aecodec.batch.worker import Converter, Result, Task
+
+__all__ = ["Converter", "Plan", "Result", "Summary", "Task", "convert"]

@@ -1,0 +1,219 @@
+"""The manifest: what has been begun, done and given up, one JSON object a line, only ever added to.
+
+::
+
+    {"run": ID, "verb", "options", "model", "version", "time"}     a run begins
+    {"begin": KEY, "run": ID, "name"}                               a file is handed to a worker
+    {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
+    {"failed": KEY, "run": ID, "error", "error_type"}
+    {"kept": KEY, "run": ID}                                        its output was newer than it
+
+KEY is the source's path below the folder that was converted, `name` its output's file name.
+`begin` is on the disk before a worker may touch the file, so an output that is there without its
+`done` can be told from a stranger's file: the run was cut off in between, and the next one adopts
+it if it is whole. A line that was torn by a full disk or a power cut is passed over. Two runs may
+add to one manifest at once: every line is one write to a file opened for appending.
+
+What is remembered of it is 24 bytes for every file that was done, hashes of its key, the state of
+its source and the options: ten million files take 240 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from aecodec.batch.places import Stamp
+from aecodec.errors import InputError, OutputError
+from aecodec.files import TEMPORARY, reason, shown, sync_folder
+
+__all__ = ["NAME", "Manifest"]
+
+NAME = f"{TEMPORARY}manifest.jsonl"
+_SYNC_SECONDS = 1.0
+
+
+class Manifest:
+    """An open manifest: what it says of earlier runs, and this run's lines.
+
+    Args:
+        path: the file; made if it is missing. None keeps no manifest.
+        verb: `compress` or `decompress`.
+        options: what decides an output's bytes; files done with others are not done.
+        about: anything else worth writing down about this run.
+        read_only: reads what it says and adds nothing.
+    Raises:
+        InputError: it cannot be read.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        verb: str,
+        options: Mapping[str, object],
+        about: Mapping[str, object],
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.path = path
+        self._run = os.urandom(4).hex()
+        self._options = _digest(verb, options)
+        self._done = array("Q")  # sorted
+        self._known = array("Q")  # sorted: done with whatever options: keys, and keys with states
+        self._unfinished: dict[str, str] = {}
+        self._descriptor: int | None = None
+        self._synced = 0.0
+        if path is None:
+            return
+        self._load(path)
+        if read_only:
+            return
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(path, flags, 0o666)
+            sync_folder(os.path.dirname(path) or ".")
+        except OSError as error:
+            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+        first = {"run": self._run, "verb": verb, "options": dict(options), **about}
+        try:
+            self._write([{**first, "time": round(time.time(), 3)}], sync=True)
+        except OutputError:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    # --- What earlier runs have left ------------------------------------------------------------
+
+    def _load(self, path: str) -> None:
+        runs: dict[str, bytes] = {}
+        unfinished: dict[str, tuple[str, str]] = {}
+        done, known = array("Q"), array("Q")
+        try:
+            with open(path, "rb") as file:
+                for number, line in enumerate(file):
+                    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                        record = json.loads(line)
+                        if "run" in record and "verb" in record:
+                            runs[record["run"]] = _digest(record["verb"], record["options"])
+                        elif "begin" in record:
+                            unfinished[record["begin"]] = (record["run"], record["name"])
+                        elif "done" in record:
+                            key = record["done"]
+                            unfinished.pop(key, None)
+                            state = Stamp(record["source_bytes"], record["source_time_ns"])
+                            done.append(_hash(key, state, runs[record["run"]]))
+                            known.extend((_hash(key), _hash(key, state)))
+                        elif "failed" in record or "kept" in record:
+                            unfinished.pop(record.get("failed", record.get("kept")), None)
+                        continue
+                    start = line.strip()[:7]
+                    if number == 0 and not b'{"run":'.startswith(start):
+                        raise InputError(f"{shown(path)} is no manifest of aecodec: its first line")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(f"cannot read the manifest: {reason(error)}") from error
+        self._done, self._known = array("Q", sorted(done)), array("Q", sorted(known))
+        # Those that were begun with other options are strangers to this run.
+        self._unfinished = {
+            key: name for key, (run, name) in unfinished.items() if runs.get(run) == self._options
+        }
+
+    def is_done(self, key: str, state: Stamp | None) -> bool:
+        """Whether this source, in this state, was converted with these options."""
+        if state is None:
+            return False
+        return _holds(self._done, _hash(key, state, self._options))
+
+    def is_stale(self, key: str, state: Stamp | None) -> bool:
+        """Whether a source of this name was converted, but in another state than this."""
+        return _holds(self._known, _hash(key)) and not _holds(self._known, _hash(key, state))
+
+    def unfinished(self, key: str) -> str | None:
+        """The name of an output that was begun with these options, and neither done nor failed."""
+        return self._unfinished.get(key)
+
+    # --- What this run adds ---------------------------------------------------------------------
+
+    def begin(self, jobs: Iterable[tuple[str, str]]) -> None:
+        """Write down, and make sure of it, that these (key, output's name) are begun."""
+        self._write([{"begin": k, "run": self._run, "name": n} for k, n in jobs], sync=True)
+
+    def done(self, key: str, state: Stamp, values: Mapping[str, Any]) -> None:
+        """Write down that a file is done; on the disk within about a second."""
+        line = {"done": key, "run": self._run, **values}
+        self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
+
+    def failed(self, key: str, error: str, error_type: str) -> None:
+        """Write down why a file failed."""
+        self._write([{"failed": key, "run": self._run, "error": error, "error_type": error_type}])
+
+    def kept(self, key: str) -> None:
+        """Write down that nothing was done, since an output was there already."""
+        self._write([{"kept": key, "run": self._run}])
+
+    def _write(self, records: list[dict[str, Any]], *, sync: bool = False) -> None:
+        if self._descriptor is None or not records:
+            return
+        text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+        data = text.encode("ascii")  # json escapes the rest, and names that are no Unicode as well
+        try:
+            if not self._ends_with_newline():
+                data = b"\n" + data
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            now = time.monotonic()
+            if sync or now - self._synced > _SYNC_SECONDS:
+                os.fsync(self._descriptor)
+                self._synced = now
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the manifest {shown(self.path or '')}: {reason(error)}"
+            ) from error
+
+    def _ends_with_newline(self) -> bool:
+        """Whether the next line starts on its own: a torn one has none at its end."""
+        assert self._descriptor is not None
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if end == 0:
+            return True
+        os.lseek(self._descriptor, end - 1, os.SEEK_SET)
+        return os.read(self._descriptor, 1) == b"\n"
+
+
+def _digest(verb: str, options: Mapping[str, object]) -> bytes:
+    text = json.dumps([verb, dict(options)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _hash(key: str, state: Stamp | None = None, options: bytes = b"") -> int:
+    text = json.dumps([key, state]).encode("ascii") + options
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def _holds(values: array[int], value: int) -> bool:
+    place = bisect_left(values, value)
+    return place < len(values) and values[place] == value

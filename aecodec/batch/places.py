@@ -1,0 +1,340 @@
+"""Where files lie: folders of this machine and, through fsspec, any other store.
+
+A path with a protocol (`s3://bucket/key`) is remote; fsspec knows how to reach it, and is imported
+only then. Everything else is a path of this machine, written by `files.writing`. Every failure is
+an InputError or an OutputError that says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import io
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from aecodec import files
+from aecodec.errors import (
+    AecodecError,
+    InputError,
+    LimitError,
+    OutputError,
+    OutputExistsError,
+    one_line,
+)
+from aecodec.files import reason, shown
+
+__all__ = [
+    "Entry",
+    "Stamp",
+    "StoreMissing",
+    "connect",
+    "entries",
+    "head",
+    "is_remote",
+    "join",
+    "read",
+    "remove",
+    "shared_by_processes",
+    "stamp",
+    "write",
+]
+
+_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Stores whose objects appear whole or not at all; on others a file is written aside and renamed.
+_OBJECT_STORES = frozenset(
+    {"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a"}
+)
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure"}
+
+
+class StoreMissing(files.UsageFault):
+    """A protocol that no installed package speaks."""
+
+
+class Stamp(NamedTuple):
+    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
+
+    size: int
+    time_ns: int
+
+
+class Entry(NamedTuple):
+    """What a folder holds under one name."""
+
+    name: str
+    path: str
+    is_folder: bool
+    is_file: bool  # neither: a pipe, a socket, a device, or a link to nothing
+    is_link: bool
+    stamp: Stamp | None
+    identity: files.Identity | None = None
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path belongs to a store that fsspec reaches."""
+    return _PROTOCOL.match(path) is not None
+
+
+def join(folder: str, relative: str) -> str:
+    """The path of `relative`, written with `/`, within `folder`."""
+    if is_remote(folder):
+        return folder.rstrip("/") + "/" + relative
+    return os.path.join(folder, *relative.split("/")) if folder else relative
+
+
+def shared_by_processes(path: str) -> bool:
+    """False for stores that live in one process, which no worker process could see."""
+    return not path.startswith("memory:")
+
+
+def connect(url: str) -> None:
+    """Make sure that the store can be spoken to; raises StoreMissing."""
+    _store(url)
+
+
+def _store(url: str) -> tuple[Any, str]:
+    """fsspec's file system and the path within it. fsspec keeps one for each store."""
+    protocol = url.partition(":")[0]
+    try:
+        import fsspec
+
+        fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        extra = _EXTRAS.get(protocol)
+        advice = f': pip install "aecodec[{extra}]"' if extra else f": {one_line(error)}"
+        raise StoreMissing(f"{protocol}:// needs a package that is not here{advice}") from None
+    except Exception as error:  # credentials, for one: each store has errors of its own
+        raise InputError(f"cannot reach {shown(url)}: {one_line(error)}") from error
+    return fs, str(path)
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+def stamp(path: str) -> Stamp | None:
+    """The state of a file, None where there is none. Raises InputError."""
+    if not is_remote(path):
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: {reason(error)}") from error
+        return Stamp(status.st_size, status.st_mtime_ns)
+    fs, inner = _store(path)
+    with _reading():
+        try:
+            return _remote_stamp(fs.info(inner))
+        except FileNotFoundError:
+            return None
+
+
+def _remote_stamp(info: dict[str, Any]) -> Stamp:
+    """From a listing's entry: each store has its own name for the time."""
+    for name in ("LastModified", "mtime", "updated", "last_modified", "created"):
+        moment = info.get(name)
+        if isinstance(moment, str):
+            with contextlib.suppress(ValueError):
+                moment = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
+        if isinstance(moment, datetime.datetime):
+            return Stamp(int(info.get("size") or 0), round(moment.timestamp() * 1e9))
+        if isinstance(moment, int | float):
+            return Stamp(int(info.get("size") or 0), round(moment * 1e9))
+    return Stamp(int(info.get("size") or 0), 0)
+
+
+def read(path: str, limit: int = files.MAX_STREAM_BYTES) -> bytes:
+    """All bytes of a file. Raises InputError, and LimitError beyond `limit` bytes."""
+    if is_remote(path):
+        fs, inner = _store(path)
+        with _reading():
+            if fs.size(inner) > limit:
+                raise LimitError(f"longer than {limit >> 20} MiB")
+            return bytes(fs.cat_file(inner))
+    with _regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LimitError(f"longer than {limit >> 20} MiB")
+    return data
+
+
+def head(path: str, length: int = 64) -> bytes:
+    """The first bytes of a file. Raises InputError."""
+    if is_remote(path):
+        fs, inner = _store(path)
+        with _reading():
+            return bytes(fs.cat_file(inner, 0, length))
+    with _regular(path) as file:
+        return file.read(length)
+
+
+@contextlib.contextmanager
+def _regular(path: str) -> Iterator[io.BufferedReader]:
+    """Open a regular file, and never wait for the other end of a pipe."""
+    with _reading():
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+        with open(descriptor, "rb") as file:
+            kind = kind_of(os.fstat(descriptor).st_mode)
+            if kind != "file":
+                raise InputError(f"is a {kind}, not a file")
+            yield file
+
+
+def kind_of(mode: int) -> str:
+    """What a file's mode says it is: file, folder, named pipe, socket or device."""
+    for test, name in (
+        (stat.S_ISREG, "file"),
+        (stat.S_ISDIR, "folder"),
+        (stat.S_ISFIFO, "named pipe"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if test(mode):
+            return name
+    return "device"
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except AecodecError:
+        raise
+    except FileNotFoundError:
+        raise InputError("no such file") from None
+    except IsADirectoryError:
+        raise InputError("is a folder, not a file") from None
+    except Exception as error:  # of the system, or of a store: those have no common base
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            raise InputError("is a socket, not a file") from None
+        raise InputError(f"cannot be read: {reason(error)}") from error
+
+
+def entries(folder: str) -> list[Entry]:
+    """What a folder holds, sorted by name. Raises InputError."""
+    found = _remote_entries(folder) if is_remote(folder) else _local_entries(folder)
+    return sorted(found, key=lambda entry: os.fsencode(entry.name))
+
+
+def _local_entries(folder: str) -> Iterator[Entry]:
+    with _reading(), os.scandir(folder or ".") as found:
+        for entry in found:
+            path = os.path.join(folder, entry.name)
+            try:
+                status = entry.stat()
+            except OSError:  # a link to nothing, or it has just vanished
+                yield Entry(entry.name, path, False, False, entry.is_symlink(), None)
+                continue
+            yield Entry(
+                entry.name,
+                path,
+                stat.S_ISDIR(status.st_mode),
+                stat.S_ISREG(status.st_mode),
+                entry.is_symlink(),
+                Stamp(status.st_size, status.st_mtime_ns),
+                (status.st_dev, status.st_ino),
+            )
+
+
+def _remote_entries(folder: str) -> Iterator[Entry]:
+    fs, inner = _store(folder)
+    with _reading():
+        listed = fs.ls(inner, detail=True)
+    for info in listed:
+        path = str(info["name"]).rstrip("/")
+        name = posixpath.basename(path)
+        if not name or path == inner.rstrip("/"):  # the object that stands for the folder itself
+            continue
+        is_folder = info.get("type") == "directory"
+        yield Entry(
+            name, fs.unstrip_protocol(path), is_folder, not is_folder, False, _remote_stamp(info)
+        )
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def write(target: str, data: bytes, *, force: bool, dates: tuple[int, int] | None = None) -> None:
+    """Write a whole file, or none. Missing folders are made. Raises OutputError.
+
+    Without `force` an existing file is refused (OutputExistsError), also where it has come to be
+    since the caller looked.
+    """
+    if is_remote(target):
+        _write_remote(target, data, force=force)
+        return
+    _make_folder(os.path.dirname(target))
+    files.check_output(target, force=force)
+    with files.writing(target, force=force, dates=dates) as file:
+        file.write(data)
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, so that they outlast a power cut, too."""
+    if not folder or os.path.isdir(folder):
+        return
+    _make_folder(os.path.dirname(folder))
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if os.path.isdir(folder):  # another worker was faster
+            return
+        raise OutputError(f"cannot make the folder {shown(folder)}: a file is there") from None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot make the folder {shown(folder)}: {reason(error)}") from error
+    files.sync_folder(os.path.dirname(folder) or ".")
+
+
+def _write_remote(target: str, data: bytes, *, force: bool) -> None:
+    fs, inner = _store(target)
+    protocol = target.partition(":")[0]
+    try:
+        if protocol in _OBJECT_STORES:
+            fs.pipe_file(inner, data, mode="overwrite" if force else "create")
+            return
+        fs.makedirs(posixpath.dirname(inner), exist_ok=True)
+        temporary = posixpath.join(
+            posixpath.dirname(inner), f"{files.TEMPORARY}{os.urandom(8).hex()}.tmp"
+        )
+        try:
+            fs.pipe_file(temporary, data)
+            if not force and fs.exists(inner):
+                raise FileExistsError
+            fs.mv(temporary, inner)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                fs.rm_file(temporary)
+            raise
+    except Exception as error:
+        # What S3 answers to "only if there is none" (412, or 409 when two come at once).
+        if isinstance(error, FileExistsError) or "PreconditionFailed" in str(error):
+            raise OutputExistsError(f"{shown(target)} exists already: -f replaces it") from None
+        raise OutputError(f"cannot write {shown(target)}: {reason(error)}") from error
+
+
+def remove(path: str) -> None:
+    """Delete a file. Raises OutputError."""
+    try:
+        if is_remote(path):
+            fs, inner = _store(path)
+            fs.rm_file(inner)
+        else:
+            os.unlink(path)
+    except Exception as error:
+        raise OutputError(f"cannot be deleted: {reason(error)}") from error
+
+
+def is_folder(path: str) -> bool:
+    """Whether a remote path has anything below it. Raises InputError."""
+    if not is_remote(path):
+        return os.path.isdir(path)
+    fs, inner = _store(path)
+    with _reading():
+        return bool(fs.isdir(inner))

@@ -1,0 +1,299 @@
+"""A run over many files, from the plan to the summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import posixpath
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from aecodec import __version__, files
+from aecodec.batch import places, pool
+from aecodec.batch.manifest import NAME, Manifest
+from aecodec.batch.places import Stamp, is_remote
+from aecodec.batch.select import Fault, Item, Job, Note, Selection
+from aecodec.batch.worker import Result, Task, exists, failure
+from aecodec.errors import OutputError
+from aecodec.files import UsageFault
+
+__all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
+
+COUNTED_AHEAD = 100_000
+"""So many files are selected before the first is converted, to know how many there are."""
+_BEGUN_AT_ONCE = 32
+
+Event: TypeAlias = "Result | Note | int"
+"""A file's result, something that was passed over, or the number of files once it is known."""
+Convert: TypeAlias = Callable[[Task, Iterator[Job]], Iterator[Result]]
+"""Who does the work: a pool, this process, or a cluster."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run is asked to do. Raises UsageFault where it cannot be meant."""
+
+    task: Task
+    inputs: Sequence[str]
+    output: str | None = None
+    recursive: bool = False
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    files_from: str | None = None
+    manifest: str | None = None
+    processes: int = 0
+    dry_run: bool = False
+
+    @property
+    def naming(self) -> files.Naming:
+        return files.COMPRESSED if self.task.verb == "compress" else files.RESTORED
+
+    def manifest_path(self) -> str | None:
+        """Where the manifest is kept: in the output folder; else in the only input folder, or
+        here. None for a few files named one by one, unless one is asked for.
+        """
+        if self.manifest is not None:
+            return self.manifest
+        if not self.recursive and self.files_from is None:
+            return None
+        place = self.output
+        if place is None:
+            place = self.inputs[0] if len(self.inputs) == 1 else os.curdir
+        if not is_remote(place):
+            return os.path.join(place if os.path.isdir(place) or self.output else os.curdir, NAME)
+        digest = hashlib.blake2b(place.rstrip("/").encode(), digest_size=4).hexdigest()
+        return f"aecodec-{posixpath.basename(place.rstrip('/'))}-{digest}.jsonl"
+
+
+@dataclasses.dataclass
+class Summary:
+    """What has come of a run."""
+
+    done: int = 0
+    kept: int = 0
+    failed: int = 0
+    passed: int = 0
+    pixels: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    manifest: str | None = None
+    manifest_fault: str | None = None
+
+
+def convert(
+    plan: Plan, tell: Callable[[Event], None], converted_by: Convert | None = None
+) -> Summary:
+    """Convert all files of a plan; whatever becomes of each is told as it happens.
+
+    Args:
+        plan: what to do.
+        tell: gets a Result for every file, a Note for what was passed over, and, once, an int: how
+            many files there are. It is not called if there are very many.
+        converted_by: who does the work; None takes worker processes of this machine.
+    Raises:
+        UsageFault: the plan cannot be meant; nothing was done.
+        AecodecError: no file can be converted: no weights, or no manifest.
+    """
+    return _Run(plan, tell).convert(converted_by)
+
+
+class _Run:
+    def __init__(self, plan: Plan, tell: Callable[[Event], None]) -> None:
+        self.plan = plan
+        self.tell = tell
+        self.summary = Summary()
+        self.start = time.perf_counter()
+        self.selection = Selection(
+            plan.inputs,
+            plan.output,
+            plan.naming,
+            plan.recursive,
+            plan.include,
+            plan.exclude,
+            plan.files_from,
+            links=not plan.task.remove,
+        )
+        self.task = dataclasses.replace(plan.task, root=self.selection.root)
+        self._check()
+
+    def _check(self) -> None:
+        remote = [p for p in (*self.plan.inputs, self.plan.output or "") if is_remote(p)]
+        for path in remote:
+            places.connect(path)
+        if self.task.keep_dates and is_remote(self.plan.output or ""):
+            raise UsageFault("--keep-dates: a remote store keeps no dates but its own")
+        if self.plan.output is not None and self.plan.naming is files.RESTORED:
+            files.picture_format(self.plan.output if self.selection.root is None else "x.png")
+
+    def convert(self, converted_by: Convert | None) -> Summary:
+        if self.task.verb == "compress":
+            from aecodec import weights
+
+            model = weights.by_name(self.task.encoding.model).id.hex()
+            self.task = dataclasses.replace(self.task, model_id=model)
+        path = self.plan.manifest_path()
+        dry = self.plan.dry_run
+        if (
+            path is not None
+            and not dry
+            and self.plan.output is not None
+            and not is_remote(self.plan.output)
+        ):
+            self._make_output(self.plan.output)
+        options = {**self.task.options(), "model": self.task.model_id}
+        about = {"version": __version__}
+        with Manifest(path, self.task.verb, options, about, read_only=dry) as manifest:
+            self.manifest = manifest
+            self.summary.manifest = path
+            items = self._counted(iter(self.selection))
+            if dry:
+                for job in self._to_do(items):
+                    self._count(self._foreseen(job))
+            else:
+                workers = converted_by or self._workers()
+                for result in workers(self.task, self._begun(self._to_do(items))):
+                    self._record(result)
+        self.summary.passed = self.selection.passed
+        self.summary.seconds = time.perf_counter() - self.start
+        return self.summary
+
+    def _make_output(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (OSError, ValueError) as error:
+            name = files.shown(folder)
+            raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
+
+    def _workers(self) -> Convert:
+        paths = (*self.plan.inputs, self.plan.output or "")
+        if not all(map(places.shared_by_processes, paths)):
+            return pool.convert_here
+        processes = self.plan.processes or pool.processes_that_pay()
+        if not self.task.threads:
+            self.task = dataclasses.replace(self.task, threads=pool.threads_for(processes))
+        return lambda task, jobs: pool.run(task, jobs, processes)
+
+    def _foreseen(self, job: Job) -> Result:
+        """What would become of a file, as far as it shows without reading it."""
+        result = Result(job.source, job.target, job.key)
+        there = places.stamp(job.target)
+        if there is None or job.begun or (self.task.force and not self.task.skip_existing):
+            return result
+        if not self.task.skip_existing:
+            return failure(job.source, exists(job.target), target=job.target, key=job.key)
+        newer = job.stamp is not None and there.time_ns >= job.stamp.time_ns and not job.stale
+        return dataclasses.replace(result, status="kept") if newer else result
+
+    # --- From the selection to the workers ------------------------------------------------------
+
+    def _counted(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The same items, after they were counted if they are not too many."""
+        ahead: list[Item] = []
+        for item in items:
+            ahead.append(item)
+            if len(ahead) >= COUNTED_AHEAD:
+                break
+        else:
+            self.tell(sum(not isinstance(item, Note) for item in ahead))
+        ahead.reverse()
+        while ahead:
+            yield ahead.pop()
+        yield from items
+
+    def _to_do(self, items: Iterator[Item]) -> Iterator[Job]:
+        """The jobs that are left to do; the others are told of."""
+        for item in items:
+            if isinstance(item, Note):
+                self.tell(item)
+            elif isinstance(item, Fault):
+                self._record(failure(item.source, item.error))
+            else:
+                yield from self._left(item)
+
+    def _left(self, job: Job) -> Iterator[Job]:
+        """The job, with what the manifest knows of it, if anything of it is left to do."""
+        if self.manifest.is_done(job.key, job.stamp) and self._is_there(job):
+            if self.task.remove and not self.plan.dry_run:
+                # It is verified, and its source deleted.
+                yield dataclasses.replace(job, begun=True)
+            else:
+                size = job.stamp.size if job.stamp else 0
+                self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
+            return
+        name = self.manifest.unfinished(job.key)
+        if name is not None:
+            folder = job.target[: len(job.target) - len(posixpath.basename(job.target))]
+            yield dataclasses.replace(job, target=folder + name, begun=True)
+        else:
+            yield dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
+
+    def _is_there(self, job: Job) -> bool:
+        """Remote stores are taken at the manifest's word: to ask for each file takes too long."""
+        return is_remote(job.target) or os.path.exists(job.target)
+
+    def _begun(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        """The same jobs, after the manifest has them; what it cannot take is not done."""
+        waiting: list[Job] = []
+        limit = 1  # small at first, so that the workers do not wait
+        for job in jobs:
+            waiting.append(job)
+            if len(waiting) >= limit:
+                yield from self._written_down(waiting)
+                waiting, limit = [], min(2 * limit, _BEGUN_AT_ONCE)
+        yield from self._written_down(waiting)
+
+    def _written_down(self, jobs: list[Job]) -> list[Job]:
+        new = [job for job in jobs if not job.begun and not self._is_taken(job)]
+        try:
+            self.manifest.begin((job.key, posixpath.basename(job.target)) for job in new)
+        except OutputError as error:
+            for job in jobs:
+                self._count(failure(job.source, error, target=job.target, key=job.key))
+            return []
+        return jobs
+
+    def _is_taken(self, job: Job) -> bool:
+        """Whether the target is there before the work has begun, and so is a stranger's: if it
+        were written down as begun, the next run could take it for its own.
+        """
+        if not is_remote(job.target):
+            return os.path.lexists(job.target)
+        return self.task.remove and places.stamp(job.target) is not None
+
+    # --- From the workers to the caller ---------------------------------------------------------
+
+    def _record(self, result: Result) -> None:
+        """Write a result down, and tell of it."""
+        try:
+            if result.status == "failed":
+                self.manifest.failed(result.key or result.source, result.error, result.error_type)
+            elif result.status == "kept":
+                self.manifest.kept(result.key)
+            else:
+                values = {
+                    "name": posixpath.basename(result.target),
+                    "bytes": result.bytes_out,
+                    "width": result.width,
+                    "height": result.height,
+                    "seconds": round(result.seconds, 4),
+                }
+                self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
+        except OutputError as error:  # what was begun is not lost by it: the next run adopts it
+            self.summary.manifest_fault = str(error)
+        self._count(result)
+
+    def _count(self, result: Result) -> None:
+        summary = self.summary
+        if result.status == "failed":
+            summary.failed += 1
+        elif result.status == "kept":
+            summary.kept += 1
+        else:
+            summary.done += 1
+            summary.pixels += result.width * result.height
+            summary.bytes_in += result.bytes_in
+            summary.bytes_out += result.bytes_out
+        self.tell(result)

@@ -1,0 +1,398 @@
+"""Which files a run converts, and what each becomes: folders, lists of names, single files.
+
+A generator: a folder at a time is in memory, or of a list 16 bytes a line, never all of a run's
+files. A file belongs to the run if its suffix or its first bytes say that it is of the kind that
+is converted; that one of them turns out to be broken is then a failure, and not silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import hashlib
+import os
+import posixpath
+import shutil
+import sys
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TypeAlias
+
+from aecodec import files
+from aecodec.batch import places
+from aecodec.batch.places import Entry, Stamp, is_remote
+from aecodec.bitstream import MAGIC
+from aecodec.errors import AecodecError, InputError, OutputError
+from aecodec.files import TEMPORARY, Naming, UsageFault, shown
+
+__all__ = ["Fault", "Item", "Job", "Note", "Selection", "picture_kinds"]
+
+# What photographs come in. Drawings, films and scientific arrays are left to others.
+_FORMATS = frozenset(
+    ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "PSD", "TGA", "TIFF", "WEBP")
+)
+# Those whose first bytes can be told from a text's.
+_BY_CONTENT = _FORMATS - {"BMP", "PPM", "TGA"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One file to be made from another."""
+
+    key: str
+    """The source's path within the run, with `/`: what the manifest knows it by."""
+    source: str
+    target: str
+    stamp: Stamp | None = None
+    begun: bool = False
+    """An earlier run with the same options was cut off while it made this output."""
+    stale: bool = False
+    """The output was made from another state of the source."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A file or folder that cannot be converted, found before any work was done on it."""
+
+    source: str
+    error: AecodecError
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Something passed over that the user may have meant, and why."""
+
+    source: str
+    text: str
+
+
+Item: TypeAlias = "Job | Fault | Note"
+
+
+def picture_kinds() -> tuple[frozenset[str], Callable[[bytes], bool]]:
+    """The suffixes of pictures, and a test of a file's first bytes, both as Pillow knows them."""
+    from PIL import Image
+
+    suffixes = {s for s, name in Image.registered_extensions().items() if name in _FORMATS}
+    tests = [Image.OPEN[name][1] for name in sorted(_BY_CONTENT) if name in Image.OPEN]
+
+    def is_picture(start: bytes) -> bool:
+        return any(test is not None and test(start) for test in tests)
+
+    return frozenset(suffixes), is_picture
+
+
+def _compressed_kinds() -> tuple[frozenset[str], Callable[[bytes], bool]]:
+    return frozenset({files.SUFFIX}), lambda start: start.startswith(MAGIC)
+
+
+@dataclasses.dataclass
+class Selection:
+    """What the command line says about inputs and outputs.
+
+    `output` is the folder that mirrors the inputs; None puts every output beside its source.
+    `links` follows links to folders. `passed` counts the files that are of no interest.
+    """
+
+    inputs: Sequence[str]
+    output: str | None
+    naming: Naming
+    recursive: bool = False
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    files_from: str | None = None
+    links: bool = True
+    passed: int = 0
+
+    def __post_init__(self) -> None:
+        restoring = self.naming is files.RESTORED
+        self._suffixes, self._is_wanted = _compressed_kinds() if restoring else picture_kinds()
+        self._is_target = self._output_file()
+        if self.files_from is not None and len(self.inputs) > 1:
+            raise UsageFault("with --files-from give one folder, to which its names are relative")
+        folders = [path for path in self.inputs if not is_remote(path) and os.path.isdir(path)]
+        names = [os.path.basename(os.path.abspath(path)) for path in folders]
+        self._several = len(self.inputs) > 1
+        if self.output is not None and self._several and len(set(names)) < len(names):
+            raise UsageFault("two of these folders have one name, and would become one folder")
+
+    def _output_file(self) -> bool:
+        """Whether -o names the output itself, as it may for a single file."""
+        if self.output is None or self.recursive or len(self.inputs) != 1 or self.files_from:
+            return False
+        if self.output.endswith(("/", os.sep)) or os.path.isdir(self.output):
+            return False
+        return bool(posixpath.splitext(self.output)[1])
+
+    @property
+    def root(self) -> str | None:
+        """The folder that no output may leave."""
+        return None if self._is_target else self.output
+
+    def __iter__(self) -> Iterator[Item]:
+        if self.files_from is not None:
+            yield from self._listed(self.files_from, self.inputs[0] if self.inputs else "")
+            return
+        single: list[str] = []
+        for path in self.inputs:
+            if self.recursive and self._is_folder(path):
+                inside = os.path.basename(os.path.abspath(path)) if self._several else ""
+                if is_remote(path) and self._several:
+                    inside = posixpath.basename(path.rstrip("/"))
+                yield from self._tree(path, inside if self.output is not None else "")
+            else:
+                single.append(path)
+        yield from self._singles(single)
+
+    def _is_folder(self, path: str) -> bool:
+        if not is_remote(path):
+            return os.path.isdir(path)
+        return places.is_folder(path)
+
+    # --- Single files ---------------------------------------------------------------------------
+
+    def _singles(self, paths: Sequence[str]) -> Iterator[Item]:
+        if self._is_target and self.output is not None:
+            targets = {paths[0]: self.output} if paths else {}
+        else:
+            distinct = list(dict.fromkeys(paths))
+            jobs = files.plan_names(distinct, self.output, self.naming)
+            targets = {job.source: job.target for job in jobs}
+        for source, target in targets.items():
+            key = source if is_remote(source) else os.path.abspath(source)
+            yield from self._job(key, source, target)
+
+    def _job(self, key: str, source: str, target: str) -> Iterator[Item]:
+        try:
+            stamp = places.stamp(source)
+            if stamp is None:
+                raise InputError("no such file")
+            if self._is_folder(source):
+                raise InputError("is a folder: -r converts what is in it")
+        except AecodecError as error:
+            yield Fault(source, error)
+        else:
+            yield Job(key, source, target, stamp)
+
+    # --- Folders --------------------------------------------------------------------------------
+
+    def _tree(self, root: str, inside: str) -> Iterator[Item]:
+        """All of a folder, a folder at a time; `inside` is where it lies in the output."""
+        own_output = self._identity(self.output) if self.output is not None else None
+        start = self._identity(root)
+        waiting: list[tuple[str, str, tuple[files.Identity, ...]]] = [
+            (root, inside, (start,) if start is not None else ())
+        ]
+        while waiting:
+            folder, relative, above = waiting.pop()
+            try:
+                found = places.entries(folder)
+            except AecodecError as error:
+                yield Fault(folder, error)
+                continue
+            wanted: dict[str, Entry] = {}
+            below: list[tuple[str, str, tuple[files.Identity, ...]]] = []
+            for entry in found:
+                key = f"{relative}/{entry.name}" if relative else entry.name
+                if entry.name.startswith(TEMPORARY) or self._excluded(key):
+                    continue
+                if not entry.is_folder:
+                    verdict = self._verdict(entry, key)
+                    if verdict is None:
+                        wanted[entry.path] = entry
+                    elif not isinstance(verdict, bool):
+                        yield verdict
+                elif entry.identity is not None and entry.identity == own_output:
+                    continue
+                elif entry.is_link and not self.links:
+                    yield Note(entry.path, "is a link to a folder: not followed with --rm")
+                elif entry.identity is not None and entry.identity in above:
+                    yield Note(entry.path, "is a link back to a folder that holds it: not followed")
+                else:
+                    ids = (*above, entry.identity) if entry.identity is not None else above
+                    below.append((entry.path, key, ids))
+            yield from self._folder(wanted, relative)
+            waiting.extend(reversed(below))
+
+    def _identity(self, path: str) -> files.Identity | None:
+        found = files.identities([path])
+        return next(iter(found), None)
+
+    def _folder(self, wanted: dict[str, Entry], relative: str) -> Iterator[Item]:
+        """The jobs of one folder; only here can two files become one."""
+        place = None
+        if self.output is not None:
+            place = places.join(self.output, relative) if relative else self.output
+        for job in files.plan_names(list(wanted), place, self.naming):
+            entry = wanted[job.source]
+            key = f"{relative}/{entry.name}" if relative else entry.name
+            if self.output is not None and _leaves(key):
+                yield Fault(job.source, OutputError("would leave the output folder"))
+            else:
+                yield Job(key, job.source, job.target, entry.stamp)
+
+    def _excluded(self, key: str) -> bool:
+        return _matches(key, self.exclude)
+
+    def _verdict(self, entry: Entry, key: str) -> Fault | Note | bool | None:
+        """None for a file of this run, False for one that is of no interest."""
+        if self.include and not _matches(key, self.include):
+            self.passed += 1
+            return False
+        by_suffix = os.path.splitext(entry.name)[1].lower() in self._suffixes
+        if not entry.is_file:
+            if entry.stamp is not None:
+                return Note(entry.path, f"{_kind(entry.path)}: passed over")
+            return Fault(entry.path, InputError("no such file")) if by_suffix else False
+        if by_suffix:
+            return None
+        try:
+            if self._is_wanted(places.head(entry.path)):
+                return None
+        except AecodecError as error:
+            return Fault(entry.path, error)
+        self.passed += 1
+        return False
+
+    # --- Lists ----------------------------------------------------------------------------------
+
+    def _listed(self, path: str, base: str) -> Iterator[Item]:
+        """The files that a list names, relative to `base`.
+
+        The list is gone through twice or more, because only all of it shows which names would
+        become one; standard input is put into a temporary file for that.
+        """
+        with _spooled(path) as spool:
+            whole, twice = self._clashes(spool, base)
+            seen: set[int] = set()
+            for name in _names(spool):
+                source, key = self._place(name, base)
+                mark = _mark(source)
+                if mark in twice:
+                    if mark in seen:
+                        continue
+                    seen.add(mark)
+                if self._excluded(key) or (self.include and not _matches(key, self.include)):
+                    self.passed += 1
+                elif self.recursive and self._is_folder(source):
+                    yield from self._tree(source, "" if self.output is None else key)
+                elif self.output is not None and _leaves(key):
+                    yield Fault(source, OutputError("would leave the output folder"))
+                else:
+                    yield from self._job(key, source, self._target(source, key, mark in whole))
+
+    def _place(self, name: str, base: str) -> tuple[str, str]:
+        """A listed name's source, and its key: its path below `base`, or the whole of it."""
+        if is_remote(name):
+            prefix = base.rstrip("/") + "/"
+            below = name[len(prefix) :] if base and name.startswith(prefix) else None
+            key = below if below is not None else name.partition("://")[2]
+            return name, posixpath.normpath(key)
+        if is_remote(base):
+            return places.join(base, name), posixpath.normpath(name)
+        source = os.path.join(base, name)
+        key = os.path.relpath(source, base or ".").replace(os.sep, "/")
+        return source, key
+
+    def _target(self, source: str, key: str, whole: bool) -> str:
+        name = self.naming.name(source, whole=whole)
+        if self.output is not None:
+            return places.join(self.output, posixpath.join(posixpath.dirname(key), name))
+        if is_remote(source):
+            return places.join(posixpath.dirname(source), name)
+        return os.path.join(os.path.dirname(source), name)
+
+    def _clashes(self, spool: IO[bytes], base: str) -> tuple[set[int], set[int]]:
+        """Marks of the sources that keep their suffix, and of those that are named repeatedly."""
+        whole: set[int] = set()
+        twice: set[int] = set()
+        while True:
+            sources, targets = array("Q"), array("Q")
+            for name in _names(spool):
+                source, key = self._place(name, base)
+                mark = _mark(source)
+                sources.append(mark)
+                targets.append(_mark(self._target(source, key, mark in whole).casefold()))
+            import numpy as np
+
+            pairs = np.stack([np.frombuffer(a, np.uint64) for a in (targets, sources)], axis=1)
+            distinct, times = np.unique(pairs, axis=0, return_counts=True)
+            twice.update(map(int, distinct[times > 1, 1]))
+            _, first, owners = np.unique(distinct[:, 0], return_index=True, return_counts=True)
+            clashing = {
+                int(mark)
+                for start, count in zip(first[owners > 1], owners[owners > 1], strict=True)
+                for mark in distinct[start : start + count, 1]
+            }
+            if clashing <= whole:
+                return whole, twice
+            whole |= clashing
+
+
+def _kind(path: str) -> str:
+    try:
+        return f"is a {places.kind_of(os.stat(path).st_mode)}, not a file"
+    except OSError:
+        return "has vanished"
+
+
+def _matches(key: str, patterns: Sequence[str]) -> bool:
+    """Whether a glob fits the name, or, if there is a `/` in it, the path. Case doesn't matter."""
+    path = key.casefold()
+    name = posixpath.basename(path)
+    return any(
+        fnmatch.fnmatchcase(path if "/" in pattern else name, pattern.strip("/").casefold())
+        for pattern in patterns
+    )
+
+
+def _leaves(key: str) -> bool:
+    """Whether a path, followed step by step, leads out of where it starts."""
+    depth = 0
+    for part in key.split("/"):
+        depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
+        if depth < 0:
+            return True
+    return key.startswith("/") or os.path.isabs(key)
+
+
+def _mark(text: str) -> int:
+    digest = hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _spooled(path: str) -> IO[bytes]:
+    if path == files.STDIO:
+        if sys.stdin.isatty():
+            raise UsageFault("the list is to come from standard input, and that is a terminal")
+        source: IO[bytes] = sys.stdin.buffer
+    else:
+        try:
+            source = open(path, "rb")  # noqa: SIM115 (closed below or by the caller)
+        except (OSError, ValueError) as error:
+            raise UsageFault(f"the list {shown(path)}: {files.reason(error)}") from None
+        if source.seekable():
+            return source
+    spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the caller)
+    shutil.copyfileobj(source, spool)
+    if path != files.STDIO:
+        source.close()
+    return spool
+
+
+def _names(spool: IO[bytes]) -> Iterator[str]:
+    """The names in a list: between NULs if there is one in its first part, else lines."""
+    spool.seek(0)
+    separator = b"\0" if b"\0" in spool.read(1 << 16) else b"\n"
+    spool.seek(0)
+    rest = b""
+    while part := spool.read(1 << 16):
+        *whole, rest = (rest + part).split(separator)
+        yield from (os.fsdecode(name) for name in map(_line(separator), whole) if name)
+    if last := _line(separator)(rest):
+        yield os.fsdecode(last)
+
+
+def _line(separator: bytes) -> Callable[[bytes], bytes]:
+    return (lambda name: name.removesuffix(b"\r")) if separator == b"\n" else (lambda name: name)

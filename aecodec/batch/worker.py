@@ -1,0 +1,366 @@
+"""The worker: one object that holds the weights and converts batch after batch.
+
+The same class serves the processes of this machine (`pool.py`), those of a Dask cluster
+(`cluster.py`) and, as it stands, Ray Data's `map_batches`::
+
+    jobs, columns of equal length --Converter(task)--> results, columns of equal length
+
+Jobs need the columns `source` and `target`; results have those of `Result`. A file that fails is a
+row like the others, so no batch ever fails, and an output that is there already is never made
+twice: a batch may be run again, by another worker, at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from aecodec import files
+from aecodec.batch import places
+from aecodec.batch.places import Stamp
+from aecodec.errors import (
+    AecodecError,
+    CorruptError,
+    InputError,
+    OutputError,
+    OutputExistsError,
+    UnknownModelError,
+    WeightsError,
+    one_line,
+)
+from aecodec.files import Encoding, shown
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec
+    from aecodec.weights import Weights
+
+__all__ = ["Converter", "Result", "Task", "Verb", "exists", "failure", "rows"]
+
+Verb = Literal["compress", "decompress"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is to be done with every file of a run: plain values, handed to every worker."""
+
+    verb: Verb = "compress"
+    encoding: Encoding = dataclasses.field(default_factory=Encoding)
+    model_id: str | None = None
+    """The id, in hexadecimal, of the weights that the client has under the encoding's name."""
+    root: str | None = None
+    """The folder that no output may leave, be it through a link."""
+    force: bool = False
+    skip_existing: bool = False
+    remove: bool = False
+    keep_dates: bool = False
+    threads: int = 0
+    """Of each worker; 0: as many as there are cores."""
+
+    def options(self) -> dict[str, Any]:
+        """What decides an output's bytes: files made with other options are other files."""
+        if self.verb == "decompress":
+            return {}
+        return dataclasses.asdict(self.encoding)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one file."""
+
+    source: str
+    target: str = ""
+    key: str = ""
+    status: Literal["done", "kept", "failed"] = "done"
+    """`kept`: its output was there already and up to date."""
+    width: int = 0
+    height: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bpp: float = 0.0
+    seconds: float = 0.0
+    time_ns: int = 0
+    """The source's time of last change when it was listed; with `bytes_in` its state."""
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    error_type: str = ""
+    trace: str = ""
+
+
+def rows(columns: Mapping[str, Sequence[Any]]) -> list[Result]:
+    """A batch of results, as the worker returns it, as objects."""
+    names = [field.name for field in dataclasses.fields(Result)]
+    return [
+        Result(**dict(zip(names, values, strict=True)))
+        for values in zip(*(columns[name] for name in names), strict=True)
+    ]
+
+
+def failure(source: str, error: Exception, *, target: str = "", key: str = "") -> Result:
+    """What is said of a file that failed: the error as one line."""
+    trace = ""
+    if isinstance(error, AecodecError):
+        text = one_line(error)
+    elif isinstance(error, MemoryError):
+        text = "not enough memory"
+    else:
+        text = f"unexpected error: {type(error).__name__}: {one_line(error)}"
+        trace = "".join(traceback.format_exception(error))
+    return Result(
+        source,
+        target,
+        key,
+        "failed",
+        error=text,
+        error_type=type(error).__name__,
+        trace=trace,
+    )
+
+
+def exists(target: str) -> OutputExistsError:
+    """Says that an output is there already, and what can be done about it."""
+    return OutputExistsError(
+        f"{shown(target)} exists already: -f replaces it, --skip-existing leaves it"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A row of the batch."""
+
+    source: str
+    target: str
+    key: str = ""
+    size: int = -1
+    """With `time_ns`, the source's state when it was listed; -1 where nobody looked."""
+    time_ns: int = 0
+    begun: bool = False
+    """An earlier run with these options was cut off while it made this output."""
+    stale: bool = False
+    """Its output, if there is one, was made from another state of the source."""
+
+    @property
+    def stamp(self) -> Stamp | None:
+        return Stamp(self.size, self.time_ns) if self.size >= 0 else None
+
+
+class Converter:
+    """Converts files. Loads the weights once; safe to be called from several threads.
+
+    Raises WeightsError if they are not usable here, or not the client's.
+    """
+
+    def __init__(self, task: Task) -> None:
+        from aecodec import weights
+
+        self.task = task
+        self._coders: dict[bytes, Codec] = {}
+        if task.verb == "compress":
+            loaded = weights.by_name(task.encoding.model)
+            if task.model_id is not None and loaded.id.hex() != task.model_id:
+                raise WeightsError(
+                    f"the weights {loaded.name} are {loaded.id.hex()} where this worker runs, "
+                    f"and {task.model_id} where it was started from"
+                )
+            self._encoder = self._coder(loaded)
+
+    def _coder(self, weights: Weights) -> Codec:
+        from aecodec.codec import Codec
+        from aecodec.runtime import Options
+
+        if weights.id not in self._coders:
+            self._coders[weights.id] = Codec(weights, Options(threads=self.task.threads))
+        return self._coders[weights.id]
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Convert a batch: columns of jobs in, columns of results out, row by row."""
+        names = [field.name for field in dataclasses.fields(_Job) if field.name in batch]
+        results = [
+            self._convert(_Job(**{n: _plain(v) for n, v in zip(names, values, strict=True)}))
+            for values in zip(*(batch[name] for name in names), strict=True)
+        ]
+        return {
+            field.name: [getattr(result, field.name) for result in results]
+            for field in dataclasses.fields(Result)
+        }
+
+    def _convert(self, job: _Job) -> Result:
+        start = time.perf_counter()
+        try:
+            result = self._made(job)
+        except Exception as error:
+            result = failure(job.source, error)
+        return dataclasses.replace(
+            result,
+            key=job.key,
+            target=job.target,
+            time_ns=job.time_ns,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _made(self, job: _Job) -> Result:
+        self._check_place(job.target)
+        earlier = self._earlier(job)
+        if earlier is not None:
+            return self._cleared(job, earlier, None)
+        try:
+            data = places.read(job.source)
+        except InputError:
+            # Another run may have converted and deleted it since this one listed it.
+            if not self.task.force and self._is_whole(job) is not None:
+                return self._adopted(job)
+            raise
+        content, width, height, notes = self._encoded(data, job.target)
+        dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
+        replaces = self.task.force or self.task.skip_existing
+        try:
+            places.write(job.target, content, force=replaces, dates=dates)
+        except OutputExistsError:
+            # Another run has been faster. Its file is as good as ours if it is the same.
+            if places.read(job.target) != content:
+                raise
+        result = Result(
+            job.source,
+            status="done",
+            width=width,
+            height=height,
+            bytes_in=len(data),
+            bytes_out=len(content),
+            bpp=_bpp(self.task.verb, len(data), len(content), width, height),
+            notes=notes,
+        )
+        return self._cleared(job, result, content)
+
+    def _check_place(self, target: str) -> None:
+        """Refuse a target that a link leads out of the output folder."""
+        root = self.task.root
+        if root is None or places.is_remote(root):
+            return
+        real = os.path.realpath(root)
+        folder = os.path.realpath(os.path.dirname(target))
+        if folder != real and not folder.startswith(os.path.join(real, "")):
+            raise OutputError(f"{shown(target)} would leave the output folder through a link")
+
+    # --- An output that is there already --------------------------------------------------------
+
+    def _earlier(self, job: _Job) -> Result | None:
+        """What an earlier run has made of it; None if it is to be made now."""
+        try:
+            there = places.stamp(job.target)
+        except InputError:
+            return None  # writing will say why
+        if there is None:
+            return None
+        if job.begun and self._is_whole(job) is not None:
+            return self._adopted(job)
+        if self.task.skip_existing:
+            stamp = job.stamp or places.stamp(job.source)
+            newer = stamp is not None and there.time_ns >= stamp.time_ns
+            if stamp is not None and newer and there.size and not job.stale:
+                return Result(job.source, status="kept", bytes_in=stamp.size, bytes_out=there.size)
+            return None
+        if self.task.force:
+            return None
+        raise exists(job.target)
+
+    def _is_whole(self, job: _Job) -> tuple[int, int] | None:
+        """The size of the picture in an output that is there, whole, and made with these options;
+        else None."""
+        try:
+            data = places.read(job.target)
+            if self.task.verb == "decompress":
+                return self._decoded(data)
+            from aecodec import codec
+
+            info = codec.read_info(data)
+        except AecodecError:
+            return None
+        wanted = self.task.encoding.quality, self._encoder.weights.id.hex()
+        return (info.width, info.height) if (info.quality, info.model) == wanted else None
+
+    def _adopted(self, job: _Job) -> Result:
+        size = self._is_whole(job)
+        width, height = size or (0, 0)
+        source, target = job.stamp or places.stamp(job.source), places.stamp(job.target)
+        bytes_in, bytes_out = (source.size if source else 0), (target.size if target else 0)
+        bpp = _bpp(self.task.verb, bytes_in, bytes_out, width, height)
+        return Result(job.source, "", "", "done", width, height, bytes_in, bytes_out, bpp)
+
+    # --- The conversion itself ------------------------------------------------------------------
+
+    def _encoded(self, data: bytes, target: str) -> tuple[bytes, int, int, tuple[str, ...]]:
+        """The output's bytes, the picture's width and height, and what was lost."""
+        from aecodec import image
+
+        if self.task.verb == "compress":
+            picture = self.task.encoding.load(data)
+            content = self.task.encoding.encode(picture, self._encoder)
+            return content, picture.width, picture.height, picture.notes
+        restored = self._restored(data)
+        buffer = io.BytesIO()
+        notes = image.save(restored, buffer, files.picture_format(target))
+        return buffer.getvalue(), restored.width, restored.height, notes
+
+    def _restored(self, data: bytes) -> Any:
+        from aecodec import bitstream, weights
+
+        container = bitstream.parse(data)
+        try:
+            coder = self._coder(weights.by_id(container.header.model_id))
+        except UnknownModelError as error:
+            raise UnknownModelError(error.model_id, tuple(weights.folders())) from None
+        return coder.decode(container)
+
+    def _decoded(self, content: bytes) -> tuple[int, int]:
+        """Decode an output; its picture's width and height. Raises an AecodecError for damage."""
+        from aecodec import image
+
+        if self.task.verb == "compress":
+            restored = self._restored(content)
+            return restored.width, restored.height
+        picture = image.load(content)
+        return picture.width, picture.height
+
+    # --- Deleting the source --------------------------------------------------------------------
+
+    def _cleared(self, job: _Job, result: Result, content: bytes | None) -> Result:
+        """The result, after the source was deleted if it is to be and may be.
+
+        It may be once the output, read back, is what was written and decodes to a picture of its
+        size; and never if the picture has lost anything but precision on the way.
+        """
+        if not self.task.remove or result.status == "kept":  # kept: by its date, so who knows
+            return result
+        if content is None:
+            if places.stamp(job.source) is None:  # deleted already
+                return result
+            # Made anew, it shows beyond doubt whether the output is this source's.
+            content, _, _, notes = self._encoded(places.read(job.source), job.target)
+            result = dataclasses.replace(result, notes=notes)
+        if result.notes:
+            kept = "the source is kept, since not all of it is in the output"
+            return dataclasses.replace(result, notes=(*result.notes, kept))
+        written = places.read(job.target)
+        if written != content:
+            raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
+        if self._decoded(written) != (result.width, result.height):
+            raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
+        if job.stamp is not None and places.stamp(job.source) != job.stamp:
+            raise InputError("has changed since it was read: it is kept")
+        places.remove(job.source)
+        return result
+
+
+def _bpp(verb: Verb, bytes_in: int, bytes_out: int, width: int, height: int) -> float:
+    """Bits per pixel of the compressed side."""
+    pixels = width * height
+    return 8.0 * (bytes_out if verb == "compress" else bytes_in) / pixels if pixels else 0.0
+
+
+def _plain(value: Any) -> Any:
+    """numpy's scalars, of which Ray's columns are made, as Python's."""
+    return value.item() if hasattr(value, "item") else value

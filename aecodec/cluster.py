@@ -1,0 +1,169 @@
+"""The same worker on a Dask cluster: many machines, one client.
+
+The client selects the files, keeps the manifest and hands out tasks of 32 files; a bounded number
+of them is known to the scheduler at any time. Each worker process loads the weights once. A task
+that is lost with its worker is run again by another: outputs that are there are then adopted. A
+task that takes one worker after the other down with it is taken apart, so that the file that does
+it is found, and is the only one that fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from aecodec.batch.places import is_remote, shared_by_processes
+from aecodec.batch.pool import WorkerDiedError, columns, processes_that_pay
+from aecodec.batch.run import Convert
+from aecodec.batch.select import Job
+from aecodec.batch.worker import Converter, Result, Task, failure, rows
+from aecodec.errors import AecodecError, InputError
+from aecodec.files import UsageFault
+
+__all__ = ["FILES_PER_TASK", "connected", "convert_batch"]
+
+FILES_PER_TASK = 32
+TASKS_PER_THREAD = 3
+"""In flight: one at work, the others on their way."""
+RETRIES = 2
+_CONNECT_SECONDS = 30
+
+
+def connected(address: str, processes: int = 0) -> Convert:
+    """A function that converts on the cluster whose scheduler is at `address`.
+
+    Args:
+        address: such as `tcp://scheduler:8786`, or `local` for one on this machine.
+        processes: workers of a local cluster; 0: as many as pay.
+    Raises:
+        UsageFault: Dask is not installed.
+        AecodecError: nobody answers there.
+    """
+    try:
+        import distributed  # noqa: F401 (half of a second; and it may not be there)
+    except ModuleNotFoundError:
+        raise UsageFault('--cluster needs Dask: pip install "aecodec[cluster]"') from None
+
+    def convert(task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
+        return _convert(address, processes, task, jobs)
+
+    return convert
+
+
+@functools.lru_cache(maxsize=2)
+def _converter(task: Task) -> Converter:
+    return Converter(task)
+
+
+_LOADING = threading.Lock()
+
+
+def convert_batch(task: Task, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Convert a batch in a worker of the cluster, which keeps its weights for the next one."""
+    with _LOADING:
+        converter = _converter(task)
+    return converter(batch)
+
+
+def _convert(address: str, processes: int, task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
+    import distributed
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters comes as a result
+    if address == "local":
+        count = processes or processes_that_pay()
+        with (
+            distributed.LocalCluster(
+                n_workers=count, threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield from _Window(client, task, jobs).results()
+        return
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise AecodecError(f"no scheduler answers at {address}: {error}") from None
+    with client:
+        yield from _Window(client, task, jobs).results()
+
+
+class _Window:
+    """A bounded number of tasks in flight."""
+
+    def __init__(self, client: Any, task: Task, jobs: Iterator[Job]) -> None:
+        import distributed
+
+        self._client = client
+        # One thread of ONNX Runtime for each of Dask's: those are as many as there are cores.
+        self._task = dataclasses.replace(task, threads=task.threads or 1)
+        self._batches = iter(lambda: list(itertools.islice(jobs, FILES_PER_TASK)), [])
+        self._flying: dict[Any, list[Job]] = {}
+        self._ready = distributed.as_completed()
+
+    def results(self) -> Iterator[Result]:
+        """Every file's result, in the order in which tasks are ready."""
+        self._fill()
+        for future in self._ready:
+            batch = self._flying.pop(future.key)
+            yield from self._landed(future, batch)
+            future.release()
+            self._fill()
+
+    def _fill(self) -> None:
+        threads = sum(self._client.ncores().values())  # workers come and go
+        while len(self._flying) < max(1, threads) * TASKS_PER_THREAD:
+            batch = next(self._batches, None)
+            if batch is None:
+                return
+            self._submit(batch)
+
+    def _submit(self, batch: list[Job]) -> None:
+        task, jobs = _everywhere(self._task, batch)
+        future = self._client.submit(
+            convert_batch, task, columns(jobs), retries=RETRIES, pure=False
+        )
+        self._flying[future.key] = batch
+        self._ready.add(future)
+
+    def _landed(self, future: Any, batch: list[Job]) -> Iterator[Result]:
+        from distributed.scheduler import KilledWorker
+
+        try:
+            found = rows(future.result())
+        except KilledWorker:
+            if len(batch) > 1:  # it may be any of them
+                for job in batch:  # those that it had done already are adopted
+                    self._submit([dataclasses.replace(job, begun=True)])
+                return
+            (job,) = batch
+            error = WorkerDiedError("every worker that was given it died: out of memory?")
+            yield failure(job.source, error, target=job.target, key=job.key)
+        except AecodecError:
+            raise  # of the worker itself: other weights, or none
+        except Exception as error:
+            yield from (failure(j.source, error, target=j.target, key=j.key) for j in batch)
+        else:
+            for job, result in zip(batch, found, strict=True):
+                yield dataclasses.replace(result, source=job.source, target=job.target)
+
+
+def _everywhere(task: Task, batch: list[Job]) -> tuple[Task, list[Job]]:
+    """The same task and jobs with paths that mean the same from any folder."""
+    root = None if task.root is None else _absolute(task.root)
+    jobs = [
+        dataclasses.replace(job, source=_absolute(job.source), target=_absolute(job.target))
+        for job in batch
+    ]
+    return dataclasses.replace(task, root=root), jobs
+
+
+def _absolute(path: str) -> str:
+    if not shared_by_processes(path):
+        raise InputError(f"{path}: only this process can see it, and no worker of a cluster")
+    return path if is_remote(path) else os.path.abspath(path)

@@ -74,14 +74,16 @@ def patches(rgb: Pixels) -> Floats:
     """(H,W,3) with sides that are multiples of 8 -> (192,H/8,W/8), about the middle grey."""
     h, w, _ = rgb.shape
     cut = rgb.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK, 3).transpose(1, 3, 4, 0, 2)
-    return cut.reshape(-1, h // BLOCK, w // BLOCK).astype(np.float32) - 128
+    made: Floats = cut.reshape(-1, h // BLOCK, w // BLOCK).astype(np.float32) - 128
+    return made
 
 
 def _pixels(blocks: Floats) -> Pixels:
     _, h, w = blocks.shape
     cut = blocks.reshape(BLOCK, BLOCK, 3, h, w).transpose(3, 0, 4, 1, 2)
     grey = np.rint(cut.reshape(h * BLOCK, w * BLOCK, 3) + 128)
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    made: Pixels = np.clip(grey, 0, 255).astype(np.uint8)
+    return made
 
 
 def _step(quality: int) -> float:

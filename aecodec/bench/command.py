@@ -1,0 +1,389 @@
+"""The commands `aecodec bench` and `aecodec compare`: options, messages and exit codes.
+
+Light to import: `aecodec --help` imports this module. What the commands need is imported when they
+run; where the extra `bench` is missing, they say so in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aecodec import files
+from aecodec.console import Report
+from aecodec.errors import AecodecError, InputError
+
+if TYPE_CHECKING:
+    from aecodec.bench.codecs import Codec
+    from aecodec.bench.comparison import Comparison
+    from aecodec.bench.curves import Measured
+    from aecodec.bench.measure import Store
+    from aecodec.bench.pictures import Photograph
+    from aecodec.bench.scenes import Scene, View
+
+__all__ = ["bench", "compare"]
+
+RESULTS = "aecodec-bench.jsonl"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _file(*names: str, text: str) -> Callable[[F], F]:
+    return click.option(*names, metavar="FILE", help=text)
+
+
+@click.command()
+@click.argument("pictures", metavar="[FOLDER|FILE]...", nargs=-1)
+@click.option(
+    "--codecs",
+    metavar="NAMES",
+    default="aecodec,jpeg,webp,avif,jxl,jpeg2000",
+    show_default=True,
+    help="With commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents without"
+    " the learned prior); aecodec:MODEL, aecodec:MODEL@EFFORT.",
+)
+@click.option("--anchor", metavar="NAME", default="jpeg", show_default=True, help="Of BD-rates.")
+@click.option("--points", type=click.IntRange(2), help="At most this many qualities of each codec.")
+@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Timings.")
+@click.option(
+    "--ssimulacra2", is_flag=True, help="Measure it, too (slow; pip install ssimulacra2)."
+)
+@click.option(
+    "--published",
+    metavar="PATH",
+    multiple=True,
+    help="Overlay the curves in a JSON file, or a folder of such, of CompressAI's shape.",
+)
+@click.option(
+    "--results",
+    metavar="FILE",
+    default=RESULTS,
+    show_default=True,
+    help="Where measured points are kept: what is there is not measured again.",
+)
+@click.option("--again", is_flag=True, help="Measure what the results file holds again, too.")
+@_file("--html", text="Write the report: one file, readable in any browser without a network.")
+@_file("--json", "json_file", text="Write curves, BD-rates and every point.")
+@_file("--csv", "csv_file", text="Write a line for each codec, picture and quality.")
+@click.option(
+    "--curves",
+    "curves_folder",
+    metavar="FOLDER",
+    help="Write a JSON file for each codec, in CompressAI's shape.",
+)
+@click.option(
+    "--show",
+    metavar="NAMES|N",
+    default="4",
+    show_default=True,
+    help="Pictures for the report's slider: names with commas, or how many.",
+)
+@click.option(
+    "--show-quality",
+    type=click.IntRange(1, 100),
+    default=20,
+    show_default=True,
+    help="aecodec's quality in the slider; the others get the same bytes.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
+def bench(
+    pictures: tuple[str, ...], codecs: str, published: tuple[str, ...], **options: Any
+) -> int:
+    """Compare aecodec with other codecs, by real file bytes.
+
+    Without pictures it runs on sample photographs: a smoke test, no verdict. Needs the extra
+    `bench`.
+    """
+    names = list(dict.fromkeys(name.strip() for name in codecs.split(",") if name.strip()))
+    with Report(1, as_json=False, progress=False) as report, report.file("bench"), needs_extra():
+        _bench(report, pictures, names, published, options)
+    return report.exit_code
+
+
+def _bench(
+    report: Report,
+    sources: tuple[str, ...],
+    names: Sequence[str],
+    published: tuple[str, ...],
+    options: dict[str, Any],
+) -> None:
+    from aecodec.bench import codecs, comparison, curves, measure, pictures, table
+
+    _refuse_unknown(names)
+    outputs = [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
+    paths = pictures.gather(sources) if sources else pictures.bundled()
+    for output in outputs:
+        files.check_output(output, force=options["force"], inputs=files.identities(paths))
+    if options["ssimulacra2"]:
+        measure.ssimulacra2(*[_grey()] * 2)  # is it there?
+    _check_templates(options["html"])
+
+    chosen: list[Codec] = []
+    for name in names:
+        try:
+            chosen.append(codecs.find(name))
+        except codecs.Unavailable as error:
+            report.say(f"{name}: skipped: {error}")
+    others = [
+        curve
+        for source in published
+        for curve in curves.published(source, frozenset(codec.name for codec in chosen))
+    ]
+    if not chosen:
+        raise AecodecError("none of the codecs can be had here")
+    overlaid = [curve.name for curve in others]
+    _refuse_anchor(options["anchor"], [*(codec.name for codec in chosen), *overlaid])
+    if not sources:
+        report.say("note: no pictures named: a smoke set of sample photographs, no verdict")
+
+    photographs = pictures.read(paths)
+    store = measure.Store(options["results"], again=options["again"])
+    if store.damaged:
+        report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
+    measured = _measure(report, chosen, photographs, store, options)
+    if not measured:
+        raise AecodecError("no codec could be measured")
+    _refuse_anchor(options["anchor"], [*(codec.name for codec in measured), *overlaid])
+    found = comparison.compare_all(
+        photographs, measured, others, options["anchor"], measure.machine()
+    )
+    table.show(found, _console())
+    _write(report, found, chosen, options)
+
+
+def _check_templates(html: str | None) -> None:
+    if html:
+        import jinja2  # noqa: F401 (missing: say so now, not after an hour of measuring)
+
+
+def _grey() -> Any:
+    import numpy as np
+
+    return np.full((64, 64, 3), 128, np.uint8)
+
+
+def _refuse_unknown(names: Sequence[str]) -> None:
+    from aecodec.bench import codecs
+
+    for name in names:
+        if not codecs.known(name):
+            raise click.UsageError(
+                f"no codec called {name!r}: choose from {', '.join(codecs.KINDS)}"
+            )
+    if not names:
+        raise click.UsageError("--codecs names none")
+
+
+def _refuse_anchor(anchor: str, there: Sequence[str]) -> None:
+    if anchor not in there:
+        raise click.UsageError(f"--anchor {anchor} is not compared: {', '.join(there)} are")
+
+
+def _measure(
+    report: Report,
+    chosen: Sequence[Codec],
+    photographs: Sequence[Photograph],
+    store: Store,
+    options: dict[str, Any],
+) -> list[Measured]:
+    """Every codec on every picture; one that fails is left out, and the exit code says so."""
+    import dataclasses
+
+    from aecodec.bench import measure
+    from aecodec.bench.curves import Measured
+
+    largest = max(photographs, key=lambda photograph: photograph.pixels)
+    made = []
+    with _progress(len(chosen) * len(photographs)) as advance:
+        for full in chosen:
+            codec = dataclasses.replace(full, qualities=_spread(full.qualities, options["points"]))
+            with report.file(codec.name):
+                points = {}
+                for photograph in photographs:
+                    advance(f"{codec.name} {photograph.name}", 0)
+                    points[photograph.name] = list(
+                        measure.measure(
+                            codec,
+                            photograph,
+                            store,
+                            repeats=options["repeats"],
+                            with_ssimulacra2=options["ssimulacra2"],
+                        )
+                    )
+                    advance(f"{codec.name} {photograph.name}", 1)
+                made.append(
+                    Measured(
+                        name=codec.name,
+                        title=codec.title,
+                        settings=codec.settings,
+                        versions=codec.versions,
+                        points=points,
+                        pixels={p.name: p.pixels for p in photographs},
+                        probe=measure.probe(codec, largest, store),
+                    )
+                )
+    return made
+
+
+def _spread(qualities: tuple[float, ...], count: int | None) -> tuple[float, ...]:
+    """At most `count` of them, evenly spread, with the first and the last."""
+    if count is None or count >= len(qualities):
+        return qualities
+    last = len(qualities) - 1
+    return tuple(qualities[round(i * last / (count - 1))] for i in range(count))
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    if not sys.stderr.isatty():
+        yield lambda text, by: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    columns = (BarColumn(), MofNCompleteColumn(), Left(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring", total=total)
+        yield lambda text, by: bar.update(task, description=text, advance=by)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _write(
+    report: Report, found: Comparison, chosen: Sequence[Codec], options: dict[str, Any]
+) -> None:
+    import json
+
+    from aecodec.bench import comparison
+
+    def put(path: str, text: str, force: bool = options["force"]) -> None:
+        with files.writing(path, force=force) as file:
+            file.write(text.encode())
+        report.say(f"{files.shown(path)}: {len(text.encode()) / 1e6:.2f} MB")
+
+    if options["json_file"]:
+        put(options["json_file"], comparison.to_json(found))
+    if options["csv_file"]:
+        put(options["csv_file"], comparison.to_csv(found))
+    if options["curves_folder"]:
+        folder = options["curves_folder"]
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+        for codec in found.measured:
+            name = codec.name.replace(":", "-").replace("@", "-effort")
+            path = os.path.join(folder, f"{name}.json")
+            put(path, json.dumps(comparison.compressai(codec), indent=1) + "\n")
+    if options["html"]:
+        from aecodec.bench import report as page
+
+        scenes = _scenes(report, found, chosen, options)
+        put(options["html"], page.of_comparison(found, scenes))
+
+
+def _scenes(
+    report: Report, found: Comparison, chosen: Sequence[Codec], options: dict[str, Any]
+) -> list[Scene]:
+    from aecodec.bench import scenes
+
+    ours = [codec for codec in chosen if codec.name.partition(":")[0] == "aecodec"]
+    peers = [codec for codec in chosen if codec.suffix]
+    if not ours or not peers:
+        return []
+    made = [
+        scenes.at_equal_size(photograph, ours[0], peers, options["show_quality"])
+        for photograph in _shown(found.pictures, options["show"])
+    ]
+    return scenes.slimmed(made, lambda text: report.say(f"note: {text}"))
+
+
+def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
+    """Those that `--show` names, or as many as it says, evenly spread."""
+    if wanted.isdecimal():
+        count = min(int(wanted), len(pictures))
+        return [pictures[i * len(pictures) // count] for i in range(count)]
+    by_name = {name: p for p in pictures for name in (p.name, Path(p.name).stem)}
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    for name in names:
+        if name not in by_name:
+            raise click.UsageError(f"--show {name}: no such picture among those compared")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+@contextlib.contextmanager
+def needs_extra() -> Iterator[None]:
+    """Around what needs the extra `bench`: says so where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aecodec"):
+            raise
+        raise AecodecError(
+            f'this command needs {package}, which is not installed: pip install "aecodec[bench]"'
+        ) from None
+
+
+# ----------------------------------------------------------------------------------------- compare
+
+
+@click.command()
+@click.argument("original", metavar="ORIGINAL")
+@click.argument("others", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@_file("--html", text="Write a page with the pictures side by side (needs the extra `bench`).")
+@click.option("-f", "--force", is_flag=True, help="Replace an existing page.")
+def compare(
+    original: str, others: tuple[str, ...], as_json: bool, html: str | None, force: bool
+) -> int:
+    """Say how far files are from the original: bytes, PSNR, MS-SSIM.
+
+    FILE is an .aec file or any picture. The first one's bytes are the measure of the others'.
+    """
+    from aecodec.bench import compared, scenes, table
+
+    done: list[compared.Compared] = []
+    with Report(len(others), as_json, progress=False) as report:
+        with report.file(original):
+            if html:
+                known = files.identities([original, *others])
+                files.check_output(html, force=force, inputs=known)
+                with needs_extra():
+                    _check_templates(html)
+            rgb = compared.pixels_of(original)
+        if report.exit_code:
+            return report.exit_code
+        for path in others:
+            with report.file(path):
+                one = compared.compare(rgb, path)
+                done.append(one)
+                if as_json:
+                    report.result("", one.as_json())
+        rows = compared.rows(done)
+        if done and not as_json:
+            table.show_files(rows, _console())
+        if done and html:
+            with report.file(html):
+                from aecodec.bench import report as page
+
+                views: list[View] = [scenes.original_view(rgb)]
+                views += [scenes.view_of(one.path, rgb, one.rgb, one.nbytes) for one in done]
+                bits = scenes.bits_of(done[0].path)
+                scene = scenes.Scene(original, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)
+                text = page.of_files(original, rows, scene)
+                with files.writing(html, force=force) as file:
+                    file.write(text.encode())
+                report.say(f"{files.shown(html)}: {len(text.encode()) / 1e6:.2f} MB")
+    return report.exit_code

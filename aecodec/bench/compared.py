@@ -1,0 +1,95 @@
+"""One picture against files made from it: what `aecodec compare` measures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import codec, files, image, metrics
+from aecodec.bench.table import Row
+from aecodec.errors import InputError, NotAecError
+
+__all__ = ["Compared", "compare", "pixels_of", "rows"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A file and how far its pixels are from the original's."""
+
+    path: str
+    rgb: Pixels
+    nbytes: int
+    psnr: float  # dB; infinite where the pixels are equal
+    ms_ssim: float | None  # None for small pictures
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the whole file for each pixel."""
+        height, width, _ = self.rgb.shape
+        return metrics.bits_per_pixel(self.nbytes, width, height)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON knows no infinity: PSNR is null where the pixels are equal."""
+        return {
+            "source": self.path,
+            "bytes": self.nbytes,
+            "bpp": self.bpp,
+            "psnr": None if np.isinf(self.psnr) else self.psnr,
+            "ms_ssim": self.ms_ssim,
+            "identical": bool(np.isinf(self.psnr)),
+        }
+
+
+def pixels_of(path: str) -> Pixels:
+    """(H,W,3) of an .aec file or any picture, the right way up, without transparency."""
+    if path == files.STDIO:
+        raise InputError("standard input cannot be compared: name a file")
+    try:
+        data = files.read_compressed(path)
+        restored = codec.decompress(data)
+    except NotAecError:
+        return image.load(path).rgb
+    return image.load(restored).rgb
+
+
+def compare(rgb: Pixels, path: str) -> Compared:
+    """Measure a file against the original's pixels.
+
+    Raises InputError for a file that is no picture or has another size, FormatError for a damaged
+    .aec file.
+    """
+    own = pixels_of(path)
+    if own.shape != rgb.shape:
+        height, width, _ = rgb.shape
+        raise InputError(
+            f"{own.shape[1]}x{own.shape[0]} pixels, and the original has {width}x{height}"
+        )
+    return Compared(
+        path=path,
+        rgb=own,
+        nbytes=os.path.getsize(path),
+        psnr=metrics.psnr(rgb, own),
+        ms_ssim=metrics.ms_ssim(rgb, own),
+    )
+
+
+def rows(done: Sequence[Compared]) -> list[Row]:
+    """A table's lines."""
+    return [
+        (
+            files.shown(one.path),
+            f"{one.nbytes:,}",
+            f"{100 * one.nbytes / done[0].nbytes:.1f} %",
+            f"{one.bpp:.3f}",
+            "identical" if np.isinf(one.psnr) else f"{one.psnr:.2f}",
+            "–" if one.ms_ssim is None else f"{one.ms_ssim:.4f}",
+        )
+        for one in done
+    ]

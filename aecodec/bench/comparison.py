@@ -1,0 +1,201 @@
+"""Everything that a run found out: what the table, the JSON, the CSV and the report are made of."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import platform
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from aecodec import metrics
+from aecodec.bench import curves
+from aecodec.bench.curves import Bd, Curve, Measured
+from aecodec.bench.pictures import Photograph
+
+__all__ = ["Comparison", "compare_all"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Codecs measured on the same pictures, and curves of others."""
+
+    pictures: list[Photograph]
+    measured: list[Measured]
+    others: list[Curve]
+    anchor: str
+    bd: dict[str, dict[str, dict[str, Bd]]]
+    """Metric -> test -> anchor."""
+    machine: dict[str, Any]
+    day: str
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those that every measured codec has, PSNR first."""
+        return list(self.bd)
+
+    def titles(self) -> dict[str, str]:
+        """Name -> title, measured ones first."""
+        named: list[Measured | Curve] = [*self.measured, *self.others]
+        return {entry.name: entry.title for entry in named}
+
+    def against_anchor(self, name: str, metric: str = "psnr") -> Bd:
+        """Of one codec; 0 for the anchor itself."""
+        if name == self.anchor:
+            return Bd(0.0, None, None, 0.0, len(self.pictures))
+        return self.bd[metric][name].get(self.anchor, Bd(None))
+
+
+def compare_all(
+    pictures: Sequence[Photograph],
+    measured: Sequence[Measured],
+    others: Sequence[Curve],
+    anchor: str,
+    machine: dict[str, Any],
+) -> Comparison:
+    """Compute the BD-rates of all against all."""
+    means = [codec.mean_curve() for codec in measured]
+    shared = [
+        metric
+        for metric in curves.METRICS
+        if all(value is not None for curve in means for value in getattr(curve, metric))
+    ]
+    return Comparison(
+        pictures=list(pictures),
+        measured=list(measured),
+        others=list(others),
+        anchor=anchor,
+        bd={metric: curves.matrix(measured, others, metric) for metric in shared},
+        machine=machine,
+        day=date.today().isoformat(),
+    )
+
+
+def to_json(found: Comparison) -> str:
+    """All of it. Each entry of "curves" has the shape of CompressAI's published results."""
+    document = {
+        "name": "aecodec bench",
+        "date": found.day,
+        "machine": found.machine,
+        "system": platform.platform(terse=True),
+        "pictures": [
+            {
+                "name": picture.name,
+                "width": picture.width,
+                "height": picture.height,
+                "stored_as_jpeg": picture.from_jpeg,
+            }
+            for picture in found.pictures
+        ],
+        "anchor": found.anchor,
+        "bd_rate_method": curves.METHOD,
+        "bd_rate_percent": {
+            metric: {
+                test: {anchor: _bd(value) for anchor, value in row.items()}
+                for test, row in found.bd[metric].items()
+            }
+            for metric in found.metrics
+        },
+        "curves": [compressai(codec) for codec in found.measured],
+        "overlaid": [curve.name for curve in found.others],
+        "images": {
+            codec.name: {
+                name: [dataclasses.asdict(point) for point in points]
+                for name, points in codec.points.items()
+            }
+            for codec in found.measured
+        },
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _bd(value: Bd) -> dict[str, Any]:
+    rounded = {
+        "mean_curves": value.value,
+        "mean_of_images": value.of_images,
+        "from": value.low,
+        "to": value.high,
+    }
+    made: dict[str, Any] = {
+        key: None if number is None else round(number, 4) for key, number in rounded.items()
+    }
+    return {**made, "images": value.images}
+
+
+def compressai(codec: Measured) -> dict[str, Any]:
+    """A codec's mean curve as CompressAI publishes curves; times are seconds a picture."""
+    mean = codec.mean_curve()
+    columns = list(zip(*codec.points.values(), strict=True))
+    similarity = [
+        None
+        if any(point.ms_ssim is None for point in column)
+        else sum(point.ms_ssim or 0.0 for point in column) / len(column)
+        for column in columns
+    ]
+    entry: dict[str, Any] = {
+        "name": codec.name,
+        "description": f"{codec.title}: {codec.settings}",
+        "versions": list(codec.versions),
+        "quality": codec.qualities,
+        "megapixels_per_second": {
+            "encoding": codec.speed("encode_s"),
+            "decoding": codec.speed("decode_s"),
+        },
+        "apart": None if codec.probe is None else dataclasses.asdict(codec.probe),
+        "results": {
+            "bpp": list(mean.bpp),
+            "psnr-rgb": list(mean.psnr),
+            "ms-ssim-rgb": similarity,
+            "encoding_time": codec.seconds("encode_s"),
+            "decoding_time": codec.seconds("decode_s"),
+        },
+    }
+    if any(value is not None for value in mean.ssimulacra2):
+        entry["results"]["ssimulacra2"] = list(mean.ssimulacra2)
+    if entry["results"]["ms-ssim-rgb"][0] is None:
+        del entry["results"]["ms-ssim-rgb"]
+    return entry
+
+
+def to_csv(found: Comparison) -> str:
+    """A line for each codec, picture and quality."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        [
+            "codec",
+            "picture",
+            "width",
+            "height",
+            "quality",
+            "bytes",
+            "bpp",
+            "psnr_db",
+            "ms_ssim",
+            "ssimulacra2",
+            "encode_s",
+            "decode_s",
+            "encode_mps",
+            "decode_mps",
+        ]
+    )
+    for codec in found.measured:
+        for picture in found.pictures:
+            for p in codec.points[picture.name]:
+                rate = metrics.bits_per_pixel(p.nbytes, picture.width, picture.height)
+                writer.writerow(
+                    [
+                        *(codec.name, picture.name, picture.width, picture.height),
+                        *(f"{p.quality:g}", p.nbytes, f"{rate:.6f}"),
+                        *("" if p.psnr is None else f"{p.psnr:.4f}",),
+                        *("" if p.ms_ssim is None else f"{p.ms_ssim:.6f}",),
+                        *("" if p.ssimulacra2 is None else f"{p.ssimulacra2:.4f}",),
+                        *(f"{p.encode_s:.5f}", f"{p.decode_s:.5f}"),
+                        *(f"{picture.pixels / 1e6 / p.encode_s:.3f}",),
+                        *(f"{picture.pixels / 1e6 / p.decode_s:.3f}",),
+                    ]
+                )
+    return file.getvalue()

@@ -1,0 +1,290 @@
+"""Measuring: a picture through a codec at a quality, by the bytes of the whole file.
+
+The process is warm: every codec is loaded, and has coded a picture, before anything is timed; what
+loading costs, and how much memory coding takes, is measured apart, in processes of its own. A
+codec's round trip on a picture is checked before it is timed there. What was measured is kept in a
+results file, one JSON object a line, and is not measured again while codec, settings, versions,
+picture and machine are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aecodec import metrics
+from aecodec.bench import codecs
+from aecodec.bench.codecs import Codec, Coder
+from aecodec.bench.pictures import Photograph
+from aecodec.errors import AecodecError, InputError, OutputError, one_line
+
+__all__ = ["Point", "Probe", "Store", "machine", "measure", "probe", "ssimulacra2"]
+
+Pixels = npt.NDArray[np.uint8]
+
+_FORMAT = {"aecodec bench results": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One picture through one codec at one quality."""
+
+    quality: float
+    nbytes: int
+    psnr: float | None  # dB over RGB; None where the pixels came back exactly
+    ms_ssim: float | None  # None for sides below metrics.MS_SSIM_SMALLEST_SIDE
+    ssimulacra2: float | None  # None where it was not asked for
+    encode_s: float
+    decode_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a codec costs before and beside the coding of one picture, in fresh processes."""
+
+    load_s: float  # to import, load and code a first picture of 64x64
+    encode_mib: float | None  # the process's largest resident memory; None where unknown
+    decode_mib: float | None
+    megapixels: float  # of the picture that was coded
+
+
+def machine() -> dict[str, Any]:
+    """What timings depend on beside the codecs: processor, cores, system, Python."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        models = [line.partition(":")[2] for line in text.splitlines() if "model name" in line]
+        name = models[0].strip() if models else name
+    return {
+        "cpu": name,
+        "cores": codecs.cores(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+class Store:
+    """The results file: append-only, so that an interruption loses one line at most."""
+
+    def __init__(self, path: str, *, again: bool = False) -> None:
+        """Read what is kept; `again` ignores it. Raises InputError for a file of another kind."""
+        self.path = path
+        self.damaged = 0
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._ends_whole = True
+        self._empty = True
+        self._read(again)
+
+    def _read(self, again: bool) -> None:
+        try:
+            text = Path(self.path).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {one_line(error)}") from error
+        self._empty = not text
+        self._ends_whole = text.endswith("\n") or not text
+        lines = text.splitlines()
+        if lines and _parsed(lines[0]) != _FORMAT:
+            raise InputError(f"{self.path}: exists and is no results file of aecodec bench")
+        for line in lines[1:]:
+            record = _parsed(line)
+            if record is None or not {"key", "value"} <= set(record):
+                self.damaged += 1  # the last line of a run that was killed
+            elif not again:
+                self._kept[record["key"]] = record["value"]
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What is kept under `key`."""
+        return self._kept.get(key)
+
+    def put(self, key: str, value: dict[str, Any], about: dict[str, Any]) -> None:
+        """Keep `value`; `about` says to human readers what it is."""
+        self._kept[key] = value
+        text = json.dumps({**about, "value": value, "key": key}) + "\n"
+        if self._empty:
+            text = json.dumps(_FORMAT) + "\n" + text
+        elif not self._ends_whole:
+            text = "\n" + text
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {one_line(error)}") from error
+        self._empty, self._ends_whole = False, True
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:24]
+
+
+# --------------------------------------------------------------------------------------- measuring
+
+
+def measure(
+    codec: Codec,
+    photograph: Photograph,
+    store: Store,
+    *,
+    repeats: int = 1,
+    with_ssimulacra2: bool = False,
+) -> Iterator[Point]:
+    """The picture's points at every quality of the codec, from the store where it has them.
+
+    Each is timed `repeats` times, and the shortest times count. Raises AecodecError where the
+    codec fails, or gives back another picture.
+    """
+    settings = (codec.name, codec.settings, codec.versions, machine(), repeats)
+    checked = False
+    for quality in codec.qualities:
+        key = _key(settings, photograph.digest, quality, with_ssimulacra2)
+        kept = store.get(key)
+        if kept is None:
+            coder = _loaded(codec)
+            if not checked:
+                check(codec, coder, photograph)
+                checked = True
+            point = _measured(coder, photograph.rgb, quality, repeats, with_ssimulacra2)
+            about = {"codec": codec.name, "picture": photograph.name}
+            store.put(key, dataclasses.asdict(point), about)
+            yield point
+        else:
+            yield Point(**kept)
+
+
+@functools.lru_cache(maxsize=32)
+def _loaded(codec: Codec) -> Coder:
+    return codec.load()
+
+
+def check(codec: Codec, coder: Coder, photograph: Photograph) -> None:
+    """Refuse a codec that does not give this picture back, before it is timed."""
+    rgb = photograph.rgb
+    quality = codec.qualities[len(codec.qualities) // 2]
+    restored = coder.decode(coder.encode(rgb, quality))
+    if restored.shape != rgb.shape or restored.dtype != rgb.dtype:
+        raise AecodecError(
+            f"{codec.name}: the round trip of {photograph.name} gave {restored.shape} "
+            f"{restored.dtype} for {rgb.shape} {rgb.dtype}"
+        )
+    mean = np.broadcast_to(np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8), rgb.shape)
+    # At a middle quality a picture is nearer to the original than its mean colour is.
+    if metrics.psnr(rgb, restored) < metrics.psnr(rgb, mean) - 1:
+        raise AecodecError(
+            f"{codec.name}: the round trip of {photograph.name} gave another picture"
+        )
+
+
+def _measured(
+    coder: Coder, rgb: Pixels, quality: float, repeats: int, with_ssimulacra2: bool
+) -> Point:
+    encoding, decoding = math.inf, math.inf
+    for _ in range(repeats):
+        start = time.perf_counter()
+        data = coder.encode(rgb, quality)
+        between = time.perf_counter()
+        restored = coder.decode(data)
+        end = time.perf_counter()
+        encoding, decoding = min(encoding, between - start), min(decoding, end - between)
+    value = metrics.psnr(rgb, restored)
+    return Point(
+        quality=quality,
+        nbytes=len(data),
+        psnr=value if math.isfinite(value) else None,
+        ms_ssim=metrics.ms_ssim(rgb, restored),
+        ssimulacra2=ssimulacra2(rgb, restored) if with_ssimulacra2 else None,
+        encode_s=encoding,
+        decode_s=decoding,
+    )
+
+
+def ssimulacra2(rgb: Pixels, restored: Pixels) -> float:
+    """SSIMULACRA2 of two pictures, 100 where they are equal.
+
+    Raises AecodecError where its package is not installed.
+    """
+    if find_spec("ssimulacra2") is None:
+        raise AecodecError("SSIMULACRA2 is not installed: pip install ssimulacra2")
+    from ssimulacra2 import compute_ssimulacra2
+
+    files = [io.BytesIO(), io.BytesIO()]  # it takes what Pillow opens
+    for file, pixels in zip(files, (rgb, restored), strict=True):
+        Image.fromarray(pixels).save(file, "PPM")
+        file.seek(0)
+    return float(compute_ssimulacra2(*files))
+
+
+# ------------------------------------------------------------------------ loading and memory, apart
+
+
+def probe(codec: Codec, photograph: Photograph, store: Store) -> Probe:
+    """Load and code in fresh processes, one to encode and one to decode."""
+    settings = (codec.name, codec.settings, codec.versions, machine(), "probe")
+    key = _key(settings, photograph.digest)
+    kept = store.get(key)
+    if kept is not None:
+        return Probe(**kept)
+    quality = codec.qualities[len(codec.qualities) // 2]
+    data, load_s, encode_mib = _alone(_probe_encoding, codec.name, photograph.rgb, quality)
+    decode_mib = _alone(_probe_decoding, codec.name, data)
+    found = Probe(load_s, encode_mib, decode_mib, photograph.pixels / 1e6)
+    store.put(key, dataclasses.asdict(found), {"codec": codec.name, "picture": photograph.name})
+    return found
+
+
+def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _probe_encoding(name: str, rgb: Pixels, quality: float) -> tuple[bytes, float, float | None]:
+    codec = codecs.find(name)
+    start = time.perf_counter()
+    coder = codec.load()
+    load_s = time.perf_counter() - start
+    return coder.encode(rgb, quality), load_s, _peak_mib()
+
+
+def _probe_decoding(name: str, data: bytes) -> float | None:
+    codecs.find(name).load().decode(data)
+    return _peak_mib()
+
+
+def _peak_mib() -> float | None:
+    """This process's largest resident memory so far."""
+    with contextlib.suppress(OSError):  # getrusage's figure would include the parent's on Linux
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    if sys.platform == "darwin" and os.name == "posix":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None

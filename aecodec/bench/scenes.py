@@ -1,0 +1,217 @@
+"""Pictures for the slider: the same scene as several codecs give it back, at equal size.
+
+The page shows real pixels: a JPEG, WebP or AVIF is embedded as the very file that the codec wrote,
+the original and what aecodec gives back as lossless WebP.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aecodec import files, metrics
+from aecodec.bench.codecs import Codec, Coder
+from aecodec.bench.latents import bit_map
+from aecodec.bench.pictures import Photograph
+from aecodec.errors import NotAecError
+
+__all__ = [
+    "BUDGET",
+    "Scene",
+    "View",
+    "at_equal_size",
+    "bits_of",
+    "original_view",
+    "slimmed",
+    "view_of",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+LARGEST = 2_000_000
+"""Pixels; of a larger picture the slider shows a part from the middle."""
+PART = (1536, 1024)
+BUDGET = 17_000_000
+"""Bytes of pictures in one page, before base64 makes them a third longer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A scene as one codec gives it back."""
+
+    title: str
+    detail: str  # one line: bytes, fidelity
+    mime: str
+    data: bytes
+
+    def as_json(self) -> dict[str, str]:
+        """For the page's script."""
+        return {"title": self.title, "detail": self.detail, "uri": _uri(self.mime, self.data)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What the slider shows of one picture. The first view is the original."""
+
+    name: str
+    width: int
+    height: int
+    views: tuple[View, ...]
+    note: str = ""
+    bits: npt.NDArray[np.float32] | None = None
+    """Bits of each 16x16 pixels in the second view's file."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the page's script."""
+        made: dict[str, Any] = {
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "note": self.note,
+            "views": [view.as_json() for view in self.views],
+        }
+        if self.bits is not None:
+            largest = float(self.bits.max())
+            levels = np.rint(self.bits * (255 / max(largest, 1e-9))).astype(np.uint8)
+            made["bits"] = {
+                "rows": levels.shape[0],
+                "columns": levels.shape[1],
+                "largest": largest / 256,  # bits a pixel
+                "levels": base64.b64encode(levels.tobytes()).decode(),
+            }
+        return made
+
+
+def _uri(mime: str, data: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+def lossless(rgb: Pixels) -> tuple[str, bytes]:
+    """Type and bytes of a picture file with exactly these pixels."""
+    file = io.BytesIO()
+    if max(rgb.shape[:2]) > 16383:  # WebP's limit
+        Image.fromarray(rgb).save(file, "PNG")
+        return "image/png", file.getvalue()
+    effort = 4 if rgb.size < 3 * LARGEST else 1
+    Image.fromarray(rgb).save(file, "WEBP", lossless=True, quality=60, method=effort)
+    return "image/webp", file.getvalue()
+
+
+def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, more: str = "") -> View:
+    """A view by its pixels."""
+    return View(title, describe(rgb, restored, nbytes) + more, *lossless(restored))
+
+
+def describe(rgb: Pixels, restored: Pixels, nbytes: int) -> str:
+    """Bytes, bits per pixel and fidelity in one line."""
+    rate = metrics.bits_per_pixel(nbytes, rgb.shape[1], rgb.shape[0])
+    similarity = metrics.ms_ssim(rgb, restored)
+    return f"{nbytes:,} bytes · {rate:.3f} bpp · {metrics.psnr(rgb, restored):.2f} dB" + (
+        "" if similarity is None else f" · MS-SSIM {similarity:.4f}"
+    )
+
+
+def at_equal_size(
+    photograph: Photograph, ours: Codec, peers: Sequence[Codec], quality: float
+) -> Scene:
+    """A scene by one codec at `quality`, and by others at the bytes nearest above."""
+    rgb = photograph.rgb
+    coder = ours.load()
+    data = coder.encode(rgb, quality)
+    part, note = _part(rgb)
+    whole = part == (slice(None), slice(None))
+    restored = coder.decode(data)
+    ours_detail = describe(rgb, restored, len(data)) + f" · quality {quality:g}"
+    views = [
+        View("Original", f"{photograph.width} × {photograph.height}", *lossless(rgb[part])),
+        View(ours.title, ours_detail, *lossless(restored[part])),
+    ]
+    for peer in peers:
+        coder = peer.load()
+        chosen, file = nearest_above(coder, rgb, len(data))
+        restored = coder.decode(file)
+        detail = describe(rgb, restored, len(file)) + f" · quality {chosen}"
+        off = 100 * (len(file) / len(data) - 1)
+        if abs(off) > 10:
+            detail += f" · {off:+.0f} % bytes: as near as its qualities come"
+        shown = (f"image/{peer.suffix}", file) if whole else lossless(restored[part])
+        views.append(View(peer.title, detail, *shown))
+    height, width = rgb[part].shape[:2]
+    bits = bit_map(data) if whole and ours.name.partition(":")[0] == "aecodec" else None
+    return Scene(photograph.name, width, height, tuple(views), note, bits)
+
+
+def _part(rgb: Pixels) -> tuple[tuple[slice, slice], str]:
+    height, width = rgb.shape[:2]
+    if height * width <= LARGEST:
+        return (slice(None), slice(None)), ""
+    wide, tall = min(width, PART[0]), min(height, PART[1])
+    left, top = (width - wide) // 2, (height - tall) // 2
+    note = f"{wide} × {tall} pixels from the middle of {width} × {height}"
+    return (slice(top, top + tall), slice(left, left + wide)), note
+
+
+def nearest_above(coder: Coder, rgb: Pixels, nbytes: int) -> tuple[int, bytes]:
+    """The lowest quality from 1 to 100 whose file has `nbytes` or more, or 100: and that file.
+
+    The peer is never given fewer bytes than it is compared with, where it can use them.
+    """
+    low, high = 1, 100
+    files: dict[int, bytes] = {}
+    while low < high:
+        middle = (low + high) // 2
+        files[middle] = coder.encode(rgb, middle)
+        if len(files[middle]) >= nbytes:
+            high = middle
+        else:
+            low = middle + 1
+    return low, files[low] if low in files else coder.encode(rgb, low)
+
+
+def slimmed(scenes: Sequence[Scene], report: Callable[[str], None]) -> list[Scene]:
+    """The scenes within BUDGET: beyond it, lossless pictures become WebP at quality 95."""
+    total = sum(len(view.data) for scene in scenes for view in scene.views)
+    if total <= BUDGET:
+        return list(scenes)
+    report(
+        f"{len(scenes)} scenes have {total / 1e6:.0f} MB: their lossless pictures are shown as WebP"
+        " at quality 95 (all figures stay those of the exact pixels)"
+    )
+    made = []
+    for scene in scenes:
+        views = []
+        for view in scene.views:
+            with Image.open(io.BytesIO(view.data)) as opened:
+                file = io.BytesIO()
+                opened.convert("RGB").save(file, "WEBP", quality=95, method=4)
+            exact = view.mime in ("image/webp", "image/png") and file.tell() < len(view.data)
+            if exact and view.title != "WebP":
+                view = dataclasses.replace(view, mime="image/webp", data=file.getvalue())
+            views.append(view)
+        note = "Shown through WebP at quality 95 to keep this page small; the figures are exact."
+        made.append(
+            dataclasses.replace(
+                scene, views=tuple(views), note=" ".join([scene.note, note]).strip()
+            )
+        )
+    return made
+
+
+def original_view(rgb: Pixels) -> View:
+    """What the others are compared with."""
+    return View("Original", f"{rgb.shape[1]} × {rgb.shape[0]}", *lossless(rgb))
+
+
+def bits_of(path: str) -> npt.NDArray[np.float32] | None:
+    """Where the bits of an .aec file went; None for a file of another kind."""
+    try:
+        return bit_map(files.read_compressed(path))
+    except NotAecError:
+        return None

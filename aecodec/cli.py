@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from aecodec import __version__, files
+from aecodec import __version__, files, stages
+from aecodec.bench.command import bench, compare
 from aecodec.config import SIZES
-from aecodec.console import DEBUG, EXIT_SOME_FAILED, Report, size
+from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.folders import Folders, folder_options
 
@@ -63,8 +64,9 @@ def interrupt(number: int, frame: FrameType | None) -> NoReturn:
 # ---------------------------------------------------------------------------------------- options
 
 
-def _remember_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.meta[DEBUG] = context.meta.get(DEBUG, False) or value
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    key = f"aecodec.{parameter.name}"
+    context.meta[key] = context.meta.get(key, False) or value
 
 
 def debug_option(command: F) -> F:
@@ -72,25 +74,49 @@ def debug_option(command: F) -> F:
         "--debug",
         is_flag=True,
         expose_value=False,
-        callback=_remember_debug,
+        callback=_remember,
         envvar="AECODEC_DEBUG",
         help="Show the traceback of an unexpected error.",
     )(command)
 
 
+def _file_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    """Leave it to the shell, which knows best how to complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 def output_options(command: F) -> F:
     for option in (
         debug_option,
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember,
+            help="Say how long each stage took.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
-        click.option("-o", "--output", metavar="PATH", help="Output file or existing folder."),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            shell_complete=_file_names,
+            help="Output file or existing folder.",
+        ),
     ):
         command = option(command)
     return command
 
 
 # Not required by click, since --files-from stands in for it.
-inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1)
+inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, shell_complete=_file_names)
+files_argument = click.argument(
+    "inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=_file_names
+)
 
 
 class _InThisOrder(click.Group):
@@ -242,11 +268,21 @@ def _convert(
     with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
         for job in jobs:
             with report.file(job.source, target=job.target):
-                outcome = work(job)
+                with stages.collect() as seconds:
+                    outcome = work(job)
                 for note in outcome.notes:
                     report.say(f"{files.shown(job.source)}: note: {note}")
-                report.result(_sentence(outcome), asdict(outcome))
+                values = asdict(outcome)
+                if verbose():
+                    report.say(f"{files.shown(job.source)}: {_timing(seconds, outcome.seconds)}")
+                    values["stages"] = seconds
+                report.result(_sentence(outcome), values)
     return report.exit_code
+
+
+def _timing(seconds: dict[str, float], total: float) -> str:
+    parts = {**seconds, "other": max(0.0, total - sum(seconds.values()))}
+    return f"{total:.3f} s: " + ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
 
 
 def _sentence(outcome: files.Outcome) -> str:
@@ -260,7 +296,7 @@ def _sentence(outcome: files.Outcome) -> str:
 
 
 @commands.command()
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@files_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
 def info(inputs: tuple[str, ...], as_json: bool) -> int:
@@ -290,7 +326,7 @@ def _page(source: str, found: Any) -> str:
 
 
 @commands.command()
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@files_argument
 @click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
@@ -304,6 +340,12 @@ def verify(inputs: tuple[str, ...], full: bool, as_json: bool) -> int:
                 codec.verify(files.read_compressed(source), full=full)
                 report.result(f"{files.shown(source)}: ok", {"source": source})
     return report.exit_code
+
+
+# --------------------------------------------------------------------------------------- comparing
+
+for command in (compare, bench):  # their options and what they do stand in bench/command.py
+    commands.add_command(debug_option(command))
 
 
 # ------------------------------------------------------------------------------ models and training
@@ -324,6 +366,34 @@ def models(as_json: bool) -> int:
                 values = {"name": name, "id": model, "folder": str(folder)}
                 report.result(f"{name:<12}{model}  {files.shown(str(folder))}", values)
     return report.exit_code
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def env(as_json: bool) -> int:
+    """Describe this installation, for bug reports.
+
+    Versions, weights and settings; nothing of it is sent anywhere.
+    """
+    with Report(1, as_json, progress=False) as report, report.file("env"):
+        from aecodec import environment
+
+        found = environment.describe()
+        report.result("\n".join(_described(found)), found)
+    return report.exit_code
+
+
+def _described(values: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _described(value, indent + "  ")
+        elif isinstance(value, list):
+            for one in value:
+                yield from _described({name: one}, indent)
+        else:
+            yield f"{indent}{name}: {'-' if value is None else files.shown(str(value))}"
 
 
 @commands.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.errors import AecodecError, one_line
+from aecodec.errors import AecodecError, one_line, with_advice
 from aecodec.files import shown
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 EXIT_SOME_FAILED = 1
 
 DEBUG = "aecodec.debug"
-"""The key in click's `Context.meta` under which `--debug` is remembered."""
+VERBOSE = "aecodec.verbose"
+"""The keys in click's `Context.meta` under which `--debug` and `--verbose` are remembered."""
 
 
 class Report:
@@ -126,11 +127,16 @@ def _progress_bar(total: int) -> Progress:
 
 def _fault(error: Exception) -> str:
     if isinstance(error, AecodecError):
-        return one_line(error) + (f" ({error.advice})" if error.advice else "")
+        return with_advice(error)
     if isinstance(error, MemoryError):
         return "not enough memory"
     hint = "" if debugging() else " (--debug shows the traceback)"
     return f"unexpected error: {type(error).__name__}: {one_line(error)}{hint}"
+
+
+def verbose() -> bool:
+    """Whether `--verbose` was given."""
+    return bool(click.get_current_context().meta.get(VERBOSE))
 
 
 def debugging() -> bool:

@@ -73,7 +73,8 @@ def coefficients(
     crops: list[npt.NDArray[np.float32]], axes: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Mean magnitudes (192,N) over each 16x16 pixels, and which components are predicted."""
-    plain, ahead = [], []
+    plain: list[npt.NDArray[np.float32]] = []
+    ahead: list[npt.NDArray[np.float32]] = []
     for crop in crops:
         values = np.einsum("ij,jhw->ihw", axes, crop, optimize=True)
         less = values - np.pad(values, ((0, 0), (0, 0), (1, 0)))[:, :, :-1]

@@ -257,7 +257,7 @@ def _progress(total: int) -> Iterator[Any]:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def _write(

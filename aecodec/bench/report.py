@@ -36,9 +36,10 @@ def of_comparison(found: Comparison, scenes: Sequence[Scene]) -> str:
     titles = found.titles()
     ours = next((c.name for c in found.measured if c.name.partition(":")[0] == "aecodec"), None)
     names = [codec.title for codec in found.measured]
+    rivals = _listed(names[1:]) if len(names) < 6 else f"{len(names) - 1} others"
     count = len(found.pictures)
     return _page(
-        title=f"{names[0]} against {_listed(names[1:])}" if len(names) > 1 else names[0],
+        title=f"{names[0]} against {rivals}" if len(names) > 1 else names[0],
         subtitle=f"{count} picture{'s' if count != 1 else ''}, real file bytes · {found.day} · "
         f"{found.machine['cpu']}, {found.machine['cores']} cores",
         found=found,
@@ -107,7 +108,7 @@ def _claims(found: Comparison, ours: str) -> list[Claim]:
         bd = found.bd["psnr"][ours][other.name]
         if bd.value is None:
             continue
-        fewer = bd.value < 0
+        fewer = round(bd.value) <= 0
         made.append(
             Claim(
                 figure=f"{abs(bd.value):.0f} %",
@@ -208,7 +209,7 @@ def _data(found: Comparison) -> dict[str, Any]:
     """What the page's script draws."""
     means = [codec.mean_curve() for codec in found.measured]
     return {
-        "metrics": {metric: curves.METRICS[metric] for metric in found.metrics},
+        "metrics": [(metric, curves.METRICS[metric]) for metric in found.metrics],  # in this order
         "pictures": [picture.name for picture in found.pictures],
         "anchor": found.titles()[found.anchor],
         "curves": [

@@ -139,8 +139,8 @@ def at_equal_size(
         restored = coder.decode(file)
         detail = describe(rgb, restored, len(file)) + f" · quality {chosen}"
         off = 100 * (len(file) / len(data) - 1)
-        if abs(off) > 10:
-            detail += f" · {off:+.0f} % bytes: as near as its qualities come"
+        if abs(off) >= 0.5:
+            detail += f" · {off:+.0f} % bytes, as near as its qualities come"
         shown = (f"image/{peer.suffix}", file) if whole else lossless(restored[part])
         views.append(View(peer.title, detail, *shown))
     height, width = rgb[part].shape[:2]

@@ -105,6 +105,7 @@ function slider() {
     fit = Math.min(wide / scene.width, tall / scene.height);
     stage.style.width = scene.width * fit + "px";
     stage.style.height = scene.height * fit + "px";
+    $("position").style.width = stage.style.width;
     place();
   }
   function place() {
@@ -243,7 +244,7 @@ const goTo = $("stage") ? slider() : () => false;
 if (!$("rd")) return;
 
 // ------------------------------------------------------------------------------------- the plots
-const data = read("data");
+const data = read("data"), metricNames = Object.fromEntries(data.metrics);
 const dashes = ["", "7 3", "2 3", "9 3 2 3", "12 4", "5 2 1 2", "1 4", "14 3 3 3", "4 4", "8 2 2 2 2 2"];
 const markers = [
   "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0", "M-3.7,-3.7h7.4v7.4h-7.4z", "M0,-4.8L4.4,3.6H-4.4z", "M0,-5L5,0L0,5L-5,0z",
@@ -327,10 +328,10 @@ function drawCurves() {
   const pad = Math.max(0.3, (ys[1] - ys[0]) * 0.05);
   ys = [ys[0] - pad, ys[1] + pad];
   const wide = host.clientWidth > 640;
-  const f = frame(host, xs, ys, (n) => logTicks(...xs, n), ticks(...ys, 7), "bits per pixel (log)", data.metrics[metric], wide ? 132 : 12);
+  const f = frame(host, xs, ys, (n) => logTicks(...xs, n), ticks(...ys, 7), "bits per pixel (log)", metricNames[metric], wide ? 132 : 12);
   const { svg, box, px, py } = f;
   svg.append(make("defs", {}, make("clipPath", { id: "inside" }, make("rect", { x: box.l, y: box.t - 6, width: box.r - box.l + 6, height: box.b - box.t + 6 }))));
-  const labels = [];
+  const labels = [], few = visible.length <= 18; // more names than fit: the legend and the points tell
   for (const s of [...visible].reverse()) { // aecodec is drawn last, on top
     const points = pointsOf(s);
     const group = make("g", { "clip-path": "url(#inside)", style: `color:${s.colour}` });
@@ -343,7 +344,7 @@ function drawCurves() {
     }
     svg.append(group);
     const inside = points.filter((p) => p[0] <= xs[1] && p[1] <= ys[1]);
-    if (inside.length) labels.push({ s, x: px(inside.at(-1)[0]), y: py(inside.at(-1)[1]) + 4 });
+    if (inside.length && (s.measured || few)) labels.push({ s, x: px(inside.at(-1)[0]), y: py(inside.at(-1)[1]) + 4 });
   }
   if (wide) for (const label of spread(labels, 15, box.t, box.b))
     svg.append(make("text", { x: box.r + 10, y: label.y, class: "name", style: `fill:${label.s.colour}` }, label.s.title.length > 19 ? label.s.title.slice(0, 18) + "…" : label.s.title));
@@ -377,10 +378,10 @@ function drawCurves() {
     if (dots[at]) mark(dots[at]);
   };
   const rows = visible.flatMap((s) => pointsOf(s).map((p) => make("tr", {}, make("th", { scope: "row" }, s.title), make("td", {}, p[0].toFixed(4)), make("td", {}, p[1].toFixed(3)))));
-  const cells = ["Codec", "bits per pixel", data.metrics[metric]].map((text) => make("th", { scope: "col" }, text));
+  const cells = ["Codec", "bits per pixel", metricNames[metric]].map((text) => make("th", { scope: "col" }, text));
   $("curve-table").replaceChildren(make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows));
 }
-for (const [key, label] of Object.entries(data.metrics)) $("metric").append(make("option", { value: key }, label));
+for (const [key, label] of data.metrics) $("metric").append(make("option", { value: key }, label));
 for (const name of data.pictures) $("picture").append(make("option", { value: name }, name));
 $("metric").onchange = $("picture").onchange = drawCurves;
 for (const s of series) {

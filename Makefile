@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make bench  the Kodak figures: make bench KODAK=folder/of/png
 # make check  linters and types only
+# make docs   write the generated pages of docs/ anew
 # make clean  remove what the above made, the environment included
 #
 # Each makes .venv on its first run. PYTHON chooses the interpreter (3.10 or newer):
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check clean
+.PHONY: help demo test bench check docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -37,6 +38,9 @@ check: $(VENV)/.with-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.with-test
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

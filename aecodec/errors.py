@@ -45,6 +45,7 @@ __all__ = [
     "UnsupportedError",
     "WeightsError",
     "one_line",
+    "with_advice",
 ]
 
 
@@ -135,6 +136,11 @@ class OutputError(AecodecError):
 
 class OutputExistsError(OutputError):
     """The output exists already, and overwriting was not asked for."""
+
+
+def with_advice(error: AecodecError) -> str:
+    """One of our own errors as one line, with what to do next."""
+    return one_line(error) + (f" ({error.advice})" if error.advice else "")
 
 
 def one_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ import click
 
 from aecodec import files
 from aecodec.console import EXIT_SOME_FAILED, debugging, size
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, with_advice
 from aecodec.files import shown
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Folders:
         except files.UsageFault as fault:
             raise click.UsageError(str(fault)) from None
         except AecodecError as error:
-            click.echo(f"aecodec: {error}", err=True)
+            click.echo(f"aecodec: {with_advice(error)}", err=True)
             return EXIT_SOME_FAILED
 
 

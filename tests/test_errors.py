@@ -54,7 +54,7 @@ def test_the_drawing_is_the_tree() -> None:
 
 
 def test_all_is_complete() -> None:
-    assert set(errors.__all__) == {*drawn_tree(), "one_line"}
+    assert set(errors.__all__) == {*drawn_tree(), "one_line", "with_advice"}
 
 
 def test_every_class_has_an_example() -> None:

@@ -26,7 +26,6 @@ __all__ = [
     "WorkerDiedError",
     "columns",
     "convert_here",
-    "cores",
     "processes_that_pay",
     "run",
     "threads_for",
@@ -42,16 +41,10 @@ class WorkerDiedError(AecodecError):
     """A worker process ended in the middle of a file."""
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
 def processes_that_pay() -> int:
     """One worker for each core, as far as the memory goes."""
+    from aecodec.runtime import cores
+
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not on macOS and Windows
@@ -242,4 +235,6 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 def threads_for(processes: int) -> int:
     """How many threads each of several workers gets: the cores divided among them."""
+    from aecodec.runtime import cores
+
     return max(1, cores() // processes)

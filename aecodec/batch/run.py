@@ -246,14 +246,16 @@ class _Run:
         yield from self._written_down(waiting)
 
     def _written_down(self, jobs: list[Job]) -> list[Job]:
-        new = [job for job in jobs if not job.begun and not self._is_taken(job)]
+        new = {job.key for job in jobs if not job.begun and not self._is_taken(job)}
         try:
-            self.manifest.begin((job.key, posixpath.basename(job.target)) for job in new)
+            self.manifest.begin(
+                (job.key, posixpath.basename(job.target)) for job in jobs if job.key in new
+            )
         except OutputError as error:
             for job in jobs:
                 self._count(failure(job.source, error, target=job.target, key=job.key))
             return []
-        return jobs
+        return [dataclasses.replace(job, begun=True) if job.key in new else job for job in jobs]
 
     def _is_taken(self, job: Job) -> bool:
         """Whether the target is there before the work has begun, and so is a stranger's: if it

@@ -46,7 +46,8 @@ class Job:
     target: str
     stamp: Stamp | None = None
     begun: bool = False
-    """An earlier run with the same options was cut off while it made this output."""
+    """The output was absent when a run with the same options began it: if it is there now, it was
+    made by that run, which was cut off, or by another at the same time."""
     stale: bool = False
     """The output was made from another state of the source."""
 
@@ -111,6 +112,7 @@ class Selection:
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
             raise UsageFault("with --files-from give one folder, to which its names are relative")
+        self._list = None if self.files_from is None else _spooled(self.files_from)
         folders = [path for path in self.inputs if not is_remote(path) and os.path.isdir(path)]
         names = [os.path.basename(os.path.abspath(path)) for path in folders]
         self._several = len(self.inputs) > 1
@@ -131,8 +133,8 @@ class Selection:
         return None if self._is_target else self.output
 
     def __iter__(self) -> Iterator[Item]:
-        if self.files_from is not None:
-            yield from self._listed(self.files_from, self.inputs[0] if self.inputs else "")
+        if self._list is not None:
+            yield from self._listed(self._list, self.inputs[0] if self.inputs else "")
             return
         single: list[str] = []
         for path in self.inputs:
@@ -257,13 +259,13 @@ class Selection:
 
     # --- Lists ----------------------------------------------------------------------------------
 
-    def _listed(self, path: str, base: str) -> Iterator[Item]:
+    def _listed(self, spool: IO[bytes], base: str) -> Iterator[Item]:
         """The files that a list names, relative to `base`.
 
         The list is gone through twice or more, because only all of it shows which names would
         become one; standard input is put into a temporary file for that.
         """
-        with _spooled(path) as spool:
+        with spool:
             whole, twice = self._clashes(spool, base)
             seen: set[int] = set()
             for name in _names(spool):
@@ -341,10 +343,8 @@ def _matches(key: str, patterns: Sequence[str]) -> bool:
     """Whether a glob fits the name, or, if there is a `/` in it, the path. Case doesn't matter."""
     path = key.casefold()
     name = posixpath.basename(path)
-    return any(
-        fnmatch.fnmatchcase(path if "/" in pattern else name, pattern.strip("/").casefold())
-        for pattern in patterns
-    )
+    globs = (pattern.strip("/").casefold() for pattern in patterns)
+    return any(fnmatch.fnmatchcase(path if "/" in glob else name, glob) for glob in globs)
 
 
 def _leaves(key: str) -> bool:

@@ -32,6 +32,7 @@ from aecodec.errors import (
     UnknownModelError,
     WeightsError,
     one_line,
+    with_advice,
 )
 from aecodec.files import Encoding, shown
 
@@ -104,7 +105,7 @@ def failure(source: str, error: Exception, *, target: str = "", key: str = "") -
     """What is said of a file that failed: the error as one line."""
     trace = ""
     if isinstance(error, AecodecError):
-        text = one_line(error)
+        text = with_advice(error)
     elif isinstance(error, MemoryError):
         text = "not enough memory"
     else:
@@ -139,7 +140,7 @@ class _Job:
     """With `time_ns`, the source's state when it was listed; -1 where nobody looked."""
     time_ns: int = 0
     begun: bool = False
-    """An earlier run with these options was cut off while it made this output."""
+    """If the output is there, it was made with these options; it was absent when it was begun."""
     stale: bool = False
     """Its output, if there is one, was made from another state of the source."""
 

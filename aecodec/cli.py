@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ import click
 
 from aecodec import __version__, files, stages
 from aecodec.bench.command import bench, compare
+from aecodec.codec import DEFAULT_EFFORT, EFFORTS
 from aecodec.config import SIZES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.errors import AecodecError, InputError, one_line
@@ -126,6 +128,39 @@ class _InThisOrder(click.Group):
         return list(self.commands)
 
 
+class _ByteCount(click.ParamType[int]):
+    """A number of bytes such as 200000, 200k or 1.5M."""
+
+    name = "bytes"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kM]?)B?", str(value).strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no number of bytes: give 200000, 200k or 1.5M")
+        return int(float(found[1]) * {"": 1, "k": 10**3, "M": 10**6}[found[2]])
+
+
+class _Region(click.ParamType[tuple[int, int, int, int]]):
+    """X,Y,W,H in pixels."""
+
+    name = "X,Y,W,H"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", str(value).replace(" ", ""))
+        if not found or not int(found[3]) or not int(found[4]):
+            self.fail(f"{value!r} is no region: give X,Y,W,H in pixels, such as 0,0,640,480")
+        x, y, w, h = (int(part) for part in found.groups())
+        return x, y, w, h
+
+
 METADATA = ("exif", "icc", "xmp")
 
 
@@ -181,6 +216,21 @@ def commands() -> None:
     show_default=True,
     help="1 is smallest, 100 is best; about as faithful as JPEG at the same number.",
 )
+@click.option(
+    "-e",
+    "--effort",
+    type=click.IntRange(min(EFFORTS), max(EFFORTS)),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    help="1 is fastest, 9 makes the smallest files; decoding stays the same.",
+)
+@click.option("--target-size", type=_ByteCount(), help="At most so many bytes (200k, 1.5M).")
+@click.option(
+    "--target-bpp",
+    type=click.FloatRange(0.0, min_open=True),
+    help="At most so many bits per pixel.",
+)
+@click.option("--target-psnr", type=click.FloatRange(1.0, 99.0), help="At least so many dB.")
 @click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
 @click.option(
     "--metadata",
@@ -197,6 +247,10 @@ def commands() -> None:
 def compress(
     inputs: tuple[str, ...],
     quality: int,
+    effort: int,
+    target_size: int | None,
+    target_bpp: float | None,
+    target_psnr: float | None,
     model: str | None,
     metadata: tuple[str, ...],
     strip_gps: bool,
@@ -213,7 +267,25 @@ def compress(
     interrupted run goes on when the same command is given again. Inputs and outputs may be remote
     (s3://bucket/folder).
     """
-    encoding = files.Encoding(quality, model, metadata, strip_gps, strict)
+    context = click.get_current_context()
+    chosen = [
+        f"--{name.replace('_', '-')}"
+        for name in ("quality", "target_size", "target_bpp", "target_psnr")
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)}: give one of them")
+    encoding = files.Encoding(
+        quality=quality,
+        model=model,
+        keep=metadata,
+        strip_gps=strip_gps,
+        strict=strict,
+        effort=effort,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_psnr=target_psnr,
+    )
     if folders.are_meant(inputs, output):
         return folders.convert(inputs, output, force=force, as_json=as_json, encoding=encoding)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
@@ -226,10 +298,16 @@ def compress(
 
 @commands.command()
 @inputs_argument
+@click.option("--region", type=_Region(), help="This part alone, in pixels, without the rest.")
 @folder_options
 @output_options
 def decompress(
-    inputs: tuple[str, ...], folders: Folders, output: str | None, force: bool, as_json: bool
+    inputs: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    folders: Folders,
+    output: str | None,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Restore pictures: photo.aec becomes photo.png beside it.
 
@@ -237,11 +315,13 @@ def decompress(
     folder's tree is mirrored in the folder that -o names.
     """
     if folders.are_meant(inputs, output):
+        if region is not None:
+            raise click.UsageError("--region is for single files")
         return folders.convert(inputs, output, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.RESTORED)
 
     def work(job: files.Job) -> files.Outcome:
-        return files.decompress_file(job, force=force, inputs=known)
+        return files.decompress_file(job, region=region, force=force, inputs=known)
 
     return _convert(jobs, work, as_json)
 

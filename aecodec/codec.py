@@ -1,27 +1,24 @@
 """Picture -> bytes -> picture: the only place where image, networks, coder and container meet.
 
 compress                                     decompress
-picture --image.load--> rgb                  data --bitstream.parse--> header, tiles
-rgb --analysis--> y                          tile --ANS--> z_hat
-a tile at a time:                            z_hat --scale network--> indexes
-  v = gain(q) * y                            tile --ANS--> symbols s
-  v --hyper-analysis, round--> z_hat         z_hat, s --means, step by step--> v_hat
-  z_hat --scale network--> indexes           all tiles' v_hat --synthesis--> rgb
-  z_hat, v --means, step by step--> s        rgb --image.to_pil--> picture
-  z_hat, s, indexes --ANS--> tile
-tiles --bitstream.pack--> data
+picture --image.load--> rgb                  data --bitstream.parse--> header, payloads
+rgb --tile by tile--> payloads               payloads --tile by tile--> rgb
+payloads --bitstream.pack--> data            rgb --image.to_pil--> picture
+
+A tile's own way, from pixels to its payload and back, stands in tile.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
-from aecodec.errors import CorruptError, LimitError
+from aecodec.errors import LimitError, RequestError
+from aecodec.tile import Box, Latents, TileCodec, grown, latents_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from os import PathLike
@@ -31,23 +28,20 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
     import numpy.typing as npt
     import PIL.Image
 
-    from aecodec.entropy import TableSet
     from aecodec.image import Picture
-    from aecodec.runtime import Options
     from aecodec.weights import Weights
 
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
-    Ints = npt.NDArray[np.int32]
 
 __all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
 
 DEFAULT_QUALITY = 75
-SENSITIVITY = 2.2
-"""How much of a latent's squared error arrives in the pixels, for the quantiser's decisions."""
+EFFORTS = {1: 0, 2: 1, 3: 2, 4: 4, 5: 6, 6: 10, 7: 16, 8: 32, 9: 64}
+"""How often each effort refines the latents; once costs about two decodings and a half."""
+DEFAULT_EFFORT = 1
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
-_HASH_SIZE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +93,9 @@ def compress(
     quality: int = DEFAULT_QUALITY,
     *,
     model: str | None = None,
+    effort: int = DEFAULT_EFFORT,
+    target_size: int | None = None,
+    target_psnr: float | None = None,
 ) -> bytes:
     """A picture as the bytes of an .aec file.
 
@@ -106,20 +103,31 @@ def compress(
         image: a PIL image, a path, a file object, the bytes of a picture file, or a Picture.
         quality: 1 to 100; 75 has about the PSNR of JPEG at 75.
         model: the name of the weights; None takes the default ones.
+        effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
+        target_size: instead of a quality: the best file of at most so many bytes.
+        target_psnr: instead of a quality: the smallest file with so many dB at least.
     Raises:
         InputError: the picture can't be read or is too large.
-        ValueError: quality out of range.
+        RequestError: no quality meets the target.
+        ValueError: quality or effort out of range, or two targets.
         WeightsError: no usable weights of that name.
     """
     from aecodec import weights
 
-    return _codec(weights.by_name(model)).compress(image, quality)
+    return _codec(weights.by_name(model)).compress(
+        image, quality, effort=effort, target_size=target_size, target_psnr=target_psnr
+    )
 
 
-def decompress(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PIL.Image.Image:
+def decompress(
+    data: bytes, *, region: Box | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> PIL.Image.Image:
     """The picture in an .aec file, with its metadata in `info`.
 
+    Args:
+        region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
     Raises:
+        RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
         LimitError: more than `max_pixels` pixels.
         UnknownModelError: the weights that the file names are not installed.
@@ -127,7 +135,7 @@ def decompress(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PIL.Imag
     from aecodec import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    return _codec(weights.by_id(container.header.model_id)).decode(container)
+    return _codec(weights.by_id(container.header.model_id)).decode(container, region)
 
 
 @functools.lru_cache(maxsize=4)
@@ -135,28 +143,8 @@ def _codec(weights: Weights) -> Codec:
     return Codec(weights)
 
 
-class Latents(NamedTuple):
-    """A tile's quantised latents: what is coded, and what the synthesis makes pixels of."""
-
-    z_hat: Ints  # (N,h/4,w/4)
-    symbols: Ints  # (M,h,w)
-    indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
-    v_hat: Floats  # (M,h,w)
-
-
-class Codec:
+class Codec(TileCodec):
     """One set of weights, ready to code pictures. Safe to share between threads."""
-
-    def __init__(self, weights: Weights, options: Options | None = None) -> None:
-        from aecodec.prior import check_known_answers
-        from aecodec.runtime import Runtime
-
-        check_known_answers(weights)
-        self.weights = weights
-        self.runtime = Runtime(weights.folder, options)
-        config = weights.config
-        # What a pixel's value can depend on, in latents to each side: a tile's margin.
-        self.halo = -(-(16 * config.blocks16 + 8 * config.blocks8) // 16)
 
     # --- Compressing ----------------------------------------------------------------------------
 
@@ -165,6 +153,9 @@ class Codec:
         image: str | PathLike[str] | bytes | BinaryIO | PIL.Image.Image | Picture,
         quality: int = DEFAULT_QUALITY,
         *,
+        effort: int = DEFAULT_EFFORT,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
@@ -172,7 +163,49 @@ class Codec:
 
         if not 1 <= quality <= 100:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
+        if effort not in EFFORTS:
+            raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
+        if target_size is not None and target_psnr is not None:
+            raise ValueError("one target, not two")
         picture = image if isinstance(image, Picture) else load(image)
+        if target_size is None and target_psnr is None:
+            return self._file(picture, quality, effort, tile_size)
+        return self._search(picture, effort, tile_size, target_size, target_psnr)
+
+    def _search(
+        self,
+        picture: Picture,
+        effort: int,
+        tile_size: int,
+        target_size: int | None,
+        target_psnr: float | None,
+    ) -> bytes:
+        from aecodec.metrics import psnr
+        from aecodec.rate_control import largest_within, smallest_reaching
+
+        analyse = functools.lru_cache(maxsize=None)(lambda box: self.analyse(picture.rgb, box))
+
+        def encode(quality: int, dead_zone: float) -> bytes:
+            return self._file(picture, quality, effort, tile_size, dead_zone, analyse)
+
+        if target_size is not None:
+            return largest_within(encode, target_size)
+        assert target_psnr is not None
+        return smallest_reaching(
+            encode,
+            lambda data: psnr(picture.rgb, self.decode_rgb(bitstream.parse(data))),
+            target_psnr,
+        )
+
+    def _file(
+        self,
+        picture: Picture,
+        quality: int,
+        effort: int,
+        tile_size: int,
+        dead_zone: float = 0.0,
+        analyse: Callable[[Box], Floats] | None = None,
+    ) -> bytes:
         height, width = picture.rgb.shape[:2]
         header = Header(
             width=width,
@@ -182,195 +215,123 @@ class Codec:
             model_id=self.weights.id,
             tile_size=tile_size,
         )
-        tiles = [
-            self.encode_latents(self.analyse(picture.rgb, box), quality) for box in header.tiles()
-        ]
+        analyse = analyse or (lambda box: self.analyse(picture.rgb, box))
+        latents = self._latents(picture.rgb, header, EFFORTS[effort], dead_zone, analyse)
+        tiles = [self.encode_latents(tile, quality) for tile in latents]
         return bitstream.pack(
             header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
         )
 
-    def analyse(self, rgb: Pixels, box: tuple[int, int, int, int]) -> Floats:
-        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` = (x, y, w, h) of rgb (H,W,3).
-
-        Computed with a margin of the receptive field, so that it equals the whole picture's.
-        """
-        import numpy as np
-
-        from aecodec.image import pad_to_multiple
-
-        x, y, w, h = box
-        margin = 16 * self.halo
-        left, top = max(0, x - margin), max(0, y - margin)
-        part = pad_to_multiple(rgb[top : y + h + margin, left : x + w + margin], 16)
-        (latents,) = self.runtime.run("analysis", x=np.ascontiguousarray(part)[None])
-        row, column = (y - top) // 16, (x - left) // 16
-        rows, columns = -(-h // 16), -(-w // 16)
-        tile: Floats = latents[0, :, row : row + rows, column : column + columns]
-        return tile
-
-    def encode_latents(self, y: Floats, quality: int) -> bytes:
-        """A tile's payload: the hash of its symbols and the coded symbols."""
-        from aecodec.entropy import Encoder
-
-        z_hat, symbols, indexes, _ = self.quantise(y, quality)
-        encoder = Encoder()
-        encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), self._z_tables(quality))
-        encoder.add(symbols.ravel(), indexes.ravel(), self.weights.y_tables)
-        return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
-
-    def quantise(self, y: Floats, quality: int) -> Latents:
-        """Quantise a tile's y (M,h,w)."""
-        import numpy as np
-
-        from aecodec.prior import predict, scale_indexes
-
-        _, h, w = y.shape
-        v = y * self.weights.arrays["gain"][quality][:, None, None]
-        padded = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
-        (z,) = self.runtime.run("hyper_analysis", v=padded[None])
-        z_hat = np.rint(z[0]).astype(np.int32)
-        indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        coded = ~self.weights.y_tables.empty[indexes]
-        symbols = np.zeros(v.shape, np.float32)
-        exact: Floats = np.empty_like(v)
-        s: Floats = np.empty_like(v)
-
-        # What an error of one quantisation step costs in bits, by channel: the rate that lambda
-        # times the picture's squared error is worth, if the synthesis keeps lengths.
-        lam, gain = self.weights.arrays["lambda"][quality], self.weights.arrays["gain"][quality]
-        worth = (SENSITIVITY * lam * 255.0**2 / 3.0 / gain**2).astype(np.float32)
-
-        def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-            np.subtract(v, mu, out=exact)
-            np.rint(exact, out=s)
-            np.multiply(s, coded, out=s)
-            self._optimise(s, exact, mask, indexes, worth)
-            np.copyto(symbols, s, where=mask)
-            return s
-
-        v_hat = predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
-        return Latents(z_hat, symbols.astype(np.int32), indexes, v_hat)
-
-    def _optimise(
+    def _latents(
         self,
-        s: Floats,
-        exact: Floats,
-        mask: npt.NDArray[np.bool_],
-        indexes: npt.NDArray[np.uint8],
-        worth: Floats,
-    ) -> None:
-        """Rate-distortion optimised quantisation, in place: take one step towards zero wherever
-        the bits that it saves are worth more than the error that it adds.
-        """
+        rgb: Pixels,
+        header: Header,
+        iterations: int,
+        dead_zone: float,
+        analyse: Callable[[Box], Floats],
+    ) -> Iterator[Latents]:
+        """The quantised latents of each tile of rgb (H,W,3), one after the other."""
         import numpy as np
 
-        where = np.flatnonzero((s != 0.0) & mask)
-        if not len(where):
+        boxes, quality = list(header.tiles()), header.quality
+        if not iterations:
+            for box in boxes:
+                yield self.quantise(analyse(box), quality, dead_zone)
             return
-        near, value = s.ravel()[where], exact.ravel()[where]
-        far = near - np.sign(near)
-        table = indexes.ravel()[where]
-        costs = self.weights.y_tables.costs
-        saved = costs(near.astype(np.int32), table) - costs(far.astype(np.int32), table)
-        added = (value - far) ** 2 - (value - near) ** 2
-        better = saved > worth[where // (s.shape[1] * s.shape[2])] * added
-        s.ravel()[where[better]] = far[better]
-
-    def rate(self, latents: Latents, quality: int) -> float:
-        """The ideal length of a tile's symbols in bits."""
-        z_hat, symbols, indexes, _ = latents
-        z_bits = self._z_tables(quality).bits(z_hat.ravel(), _z_indexes(z_hat.shape))
-        return z_bits + self.weights.y_tables.bits(symbols.ravel(), indexes.ravel())
+        # A tile is refined with its neighbours in sight: pixels near a border depend on both.
+        rows, columns = -(-rgb.shape[0] // 16), -(-rgb.shape[1] // 16)
+        v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
+        for box in boxes:
+            v_hat[latents_of(box)] = self.quantise(analyse(box), quality, dead_zone).v_hat
+        for box in boxes:
+            latents = self.refine(rgb, box, v_hat, quality, iterations, dead_zone)
+            v_hat[latents_of(box)] = latents.v_hat
+            yield latents
 
     # --- Decompressing --------------------------------------------------------------------------
 
-    def decode(self, container: bitstream.Container) -> PIL.Image.Image:
-        """The picture of a parsed file."""
-        import numpy as np
-
+    def decode(self, container: bitstream.Container, region: Box | None = None) -> PIL.Image.Image:
+        """The picture of a parsed file, or the part of it in `region`."""
         from aecodec.image import to_pil
 
-        header = container.header
-        if header.tile_size > MAX_TILE_SIZE:
-            raise LimitError(
-                f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
-            )
-        rows, columns = -(-header.height // 16), -(-header.width // 16)
-        v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
-        boxes = list(header.tiles())
-        for (x, y, w, h), payload in zip(boxes, container.tiles, strict=True):
-            tile = self.decode_latents(payload, -(-h // 16), -(-w // 16), header.quality)
-            v_hat[:, y // 16 : y // 16 + tile.shape[1], x // 16 : x // 16 + tile.shape[2]] = tile
-        rgb = np.empty((header.height, header.width, 3), np.uint8)
-        for x, y, w, h in boxes:
-            rgb[y : y + h, x : x + w] = self.synthesise(v_hat, (x, y, w, h), header.quality)
-        return to_pil(
-            rgb, header.mode.name, container.alpha, container.exif, container.icc, container.xmp
-        )
+        rgb, alpha = self.decode_rgb(container, region), container.alpha
+        if alpha is not None and region is not None:
+            x, y, w, h = region
+            alpha = alpha[y : y + h, x : x + w]
+        mode = container.header.mode.name
+        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
 
-    def decode_symbols(
-        self, payload: bytes, h: int, w: int, quality: int
-    ) -> tuple[Ints, Ints, npt.NDArray[np.uint8]]:
-        """z_hat, symbols (M,h,w) and their table indexes from a tile's payload.
+    def decode_rgb(self, container: bitstream.Container, region: Box | None = None) -> Pixels:
+        """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs.
 
-        Raises CorruptError where the symbols' hash differs: never a picture from wrong symbols.
+        Tiles are decoded a row ahead of those that are drawn, and forgotten two rows later.
         """
-        from aecodec.entropy import Decoder
-        from aecodec.prior import scale_indexes
-
-        config = self.weights.config
-        decoder = Decoder(payload[_HASH_SIZE:])
-        shape = (config.hyper_latents, -(-h // 4), -(-w // 4))
-        z_hat = decoder.take(_z_indexes(shape), self._z_tables(quality)).reshape(shape)
-        indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        symbols = decoder.take(indexes.ravel(), self.weights.y_tables).reshape(indexes.shape)
-        decoder.finish()
-        if _hash(z_hat, symbols) != int.from_bytes(payload[:_HASH_SIZE], "little"):
-            raise CorruptError("the decoded latents are not those that were written")
-        return z_hat, symbols, indexes
-
-    def decode_latents(self, payload: bytes, h: int, w: int, quality: int) -> Floats:
-        """v_hat (M,h,w) of a tile."""
         import numpy as np
 
-        from aecodec.prior import predict
+        header = container.header
+        size, columns = header.tile_size, header.tile_columns
+        if size > MAX_TILE_SIZE:
+            raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
+        whole = (0, 0, header.width, header.height)
+        wanted = region or whole
+        if wanted[2] < 1 or wanted[3] < 1 or _common(wanted, whole) != wanted:
+            raise RequestError(
+                "the region {},{},{},{} does not lie".format(*wanted)
+                + f" in the picture's {header.width} x {header.height} pixels"
+            )
+        tiles: dict[int, Floats] = {}  # v_hat of tiles
 
-        z_hat, symbols, _ = self.decode_symbols(payload, h, w, quality)
-        values = symbols.astype(np.float32)
-        return predict(self.weights, self.runtime, z_hat, quality, h, w, lambda mu, mask: values)
+        def window(seen: Box) -> Floats:
+            """v_hat of the pixels `seen`, from all tiles that have a share in them."""
+            m = self.weights.config.latents
+            v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
+            for row, column in _grid(seen, size):
+                number = row * columns + column
+                box = _tile(header, row, column)
+                if number not in tiles:
+                    h, w = -(-box[3] // 16), -(-box[2] // 16)
+                    tiles[number] = self.decode_latents(
+                        container.tiles[number], h, w, header.quality
+                    )
+                x, y, w, h = _common(box, seen) or box
+                there = latents_of((x - box[0], y - box[1], w, h))
+                v_hat[latents_of((x - seen[0], y - seen[1], w, h))] = tiles[number][there]
+            return v_hat
 
-    def synthesise(self, v_hat: Floats, box: tuple[int, int, int, int], quality: int) -> Pixels:
-        """The pixels (h,w,3) of the tile `box` from the whole picture's v_hat."""
-        import numpy as np
-
-        from aecodec.prior import level_of_quality
-
-        x, y, w, h = box
-        left, top = max(0, x // 16 - self.halo), max(0, y // 16 - self.halo)
-        bottom, right = -(-(y + h) // 16) + self.halo, -(-(x + w) // 16) + self.halo
-        inverse = 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1)
-        (pixels,) = self.runtime.run(
-            "synthesis",
-            v_hat=np.ascontiguousarray(v_hat[:, top:bottom, left:right])[None],
-            inverse_gain=inverse,
-            level=level_of_quality(self.weights, quality),
-        )
-        row, column = y - 16 * top, x - 16 * left
-        tile: Pixels = pixels[0, row : row + h, column : column + w]
-        return tile
-
-    def _z_tables(self, quality: int) -> TableSet:
-        return self.weights.z_tables[int(self.weights.arrays["z_band"][quality])]
+        rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
+        for row, column in _grid(wanted, size):
+            x, y, w, h = part = _common(_tile(header, row, column), wanted) or wanted
+            # The latents that these pixels depend on: whole ones, with a margin.
+            left, top = x - x % 16, y - y % 16
+            seen = grown(
+                (left, top, x + w - left, y + h - top),
+                16 * self.halo,
+                (header.height, header.width),
+            )
+            for number in [n for n in tiles if n // columns < seen[1] // size]:
+                del tiles[number]  # no later tile looks back so far
+            pixels = self.synthesise(window(seen), part, header.quality, seen[:2])
+            rgb[y - wanted[1] :, x - wanted[0] :][:h, :w] = pixels
+        return rgb
 
 
-def _z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """The table index of every element of z (N,h,w), flat: its channel."""
-    import numpy as np
+def _grid(box: Box, size: int) -> Iterator[tuple[int, int]]:
+    """(row, column) of every tile of `size` pixels that has a share in `box`."""
+    x, y, w, h = box
+    for row in range(y // size, -(-(y + h) // size)):
+        for column in range(x // size, -(-(x + w) // size)):
+            yield row, column
 
-    return np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
+
+def _tile(header: Header, row: int, column: int) -> Box:
+    x, y = column * header.tile_size, row * header.tile_size
+    size = header.tile_size
+    return x, y, min(size, header.width - x), min(size, header.height - y)
 
 
-def _hash(z_hat: Ints, symbols: Ints) -> int:
-    """CRC-32 over all symbols, z before y, each as int32 little-endian in (C,h,w) order."""
-    first = zlib.crc32(z_hat.astype("<i4", order="C", copy=False).data)
-    return zlib.crc32(symbols.astype("<i4", order="C", copy=False).data, first)
+def _common(one: Box, other: Box) -> Box | None:
+    """The pixels that two boxes share, or None."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right = min(one[0] + one[2], other[0] + other[2])
+    bottom = min(one[1] + one[3], other[1] + other[3])
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

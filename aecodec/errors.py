@@ -9,6 +9,7 @@
     |   |-- TruncatedError          the end is missing: "N of M bytes"
     |   |-- CorruptError            damaged: checksums, contradictions, desynchronised symbols
     |   `-- UnsupportedError        valid, but made for a newer aecodec; says which part
+    |-- RequestError                what was asked of this picture can't be: a target, a region
     |-- LimitError                  larger than a limit that the caller can raise; says how
     |-- WeightsError                a folder of weights is missing, damaged or incomplete
     |   |-- UnknownModelError       the file was written with weights that are not here
@@ -40,6 +41,7 @@ __all__ = [
     "NotAecError",
     "OutputError",
     "OutputExistsError",
+    "RequestError",
     "TruncatedError",
     "UnknownModelError",
     "UnsupportedError",
@@ -103,6 +105,10 @@ class UnsupportedError(FormatError):
 
 class LimitError(AecodecError):
     """Larger than a limit that protects memory; the message says how to raise it."""
+
+
+class RequestError(AecodecError):
+    """What was asked of this picture cannot be: a target out of reach, a region outside it."""
 
 
 class WeightsError(AecodecError):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
-from aecodec.codec import DEFAULT_QUALITY
+from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
 from aecodec.errors import (
     FormatError,
     InputError,
@@ -453,6 +453,11 @@ class Encoding:
     keep: tuple[str, ...] = ("exif", "icc", "xmp")
     strip_gps: bool = False
     strict: bool = False
+    effort: int = DEFAULT_EFFORT
+    target_size: int | None = None
+    """Bytes. At most one target is given; it takes the place of the quality."""
+    target_bpp: float | None = None
+    target_psnr: float | None = None
 
     def load(self, source: str | bytes) -> Picture:
         """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
@@ -467,7 +472,15 @@ class Encoding:
         """
         from aecodec import codec
 
-        how: dict[str, Any] = {"quality": self.quality}
+        size = self.target_size
+        if self.target_bpp is not None:
+            size = int(self.target_bpp * picture.width * picture.height / 8)
+        how: dict[str, Any] = {
+            "quality": self.quality,
+            "effort": self.effort,
+            "target_size": size,
+            "target_psnr": self.target_psnr,
+        }
         if coder is not None:
             return coder.compress(picture, **how)
         return codec.compress(picture, model=self.model, **how)
@@ -506,16 +519,20 @@ def compress_file(
 def decompress_file(
     job: Job,
     *,
+    region: tuple[int, int, int, int] | None = None,
     force: bool = False,
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
-    """Make a picture of an `.aec` file, in the format that the output's suffix names."""
+    """Make a picture of an `.aec` file, in the format that the output's suffix names.
+
+    With a region (x, y, width, height in pixels) of that part alone.
+    """
     from aecodec import codec, image, metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
     data = read_compressed(job.source)
-    picture = codec.decompress(data)
+    picture = codec.decompress(data, region=region)
     with writing(job.target, force=force) as file:
         notes = image.save(picture, file, picture_format(job.target))
         size = file.seek(0, os.SEEK_END)

@@ -40,7 +40,7 @@ DECODER_FILES = (
     "context.onnx",
     "synthesis.onnx",
 )
-ENCODER_FILES = ("analysis.onnx", "hyper_analysis.onnx")
+ENCODER_FILES = ("analysis.onnx", "hyper_analysis.onnx", "synthesis_gradient.onnx")
 DEFAULT_MODEL = "small"
 SEARCH_VARIABLE = "AECODEC_WEIGHTS"
 """Environment variable: more folders of weights, separated as in PATH, searched first."""

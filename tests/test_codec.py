@@ -21,6 +21,7 @@ from aecodec.entropy import Encoder
 from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
 from aecodec.image import load
 from aecodec.runtime import Options
+from aecodec.tile import _hash, _z_indexes
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -228,6 +229,47 @@ def test_a_picture_of_many_tiles_comes_back(coder: Codec) -> None:
     assert at_borders < 1.3 * error.mean() + 0.2
 
 
+@pytest.mark.parametrize(
+    "region", [(0, 0, 300, 270), (120, 125, 20, 9), (131, 0, 1, 270), (299, 269, 1, 1)]
+)
+@pytest.mark.parametrize("tile_size", [64, 128])
+def test_a_region_is_that_part_of_the_picture(
+    coder: Codec, region: tuple[int, int, int, int], tile_size: int
+) -> None:
+    picture = samples.photograph(box=(0, 0, 300, 270)).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    data = coder.compress(picture, 70, tile_size=tile_size)
+    whole = pixels(aecodec.decompress(data))
+    x, y, w, h = region
+    part = pixels(aecodec.decompress(data, region=region))
+    assert part.shape == (h, w, 4)
+    assert np.abs(part - whole[y : y + h, x : x + w]).max() <= 1
+
+
+def test_a_region_needs_few_tiles(coder: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = coder.compress(samples.photograph(box=(0, 0, 512, 512)), 70, tile_size=128)
+    decoded = []
+    one = coder.decode_latents
+    monkeypatch.setattr(
+        coder, "decode_latents", lambda payload, *a: decoded.append(payload) or one(payload, *a)
+    )
+    coder.decode(bitstream.parse(data), (200, 200, 10, 10))
+    # The tile around it, and those in reach of its margin of 64 pixels.
+    assert len(decoded) == 4
+    decoded.clear()
+    coder.decode(bitstream.parse(data))
+    assert len(decoded) == len(set(decoded)) == 16
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 301, 1), (-1, 0, 5, 5), (0, 270, 1, 1), (0, 0, 0, 5), (10**9, 0, 1, 1)]
+)
+def test_a_region_outside_is_one_line(region: tuple[int, int, int, int]) -> None:
+    data = aecodec.compress(samples.photograph(box=(0, 0, 300, 270)), 20)
+    with pytest.raises(aecodec.RequestError, match="300 x 270"):
+        aecodec.decompress(data, region=region)
+
+
 # --- Faults -------------------------------------------------------------------------------------
 
 
@@ -254,9 +296,9 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     symbols = np.full(indexes.shape, 2**30 - 1, np.int32)
     symbols[coder.weights.y_tables.lengths[indexes] == 0] = 0
     encoder = Encoder()
-    encoder.add(z_hat.ravel(), codec._z_indexes(z_hat.shape), coder._z_tables(60))
+    encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), coder._z_tables(60))
     encoder.add(symbols.ravel(), indexes.ravel(), coder.weights.y_tables)
-    payload = codec._hash(z_hat, symbols).to_bytes(4, "little") + encoder.finish()
+    payload = _hash(z_hat, symbols).to_bytes(4, "little") + encoder.finish()
     forged = bitstream.pack(header, [payload])
     assert aecodec.decompress(forged).size == (header.width, header.height)
 
@@ -315,7 +357,7 @@ def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
     container = bitstream.parse(data)
     coder = Codec(weights.by_id(container.header.model_id))
     arrays = decoded_symbols(coder, data)
-    hashes = [f"{codec._hash(arrays[i], arrays[i + 1]):08x}" for i in range(0, len(arrays), 3)]
+    hashes = [f"{_hash(arrays[i], arrays[i + 1]):08x}" for i in range(0, len(arrays), 3)]
     assert hashes == entry["hashes"]
     picture = aecodec.decompress(data)
     assert [picture.mode, *picture.size] == entry["picture"]

@@ -30,6 +30,7 @@ EXCEPTIONS = [
     "NotAecError",
     "OutputError",
     "OutputExistsError",
+    "RequestError",
     "TruncatedError",
     "UnknownModelError",
     "UnsupportedError",

@@ -1,7 +1,7 @@
 """Tables counted, and the quality calibrated, with the codec that users run.
 
 What the tables must describe are the symbols that the encoder really writes: those of the exported
-graphs, the integer network and the rate-distortion optimised quantiser. So both passes use `Codec`.
+graphs, the integer network and the quantiser. So both passes use `Codec`.
 """
 
 from __future__ import annotations

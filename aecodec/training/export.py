@@ -27,6 +27,7 @@ from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.counting import Counts, calibrate, count
+from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 
@@ -149,12 +150,14 @@ def export(
 
     levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
     arrays = _by_quality(model, levels) | Counts(config).arrays(model)
-    for _ in range(2):  # the quantiser weighs the tables' bits, so the counts depend on them
-        codec = _write_arrays(arrays, temporary)
-        arrays |= count(codec, crops).arrays(model)
+    codec = _write_arrays(arrays, temporary)
+    arrays |= count(codec, crops).arrays(model)
     codec = _write_arrays(arrays, temporary)
     levels = calibrate(codec, _calibration_pictures(calibrate_on, held_out))
-    _write_arrays(arrays | _by_quality(model, levels), temporary)
+    arrays |= _by_quality(model, levels)
+    codec = _write_arrays(arrays, temporary)
+    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
+    _write_arrays(arrays, temporary)
     weights.load.cache_clear()
 
     _write_rest(model, facts, temporary)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
+from aecodec.model.gradient import error_and_gradient
 from aecodec.model.transforms import clamp_pixels
 
 __all__ = ["GRAPHS", "held_names", "write_graphs"]
@@ -82,12 +83,30 @@ class SynthesisGraph(nn.Module):
         return clamp_pixels(x_hat).to(torch.uint8).permute(0, 2, 3, 1)
 
 
+class SynthesisGradientGraph(nn.Module):
+    """v_hat, 1 / gain, level, x (1,H,W,3) uint8, mask (1,1,H,W) -> squared error, its gradient.
+
+    The error is summed over the mask, for pixels in [0,1]; the gradient (1,M,h,w) is by y_hat.
+    """
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.synthesis = model.synthesis
+
+    def forward(
+        self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor, x: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        pixels = x.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
+        return error_and_gradient(self.synthesis, v_hat * inverse_gain, level, pixels, mask)
+
+
 GRAPHS: dict[str, type[nn.Module]] = {
     "analysis": AnalysisGraph,
     "hyper_analysis": HyperAnalysisGraph,
     "mean_features": MeanFeaturesGraph,
     "context": ContextGraph,
     "synthesis": SynthesisGraph,
+    "synthesis_gradient": SynthesisGradientGraph,
 }
 """Every graph by the name of its file, with the inputs and outputs that `codec.py` knows."""
 
@@ -98,6 +117,8 @@ def _write_graph(
     inputs: dict[str, Tensor],
     outputs: list[str],
     dynamic: dict[str, dict[int, str]],
+    *,
+    fold: bool = True,
 ) -> None:
     file = io.BytesIO()
     with warnings.catch_warnings():
@@ -108,6 +129,7 @@ def _write_graph(
             file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
+            do_constant_folding=fold,
             input_names=list(inputs),
             output_names=outputs,
             dynamic_axes=dynamic,
@@ -173,6 +195,16 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             ["pixels"],
             {"v_hat": hw, "pixels": {1: "H", 2: "W"}},
         )
+        _write_graph(
+            SynthesisGradientGraph(model),
+            folder / "synthesis_gradient.onnx",
+            {"v_hat": y, "inverse_gain": unit, "level": level,
+             "x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8),
+             "mask": torch.ones(1, 1, 128, 192)},
+            ["error", "gradient"],
+            {"v_hat": hw, "x": {1: "H", 2: "W"}, "mask": {2: "H", 3: "W"}, "gradient": hw},
+            fold=False,  # or every weight would be stored twice: as it is, and transposed
+        )  # fmt: skip
 
 
 def held_names(folder: pathlib.Path) -> set[str]:

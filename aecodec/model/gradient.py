@@ -1,0 +1,75 @@
+"""The synthesis and its gradient in one forward pass, for encoders that refine the latents.
+
+ONNX Runtime has no automatic differentiation, so the backward pass is written out: every step of
+`Synthesis.forward` and `Block.forward` has its counterpart here, in reverse. A test holds it
+against torch's autograd.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.model.layers import Block
+from aecodec.model.transforms import Synthesis
+
+__all__ = ["error_and_gradient"]
+
+Saved = tuple[Tensor, Tensor, Tensor]
+
+
+def error_and_gradient(
+    net: Synthesis, y_hat: Tensor, level: Tensor, x: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The squared error of the picture made from latents, and its gradient by the latents.
+
+    Args: y_hat (B,M,H/16,W/16), level (B,), x (B,3,H,W) in [0,1], mask (B,1,H,W) of 0 and 1.
+    Returns: the sum over mask of (clamp(x_hat) - x)^2, (1,), and its gradient by y_hat. A value
+    beyond black or white feels an error that lies on the inner side.
+    """
+    scale16, shift16 = net.film16(level).chunk(2, dim=1)
+    saved16, a = _forward(net.blocks16, y_hat * (1.0 + scale16) + shift16)
+    a = F.pixel_shuffle(net.up(a), 2)
+    scale8, shift8 = net.film8(level).chunk(2, dim=1)
+    saved8, a = _forward(net.blocks8, a * (1.0 + scale8) + shift8)
+    x_hat = F.pixel_shuffle(net.output(a), 8) + 0.5
+
+    shown = x_hat.clamp(0.0, 1.0)
+    error = (shown - x) * mask
+    felt = 2.0 * error * ((shown == x_hat) | (error * (x_hat - shown) > 0)).to(error.dtype)
+
+    g = _back(F.pixel_unshuffle(felt, 8), net.output)
+    g = _backward(net.blocks8, saved8, g) * (1.0 + scale8)
+    g = _back(F.pixel_unshuffle(g, 2), net.up)
+    g = _backward(net.blocks16, saved16, g) * (1.0 + scale16)
+    return (error * error).sum().reshape(1), g
+
+
+def _back(g: Tensor, layer: nn.Conv2d) -> Tensor:
+    """The gradient by a 1x1 convolution's input."""
+    return F.conv2d(g, layer.weight.transpose(0, 1))
+
+
+def _forward(blocks: nn.Sequential, x: Tensor) -> tuple[list[Saved], Tensor]:
+    saved = []
+    for block in blocks:
+        assert isinstance(block, Block)
+        inner = block.w1(x)
+        x = x + block.w2(block.dw(F.leaky_relu(inner, 0.01)))
+        value, gate = block.v1a(x), torch.sigmoid(block.v1b(x))
+        x = x + block.v2(value * gate)
+        saved.append((inner, value, gate))
+    return saved, x
+
+
+def _backward(blocks: nn.Sequential, saved: list[Saved], g: Tensor) -> Tensor:
+    for block, (inner, value, gate) in reversed(list(zip(blocks, saved, strict=True))):
+        assert isinstance(block, Block)
+        product = _back(g, block.v2)
+        g_gate = product * value * gate * (1.0 - gate)
+        g = g + _back(product * gate, block.v1a) + _back(g_gate, block.v1b)
+        flipped = block.dw.weight.flip(2, 3)
+        through = F.conv2d(_back(g, block.w2), flipped, padding=1, groups=block.dw.groups)
+        g = g + _back(through * torch.where(inner > 0, 1.0, 0.01), block.w1)
+    return g

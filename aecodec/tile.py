@@ -1,0 +1,294 @@
+"""One tile: pixels -> latents -> payload -> latents -> pixels.
+
+encoding                                     decoding
+rgb --analysis--> y                          payload --ANS--> z_hat
+v = gain(q) * y                              z_hat --scale network--> indexes
+v --hyper-analysis, round--> z_hat           payload --ANS--> symbols s
+z_hat --scale network--> indexes             z_hat, s --means, step by step--> v_hat
+z_hat, v --means, step by step--> s, v_hat   v_hat, neighbours' v_hat --synthesis--> rgb
+z_hat, s, indexes --ANS--> payload
+
+With effort, v_hat --synthesis and its gradient--> a better y, and again (refinement.py).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from aecodec.errors import CorruptError
+
+if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
+    import numpy as np
+    import numpy.typing as npt
+
+    from aecodec.entropy import TableSet
+    from aecodec.runtime import Options
+    from aecodec.weights import Weights
+
+    Pixels = npt.NDArray[np.uint8]
+    Floats = npt.NDArray[np.float32]
+    Ints = npt.NDArray[np.int32]
+
+__all__ = ["Box", "Latents", "TileCodec", "grown", "latents_of"]
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+_HASH_SIZE = 4
+
+
+class Latents(NamedTuple):
+    """A tile's quantised latents: what is coded, and what the synthesis makes pixels of."""
+
+    z_hat: Ints  # (N,h/4,w/4)
+    symbols: Ints  # (M,h,w)
+    indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
+    v_hat: Floats  # (M,h,w)
+
+
+class TileCodec:
+    """One set of weights, ready to code tiles. Safe to share between threads."""
+
+    def __init__(self, weights: Weights, options: Options | None = None) -> None:
+        from aecodec.prior import check_known_answers
+        from aecodec.runtime import Runtime
+
+        check_known_answers(weights)
+        self.weights = weights
+        self.runtime = Runtime(weights.folder, options)
+        config = weights.config
+        # What a pixel's value can depend on, in latents to each side: a tile's margin.
+        self.halo = -(-(16 * config.blocks16 + 8 * config.blocks8) // 16)
+
+    # --- Encoding -------------------------------------------------------------------------------
+
+    def analyse(self, rgb: Pixels, box: Box) -> Floats:
+        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` = (x, y, w, h) of rgb (H,W,3).
+
+        Computed with a margin of the receptive field, so that it equals the whole picture's.
+        """
+        import numpy as np
+
+        from aecodec.image import pad_to_multiple
+
+        x, y, w, h = box
+        margin = 16 * self.halo
+        left, top = max(0, x - margin), max(0, y - margin)
+        part = pad_to_multiple(rgb[top : y + h + margin, left : x + w + margin], 16)
+        (latents,) = self.runtime.run("analysis", x=np.ascontiguousarray(part)[None])
+        row, column = (y - top) // 16, (x - left) // 16
+        rows, columns = -(-h // 16), -(-w // 16)
+        tile: Floats = latents[0, :, row : row + rows, column : column + columns]
+        return tile
+
+    def encode_latents(self, latents: Latents, quality: int) -> bytes:
+        """A tile's payload: the hash of its symbols and the coded symbols."""
+        from aecodec.entropy import Encoder
+
+        z_hat, symbols, indexes, _ = latents
+        encoder = Encoder()
+        encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), self._z_tables(quality))
+        encoder.add(symbols.ravel(), indexes.ravel(), self.weights.y_tables)
+        return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
+
+    def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
+        """Quantise a tile's y (M,h,w), by rounding.
+
+        With a dead zone only what lies so much further than halfway is rounded away from zero.
+        """
+        z_hat, indexes = self._hyper(y, quality)
+        return self._quantise(y, quality, z_hat, indexes, dead_zone)
+
+    def _hyper(self, y: Floats, quality: int) -> tuple[Ints, npt.NDArray[np.uint8]]:
+        """z_hat of a tile, and the table indexes that follow from it."""
+        import numpy as np
+
+        from aecodec.prior import scale_indexes
+
+        _, h, w = y.shape
+        v = y * self.weights.arrays["gain"][quality][:, None, None]
+        padded = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
+        (z,) = self.runtime.run("hyper_analysis", v=padded[None])
+        z_hat = np.rint(z[0]).astype(np.int32)
+        return z_hat, scale_indexes(self.weights.arrays, z_hat, quality, h, w)
+
+    def _quantise(
+        self,
+        y: Floats,
+        quality: int,
+        z_hat: Ints,
+        indexes: npt.NDArray[np.uint8],
+        dead_zone: float,
+    ) -> Latents:
+        import numpy as np
+
+        from aecodec.prior import predict
+
+        _, h, w = y.shape
+        gain = self.weights.arrays["gain"][quality]
+        v = y * gain[:, None, None]
+        coded = ~self.weights.y_tables.empty[indexes]
+        symbols = np.zeros(v.shape, np.float32)
+        exact: Floats = np.empty_like(v)
+        s: Floats = np.empty_like(v)
+
+        def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
+            np.subtract(v, mu, out=exact)
+            if dead_zone:
+                exact[:] -= np.clip(exact, -dead_zone, dead_zone)
+            np.rint(exact, out=s)
+            np.multiply(s, coded, out=s)
+            np.copyto(symbols, s, where=mask)
+            return s
+
+        v_hat = predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
+        return Latents(z_hat, symbols.astype(np.int32), indexes, v_hat)
+
+    def _bits_per_error(self, quality: int) -> float:
+        """The bits that a squared error of 1, summed over pixels in [0,1], is worth: lambda's."""
+        return float(self.weights.arrays["lambda"][quality]) * 255.0**2 / 3.0
+
+    def refine(
+        self,
+        rgb: Pixels,
+        box: Box,
+        v_hat: Floats,
+        quality: int,
+        iterations: int,
+        dead_zone: float = 0.0,
+    ) -> Latents:
+        """The latents of the tile `box`, refined; v_hat (M,H/16,W/16) is the whole picture's."""
+        import numpy as np
+
+        from aecodec.image import pad_to_multiple
+        from aecodec.prior import level_of_quality
+        from aecodec.refinement import descend
+
+        # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
+        near, far = (grown(box, 16 * n * self.halo, rgb.shape) for n in (1, 2))
+        x, y, w, h = far
+        mask = np.zeros((1, 1, -(-h // 16) * 16, -(-w // 16) * 16), np.float32)
+        mask[:, :, near[1] - y : near[1] - y + near[3], near[0] - x : near[0] - x + near[2]] = 1.0
+        inputs = {
+            "inverse_gain": 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1),
+            "level": level_of_quality(self.weights, quality),
+            "x": np.ascontiguousarray(pad_to_multiple(rgb[y : y + h, x : x + w], 16))[None],
+            "mask": mask,
+        }
+        window = v_hat[latents_of(far)].copy()
+        inner = latents_of((box[0] - x, box[1] - y, box[2], box[3]))
+        gain = self.weights.arrays["gain"][quality][:, None, None]
+        worth = self._bits_per_error(quality)
+
+        def cost(latents: Latents) -> tuple[float, Floats]:
+            window[inner] = latents.v_hat
+            error, gradient = self.runtime.run("synthesis_gradient", v_hat=window[None], **inputs)
+            s, t = latents.symbols, latents.indexes
+            slope = self.weights.y_tables.slopes(s.ravel(), t.ravel()).reshape(s.shape)
+            j = self.rate(latents, quality) / worth + float(error[0])
+            return j, gradient[0][inner] + slope * (gain / worth)
+
+        start = self.analyse(rgb, box)
+        z_hat, indexes = self._hyper(start, quality)
+
+        def quantise(y: Floats) -> tuple[Latents, Floats]:
+            latents = self._quantise(y, quality, z_hat, indexes, dead_zone)
+            return latents, latents.v_hat / gain
+
+        curvature = self.weights.arrays["curvature"][quality][:, None, None]
+        best: Latents = descend(start, curvature, iterations, quantise, cost)
+        return best
+
+    def rate(self, latents: Latents, quality: int) -> float:
+        """The ideal length of a tile's symbols in bits."""
+        z_hat, symbols, indexes, _ = latents
+        z_bits = self._z_tables(quality).bits(z_hat.ravel(), _z_indexes(z_hat.shape))
+        return z_bits + self.weights.y_tables.bits(symbols.ravel(), indexes.ravel())
+
+    # --- Decoding -------------------------------------------------------------------------------
+
+    def decode_symbols(
+        self, payload: bytes, h: int, w: int, quality: int
+    ) -> tuple[Ints, Ints, npt.NDArray[np.uint8]]:
+        """z_hat, symbols (M,h,w) and their table indexes from a tile's payload.
+
+        Raises CorruptError where the symbols' hash differs: never a picture from wrong symbols.
+        """
+        from aecodec.entropy import Decoder
+        from aecodec.prior import scale_indexes
+
+        config = self.weights.config
+        decoder = Decoder(payload[_HASH_SIZE:])
+        shape = (config.hyper_latents, -(-h // 4), -(-w // 4))
+        z_hat = decoder.take(_z_indexes(shape), self._z_tables(quality)).reshape(shape)
+        indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
+        symbols = decoder.take(indexes.ravel(), self.weights.y_tables).reshape(indexes.shape)
+        decoder.finish()
+        if _hash(z_hat, symbols) != int.from_bytes(payload[:_HASH_SIZE], "little"):
+            raise CorruptError("the decoded latents are not those that were written")
+        return z_hat, symbols, indexes
+
+    def decode_latents(self, payload: bytes, h: int, w: int, quality: int) -> Floats:
+        """v_hat (M,h,w) of a tile."""
+        import numpy as np
+
+        from aecodec.prior import predict
+
+        z_hat, symbols, _ = self.decode_symbols(payload, h, w, quality)
+        values = symbols.astype(np.float32)
+        return predict(self.weights, self.runtime, z_hat, quality, h, w, lambda mu, mask: values)
+
+    def synthesise(
+        self, v_hat: Floats, box: Box, quality: int, origin: tuple[int, int] = (0, 0)
+    ) -> Pixels:
+        """The pixels (h,w,3) of `box` from v_hat (M,H/16,W/16), which begins at pixel `origin`.
+
+        What v_hat holds of the margin that pixels depend on is used; there the picture ends.
+        """
+        import numpy as np
+
+        from aecodec.prior import level_of_quality
+
+        x, y, w, h = box[0] - origin[0], box[1] - origin[1], box[2], box[3]
+        left, top = max(0, x // 16 - self.halo), max(0, y // 16 - self.halo)
+        bottom, right = -(-(y + h) // 16) + self.halo, -(-(x + w) // 16) + self.halo
+        inverse = 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1)
+        (pixels,) = self.runtime.run(
+            "synthesis",
+            v_hat=np.ascontiguousarray(v_hat[:, top:bottom, left:right])[None],
+            inverse_gain=inverse,
+            level=level_of_quality(self.weights, quality),
+        )
+        row, column = y - 16 * top, x - 16 * left
+        tile: Pixels = pixels[0, row : row + h, column : column + w]
+        return tile
+
+    def _z_tables(self, quality: int) -> TableSet:
+        return self.weights.z_tables[int(self.weights.arrays["z_band"][quality])]
+
+
+def latents_of(box: Box) -> tuple[slice, slice, slice]:
+    """Where the latents of the pixels `box` (from multiples of 16) stand in (M,H/16,W/16)."""
+    x, y, w, h = box
+    return slice(None), slice(y // 16, -(-(y + h) // 16)), slice(x // 16, -(-(x + w) // 16))
+
+
+def grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """`box` with a margin on each side, as far as the picture (H,W,...) goes."""
+    x, y, w, h = box
+    left, top = max(0, x - margin), max(0, y - margin)
+    right, bottom = min(shape[1], x + w + margin), min(shape[0], y + h + margin)
+    return left, top, right - left, bottom - top
+
+
+def _z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """The table index of every element of z (N,h,w), flat: its channel."""
+    import numpy as np
+
+    return np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
+
+
+def _hash(z_hat: Ints, symbols: Ints) -> int:
+    """CRC-32 over all symbols, z before y, each as int32 little-endian in (C,h,w) order."""
+    first = zlib.crc32(z_hat.astype("<i4", order="C", copy=False).data)
+    return zlib.crc32(symbols.astype("<i4", order="C", copy=False).data, first)

@@ -1,0 +1,150 @@
+"""Effort: the written-out gradient, the descent, and what more effort buys."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+import samples
+from PIL import Image
+
+import aecodec
+from aecodec import bitstream, codec, weights
+from aecodec.codec import EFFORTS, Codec
+from aecodec.refinement import descend
+
+
+@pytest.fixture(scope="module")
+def coder() -> Codec:
+    return Codec(weights.by_name())
+
+
+def j_of(coder: Codec, picture: Image.Image, data: bytes, quality: int) -> float:
+    """What the encoder minimises, from the file itself: bits + lambda 255^2 error."""
+    restored = np.asarray(coder.decode(bitstream.parse(data)), np.float64)
+    error = ((restored - np.asarray(picture)) / 255.0) ** 2
+    return 8.0 * len(data) + coder._bits_per_error(quality) * float(error.sum())
+
+
+@pytest.mark.parametrize("quality", [20, 50, 85])
+def test_more_effort_makes_better_files(coder: Codec, quality: int) -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 280, 232))
+    found = [
+        j_of(coder, picture, coder.compress(picture, quality, effort=effort), quality)
+        for effort in (1, 2, 4, 6)
+    ]
+    assert all(later <= earlier * 1.001 for earlier, later in itertools.pairwise(found))
+    assert found[-1] < 0.99 * found[0]
+
+
+def test_tiles_are_refined_with_their_neighbours_in_sight(coder: Codec) -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 296, 200))
+    plain, refined = (coder.compress(picture, 60, effort=e, tile_size=64) for e in (1, 4))
+    assert len(bitstream.parse(refined).tiles) == 12
+    assert j_of(coder, picture, refined, 60) < 0.99 * j_of(coder, picture, plain, 60)
+    restored = np.asarray(coder.decode(bitstream.parse(refined)), int)
+    error = np.abs(restored - np.asarray(picture)).mean(axis=2)
+    at_borders = error[:, [63, 64, 127, 128, 191, 192]].mean()
+    assert at_borders < 1.3 * error.mean() + 0.2
+
+
+def test_a_size_that_is_no_multiple_of_anything(coder: Codec) -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 123, 91))
+    plain, refined = (coder.compress(picture, 60, effort=e) for e in (1, 4))
+    assert j_of(coder, picture, refined, 60) < j_of(coder, picture, plain, 60)
+
+
+@pytest.mark.parametrize("effort", [0, 10, -1])
+def test_impossible_effort_is_refused(effort: int) -> None:
+    with pytest.raises(ValueError, match="1 to 9"):
+        aecodec.compress(samples.photograph(), effort=effort)
+
+
+def test_efforts_rise() -> None:
+    assert list(EFFORTS) == list(range(1, 10))
+    assert sorted(EFFORTS.values()) == list(EFFORTS.values())
+    assert codec.DEFAULT_EFFORT in EFFORTS
+
+
+def test_the_written_out_gradient_is_autograds(coder: Codec) -> None:
+    torch = pytest.importorskip("torch")
+    from aecodec.model.gradient import error_and_gradient
+    from aecodec.training.checkpoint import load_ema
+
+    model, _ = load_ema(coder.weights.folder)
+    rgb = np.asarray(samples.photograph(box=(100, 20, 260, 148)))
+    latents = coder.quantise(coder.analyse(rgb, (0, 0, 160, 128)), 70)
+    gain = coder.weights.arrays["gain"][70]
+    y_hat = torch.from_numpy(latents.v_hat / gain[:, None, None])[None].requires_grad_(True)
+    level = torch.from_numpy(coder.weights.arrays["level"][70:71])
+    x = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255.0
+    # Pixels that are black or white may be drawn beyond; a band of the rest is not counted.
+    x = x.clamp(0.2, 0.8)
+    mask = torch.ones(1, 1, 128, 160)
+    mask[..., 100:] = 0.0
+
+    x_hat = model.synthesis(y_hat, level)
+    assert bool((x_hat < 0.0).any())
+    inside = (x_hat.clamp(0.0, 1.0) - x) * mask
+    expected = (inside**2).sum()
+    # x lies inside, so beyond black or white the error pulls back as it does at the edge.
+    pulling = inside.detach() * x_hat
+    (wanted,) = torch.autograd.grad(2.0 * pulling.sum(), y_hat)
+    with torch.no_grad():
+        error, gradient = error_and_gradient(model.synthesis, y_hat, level, x, mask)
+    assert torch.allclose(error, expected, rtol=1e-5)
+    assert float((gradient - wanted).abs().max()) < 1e-4 * float(wanted.abs().max())
+
+    graph = coder.runtime.run(
+        "synthesis_gradient",
+        v_hat=latents.v_hat[None],
+        inverse_gain=1.0 / gain.reshape(1, -1, 1, 1),
+        level=level.numpy(),
+        x=rgb[None],
+        mask=mask.numpy(),
+    )
+    x = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255.0
+    with torch.no_grad():
+        error, gradient = error_and_gradient(model.synthesis, y_hat, level, x, mask)
+    assert np.allclose(graph[0], error.numpy(), rtol=1e-3)
+    assert np.abs(graph[1] - gradient.numpy()).max() < 1e-3 * float(gradient.abs().max())
+
+
+def test_slopes_are_those_of_the_costs(coder: Codec) -> None:
+    tables = coder.weights.y_tables
+    indexes = np.full(7, 40, np.uint8)
+    symbols = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
+    slopes = tables.slopes(symbols, indexes)
+    assert slopes[3] == 0.0
+    assert np.all(slopes[:3] < 0.0)
+    assert np.all(slopes[4:] > 0.0)
+    costs = tables.costs(symbols, indexes)
+    assert slopes[5] == pytest.approx(0.5 * (costs[6] - costs[4]))
+
+
+def test_descent_finds_what_rounding_misses() -> None:
+    """Two latents whose errors add up: rounding both the same way is twice as wrong."""
+    mix = np.array([[1.0, 0.9], [0.9, 1.0]])
+    y = np.array([0.45, 0.49], np.float32).reshape(2, 1, 1)  # one is nearer to flipping
+
+    def quantise(moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.rint(moved), np.rint(moved)
+
+    def error(y_hat: np.ndarray) -> float:
+        off = (y_hat - y).ravel()
+        return float(off @ mix @ off)
+
+    def cost(y_hat: np.ndarray) -> tuple[float, np.ndarray]:
+        return error(y_hat), 2.0 * (mix @ (y_hat - y).ravel()).reshape(2, 1, 1)
+
+    best = descend(y, np.ones((2, 1, 1), np.float32), 20, quantise, cost)
+    assert error(best) < error(np.rint(y))
+    assert np.array_equal(descend(y, np.ones((2, 1, 1), np.float32), 0, quantise, cost), np.rint(y))
+
+
+def test_decoders_know_nothing_of_effort(coder: Codec) -> None:
+    picture = samples.photograph(box=(0, 0, 160, 120))
+    file = io.BytesIO(coder.compress(picture, 50, effort=3))
+    assert aecodec.decompress(file.getvalue()).size == picture.size

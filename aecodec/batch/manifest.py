@@ -27,7 +27,7 @@ import os
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -69,7 +69,10 @@ class Manifest:
         self._options = _digest(verb, options)
         self._done = array("Q")  # sorted
         self._known = array("Q")  # sorted: done with whatever options: keys, and keys with states
+        self._others: set[int] = set()  # the like, of what other runs do at the same time
         self._unfinished: dict[str, str] = {}
+        self._runs: dict[str, bytes] = {}
+        self._read_to = 0
         self._descriptor: int | None = None
         self._synced = 0.0
         if path is None:
@@ -108,49 +111,90 @@ class Manifest:
     # --- What earlier runs have left ------------------------------------------------------------
 
     def _load(self, path: str) -> None:
-        runs: dict[str, bytes] = {}
-        unfinished: dict[str, tuple[str, str]] = {}
         done, known = array("Q"), array("Q")
+
+        def keep(hashes: tuple[int, int], ours: int) -> None:
+            done.append(ours)
+            known.extend(hashes)
+
+        begun = self._take(path, keep)
+        self._done, self._known = array("Q", sorted(done)), array("Q", sorted(known))
+        self._unfinished = begun
+
+    def catch_up(self) -> None:
+        """Read what other runs have added since. Raises InputError."""
+        if self.path is not None:
+            begun = self._take(self.path, lambda known, ours: self._others.update((ours, *known)))
+            self._unfinished.update(begun)
+
+    def _take(self, path: str, done: Callable[[tuple[int, int], int], None]) -> dict[str, str]:
+        """Read on from where the last reading ended. `done` is told the hashes of each file that
+        is done: of its key, of key and state, and of both with the options. Returns what is
+        begun with this run's options and not finished: key -> name.
+        """
+        begun: dict[str, tuple[str, str]] = {}
         try:
             with open(path, "rb") as file:
-                for number, line in enumerate(file):
+                file.seek(self._read_to)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break  # torn, or still being written
                     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                        record = json.loads(line)
-                        if "run" in record and "verb" in record:
-                            runs[record["run"]] = _digest(record["verb"], record["options"])
-                        elif "begin" in record:
-                            unfinished[record["begin"]] = (record["run"], record["name"])
-                        elif "done" in record:
-                            key = record["done"]
-                            unfinished.pop(key, None)
-                            state = Stamp(record["source_bytes"], record["source_time_ns"])
-                            done.append(_hash(key, state, runs[record["run"]]))
-                            known.extend((_hash(key), _hash(key, state)))
-                        elif "failed" in record or "kept" in record:
-                            unfinished.pop(record.get("failed", record.get("kept")), None)
+                        self._take_line(json.loads(line), begun, done)
+                        self._read_to += len(line)
                         continue
-                    start = line.strip()[:7]
-                    if number == 0 and not b'{"run":'.startswith(start):
+                    if self._read_to == 0 and not b'{"run":'.startswith(line.strip()[:7]):
                         raise InputError(f"{shown(path)} is no manifest of aecodec: its first line")
+                    self._read_to += len(line)
         except FileNotFoundError:
-            return
+            return {}
         except OSError as error:
             raise InputError(f"cannot read the manifest: {reason(error)}") from error
-        self._done, self._known = array("Q", sorted(done)), array("Q", sorted(known))
-        # Those that were begun with other options are strangers to this run.
-        self._unfinished = {
-            key: name for key, (run, name) in unfinished.items() if runs.get(run) == self._options
+        return {
+            key: name for key, (run, name) in begun.items() if self._runs.get(run) == self._options
         }
+
+    def _take_line(
+        self,
+        record: Any,
+        begun: dict[str, tuple[str, str]],
+        done: Callable[[tuple[int, int], int], None],
+    ) -> None:
+        if record["run"] == self._run:
+            return
+        if "verb" in record:
+            self._runs[record["run"]] = _digest(record["verb"], record["options"])
+        elif "begin" in record:
+            begun[record["begin"]] = (record["run"], record["name"])
+        elif "done" in record:
+            key = record["done"]
+            begun.pop(key, None)
+            self._unfinished.pop(key, None)
+            state = Stamp(record["source_bytes"], record["source_time_ns"])
+            ours = _hash(key, state, self._runs[record["run"]])
+            done((_hash(key), _hash(key, state)), ours)
+        else:
+            key = record["failed"] if "failed" in record else record["kept"]
+            begun.pop(key, None)
+            self._unfinished.pop(key, None)
 
     def is_done(self, key: str, state: Stamp | None) -> bool:
         """Whether this source, in this state, was converted with these options."""
         if state is None:
             return False
-        return _holds(self._done, _hash(key, state, self._options))
+        value = _hash(key, state, self._options)
+        return value in self._others or _holds(self._done, value)
+
+    def has(self, key: str, state: Stamp | None) -> bool:
+        """Whether a run with these options has done it, or has begun it and may be at it."""
+        return key in self._unfinished or self.is_done(key, state)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
         """Whether a source of this name was converted, but in another state than this."""
-        return _holds(self._known, _hash(key)) and not _holds(self._known, _hash(key, state))
+        name, both = _hash(key), _hash(key, state)
+        return (name in self._others or _holds(self._known, name)) and not (
+            both in self._others or _holds(self._known, both)
+        )
 
     def unfinished(self, key: str) -> str | None:
         """The name of an output that was begun with these options, and neither done nor failed."""

@@ -247,6 +247,10 @@ class _Run:
 
     def _written_down(self, jobs: list[Job]) -> list[Job]:
         new = {job.key for job in jobs if not job.begun and not self._is_taken(job)}
+        ours = set(new)
+        if any(not job.begun and job.key not in new for job in jobs):
+            self.manifest.catch_up()  # another run may be at work here
+            ours.update(job.key for job in jobs if self.manifest.has(job.key, job.stamp))
         try:
             self.manifest.begin(
                 (job.key, posixpath.basename(job.target)) for job in jobs if job.key in new
@@ -255,7 +259,7 @@ class _Run:
             for job in jobs:
                 self._count(failure(job.source, error, target=job.target, key=job.key))
             return []
-        return [dataclasses.replace(job, begun=True) if job.key in new else job for job in jobs]
+        return [dataclasses.replace(job, begun=True) if job.key in ours else job for job in jobs]
 
     def _is_taken(self, job: Job) -> bool:
         """Whether the target is there before the work has begun, and so is a stranger's: if it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import subprocess
 import sys
@@ -10,11 +11,13 @@ import warnings
 
 import numpy as np
 import pytest
+import samples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from aecodec import metrics
-from aecodec.metrics import bd_rate, bits_per_pixel, psnr
+from aecodec.metrics import bd_rate, bits_per_pixel, ms_ssim, psnr
 
 # Mean bpp and PSNR over the 24 pictures of Kodak: Pillow's JPEG 4:2:0 optimised, WebP -m 6, AVIF
 # speed 6 and JPEG XL effort 7.
@@ -115,6 +118,46 @@ def test_bits_per_pixel_counts_the_whole_file() -> None:
     assert bits_per_pixel(1, 16, 1) == 0.5
     with pytest.raises(ValueError, match="no pixels"):
         bits_per_pixel(10, 0, 5)
+
+
+# --- MS-SSIM ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quality", [3, 40, 95])
+@pytest.mark.parametrize("box", [(0, 0, 400, 300), (9, 5, 170, 166), (20, 30, 343, 207)])
+def test_ms_ssim_is_pytorch_msssims(box: tuple[int, int, int, int], quality: int) -> None:
+    torch = pytest.importorskip("torch")
+    reference = pytest.importorskip("pytorch_msssim").ms_ssim
+    photograph, file = samples.photograph("coffee.png", box), io.BytesIO()
+    photograph.save(file, "JPEG", quality=quality)
+    a, b = np.asarray(photograph), np.asarray(Image.open(file))
+
+    def tensor(pixels: np.ndarray) -> object:
+        return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].double()
+
+    expected = float(reference(tensor(a), tensor(b), data_range=255.0))
+    assert ms_ssim(a, b) == pytest.approx(expected, abs=1e-5)
+
+
+def test_ms_ssim_at_its_ends() -> None:
+    a = np.asarray(samples.photograph("coffee.png", (0, 0, 200, 180)))
+    assert ms_ssim(a, a.copy()) == 1
+    assert ms_ssim(a, 255 - a) == 0  # negative structure counts as none
+
+
+def test_ms_ssim_needs_161_pixels() -> None:
+    a = np.zeros((300, 161, 3), np.uint8)
+    assert ms_ssim(a, a) == 1
+    assert ms_ssim(a[:, :160], a[:, :160]) is None
+
+
+def test_ms_ssim_refuses_what_is_not_comparable() -> None:
+    a = np.zeros((200, 200, 3), np.uint8)
+    for b in (a[:199], a[..., 0], a.astype(float)):
+        with pytest.raises(ValueError, match="ms_ssim compares"):
+            ms_ssim(a, b)
+    with pytest.raises(ValueError, match="ms_ssim compares"):
+        ms_ssim(a[..., 0], a[..., 0])
 
 
 # --- BD-rate ------------------------------------------------------------------------------------

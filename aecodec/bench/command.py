@@ -69,7 +69,7 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 )
 @click.option("--again", is_flag=True, help="Measure what the results file holds again, too.")
 @_file("--html", text="Write the report: one file, readable in any browser without a network.")
-@_file("--json", "json_file", text="Write curves, BD-rates and every point.")
+@_file("--json", "json_file", text="Write curves and BD-rates.")
 @_file("--csv", "csv_file", text="Write a line for each codec, picture and quality.")
 @click.option(
     "--curves",

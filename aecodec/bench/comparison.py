@@ -75,7 +75,10 @@ def compare_all(
 
 
 def to_json(found: Comparison) -> str:
-    """All of it. Each entry of "curves" has the shape of CompressAI's published results."""
+    """Curves and BD-rates; the single points are in the CSV.
+
+    Each entry of "curves" has the shape of CompressAI's published results.
+    """
     document = {
         "name": "aecodec bench",
         "date": found.day,
@@ -101,13 +104,6 @@ def to_json(found: Comparison) -> str:
         },
         "curves": [compressai(codec) for codec in found.measured],
         "overlaid": [curve.name for curve in found.others],
-        "images": {
-            codec.name: {
-                name: [dataclasses.asdict(point) for point in points]
-                for name, points in codec.points.items()
-            }
-            for codec in found.measured
-        },
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -137,7 +133,8 @@ def compressai(codec: Measured) -> dict[str, Any]:
     ]
     entry: dict[str, Any] = {
         "name": codec.name,
-        "description": f"{codec.title}: {codec.settings}",
+        "title": codec.title,
+        "description": codec.settings,
         "versions": list(codec.versions),
         "quality": codec.qualities,
         "megapixels_per_second": {

@@ -9,13 +9,15 @@ on the left. What JPEG lacks: axes fitted to photographs across the colours, and
 16x16 pixels, among classes of scales, which say what probability table each coefficient is coded
 with. The tables are those of a Laplacian; the coder is `entropy.Encoder`, the same as the codec's.
 
-The bytes: magic "aKLT", width and height (uint16 each), quality (uint8), then the coder's words.
+The bytes: magic "aKLT", width and height (uint16 each), quality (uint8), CRC-32 of what follows:
+the coder's words.
 """
 
 from __future__ import annotations
 
 import functools
 import struct
+import zlib
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -33,7 +35,7 @@ Ints = npt.NDArray[np.int32]
 
 BLOCK = 8
 QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
-_HEADER = struct.Struct("<4sHHB")
+_HEADER = struct.Struct("<4sHHBI")
 _MAGIC = b"aKLT"
 
 # A Laplacian's tail is worth fewer bits than the error of rounding down: the quantiser rounds up
@@ -117,14 +119,17 @@ def encode(rgb: Pixels, quality: int) -> bytes:
     nothing = np.zeros(differences.size, np.uint8)
     encoder.add(differences.ravel().astype(np.int32), nothing, known.classes)
     encoder.add(symbols.ravel(), _indexes(known, chosen, step).ravel(), _tables())
-    return _HEADER.pack(_MAGIC, width, height, quality) + encoder.finish()
+    words = encoder.finish()
+    return _HEADER.pack(_MAGIC, width, height, quality, zlib.crc32(words)) + words
 
 
 def decode(data: bytes) -> Pixels:
     """A file -> (H,W,3). Raises CorruptError for what `encode` did not write."""
     if len(data) < _HEADER.size or data[:4] != _MAGIC:
         raise CorruptError("not a file of the block-PCA codec")
-    _, width, height, quality = _HEADER.unpack_from(data)
+    _, width, height, quality, checksum = _HEADER.unpack_from(data)
+    if zlib.crc32(data[_HEADER.size :]) != checksum:
+        raise CorruptError("the block-PCA codec's file is damaged")
     known, step = fit(), _step(quality)
     h, w = 2 * -(-height // 16), 2 * -(-width // 16)
     decoder = Decoder(data[_HEADER.size :])

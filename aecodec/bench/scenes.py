@@ -28,6 +28,7 @@ __all__ = [
     "View",
     "at_equal_size",
     "bits_of",
+    "nearest_above",
     "original_view",
     "slimmed",
     "view_of",

@@ -1,0 +1,195 @@
+"""Speed and memory of aecodec beside other codecs, at several sizes, in one run.
+
+    python benchmarks/speed.py FOLDER [--codecs aecodec,jpeg,webp,avif,jxl] [--json OUT.json]
+
+FOLDER holds photographs, of which pictures of 0.4, 12 and 108 megapixels are put together (whole
+photographs side by side, mirrored to fit). Every codec codes every size in a process of its own,
+which is warm before the clock starts, and checks the round trip before anything is timed; codecs
+take turns, so that a slow minute of the machine hits all. Peak memory is the largest resident set
+of that process. Start-up is a whole process that does nothing but code a picture of 64 x 64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from aecodec import metrics
+from aecodec.bench import codecs
+from aecodec.bench.measure import machine
+
+SIZES = {"0.4": (768, 512), "12": (4000, 3000), "108": (12000, 9000)}
+QUALITY = {"aecodec": 75, "jpeg": 75, "webp": 80, "avif": 62, "jxl": 80, "jpeg2000": 75}
+"""Of each codec where its mean PSNR on photographs is near JPEG's at 75; else 75."""
+DEFAULT = "aecodec,jpeg,webp-m4,webp,avif,jxl"
+
+
+def mosaic(paths: list[Path], width: int, height: int) -> np.ndarray:
+    """(H,W,3) of whole photographs side by side, every second one mirrored."""
+    out = np.empty((height, width, 3), np.uint8)
+    y = number = 0
+    while y < height:
+        x, row = 0, height
+        while x < width:
+            with Image.open(paths[number % len(paths)]) as image:
+                tile = np.asarray(image.convert("RGB"))
+            tile = tile[:, ::-1] if number // len(paths) % 2 else tile
+            h, w = min(tile.shape[0], height - y), min(tile.shape[1], width - x)
+            out[y : y + h, x : x + w] = tile[:h, :w]
+            x, row, number = x + w, min(row, h), number + 1
+        y += row
+    return out
+
+
+def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:
+    """Code one picture, in this process; what it took."""
+    coder = load(name)
+    width, height = SIZES[size]
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".avif"))
+    rgb = mosaic(paths, width, height)
+    quality = QUALITY.get(name.partition("-")[0].partition(":")[0], 75)
+    megapixels = width * height / 1e6
+    encodes, decodes = [], []
+    for turn in range(repeat):
+        start = time.perf_counter()
+        data = coder.encode(rgb, quality)
+        between = time.perf_counter()
+        back = coder.decode(data)
+        end = time.perf_counter()
+        if turn == 0:
+            psnr = metrics.psnr(rgb, back)
+            if back.shape != rgb.shape or psnr < 25.0:
+                raise SystemExit(f"{name}: the round trip gave {back.shape} at {psnr:.1f} dB")
+        encodes.append(between - start)
+        decodes.append(end - between)
+        del back
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "codec": name,
+        "size": size,
+        "quality": quality,
+        "bpp": 8 * len(data) / (width * height),
+        "psnr": psnr,
+        "encode_mps": megapixels / statistics.median(encodes),
+        "decode_mps": megapixels / statistics.median(decodes),
+        "peak_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+    }
+
+
+def load(name: str) -> codecs.Coder:
+    """A codec of `aecodec bench`, or WebP at its default method."""
+    if name != "webp-m4":
+        return codecs.find(name).load()
+    import io
+
+    def encode(rgb: np.ndarray, quality: float) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(rgb).save(file, "WEBP", quality=int(quality), method=4)
+        return file.getvalue()
+
+    return codecs.Coder(encode, codecs.find("webp").load().decode)
+
+
+def start_up(name: str) -> float:
+    """Milliseconds of a process that codes one small picture and ends; the least of three."""
+    code = (
+        "import sys, numpy; sys.path.insert(0, sys.argv[1]); import speed;"
+        "c = speed.load(sys.argv[2]); c.encode(numpy.zeros((64, 64, 3), numpy.uint8), 50)"
+    )
+    if name.partition(":")[0] == "aecodec":  # as users start it, without this script's imports
+        code = "import aecodec; from PIL import Image;aecodec.compress(Image.new('RGB', (64, 64)))"
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent), name], check=True)
+        took.append(time.perf_counter() - start)
+    return 1000 * min(took)
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--codecs", default=DEFAULT)
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", nargs=2, metavar=("CODEC", "SIZE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, size = options.child
+        repeat = 6 if size == "0.4" else 1
+        print(json.dumps(child(name, size, options.folder, repeat)))
+        return
+    console = Console(stderr=True)
+    names, found = options.codecs.split(","), []
+    for size in options.sizes.split(","):
+        for turn in range(options.rounds if size != "108" else 1):
+            for name in names:
+                console.print(f"{size} MP, round {turn + 1}: {name}")
+                command = [sys.executable, __file__, str(options.folder), "--child", name, size]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise SystemExit(done.stderr.strip().splitlines()[-1])
+                found.append(json.loads(done.stdout))
+    results = {
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("aecodec", "onnxruntime", "pillow", "numpy")},
+        "python": platform.python_version(),
+        "start_up_ms": {name: start_up(name) for name in names},
+        "measured": [
+            middle([f for f in found if (f["codec"], f["size"]) == (name, size)])
+            for size in options.sizes.split(",")
+            for name in names
+        ],
+    }
+    show(results)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of several rounds, and the largest memory."""
+    one = dict(rounds[0])
+    for key in ("encode_mps", "decode_mps"):
+        one[key] = statistics.median(r[key] for r in rounds)
+    one["peak_mib"] = max(r["peak_mib"] for r in rounds)
+    return one
+
+
+def show(results: dict[str, Any]) -> None:
+    """The table."""
+    table = Table(title=f"{results['machine']['cpu']}, {results['machine']['cores']} cores")
+    for heading in ("MP", "codec", "bpp", "PSNR", "enc MP/s", "dec MP/s", "peak MiB", "start ms"):
+        table.add_column(heading, justify="left" if heading == "codec" else "right")
+    for entry in results["measured"]:
+        table.add_row(
+            entry["size"],
+            entry["codec"],
+            f"{entry['bpp']:.3f}",
+            f"{entry['psnr']:.2f}",
+            f"{entry['encode_mps']:.2f}",
+            f"{entry['decode_mps']:.2f}",
+            f"{entry['peak_mib']:.0f}",
+            f"{results['start_up_ms'][entry['codec']]:.0f}",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

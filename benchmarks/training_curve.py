@@ -1,0 +1,110 @@
+"""The scaling curve of the training: BD-rate against steps, with its extrapolation.
+
+    python benchmarks/training_curve.py [--runs benchmarks/training]
+
+Every `NAME.jsonl` in the folder is the log of a run (`aecodec train` writes `log.jsonl`); a run
+that was continued with a new schedule is one file. `trials.json` holds short trials of recipes. Draws
+`scaling.svg`, and prints what the fit says of ten and a hundred times the steps. The fit takes the
+ends of schedules alone (a learning rate of zero), since points on the way say little: most of a
+schedule's gain comes as its learning rate falls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).parent
+
+
+def ends(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points of a log at which a schedule ended."""
+    return [point for point in log if point.get("schedule_ended")]
+
+
+def fitted(points: list[tuple[float, float]]) -> tuple[float, float, float] | None:
+    """(floor, factor, exponent) of 100 + bd = floor + factor * steps^-exponent, least squares."""
+    from scipy.optimize import curve_fit
+
+    if len(points) < 3:
+        return None
+    steps, rates = np.array(points, float).T
+    found, _ = curve_fit(
+        lambda s, floor, factor, exponent: floor + factor * (s / 1000.0) ** -exponent,
+        steps,
+        100.0 + rates,
+        p0=(45.0, 20.0, 0.3),
+        bounds=((20.0, 0.0, 0.05), (80.0, 500.0, 2.0)),
+        maxfev=20000,
+    )
+    return float(found[0]), float(found[1]), float(found[2])
+
+
+def predict(fit: tuple[float, float, float], steps: float) -> float:
+    """The BD-rate in % that the fit says."""
+    floor, factor, exponent = fit
+    return floor + factor * (steps / 1000.0) ** -exponent - 100.0
+
+
+def main() -> None:
+    """Draw and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=ROOT / "training")
+    folder = parser.parse_args().runs
+
+    figure, axes = plt.subplots(figsize=(7.5, 4.5))
+    trials = json.loads((folder / "trials.json").read_text(encoding="utf-8"))["trials"]
+    best = min(trials, key=lambda trial: float(trial["bd_rate_jpeg"]))
+    axes.scatter(
+        [t["steps"] for t in trials],
+        [t["bd_rate_jpeg"] for t in trials],
+        marker="x",
+        color="#888888",
+        label="trials of 2.5 minutes",
+    )
+    for path in sorted(folder.glob("*.jsonl")):
+        log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        steps, rates = ([point[key] for point in log] for key in ("step", "bd_rate_jpeg"))
+        axes.plot(steps, rates, ".-", color="#1f6f8b", lw=1, label=f"{path.stem}, on the way")
+        done = ends(log)
+        anchors = [(best["steps"], best["bd_rate_jpeg"])]
+        anchors += [(point["step"], point["bd_rate_jpeg"]) for point in done]
+        axes.plot(*zip(*anchors[1:], strict=True), "o", color="#c2410c", label="ends of schedules")
+        fit = fitted(anchors)
+        last = log[-1]
+        print(
+            f"{path.stem}: {last['step']} steps, {last['megapixels']:.0f} MP,"
+            f" {last['hours']:.2f} h: {last['bd_rate_jpeg']:+.2f} % on held-out pictures"
+        )
+        if fit is None:
+            continue
+        wide = np.geomspace(anchors[0][0], 100 * last["step"], 200)
+        axes.plot(wide, [predict(fit, s) for s in wide], "--", color="#c2410c", lw=1, label="fit")
+        for times in (10, 100):
+            print(
+                f"  the fit at {times} times the steps: {predict(fit, times * last['step']):+.1f} %"
+            )
+        if len(anchors) == 3:
+            print("  (three points fix the fit's three numbers: a guess, not a measurement)")
+    axes.set_xscale("log")
+    axes.set_xlabel("steps (8 crops of 256 px each)")
+    axes.set_ylabel("BD-rate against JPEG, % (held-out pictures)")
+    axes.grid(True, which="both", alpha=0.2)
+    low = math.floor(axes.get_ylim()[0] / 5) * 5
+    axes.set_ylim(low, None)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(folder / "scaling.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from aecodec import metadata
+from aecodec import colour, metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
 from aecodec.stages import stage
 
@@ -193,12 +193,12 @@ def _to_picture(
     orientation, exif = metadata.exif(image, notes, strip_gps=strip_gps)
     turn = _TURNS.get(orientation)
     upright = image if turn is None else image.transpose(turn)
-    flat = _eight_bits(_with_grey_scaled(upright, stored), notes)
+    flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
     icc = metadata.icc(upright, flat.mode, notes)
     if icc is not None and "icc" not in keep:
-        flat = _to_srgb(flat, icc, notes)
+        flat = colour.to_srgb(flat, icc, notes)
     xmp = metadata.xmp(image, notes, turned=turn is not None, strip_gps=strip_gps)
     rgb, alpha = _arrays(flat)
     return Picture(
@@ -231,136 +231,6 @@ def _arrays(image: Image.Image) -> tuple[UInt8Array, UInt8Array | None]:
         if alpha is not None:
             alpha[y : y + rows] = np.asarray(strip.getchannel("A"))
     return rgb, alpha
-
-
-# --- Colour -------------------------------------------------------------------------------------
-
-
-def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Bring a picture of any of Pillow's modes to L, LA, RGB or RGBA."""
-    mode = image.mode
-    if mode == "CMYK":
-        return _cmyk_to_rgb(image, notes)
-    if mode in ("I", "F"):
-        return _scaled(image, notes)
-    if mode.startswith("I;16"):
-        return _sixteen_to_eight(image, notes)
-
-    transparent = image.has_transparency_data
-    if mode in ("L", "1"):
-        target = "LA" if transparent else "L"
-    elif mode in ("LA", "La"):
-        target = "LA"
-    else:
-        target = "RGBA" if transparent else "RGB"
-    if mode == "1":
-        notes.append("1-bit black and white stored as greyscale")
-    elif mode in ("P", "PA"):
-        notes.append(f"palette converted to {target}")
-    elif mode not in ("L", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX"):
-        notes.append(f"{mode} converted to RGB")
-    return image if mode == target else image.convert(target)
-
-
-def _with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
-    """Mend what Pillow reads from PNGs of few bits: the pixels scaled, the transparent grey not.
-
-    (So that nothing would be transparent.) A grey that is scaled, as one bit is by newer versions,
-    is too large to be taken for another.
-    """
-    transparent = image.info.get("transparency")
-    for raw, bits in (("1", 1), ("L;2", 2), ("L;4", 4)):
-        if raw in stored and isinstance(transparent, int) and transparent < 2**bits:
-            mended = image.copy()
-            mended.info["transparency"] = transparent * 255 // (2**bits - 1)
-            return mended
-    return image
-
-
-def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile:
-        notes.append("CMYK without a profile converted to RGB, colours may differ")
-        return image.convert("RGB")
-    try:
-        converted = _by_profile(image, profile)
-    except Exception:  # a broken profile, one of another kind, or a Pillow without LittleCMS
-        notes.append("CMYK converted to RGB; its profile cannot be used, colours may differ")
-        return image.convert("RGB")
-    notes.append("CMYK converted to RGB by its profile")
-    return converted
-
-
-def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Bring a picture that will lose its profile to the colours that are assumed without one."""
-    try:
-        from PIL import ImageCms
-
-        if "sRGB" in ImageCms.getProfileDescription(io.BytesIO(profile)):
-            return image
-        grey = profile[16:20] == b"GRAY"
-        colours = _by_profile(image.convert("L" if grey else "RGB"), profile).convert(
-            image.mode.rstrip("A")
-        )
-    except Exception:  # as above
-        notes.append("left without its ICC profile, which cannot be used; colours may differ")
-        return image
-    if image.mode.endswith("A"):
-        colours.putalpha(image.getchannel("A"))
-    notes.append("colours converted to sRGB, for the ICC profile is left out")
-    return colours
-
-
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Return the picture in sRGB, mode RGB. Raises whatever Pillow raises."""
-    from PIL import ImageCms
-
-    converted = ImageCms.profileToProfile(
-        image,
-        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None  # it is None only when asked to work in place
-    return converted
-
-
-def _sixteen_to_eight(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Divide by 257, which takes 65535 to 255, and round. (Pillow's own conversion clips.)"""
-    note = "16 bits a channel reduced to 8"
-    if note not in notes:
-        notes.append(note)
-    values = np.asarray(image)
-    grey = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return grey
-
-
-def _scaled(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Bring 32-bit integers or floats to 0..255.
-
-    These modes do not say which value is white. The smallest usual range that holds every value
-    is taken for it; where none does, the darkest becomes black and the brightest white.
-    """
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InputError("the picture holds values that are infinite or not numbers")
-    low, high = float(values.min()), float(values.max())
-    ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    white = next((white for white in ranges if low >= 0 and high <= white), None)
-    if white is None:
-        black, white = low, high
-    else:
-        black = 0.0
-    kind = "floating-point" if image.mode == "F" else "32-bit"
-    notes.append(f"{kind} values {black:g} to {white:g} reduced to 8 bits")
-    values -= np.float32(black)
-    values *= np.float32(255 / (white - black) if white > black else 0)
-    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
 
 
 # --- Giving back --------------------------------------------------------------------------------

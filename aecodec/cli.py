@@ -431,11 +431,36 @@ for command in (compare, bench):  # their options and what they do stand in benc
 # ------------------------------------------------------------------------------ models and training
 
 
-@commands.command()
+@commands.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 @debug_option
-def models(as_json: bool) -> int:
-    """List the installed weights."""
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> int:
+    """List the installed weights, or show the card of one."""
+    return 0 if context.invoked_subcommand else _list_models(as_json)
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
+@debug_option
+def list_models(as_json: bool) -> int:
+    """List the installed weights: name, id, folder."""
+    return _list_models(as_json)
+
+
+@models.command("show")
+@click.argument("name", required=False)
+@debug_option
+def show_model(name: str | None) -> int:
+    """Print a model's card: data, training, figures, limits. Without NAME the default model's."""
+    from aecodec import weights
+
+    with Report(1, False, progress=False) as report, report.file(name or weights.DEFAULT_MODEL):
+        report.result(weights.card(name), {})
+    return report.exit_code
+
+
+def _list_models(as_json: bool) -> int:
     from aecodec import weights
 
     found = weights.folders()

@@ -31,7 +31,16 @@ from aecodec.entropy import TableSet
 from aecodec.errors import UnknownModelError, WeightsError
 from aecodec.stages import stage
 
-__all__ = ["DECODER_FILES", "ENCODER_FILES", "Weights", "by_id", "by_name", "folders", "model_id"]
+__all__ = [
+    "DECODER_FILES",
+    "ENCODER_FILES",
+    "Weights",
+    "by_id",
+    "by_name",
+    "card",
+    "folders",
+    "model_id",
+]
 
 DECODER_FILES = (
     "config.json",
@@ -122,12 +131,25 @@ def load(folder: pathlib.Path) -> Weights:
 
 def by_name(name: str | None = None) -> Weights:
     """The weights called `name`, or the default ones."""
+    return load(_folder(name))
+
+
+def card(name: str | None = None) -> str:
+    """The model card, Markdown, of the weights called `name`, or of the default ones."""
+    path = _folder(name) / "README.md"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: the model card can't be read") from error
+
+
+def _folder(name: str | None) -> pathlib.Path:
     found = folders()
     wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
     if wanted not in found:
         have = ", ".join(found) or "none"
         raise WeightsError(f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have})")
-    return load(found[wanted])
+    return found[wanted]
 
 
 @functools.lru_cache(maxsize=64)

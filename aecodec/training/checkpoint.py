@@ -44,6 +44,7 @@ class Settings:
     decay_from: float = 0.3  # (*) share of the schedule after which the rate falls to zero
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
     clip: float = 10.0
+    skip: float = 1000.0  # (*) a step whose gradient is longer than this is left out
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"

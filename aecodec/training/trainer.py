@@ -175,6 +175,7 @@ def _loop(
     pause = 0.0  # time spent on validation, which the schedule does not count
     last: dict[str, Any] = {}
     smooth: dict[str, float] = {}
+    left_out = 0  # steps in a row
 
     def share() -> float:
         if settings.steps is not None:
@@ -234,9 +235,15 @@ def _loop(
         if world > 1:
             _average_gradients(model, world)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        if not bool(torch.isfinite(norm)):
-            raise FloatingPointError(f"step {run.step}: the gradient is not finite")
-        run.optimiser.step()
+        # Now and then a crop that is like no other drives the synthesis far out, and one such
+        # gradient, clipped as it may be, is a step in no useful direction.
+        if float(norm) < settings.skip:
+            run.optimiser.step()
+            left_out = 0
+        else:  # or not a number
+            left_out += 1
+            if left_out > 20:
+                raise FloatingPointError(f"step {run.step}: the training has come apart")
         run.step += 1
         run.pixels += world * settings.accumulate * settings.batch * settings.crop**2
         run.update_ema()

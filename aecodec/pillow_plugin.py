@@ -5,7 +5,10 @@
     import aecodec.pillow_plugin              # or aecodec.register_pillow()
 
     picture = Image.open("photo.aec")         # header and metadata; the pixels when they are needed
-    picture.save("again.aec", quality=60, exif=..., icc_profile=..., xmp=...)
+    picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=...)
+
+`save` takes what `codec.compress` takes (quality, effort, target_size, target_psnr, model). Metadata
+that it is not given is the picture's own.
 
 Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The
 errors are `AecFileError`, which is both an OSError, as Pillow's callers expect, and an
@@ -33,6 +36,7 @@ __all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "regis
 FORMAT: Final = "AEC"
 MIME_TYPE: Final = "image/x-aec"
 SUFFIX: Final = ".aec"
+_CODING: Final = ("quality", "model", "effort", "target_size", "target_psnr")
 
 
 class AecFileError(AecodecError, OSError):
@@ -98,7 +102,7 @@ class AecImageFile(ImageFile.ImageFile):
 def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write a picture; Pillow hands over what `save` was given as `picture.encoderinfo`."""
     options = picture.encoderinfo
-    coding = {name: options[name] for name in ("quality", "model") if name in options}
+    coding = {name: options[name] for name in _CODING if name in options}
     with _errors_as_pillow_has_them():
         ready = image.load(_with_metadata(picture, options))
         data = codec.compress(ready, **coding)

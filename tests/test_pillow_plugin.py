@@ -207,6 +207,14 @@ def test_save_is_compress(tmp_path: Path) -> None:
         assert (tmp_path / "photo.aec").read_bytes() == aecodec.compress(photo, quality)
     photo.save(tmp_path / "photo.aec")
     assert (tmp_path / "photo.aec").read_bytes() == aecodec.compress(photo)
+    small = photo.crop((0, 0, 64, 64))
+    small.save(tmp_path / "small.aec", effort=2)
+    data = (tmp_path / "small.aec").read_bytes()
+    assert data == aecodec.compress(small, effort=2) != aecodec.compress(small)
+    small.save(tmp_path / "small.aec", target_size=900)
+    assert (tmp_path / "small.aec").stat().st_size <= 900
+    with pytest.raises(ValueError, match="effort must be"):
+        small.save(tmp_path / "small.aec", effort=10)
     for bad in (0, 101):
         with pytest.raises(ValueError, match="quality must be 1 to 100"):
             photo.save(io.BytesIO(), "AEC", quality=bad)

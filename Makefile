@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make bench  the Kodak figures: make bench KODAK=folder/of/png
 # make check  linters and types only
+# make coverage  the tests again, with the share of the package's lines that they run
 # make docs   write the generated pages of docs/ anew
 # make clean  remove what the above made, the environment included
 #
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check docs clean
+.PHONY: help demo test bench check coverage docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -38,6 +39,10 @@ check: $(VENV)/.with-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+coverage: $(VENV)/.with-test
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	rm -f .coverage .coverage.*
 
 docs: $(VENV)/.with-test
 	$(BIN)/python docs/generate.py

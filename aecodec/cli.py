@@ -98,7 +98,7 @@ def output_options(command: F) -> F:
             is_flag=True,
             expose_value=False,
             callback=_remember,
-            help="Say how long each stage took.",
+            help="Say how long each stage took (of single files).",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
@@ -161,7 +161,7 @@ class _Region(click.ParamType[tuple[int, int, int, int]]):
         return x, y, w, h
 
 
-METADATA = ("exif", "icc", "xmp")
+METADATA = files.Encoding.keep
 
 
 def _kinds_of_metadata(

@@ -7,7 +7,7 @@
     picture = Image.open("photo.aec")         # header and metadata; the pixels when they are needed
     picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=...)
 
-`save` takes what `codec.compress` takes (quality, effort, target_size, target_psnr, model). Metadata
+`save` takes what `codec.compress` takes: quality, effort, target_size, target_psnr, model. Metadata
 that it is not given is the picture's own.
 
 Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import aecodec
+from aecodec import files, metadata
 from aecodec.errors import InputError
 from aecodec.image import load
 
@@ -283,6 +284,11 @@ def test_only_what_is_asked_for_stays(keep: tuple[str, ...]) -> None:
     for kind in ("exif", "icc", "xmp"):
         assert (getattr(picture, kind) is not None) == (kind in keep), kind
     assert (picture.width, picture.height) == (48, 64), "turned, also without EXIF"
+
+
+def test_the_command_line_knows_all_kinds() -> None:
+    """`files` names them itself, since it must not import Pillow."""
+    assert files.Encoding().keep == metadata.KINDS
 
 
 def test_a_kind_that_does_not_exist_is_the_callers_mistake() -> None:

@@ -41,7 +41,7 @@ check: $(VENV)/.with-test
 	$(BIN)/lint-imports
 
 coverage: $(VENV)/.with-test
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 	rm -f .coverage .coverage.*
 
 docs: $(VENV)/.with-test

@@ -10,8 +10,10 @@ A tile's own way, from pixels to its payload and back, stands in tile.py.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from aecodec.errors import LimitError, RequestError
 from aecodec.tile import Box, Latents, TileCodec, grown, latents_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
+    from concurrent.futures import Executor
     from os import PathLike
     from typing import BinaryIO
 
@@ -215,38 +218,58 @@ class Codec(TileCodec):
             model_id=self.weights.id,
             tile_size=tile_size,
         )
-        analyse = analyse or (lambda box: self.analyse(picture.rgb, box))
-        latents = self._latents(picture.rgb, header, EFFORTS[effort], dead_zone, analyse)
-        tiles = [self.encode_latents(tile, quality) for tile in latents]
+        y_of = analyse or (lambda box: self.analyse(picture.rgb, box))
+
+        def encode(box: Box) -> bytes:
+            return self.encode_latents(self.quantise(y_of(box), quality, dead_zone), quality)
+
+        boxes = list(header.tiles())
+        if effort == 1:
+            with self._workers(len(boxes)) as workers:
+                tiles = list(workers.map(encode, boxes) if workers else map(encode, boxes))
+        else:
+            refined = self._refined(picture.rgb, boxes, quality, EFFORTS[effort], dead_zone, y_of)
+            tiles = [self.encode_latents(tile, quality) for tile in refined]
         return bitstream.pack(
             header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
         )
 
-    def _latents(
+    def _refined(
         self,
         rgb: Pixels,
-        header: Header,
+        boxes: list[Box],
+        quality: int,
         iterations: int,
         dead_zone: float,
-        analyse: Callable[[Box], Floats],
+        y_of: Callable[[Box], Floats],
     ) -> Iterator[Latents]:
-        """The quantised latents of each tile of rgb (H,W,3), one after the other."""
+        """The refined latents of each tile of rgb (H,W,3), one after the other."""
         import numpy as np
 
-        boxes, quality = list(header.tiles()), header.quality
-        if not iterations:
-            for box in boxes:
-                yield self.quantise(analyse(box), quality, dead_zone)
-            return
         # A tile is refined with its neighbours in sight: pixels near a border depend on both.
         rows, columns = -(-rgb.shape[0] // 16), -(-rgb.shape[1] // 16)
         v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
         for box in boxes:
-            v_hat[latents_of(box)] = self.quantise(analyse(box), quality, dead_zone).v_hat
+            v_hat[latents_of(box)] = self.quantise(y_of(box), quality, dead_zone).v_hat
         for box in boxes:
             latents = self.refine(rgb, box, v_hat, quality, iterations, dead_zone)
             v_hat[latents_of(box)] = latents.v_hat
             yield latents
+
+    @contextlib.contextmanager
+    def _workers(self, tiles: int) -> Iterator[Executor | None]:
+        """Threads for so many tiles, if they pay: one's arithmetic runs beside another's coding."""
+        threads = min(tiles, self.runtime.threads)
+        if threads < 2:
+            yield None
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        workers = ThreadPoolExecutor(threads, thread_name_prefix="aecodec-tile")
+        try:
+            yield workers
+        finally:
+            workers.shutdown(cancel_futures=True)  # after a fault nobody waits for the rest
 
     # --- Decompressing --------------------------------------------------------------------------
 
@@ -279,40 +302,55 @@ class Codec(TileCodec):
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
             )
-        tiles: dict[int, Floats] = {}  # v_hat of tiles
-
-        def window(seen: Box) -> Floats:
-            """v_hat of the pixels `seen`, from all tiles that have a share in them."""
-            m = self.weights.config.latents
-            v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
-            for row, column in _grid(seen, size):
-                number = row * columns + column
-                box = _tile(header, row, column)
-                if number not in tiles:
-                    h, w = -(-box[3] // 16), -(-box[2] // 16)
-                    tiles[number] = self.decode_latents(
-                        container.tiles[number], h, w, header.quality
-                    )
-                x, y, w, h = _common(box, seen) or box
-                there = latents_of((x - box[0], y - box[1], w, h))
-                v_hat[latents_of((x - seen[0], y - seen[1], w, h))] = tiles[number][there]
-            return v_hat
-
+        shape, margin = (header.height, header.width), 16 * self.halo
+        reach = grown(_whole(wanted), margin, shape)
+        upcoming = deque(row * columns + column for row, column in _grid(reach, size))
+        v_hats: dict[int, Callable[[], Floats]] = {}  # of tiles: a call waits for it
         rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
-        for row, column in _grid(wanted, size):
-            x, y, w, h = part = _common(_tile(header, row, column), wanted) or wanted
-            # The latents that these pixels depend on: whole ones, with a margin.
-            left, top = x - x % 16, y - y % 16
-            seen = grown(
-                (left, top, x + w - left, y + h - top),
-                16 * self.halo,
-                (header.height, header.width),
-            )
-            for number in [n for n in tiles if n // columns < seen[1] // size]:
-                del tiles[number]  # no later tile looks back so far
-            pixels = self.synthesise(window(seen), part, header.quality, seen[:2])
-            rgb[y - wanted[1] :, x - wanted[0] :][:h, :w] = pixels
+        with self._workers(len(upcoming)) as workers:
+            for row, column in _grid(wanted, size):
+                while upcoming and upcoming[0] // columns <= row + -(-margin // size) + 1:
+                    number = upcoming.popleft()
+                    work = functools.partial(self._tile_latents, container, number)
+                    v_hats[number] = (
+                        workers.submit(work).result if workers else functools.cache(work)
+                    )
+                x, y, w, h = part = _common(_tile(header, row, column), wanted) or wanted
+                seen = grown(_whole(part), margin, shape)
+                for number in [n for n in v_hats if n // columns < seen[1] // size]:
+                    del v_hats[number]  # no later tile looks back so far
+                window = self._window(header, seen, v_hats)
+                pixels = self.synthesise(window, part, header.quality, seen[:2])
+                rgb[y - wanted[1] :, x - wanted[0] :][:h, :w] = pixels
         return rgb
+
+    def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
+        header = container.header
+        _, _, w, h = _tile(header, *divmod(number, header.tile_columns))
+        return self.decode_latents(
+            container.tiles[number], -(-h // 16), -(-w // 16), header.quality
+        )
+
+    def _window(self, header: Header, seen: Box, v_hats: dict[int, Callable[[], Floats]]) -> Floats:
+        """v_hat (M,h,w) of the pixels `seen`, from all tiles that have a share in them."""
+        import numpy as np
+
+        m = self.weights.config.latents
+        v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
+        for row, column in _grid(seen, header.tile_size):
+            box = _tile(header, row, column)
+            x, y, w, h = _common(box, seen) or box
+            there = latents_of((x - box[0], y - box[1], w, h))
+            here = latents_of((x - seen[0], y - seen[1], w, h))
+            v_hat[here] = v_hats[row * header.tile_columns + column]()[there]
+        return v_hat
+
+
+def _whole(box: Box) -> Box:
+    """The pixels of all latents that `box` has a share in, as far as they begin before it."""
+    x, y, w, h = box
+    left, top = x - x % 16, y - y % 16
+    return left, top, x + w - left, y + h - top
 
 
 def _grid(box: Box, size: int) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)).
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -107,20 +107,39 @@ def scale_indexes(
 
     `net` holds the integers under "scale." of the weights' arrays.
     """
-    with _one_blas_thread():
+    with _one_blas_thread:
         return _scale_indexes(net, z_hat, q, h, w)
 
 
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
+class _OneBlasThread:
+    """Keeps BLAS to one thread while any thread of ours is inside.
+
+    The products are small, and OpenBLAS's threads would spin for a while after each, on the cores
+    that the float networks need.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: AbstractContextManager[object] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._controller = self._controller or ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._limit is not None:
+                self._limit.__exit__(None, None, None)
 
 
-def _one_blas_thread() -> AbstractContextManager[object]:
-    # The products are small, and OpenBLAS's threads would spin for a while after each, on the
-    # cores that the float networks need.
-    limit: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
-    return limit
+_one_blas_thread = _OneBlasThread()
 
 
 def _scale_indexes(

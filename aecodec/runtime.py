@@ -46,6 +46,7 @@ class Runtime:
     def __init__(self, folder: pathlib.Path, options: Options | None = None) -> None:
         self.folder = folder
         self.options = options or Options()
+        self.threads = self.options.threads or cores()
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -61,7 +62,7 @@ class Runtime:
         import onnxruntime as ort  # half of a second: only when a picture is really coded
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.options.threads or cores()
+        options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         # Every session has threads of its own: those of one would spin, waiting for work, on the
         # cores that the next one needs (half of the speed on two cores).

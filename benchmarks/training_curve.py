@@ -3,10 +3,10 @@
     python benchmarks/training_curve.py [--runs benchmarks/training]
 
 Every `NAME.jsonl` in the folder is the log of a run (`aecodec train` writes `log.jsonl`); a run
-that was continued with a new schedule is one file. `trials.json` holds short trials of recipes. Draws
-`scaling.svg`, and prints what the fit says of ten and a hundred times the steps. The fit takes the
-ends of schedules alone (a learning rate of zero), since points on the way say little: most of a
-schedule's gain comes as its learning rate falls.
+that was continued with a new schedule is one file. `trials.json` holds short trials of recipes.
+Draws `scaling.svg`, and prints what the fit says of ten and a hundred times the steps. The fit
+takes the ends of schedules alone (a learning rate of zero), since points on the way say little:
+most of a schedule's gain comes as its learning rate falls.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def fitted(points: list[tuple[float, float]]) -> tuple[float, float, float] | No
 def predict(fit: tuple[float, float, float], steps: float) -> float:
     """The BD-rate in % that the fit says."""
     floor, factor, exponent = fit
-    return floor + factor * (steps / 1000.0) ** -exponent - 100.0
+    return float(floor + factor * (steps / 1000.0) ** -exponent - 100.0)
 
 
 def main() -> None:

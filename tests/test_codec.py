@@ -229,6 +229,23 @@ def test_a_picture_of_many_tiles_comes_back(coder: Codec) -> None:
     assert at_borders < 1.3 * error.mean() + 0.2
 
 
+def test_tiles_side_by_side_are_tiles_one_after_the_other(small: weights.Weights) -> None:
+    one, several = Codec(small, Options(threads=1)), Codec(small, Options(threads=3))
+    picture = samples.photograph(box=(0, 0, 300, 270))
+    data = several.compress(picture, 85, tile_size=64)
+    container = bitstream.parse(data)
+    assert len(container.tiles) == 25
+    assert np.abs(pixels(one.decode(container)) - pixels(several.decode(container))).max() <= 1
+    assert abs(len(data) - len(one.compress(picture, 85, tile_size=64))) <= 8
+
+    damaged = list(container.tiles)
+    damaged[13] = damaged[13][:9] + bytes([damaged[13][9] ^ 1]) + damaged[13][10:]
+    forged = bitstream.parse(bitstream.pack(container.header, damaged))
+    with pytest.raises(CorruptError):
+        several.decode(forged)
+    assert several.decode(container).size == picture.size
+
+
 @pytest.mark.parametrize(
     "region", [(0, 0, 300, 270), (120, 125, 20, 9), (131, 0, 1, 270), (299, 269, 1, 1)]
 )

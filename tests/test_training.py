@@ -102,6 +102,19 @@ def test_another_size_does_not_overwrite_a_run(finished: Path, photographs: Path
     assert read_facts(finished / "checkpoint.safetensors")["config"]["name"] == "tiny"
 
 
+def test_broken_gradients_are_left_out(photographs: Path, tmp_path: Path) -> None:
+    """With a bound that every gradient exceeds, nothing is learnt; and that is noticed in time."""
+    settings = dataclasses.replace(SETTINGS, steps=4, skip=0.0)
+    train(photographs, tmp_path / "short", settings, device="cpu")
+    tensors = load_file(tmp_path / "short" / "checkpoint.safetensors")
+    for name, value in tensors.items():
+        if name.startswith("model."):
+            assert torch.equal(value, tensors["ema." + name.removeprefix("model.")]), name
+    with pytest.raises(FloatingPointError, match="come apart"):
+        long = dataclasses.replace(settings, steps=40)
+        train(photographs, tmp_path / "long", long, device="cpu")
+
+
 def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     result = command.run("train", tmp_path / "photos", "--out", tmp_path / "run", "--steps", "1")

@@ -1,6 +1,6 @@
 # make demo   compress and restore sample photographs, and print the result beside JPEG's
 # make test   the whole test suite
-# make bench  the Kodak figures: make bench KODAK=folder/of/png
+# make bench  measure on Kodak, and renew the README's figures: make bench KODAK=folder/of/png
 # make check  linters and types only
 # make coverage  the tests again, with the share of the package's lines that they run
 # make docs   write the generated pages of docs/ anew
@@ -11,7 +11,8 @@
 
 PYTHON ?= python3
 KODAK ?=
-BENCH_ARGS ?= --peers webp,avif
+BENCH_CODECS ?= aecodec,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
+BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -32,7 +33,12 @@ test: $(VENV)/.with-test
 
 bench: $(VENV)/.with-bench
 	@test -n "$(KODAK)" || { echo "say where the Kodak PNGs are: make bench KODAK=folder" >&2; exit 2; }
-	$(BIN)/python benchmarks/kodak.py "$(KODAK)" --json benchmarks/results/kodak.json $(BENCH_ARGS)
+	mkdir -p build/bench benchmarks/results
+	$(BIN)/aecodec bench "$(KODAK)" --codecs "$(BENCH_CODECS)" --published benchmarks/published \
+	  --results build/bench/kodak.jsonl --html build/bench/kodak.html --show 24 \
+	  --json benchmarks/results/comparison.json --csv benchmarks/results/comparison.csv \
+	  --curves benchmarks/results/curves -f $(BENCH_ARGS)
+	$(BIN)/python benchmarks/publish.py benchmarks/results/comparison.json
 
 check: $(VENV)/.with-test
 	$(BIN)/ruff check .

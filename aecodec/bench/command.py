@@ -122,7 +122,7 @@ def _bench(
         files.check_output(output, force=options["force"], inputs=files.identities(paths))
     if options["ssimulacra2"]:
         measure.ssimulacra2(*[_grey()] * 2)  # is it there?
-    _check_templates(options["html"])
+    _check_extra(options["html"])
 
     chosen: list[Codec] = []
     for name in names:
@@ -157,9 +157,12 @@ def _bench(
     _write(report, found, chosen, options)
 
 
-def _check_templates(html: str | None) -> None:
+def _check_extra(html: str | None) -> None:
+    """What is missing is said now, not after an hour of measuring."""
+    import bjontegaard  # noqa: F401
+
     if html:
-        import jinja2  # noqa: F401 (missing: say so now, not after an hour of measuring)
+        import jinja2  # noqa: F401
 
 
 def _grey() -> Any:
@@ -361,7 +364,7 @@ def compare(
                 known = files.identities([original, *others])
                 files.check_output(html, force=force, inputs=known)
                 with needs_extra():
-                    _check_templates(html)
+                    import jinja2  # noqa: F401
             rgb = compared.pixels_of(original)
         if report.exit_code:
             return report.exit_code

@@ -64,6 +64,7 @@ def of_files(original: str, rows: Sequence[Sequence[str]], scene: Scene) -> str:
         f"{scene.width} × {scene.height}",
         found=None,
         claims=[],
+        jpegs=[],
         data={},
         scenes=[scene.as_json()],
         rows=rows,
@@ -93,7 +94,7 @@ def tint(value: float | None) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 # ------------------------------------------------------------------------------------ the summary

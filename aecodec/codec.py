@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aecodec import bitstream
+from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.errors import LimitError, RequestError
 from aecodec.tile import Box, Latents, TileCodec, grown, latents_of
@@ -265,7 +265,9 @@ class Codec(TileCodec):
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        workers = ThreadPoolExecutor(threads, thread_name_prefix="aecodec-tile")
+        workers = ThreadPoolExecutor(
+            threads, "aecodec-tile", initializer=stages.join, initargs=(stages.current(),)
+        )
         try:
             yield workers
         finally:

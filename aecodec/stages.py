@@ -7,32 +7,35 @@
             ...
 
 Outside `collect` a stage costs next to nothing and remembers nothing. Time within a nested stage
-counts for that one alone, so the sum never exceeds what has passed. A collection belongs to its
-context: threads take part in it if they are started with `contextvars.copy_context().run`.
+counts for that one alone, so in one thread the sum never exceeds what has passed. A collection
+belongs to its context; threads take part in it that begin with `join(current())`.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 
-__all__ = ["collect", "stage"]
+__all__ = ["collect", "current", "join", "stage"]
 
 
-class _Watch:
-    """The seconds of every stage, and which stages are under way."""
+class Watch:
+    """The seconds of every stage, which all threads add to, and which are under way in this one."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, other: Watch | None = None) -> None:
+        self.seconds: dict[str, float] = other.seconds if other else {}
+        self._lock: threading.Lock = other._lock if other else threading.Lock()
         self._under_way: list[str] = []
         self._since = time.perf_counter()
 
     def enter(self, name: str) -> None:
         self._count()
         self._under_way.append(name)
-        self.seconds.setdefault(name, 0.0)
+        with self._lock:
+            self.seconds.setdefault(name, 0.0)
 
     def leave(self) -> None:
         self._count()
@@ -41,22 +44,34 @@ class _Watch:
     def _count(self) -> None:
         now = time.perf_counter()
         if self._under_way:
-            self.seconds[self._under_way[-1]] += now - self._since
+            with self._lock:
+                self.seconds[self._under_way[-1]] += now - self._since
         self._since = now
 
 
-_watch: ContextVar[_Watch | None] = ContextVar("aecodec_stages", default=None)
+_watch: ContextVar[Watch | None] = ContextVar("aecodec_stages", default=None)
 
 
 @contextmanager
 def collect() -> Iterator[dict[str, float]]:
     """Collect the seconds of the stages within the block, by name, in the order of their start."""
-    watch = _Watch()
+    watch = Watch()
     token = _watch.set(watch)
     try:
         yield watch.seconds
     finally:
         _watch.reset(token)
+
+
+def current() -> Watch | None:
+    """The collection under way here, for `join` in a thread that is about to be started."""
+    return _watch.get()
+
+
+def join(watch: Watch | None) -> None:
+    """Let this thread take part in another's collection: the first thing that the thread does."""
+    if watch is not None:
+        _watch.set(Watch(watch))
 
 
 class stage(ContextDecorator):

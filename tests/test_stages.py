@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from aecodec import stages
-from aecodec.stages import collect, stage
+from aecodec.stages import collect, current, join, stage
 
 
 @pytest.fixture
@@ -70,3 +71,18 @@ def test_collections_do_not_mix(clock: list[float]) -> None:
         thread.join()
     assert inner == {"b": 2}
     assert outer == {"a": 7}
+
+
+def test_threads_that_join_are_counted_too(clock: list[float]) -> None:
+    def work() -> None:
+        with stage("analysis"):
+            clock[0] += 3
+
+    with collect() as seconds:
+        for _ in range(2):
+            with ThreadPoolExecutor(1, initializer=join, initargs=(current(),)) as pool:
+                pool.submit(work).result()
+    assert seconds == {"analysis": 6}
+    with ThreadPoolExecutor(1, initializer=join, initargs=(current(),)) as pool:
+        pool.submit(work).result()  # nobody collects
+    assert seconds == {"analysis": 6}

@@ -76,8 +76,11 @@ def _convert(address: str, processes: int, task: Task, jobs: Iterator[Job]) -> I
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters comes as a result
     if address == "local":
+        import dask
+
         count = processes or processes_that_pay()
         with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 1}),
             distributed.LocalCluster(
                 n_workers=count, threads_per_worker=1, dashboard_address=None
             ) as cluster,
@@ -104,6 +107,7 @@ class _Window:
         self._task = dataclasses.replace(task, threads=task.threads or 1)
         self._batches = iter(lambda: list(itertools.islice(jobs, FILES_PER_TASK)), [])
         self._flying: dict[Any, list[Job]] = {}
+        self._suspects: list[Job] = []
         self._ready = distributed.as_completed()
 
     def results(self) -> Iterator[Result]:
@@ -120,8 +124,12 @@ class _Window:
         while len(self._flying) < max(1, threads) * TASKS_PER_THREAD:
             batch = next(self._batches, None)
             if batch is None:
-                return
+                break
             self._submit(batch)
+        # A worker that dies casts suspicion on all that it was to do, so each suspect is tried
+        # alone, when all else is done. Those that had been converted already are adopted.
+        if not self._flying and self._suspects:
+            self._submit([self._suspects.pop()])
 
     def _submit(self, batch: list[Job]) -> None:
         task, jobs = _everywhere(self._task, batch)
@@ -138,8 +146,7 @@ class _Window:
             found = rows(future.result())
         except KilledWorker:
             if len(batch) > 1:  # it may be any of them
-                for job in batch:  # those that it had done already are adopted
-                    self._submit([dataclasses.replace(job, begun=True)])
+                self._suspects.extend(dataclasses.replace(job, begun=True) for job in batch)
                 return
             (job,) = batch
             error = WorkerDiedError("every worker that was given it died: out of memory?")

@@ -36,8 +36,10 @@ __all__ = [
     "connect",
     "entries",
     "head",
+    "is_folder",
     "is_remote",
     "join",
+    "kind_of",
     "read",
     "remove",
     "shared_by_processes",
@@ -164,12 +166,15 @@ def read(path: str, limit: int = files.MAX_STREAM_BYTES) -> bytes:
     return data
 
 
-def head(path: str, length: int = 64) -> bytes:
-    """The first bytes of a file. Raises InputError."""
+def head(path: str, size: int, length: int = 64) -> bytes:
+    """The first bytes of a file that has `size` bytes. Raises InputError."""
+    length = min(length, size)  # some stores refuse a range that goes beyond the end
+    if not length:
+        return b""
     if is_remote(path):
         fs, inner = _store(path)
         with _reading():
-            return bytes(fs.cat_file(inner, 0, length))
+            return bytes(fs.cat_file(inner, start=0, end=length))
     with _regular(path) as file:
         return file.read(length)
 
@@ -332,7 +337,7 @@ def remove(path: str) -> None:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a remote path has anything below it. Raises InputError."""
+    """Whether a path is a folder; a remote one, if anything lies below it. Raises InputError."""
     if not is_remote(path):
         return os.path.isdir(path)
     fs, inner = _store(path)

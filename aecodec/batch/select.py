@@ -138,7 +138,12 @@ class Selection:
             return
         single: list[str] = []
         for path in self.inputs:
-            if self.recursive and self._is_folder(path):
+            try:
+                is_folder = self.recursive and places.is_folder(path)
+            except AecodecError as error:
+                yield Fault(path, error)
+                continue
+            if is_folder:
                 inside = os.path.basename(os.path.abspath(path)) if self._several else ""
                 if is_remote(path) and self._several:
                     inside = posixpath.basename(path.rstrip("/"))
@@ -146,11 +151,6 @@ class Selection:
             else:
                 single.append(path)
         yield from self._singles(single)
-
-    def _is_folder(self, path: str) -> bool:
-        if not is_remote(path):
-            return os.path.isdir(path)
-        return places.is_folder(path)
 
     # --- Single files ---------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Selection:
             stamp = places.stamp(source)
             if stamp is None:
                 raise InputError("no such file")
-            if self._is_folder(source):
+            if places.is_folder(source):
                 raise InputError("is a folder: -r converts what is in it")
         except AecodecError as error:
             yield Fault(source, error)
@@ -250,7 +250,7 @@ class Selection:
         if by_suffix:
             return None
         try:
-            if self._is_wanted(places.head(entry.path)):
+            if self._is_wanted(places.head(entry.path, entry.stamp.size if entry.stamp else 0)):
                 return None
         except AecodecError as error:
             return Fault(entry.path, error)
@@ -277,7 +277,7 @@ class Selection:
                     seen.add(mark)
                 if self._excluded(key) or (self.include and not _matches(key, self.include)):
                     self.passed += 1
-                elif self.recursive and self._is_folder(source):
+                elif self.recursive and places.is_folder(source):
                     yield from self._tree(source, "" if self.output is None else key)
                 elif self.output is not None and _leaves(key):
                     yield Fault(source, OutputError("would leave the output folder"))

@@ -280,8 +280,12 @@ class Converter:
             info = codec.read_info(data)
         except AecodecError:
             return None
-        wanted = self.task.encoding.quality, self._encoder.weights.id.hex()
-        return (info.width, info.height) if (info.quality, info.model) == wanted else None
+        encoding = self.task.encoding
+        targets = (encoding.target_size, encoding.target_bpp, encoding.target_psnr)
+        aims = any(target is not None for target in targets)  # then each has a quality of its own
+        if info.model != self._encoder.weights.id.hex():
+            return None
+        return (info.width, info.height) if aims or info.quality == encoding.quality else None
 
     def _adopted(self, job: _Job) -> Result:
         size = self._is_whole(job)

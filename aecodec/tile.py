@@ -125,20 +125,19 @@ class TileCodec:
         from aecodec.prior import predict
 
         _, h, w = y.shape
-        gain = self.weights.arrays["gain"][quality]
-        v = y * gain[:, None, None]
-        coded = ~self.weights.y_tables.empty[indexes]
+        v = y * self.weights.arrays["gain"][quality][:, None, None]
+        coded = (~self.weights.y_tables.empty).astype(np.float32)[indexes]
         symbols = np.zeros(v.shape, np.float32)
-        exact: Floats = np.empty_like(v)
         s: Floats = np.empty_like(v)
 
-        def quantise(mu: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-            np.subtract(v, mu, out=exact)
+        def quantise(mu: Floats, mask: Floats) -> Floats:
+            np.subtract(v, mu, out=s)
             if dead_zone:
-                exact[:] -= np.clip(exact, -dead_zone, dead_zone)
-            np.rint(exact, out=s)
+                s[:] -= np.clip(s, -dead_zone, dead_zone)
+            np.rint(s, out=s)
             np.multiply(s, coded, out=s)
-            np.copyto(symbols, s, where=mask)
+            np.multiply(s, mask, out=s)
+            np.add(symbols, s, out=symbols)
             return s
 
         v_hat = predict(self.weights, self.runtime, z_hat, quality, h, w, quantise)
@@ -236,7 +235,11 @@ class TileCodec:
 
         z_hat, symbols, _ = self.decode_symbols(payload, h, w, quality)
         values = symbols.astype(np.float32)
-        return predict(self.weights, self.runtime, z_hat, quality, h, w, lambda mu, mask: values)
+
+        def quantised(mu: Floats, mask: Floats) -> Floats:
+            return values * mask
+
+        return predict(self.weights, self.runtime, z_hat, quality, h, w, quantised)
 
     def synthesise(
         self, v_hat: Floats, box: Box, quality: int, origin: tuple[int, int] = (0, 0)

@@ -35,7 +35,7 @@ bench: $(VENV)/.with-bench
 	@test -n "$(KODAK)" || { echo "say where the Kodak PNGs are: make bench KODAK=folder" >&2; exit 2; }
 	mkdir -p build/bench benchmarks/results
 	$(BIN)/aecodec bench "$(KODAK)" --codecs "$(BENCH_CODECS)" --published benchmarks/published \
-	  --results build/bench/kodak.jsonl --html build/bench/kodak.html --show 24 \
+	  --results build/bench/kodak.jsonl --html build/bench/kodak.html --show 6 \
 	  --json benchmarks/results/comparison.json --csv benchmarks/results/comparison.csv \
 	  --curves benchmarks/results/curves -f $(BENCH_ARGS)
 	$(BIN)/python benchmarks/publish.py benchmarks/results/comparison.json

@@ -209,6 +209,15 @@ def test_faults_are_named(tmp_path: Path, arguments: list[str], code: int, words
     assert {path: after[path] for path in before} == before
 
 
+def test_without_pictures_it_is_a_smoke_test_and_says_so(tmp_path: Path) -> None:
+    done = command.run("bench", "--codecs", "jpeg", "--points", "2", "--csv", "r.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    said = done.stderr.decode()
+    assert "a smoke set of sample photographs, no verdict" in said
+    assert "stored as JPEG, whose traces in the pixels favour JPEG: hubble_deep_field.jpg" in said
+    assert "astronaut.png" in (tmp_path / "r.csv").read_text()
+
+
 def without(package: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     """Run the command where `package` is not installed."""
     code = (

@@ -143,6 +143,10 @@ def _bench(
         report.say("note: no pictures named: a smoke set of sample photographs, no verdict")
 
     photographs = pictures.read(paths)
+    jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
+    if jpegs:
+        listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")
+        report.say(f"note: stored as JPEG, whose traces in the pixels favour JPEG: {listed}")
     store = measure.Store(options["results"], again=options["again"])
     if store.damaged:
         report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")

@@ -499,9 +499,10 @@ def test_the_page_of_compare(tmp_path: Path, browser: Any) -> None:
     picture.save(tmp_path / "photo.png")
     (tmp_path / "photo.aec").write_bytes(aecodec.compress(picture, 40))
     picture.save(tmp_path / "photo.webp", quality=40)
-    files = ("photo.aec", "photo.webp", "--html", "page.html")
-    done = command.run("compare", "photo.png", *files, cwd=tmp_path)
+    files = (tmp_path / "photo.aec", tmp_path / "photo.webp", "--html", "page.html")
+    done = command.run("compare", tmp_path / "photo.png", *files, cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
+    assert str(tmp_path) not in (tmp_path / "page.html").read_text()
     with Watched(browser, tmp_path / "page.html") as watched:
         watched.until(SHOWN)
         page = watched.page

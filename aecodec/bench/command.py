@@ -385,11 +385,15 @@ def compare(
             with report.file(html):
                 from aecodec.bench import report as page
 
+                names = compared.short_names(done)  # a page that is passed on tells no folders
                 views: list[View] = [scenes.original_view(rgb)]
-                views += [scenes.view_of(one.path, rgb, one.rgb, one.nbytes) for one in done]
+                for name, one in zip(names, done, strict=True):
+                    views.append(scenes.view_of(name, rgb, one.rgb, one.nbytes))
                 bits = scenes.bits_of(done[0].path)
-                scene = scenes.Scene(original, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)
-                text = page.of_files(original, rows, scene)
+                title = os.path.basename(original)
+                scene = scenes.Scene(title, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)
+                lines = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+                text = page.of_files(title, lines, scene)
                 with files.writing(html, force=force) as file:
                     file.write(text.encode())
                 report.say(f"{files.shown(html)}: {len(text.encode()) / 1e6:.2f} MB")

@@ -14,7 +14,7 @@ from aecodec import codec, files, image, metrics
 from aecodec.bench.table import Row
 from aecodec.errors import InputError, NotAecError
 
-__all__ = ["Compared", "compare", "pixels_of", "rows"]
+__all__ = ["Compared", "compare", "pixels_of", "rows", "short_names"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -93,3 +93,9 @@ def rows(done: Sequence[Compared]) -> list[Row]:
         )
         for one in done
     ]
+
+
+def short_names(done: Sequence[Compared]) -> list[str]:
+    """The files' names without their folders, where that tells them apart."""
+    names = [os.path.basename(one.path) for one in done]
+    return names if len(set(names)) == len(names) else [one.path for one in done]

@@ -27,9 +27,10 @@ from typing import Any
 from PIL import Image
 
 from aecodec import __version__
-from aecodec.batch import Plan, Result, Task, convert, pool
+from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
 from aecodec.batch.select import Job
+from aecodec.batch.worker import rows
 from aecodec.files import Encoding
 
 PAGE = 1 << 20
@@ -160,45 +161,45 @@ def client(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:
-    """Core seconds, which other programs hardly change, and bytes: one worker of one thread."""
+    """Core seconds, which other programs change little, and bytes: a warm worker of one thread."""
+    compress = Task(threads=1, encoding=Encoding(quality=options.quality))
     with tempfile.TemporaryDirectory() as place:
-        source = options.folder
-        if source is None:
-            source = Path(place, "in")
-            fill(source, 4, 4000, 3000)
-        results: list[Result] = []
-
-        def note(event: Event) -> None:
-            if isinstance(event, Result) and event.status == "done":
-                results.append(event)
-
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        task = Task(threads=1, encoding=Encoding(quality=options.quality))
-        plan = Plan(task, [str(source)], f"{place}/out", recursive=True)
-        convert(plan, note, pool.convert_here)
-        middle = resource.getrusage(resource.RUSAGE_SELF)
-        pixels = sum(result.width * result.height for result in results)
-        task = Task(verb="decompress", threads=1)
-        plan = Plan(task, [f"{place}/out"], f"{place}/back", recursive=True)
-        convert(plan, lambda event: None, pool.convert_here)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-
-    def core(first: resource.struct_rusage, last: resource.struct_rusage) -> float:
-        return (last.ru_utime + last.ru_stime - first.ru_utime - first.ru_stime) / pixels * 1e6
-
+        folder = options.folder or Path(place, "in")
+        if options.folder is None:
+            fill(folder, options.files, 4000, 3000)
+        sources = sorted(path for path in folder.iterdir() if path.is_file())
+        packed = [Path(place, f"{path.name}.aec") for path in sources]
+        restored = [Path(place, f"{path.name}.png") for path in sources]
+        made, there = converted(compress, sources, packed)
+        _, back = converted(Task(verb="decompress", threads=1), packed, restored)
+    pixels = sum(result.width * result.height for result in made)
     found = {
-        "files": len(results),
+        "files": len(made),
         "megapixels": pixels / 1e6,
         "quality": options.quality,
-        "compress_core_seconds_per_megapixel": core(before, middle),
-        "decompress_core_seconds_per_megapixel": core(middle, after),
-        "source_bits_per_pixel": 8 * sum(r.bytes_in for r in results) / pixels,
-        "bits_per_pixel": 8 * sum(r.bytes_out for r in results) / pixels,
-        "peak_mib": after.ru_maxrss / 1024,
+        "compress_core_seconds_per_megapixel": there / pixels * 1e6,
+        "decompress_core_seconds_per_megapixel": back / pixels * 1e6,
+        "source_bits_per_pixel": 8 * sum(result.bytes_in for result in made) / pixels,
+        "bits_per_pixel": 8 * sum(result.bytes_out for result in made) / pixels,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     for name, value in found.items():
         print(f"{name:<40}{value:.3f}" if isinstance(value, float) else f"{name:<40}{value}")
     return found
+
+
+def converted(task: Task, sources: list[Path], targets: list[Path]) -> tuple[list[Result], float]:
+    """Convert files with a worker that has loaded all that it needs; results and core seconds."""
+    converter = Converter(task)
+    jobs = [Job(str(s), str(s), str(t)) for s, t in zip(sources, targets, strict=True)]
+    warm = targets[0].with_suffix(".warm" + targets[0].suffix)
+    first = tuple(rows(converter(pool.columns([Job("", str(sources[0]), str(warm))]))))
+    before = time.process_time()
+    results = rows(converter(pool.columns(jobs)))
+    seconds = time.process_time() - before
+    if any(result.status != "done" for result in (*first, *results)):
+        raise SystemExit("some of the files failed")
+    return results, seconds
 
 
 def main() -> None:
@@ -206,12 +207,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    for function, files in ((speed, 48), (memory, 10_000), (client, 20_000), (cost, 0)):
+    for function, files in ((speed, 48), (memory, 10_000), (client, 20_000), (cost, 3)):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(measure=function)
         command.add_argument("--json", type=Path)
-        if files:
-            command.add_argument("--files", type=int, default=files)
+        command.add_argument("--files", type=int, default=files)
         if function is speed:
             command.add_argument("--rounds", type=int, default=3)
         if function is memory:

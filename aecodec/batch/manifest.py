@@ -24,6 +24,7 @@ import contextlib
 import hashlib
 import json
 import os
+import posixpath
 import time
 from array import array
 from bisect import bisect_left
@@ -165,7 +166,7 @@ class Manifest:
         if "verb" in record:
             self._runs[record["run"]] = _digest(record["verb"], record["options"])
         elif "begin" in record:
-            begun[record["begin"]] = (record["run"], record["name"])
+            begun[record["begin"]] = (record["run"], posixpath.basename(record["name"]))
         elif "done" in record:
             key = record["done"]
             begun.pop(key, None)

@@ -151,12 +151,15 @@ def _remote_stamp(info: dict[str, Any]) -> Stamp:
     return Stamp(int(info.get("size") or 0), 0)
 
 
-def read(path: str, limit: int = files.MAX_STREAM_BYTES) -> bytes:
-    """All bytes of a file. Raises InputError, and LimitError beyond `limit` bytes."""
+def read(path: str, size: int | None = None, limit: int = files.MAX_STREAM_BYTES) -> bytes:
+    """All bytes of a file. Raises InputError, and LimitError beyond `limit` bytes.
+
+    `size` is what a listing has said of it: it saves a remote store a question.
+    """
     if is_remote(path):
         fs, inner = _store(path)
         with _reading():
-            if fs.size(inner) > limit:
+            if (fs.size(inner) if size is None else size) > limit:
                 raise LimitError(f"longer than {limit >> 20} MiB")
             return bytes(fs.cat_file(inner))
     with _regular(path) as file:

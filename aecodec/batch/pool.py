@@ -199,9 +199,11 @@ def _idle(
     task: Task, workers: list[_Worker], processes: int, started: Callable[[int], None]
 ) -> _Worker | None:
     """A worker without a job; a new one if there is room for it."""
-    for worker in workers:
-        if worker.job is None:
+    for worker in [worker for worker in workers if worker.job is None]:
+        if worker.process.is_alive():
             return worker
+        workers.remove(worker)  # it was killed between two files: none was at stake
+        worker.close()
     if len(workers) >= processes:
         return None
     worker = _Worker(task)

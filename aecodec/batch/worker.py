@@ -209,7 +209,7 @@ class Converter:
         if earlier is not None:
             return self._cleared(job, earlier, None)
         try:
-            data = places.read(job.source)
+            data = places.read(job.source, job.size if job.size >= 0 else None)
         except InputError:
             # Another run may have converted and deleted it since this one listed it.
             if not self.task.force and self._is_whole(job) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def photograph(
     return Image.fromarray(np.asarray(part))
 
 
+@cache
 def srgb() -> bytes:
-    """LittleCMS's own sRGB profile."""
+    """LittleCMS's own sRGB profile: made once, for it holds the second in which it was made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

@@ -30,6 +30,12 @@ class ModelConfig:
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
     inner16: int = 224
     blocks16: int = 3
+    # What a block's gated product may reach, at 1/8, at 1/16 and in the hyperprior: some way above
+    # what photographs reach. Without a limit one odd patch in ten thousand drives a gate of the
+    # synthesis open that was never open before, and comes back as garbage.
+    gate_limit8: float = 4.0
+    gate_limit16: float = 1.0
+    gate_limit_prior: float = 64.0
     # Hyperprior.
     hyper_latents: int = 64  # N
     hyper_width: int = 128

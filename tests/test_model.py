@@ -87,7 +87,20 @@ def test_lower_bound_lets_only_lifting_gradients_through() -> None:
 
 def test_a_new_block_is_the_identity() -> None:
     x = torch.randn(2, 16, 5, 6)
-    assert torch.equal(Block(16, 24)(x), x)
+    assert torch.equal(Block(16, 24, 1.0)(x), x)
+
+
+def test_a_gate_opens_no_wider_than_its_limit() -> None:
+    """However far x lies from everything in training, the second branch's part stays bounded."""
+    torch.manual_seed(1)
+    block = Block(16, 24, 0.5)
+    torch.nn.init.normal_(block.v2.weight)
+    x = 1e6 * torch.randn(1, 16, 5, 5)
+    with torch.no_grad():
+        most = 0.5 * block.v2.weight.abs().sum(dim=(1, 2, 3)).reshape(1, -1, 1, 1)
+        assert bool(((block(x) - x).abs() <= most * 1.1 + 0.5).all())
+        block.limit = float("inf")
+        assert float((block(x) - x).abs().max()) > 1e5
 
 
 def test_level_tables_are_linear_between_anchors() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec, weights
 from aecodec.codec import EFFORTS, Codec
+from aecodec.config import SIZES
 from aecodec.refinement import descend
 
 
@@ -110,6 +111,37 @@ def test_the_written_out_gradient_is_autograds(coder: Codec) -> None:
         error, gradient = error_and_gradient(model.synthesis, y_hat, level, x, mask)
     assert np.allclose(graph[0], error.numpy(), rtol=1e-3)
     assert np.abs(graph[1] - gradient.numpy()).max() < 1e-3 * float(gradient.abs().max())
+
+
+def test_the_written_out_gradient_stops_at_the_limit_of_a_gate() -> None:
+    torch = pytest.importorskip("torch")
+    from aecodec.model.gradient import error_and_gradient
+    from aecodec.model.layers import Block
+    from aecodec.model.transforms import Synthesis
+
+    torch.manual_seed(0)
+    net = Synthesis(SIZES["tiny"])
+    for block in net.modules():
+        if isinstance(block, Block):
+            torch.nn.init.normal_(block.v2.weight, std=0.05)
+            torch.nn.init.normal_(block.w2.weight, std=0.05)
+    y_hat = torch.randn(1, SIZES["tiny"].latents, 2, 2, requires_grad=True)
+    level, x = torch.tensor([0.5]), torch.full((1, 3, 32, 32), 0.5)
+    mask = torch.ones(1, 1, 32, 32)
+    found = []
+    for limit in (100.0, 0.1):
+        for block in net.modules():
+            if isinstance(block, Block):
+                block.limit = limit
+        x_hat = net(y_hat, level)
+        shown = x_hat.clamp(0.0, 1.0)
+        pulling = (shown - x).detach() * x_hat
+        (wanted,) = torch.autograd.grad(2.0 * pulling.sum(), y_hat)
+        with torch.no_grad():
+            _, gradient = error_and_gradient(net, y_hat, level, x, mask)
+        assert torch.allclose(gradient, wanted, rtol=1e-4, atol=1e-5)
+        found.append(gradient)
+    assert not torch.allclose(found[0], found[1], rtol=1e-2)
 
 
 def test_slopes_are_those_of_the_costs(coder: Codec) -> None:

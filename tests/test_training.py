@@ -59,20 +59,32 @@ def test_a_run_leaves_checkpoint_log_and_events(finished: Path) -> None:
     assert list(finished.glob("events.out.tfevents.*"))
 
 
-def test_killed_at_any_moment_it_ends_in_the_same_weights(
-    finished: Path, photographs: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
+def _training(photographs: Path, run: Path, **changes: object) -> list[str]:
+    """A command that trains in a process of its own, on one thread.
+
+    How a sum is split over threads decides its last bits, and how many threads there are is not
+    this test's to say.
+    """
+    settings = dataclasses.asdict(SETTINGS) | changes
     script = (
-        "import pathlib, sys; from aecodec.training.trainer import *;"
+        "import pathlib; from aecodec.training.trainer import *;"
         f"train(pathlib.Path({str(photographs)!r}), pathlib.Path({str(run)!r}),"
-        f" Settings(**{dataclasses.asdict(SETTINGS) | {'checkpoint_minutes': 0.0}!r}),"
-        " device='cpu')"
+        f" Settings(**{settings!r}), device='cpu', threads=1)"
     )
+    return [sys.executable, "-c", script]
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_weights(
+    photographs: Path, tmp_path: Path
+) -> None:
+    subprocess.run(_training(photographs, tmp_path / "straight"), check=True, capture_output=True)
+    run = tmp_path / "run"
     kills = 0
     for _ in range(12):
         process = subprocess.Popen(
-            [sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+            _training(photographs, run, checkpoint_minutes=0.0),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
         )
         before = read_facts(run / "checkpoint.safetensors")["step"] if kills else 0
         deadline = time.monotonic() + 60
@@ -90,10 +102,16 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(
             break
         assert process.returncode == -9, errors.decode()
     assert kills >= 1
-    straight, resumed = (load_file(folder / "checkpoint.safetensors") for folder in (finished, run))
+    straight, resumed = (
+        load_file(folder / "checkpoint.safetensors") for folder in (tmp_path / "straight", run)
+    )
     assert straight.keys() == resumed.keys()
     for name, value in straight.items():
-        assert torch.equal(value, resumed[name]), name
+        # Bits may differ where memory lies differently; a step lost or repeated shows in the
+        # second digit, since Adam's steps are all about as long as the learning rate.
+        torch.testing.assert_close(
+            resumed[name], value, rtol=1e-3, atol=2e-5, msg=lambda text, n=name: f"{n}: {text}"
+        )
 
 
 def test_another_size_does_not_overwrite_a_run(finished: Path, photographs: Path) -> None:

@@ -58,7 +58,7 @@ def _forward(blocks: nn.Sequential, x: Tensor) -> tuple[list[Saved], Tensor]:
         inner = block.w1(x)
         x = x + block.w2(block.dw(F.leaky_relu(inner, 0.01)))
         value, gate = block.v1a(x), torch.sigmoid(block.v1b(x))
-        x = x + block.v2(value * gate)
+        x = x + block.v2((value * gate).clamp(-block.limit, block.limit))
         saved.append((inner, value, gate))
     return saved, x
 
@@ -66,7 +66,8 @@ def _forward(blocks: nn.Sequential, x: Tensor) -> tuple[list[Saved], Tensor]:
 def _backward(blocks: nn.Sequential, saved: list[Saved], g: Tensor) -> Tensor:
     for block, (inner, value, gate) in reversed(list(zip(blocks, saved, strict=True))):
         assert isinstance(block, Block)
-        product = _back(g, block.v2)
+        # Where the product was clamped nothing comes back.
+        product = _back(g, block.v2) * (torch.abs(value * gate) <= block.limit).to(g.dtype)
         g_gate = product * value * gate * (1.0 - gate)
         g = g + _back(product * gate, block.v1a) + _back(g_gate, block.v1b)
         flipped = block.dw.weight.flip(2, 3)

@@ -45,13 +45,13 @@ class HyperAnalysis(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width = config.hyper_width
+        width, limit = config.hyper_width, config.gate_limit_prior
         self.input = pointwise(2 * config.latents, width)
-        self.block16 = Block(width, width)
+        self.block16 = Block(width, width, limit)
         self.down32 = pointwise(4 * width, width)
-        self.block32 = Block(width, width)
+        self.block32 = Block(width, width, limit)
         self.down64 = pointwise(4 * width, width)
-        self.block64 = Block(width, width)
+        self.block64 = Block(width, width, limit)
         self.output = Spine(width, config.hyper_latents)
         with torch.no_grad():  # start with a few levels of z in use, not with z_hat = 0
             self.output.weight.mul_(8.0)
@@ -148,12 +148,13 @@ class MeanFeatures(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width, features = config.hyper_width, config.mean_features
+        limit = config.gate_limit_prior
         self.input = pointwise(config.hyper_latents, width)
         self.level_bias = LevelTable(config.anchors, width)
-        self.block64 = Block(width, width)
+        self.block64 = Block(width, width, limit)
         self.up = pointwise(width, 16 * (features // 2))
         self.input16 = pointwise(features // 2, features)
-        self.block16 = Block(features, features)
+        self.block16 = Block(features, features, limit)
         self.mean = Spine(features, config.latents)
         nn.init.zeros_(self.mean.weight)
 
@@ -178,7 +179,9 @@ class Context(nn.Module):
         self.known = pointwise(m, width)
         self.features = pointwise(config.mean_features, width)
         self.parity = pointwise(1, width)
-        self.blocks = nn.Sequential(*[Block(width, width) for _ in range(config.context_blocks)])
+        self.blocks = nn.Sequential(
+            *[Block(width, width, config.gate_limit_prior) for _ in range(config.context_blocks)]
+        )
         self.output = Spine(width, m)
         # A direct path from each channel's own neighbours: the low frequencies learn at once.
         self.neighbours = nn.Conv2d(m, m, 3, padding=1, groups=m)

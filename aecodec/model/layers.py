@@ -65,14 +65,17 @@ class Spine(nn.Conv2d):
 class Block(nn.Module):
     """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
 
+    The product in the second branch is clamped to [-limit, limit].
+
     (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
     The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
     blocked layout throughout and fuses the sigmoid. The last convolution of each branch starts
     at zero, so that the block starts as the identity.
     """
 
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, channels: int, inner: int, limit: float) -> None:
         super().__init__()
+        self.limit = limit
         self.w1 = pointwise(channels, inner)
         self.dw = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         self.w2 = pointwise(inner, channels)
@@ -86,7 +89,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.w2(self.dw(F.leaky_relu(self.w1(x), 0.01)))
-        out: Tensor = x + self.v2(self.v1a(x) * torch.sigmoid(self.v1b(x)))
+        gated = self.v1a(x) * torch.sigmoid(self.v1b(x))
+        out: Tensor = x + self.v2(gated.clamp(-self.limit, self.limit))
         return out
 
 

@@ -23,6 +23,10 @@ from aecodec.model.layers import Block, LevelTable, Spine
 __all__ = ["Analysis", "Synthesis"]
 
 
+def _blocks(count: int, channels: int, inner: int, limit: float) -> nn.Sequential:
+    return nn.Sequential(*[Block(channels, inner, limit) for _ in range(count)])
+
+
 class Analysis(nn.Module):
     """x (B,3,H,W) in [0,1], H and W multiples of 16 -> y (B,M,H/16,W/16). Does not see quality."""
 
@@ -30,9 +34,9 @@ class Analysis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.input = Spine(3 * 64, c8)
-        self.blocks8 = nn.Sequential(*[Block(c8, config.inner8) for _ in range(config.blocks8)])
+        self.blocks8 = _blocks(config.blocks8, c8, config.inner8, config.gate_limit8)
         self.down = Spine(4 * c8, m)
-        self.blocks16 = nn.Sequential(*[Block(m, config.inner16) for _ in range(config.blocks16)])
+        self.blocks16 = _blocks(config.blocks16, m, config.inner16, config.gate_limit16)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks8(self.input(F.pixel_unshuffle(x - 0.5, 8)))
@@ -47,10 +51,10 @@ class Synthesis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.film16 = LevelTable(config.anchors, 2 * m)
-        self.blocks16 = nn.Sequential(*[Block(m, config.inner16) for _ in range(config.blocks16)])
+        self.blocks16 = _blocks(config.blocks16, m, config.inner16, config.gate_limit16)
         self.up = Spine(m, 4 * c8)
         self.film8 = LevelTable(config.anchors, 2 * c8)
-        self.blocks8 = nn.Sequential(*[Block(c8, config.inner8) for _ in range(config.blocks8)])
+        self.blocks8 = _blocks(config.blocks8, c8, config.inner8, config.gate_limit8)
         self.output = Spine(c8, 3 * 64)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:

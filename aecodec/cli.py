@@ -21,7 +21,7 @@ import click
 
 from aecodec import __version__, files, stages
 from aecodec.bench.command import bench, compare
-from aecodec.codec import DEFAULT_EFFORT, EFFORTS
+from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.config import SIZES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.errors import AecodecError, InputError, one_line
@@ -101,6 +101,11 @@ def output_options(command: F) -> F:
             help="Say how long each stage took (of single files).",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            help="Threads of each process.  [default: the cores, divided among the processes]",
+        ),
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
         click.option(
             "-o",
@@ -258,6 +263,7 @@ def compress(
     folders: Folders,
     output: str | None,
     force: bool,
+    threads: int | None,
     as_json: bool,
 ) -> int:
     """Compress pictures: photo.jpg becomes photo.aec beside it.
@@ -287,11 +293,13 @@ def compress(
         target_psnr=target_psnr,
     )
     if folders.are_meant(inputs, output):
-        return folders.convert(inputs, output, force=force, as_json=as_json, encoding=encoding)
+        return folders.convert(
+            inputs, output, force=force, as_json=as_json, threads=threads or 0, encoding=encoding
+        )
     jobs, known = _plan(inputs, output, files.COMPRESSED)
 
     def work(job: files.Job) -> files.Outcome:
-        return files.compress_file(job, encoding, force=force, inputs=known)
+        return files.compress_file(job, encoding, threads=threads or 0, force=force, inputs=known)
 
     return _convert(jobs, work, as_json)
 
@@ -299,14 +307,21 @@ def compress(
 @commands.command()
 @inputs_argument
 @click.option("--region", type=_Region(), help="This part alone, in pixels, without the rest.")
+@click.option(
+    "--preview",
+    type=click.Choice([str(n) for n in PREVIEWS]),
+    help="A quick, coarse picture of 1/2, 1/4 or 1/8 of the width and height.",
+)
 @folder_options
 @output_options
 def decompress(
     inputs: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
+    preview: str | None,
     folders: Folders,
     output: str | None,
     force: bool,
+    threads: int | None,
     as_json: bool,
 ) -> int:
     """Restore pictures: photo.aec becomes photo.png beside it.
@@ -315,13 +330,18 @@ def decompress(
     folder's tree is mirrored in the folder that -o names.
     """
     if folders.are_meant(inputs, output):
-        if region is not None:
-            raise click.UsageError("--region is for single files")
-        return folders.convert(inputs, output, force=force, as_json=as_json)
+        if region is not None or preview is not None:
+            raise click.UsageError("--region and --preview are for single files")
+        return folders.convert(inputs, output, force=force, as_json=as_json, threads=threads or 0)
+    if region is not None and preview is not None:
+        raise click.UsageError("--region and --preview: give one of them")
     jobs, known = _plan(inputs, output, files.RESTORED)
+    scale = None if preview is None else int(preview)
 
     def work(job: files.Job) -> files.Outcome:
-        return files.decompress_file(job, region=region, force=force, inputs=known)
+        return files.decompress_file(
+            job, region=region, preview=scale, threads=threads or 0, force=force, inputs=known
+        )
 
     return _convert(jobs, work, as_json)
 

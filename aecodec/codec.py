@@ -43,6 +43,8 @@ DEFAULT_QUALITY = 75
 EFFORTS = {1: 0, 2: 1, 3: 2, 4: 4, 5: 6, 6: 10, 7: 16, 8: 32, 9: 64}
 """How often each effort refines the latents; once costs about two decodings and a half."""
 DEFAULT_EFFORT = 1
+PREVIEWS = (2, 4, 8)
+"""What a preview may divide the width and the height by."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 
@@ -99,6 +101,7 @@ def compress(
     effort: int = DEFAULT_EFFORT,
     target_size: int | None = None,
     target_psnr: float | None = None,
+    threads: int = 0,
 ) -> bytes:
     """A picture as the bytes of an .aec file.
 
@@ -109,6 +112,7 @@ def compress(
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size: instead of a quality: the best file of at most so many bytes.
         target_psnr: instead of a quality: the smallest file with so many dB at least.
+        threads: how many to use at most; 0: one for every core.
     Raises:
         InputError: the picture can't be read or is too large.
         RequestError: no quality meets the target.
@@ -117,19 +121,27 @@ def compress(
     """
     from aecodec import weights
 
-    return _codec(weights.by_name(model)).compress(
+    return _codec(weights.by_name(model), threads).compress(
         image, quality, effort=effort, target_size=target_size, target_psnr=target_psnr
     )
 
 
 def decompress(
-    data: bytes, *, region: Box | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    data: bytes,
+    *,
+    region: Box | None = None,
+    preview: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: int = 0,
 ) -> PIL.Image.Image:
     """The picture in an .aec file, with its metadata in `info`.
 
     Args:
         region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
+        preview: 2, 4 or 8: a picture of 1/2, 1/4 or 1/8 of the width and height, coarse and fast.
+        threads: how many to use at most; 0: one for every core.
     Raises:
+        ValueError: another preview, or one of a region.
         RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
         LimitError: more than `max_pixels` pixels.
@@ -138,12 +150,19 @@ def decompress(
     from aecodec import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    return _codec(weights.by_id(container.header.model_id)).decode(container, region)
+    coder = _codec(weights.by_id(container.header.model_id), threads)
+    if preview is None:
+        return coder.decode(container, region)
+    if region is not None:
+        raise ValueError("a region or a preview, not both")
+    return coder.decode_preview(container, preview)
 
 
 @functools.lru_cache(maxsize=4)
-def _codec(weights: Weights) -> Codec:
-    return Codec(weights)
+def _codec(weights: Weights, threads: int) -> Codec:
+    from aecodec.runtime import Options
+
+    return Codec(weights, Options(threads=threads))
 
 
 class Codec(TileCodec):
@@ -286,6 +305,33 @@ class Codec(TileCodec):
         mode = container.header.mode.name
         return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
 
+    def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
+        """The picture of a parsed file at 1/scale of its width and height, rounded up."""
+        import numpy as np
+
+        from aecodec.image import reduced, to_pil
+
+        if scale not in PREVIEWS:
+            raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
+        header = container.header
+        _check_tiles(header)
+        boxes = list(header.tiles())
+        rgb = np.empty((-(-header.height // scale), -(-header.width // scale), 3), np.uint8)
+
+        def draw(number: int) -> None:
+            x, y, w, h = boxes[number]
+            small = self.preview(self._tile_latents(container, number), header.quality, scale)
+            rows, columns = -(-h // scale), -(-w // scale)
+            place = rgb[y // scale :, x // scale :][:rows, :columns]
+            place[:] = small[:rows, :columns]
+
+        with self._workers(len(boxes)) as workers:
+            numbers = range(len(boxes))
+            list(workers.map(draw, numbers) if workers else map(draw, numbers))
+        alpha = None if container.alpha is None else reduced(container.alpha, scale)
+        mode = header.mode.name
+        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
+
     def decode_rgb(self, container: bitstream.Container, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs.
 
@@ -295,8 +341,7 @@ class Codec(TileCodec):
 
         header = container.header
         size, columns = header.tile_size, header.tile_columns
-        if size > MAX_TILE_SIZE:
-            raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
+        _check_tiles(header)
         whole = (0, 0, header.width, header.height)
         wanted = region or whole
         if wanted[2] < 1 or wanted[3] < 1 or _common(wanted, whole) != wanted:
@@ -346,6 +391,12 @@ class Codec(TileCodec):
             here = latents_of((x - seen[0], y - seen[1], w, h))
             v_hat[here] = v_hats[row * header.tile_columns + column]()[there]
         return v_hat
+
+
+def _check_tiles(header: Header) -> None:
+    size = header.tile_size
+    if size > MAX_TILE_SIZE:
+        raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
 
 
 def _whole(box: Box) -> Box:

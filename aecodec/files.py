@@ -465,8 +465,8 @@ class Encoding:
 
         return image.load(source, keep=self.keep, strip_gps=self.strip_gps, strict=self.strict)
 
-    def encode(self, picture: Picture, coder: Codec | None = None) -> bytes:
-        """The bytes of the `.aec` file, by `coder` or by one for `model`.
+    def encode(self, picture: Picture, coder: Codec | None = None, threads: int = 0) -> bytes:
+        """The bytes of the `.aec` file, by `coder` or by one for `model` with so many threads.
 
         Raises what `codec.compress` raises.
         """
@@ -483,13 +483,14 @@ class Encoding:
         }
         if coder is not None:
             return coder.compress(picture, **how)
-        return codec.compress(picture, model=self.model, **how)
+        return codec.compress(picture, model=self.model, threads=threads, **how)
 
 
 def compress_file(
     job: Job,
     encoding: Encoding,
     *,
+    threads: int = 0,
     force: bool = False,
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
@@ -500,7 +501,7 @@ def compress_file(
     check_output(job.target, force=force, inputs=inputs)
     origin = _read_picture(job.source)
     picture = encoding.load(origin)
-    data = encoding.encode(picture)
+    data = encoding.encode(picture, threads=threads)
     with writing(job.target, force=force) as file:
         file.write(data)
     return Outcome(
@@ -520,19 +521,22 @@ def decompress_file(
     job: Job,
     *,
     region: tuple[int, int, int, int] | None = None,
+    preview: int | None = None,
+    threads: int = 0,
     force: bool = False,
     inputs: frozenset[Identity] = frozenset(),
 ) -> Outcome:
     """Make a picture of an `.aec` file, in the format that the output's suffix names.
 
-    With a region (x, y, width, height in pixels) of that part alone.
+    With a region (x, y, width, height in pixels) of that part alone, with a preview (2, 4 or 8) at
+    that fraction of the size.
     """
     from aecodec import codec, image, metrics
 
     start = time.perf_counter()
     check_output(job.target, force=force, inputs=inputs)
     data = read_compressed(job.source)
-    picture = codec.decompress(data, region=region)
+    picture = codec.decompress(data, region=region, preview=preview, threads=threads)
     with writing(job.target, force=force) as file:
         notes = image.save(picture, file, picture_format(job.target))
         size = file.seek(0, os.SEEK_END)

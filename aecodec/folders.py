@@ -118,6 +118,7 @@ class Folders:
         *,
         force: bool,
         as_json: bool,
+        threads: int = 0,
         encoding: files.Encoding | None = None,
     ) -> int:
         """Compress with `encoding`, or restore without; show it, and return the exit code."""
@@ -132,6 +133,7 @@ class Folders:
             skip_existing=self.skip_existing,
             remove=self.remove,
             keep_dates=self.keep_dates,
+            threads=threads,
         )
         if files.STDIO in inputs or output == files.STDIO:
             raise click.UsageError("standard input and output ('-') are for single files")

@@ -268,6 +268,11 @@ def to_pil(
     return image
 
 
+def reduced(plane: UInt8Array, scale: int) -> UInt8Array:
+    """A plane (H,W) at 1/scale of its height and width, rounded up: the means of its squares."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(scale))
+
+
 def pillow_info(exif: bytes | None, icc: bytes | None, xmp: bytes | None) -> dict[str, bytes]:
     """Return metadata under the keys, and in the form, that `image.info` has it."""
     found = {"exif": exif and metadata.EXIF_PREFIX + exif, "icc_profile": icc, "xmp": xmp}

@@ -60,6 +60,7 @@ class AecImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "Trained autoencoder"
     _coded = True  # the pixels are still to be decoded
+    _preview: int | None = None
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -68,17 +69,37 @@ class AecImageFile(ImageFile.ImageFile):
             front = bitstream.read_front(cast("BinaryIO", self.fp))
         header = front.header
         self._size = (header.width, header.height)
+        self._pixels = header.width * header.height
         self._mode = header.mode.name
         self.info.update(image.pillow_info(front.exif, front.icc, front.xmp))
         self.info["quality"] = header.quality
 
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Make `load` give a preview of 1/2, 1/4 or 1/8: the smallest not smaller than `size`.
+
+        Pillow's own `thumbnail` asks for it. As with JPEG the mode stays, the result says what
+        became of the picture, and None that nothing did.
+        """
+        if size is None or not self._coded or self._preview is not None:
+            return None
+        width, height = self.size
+        for scale in reversed(codec.PREVIEWS):
+            if width // scale >= size[0] and height // scale >= size[1]:
+                self._preview = scale
+                self._size = (-(-width // scale), -(-height // scale))
+                return self.mode, (0, 0, width / scale, height / scale)
+        return None
+
     def load(self) -> Any:  # Pillow's own type for it has moved between versions
         """Decode the pixels, once. Raises AecFileError."""
         if self._coded and self._im is None:
-            width, height = self.size
             with _errors_as_pillow_has_them():
                 # Pillow has a limit of its own, which this many pixels have passed.
-                decoded = codec.decompress(self._read(), max_pixels=width * height)
+                decoded = codec.decompress(
+                    self._read(), preview=self._preview, max_pixels=self._pixels
+                )
             self.im = decoded.im
             self._coded = False
             if self._exclusive_fp and self.fp is not None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # the exporter calls `scale_indexes` where the coder is not i
     from aecodec.runtime import Runtime
     from aecodec.weights import Weights
 
-__all__ = ["check_known_answers", "predict", "scale_indexes", "step_mask"]
+__all__ = ["check_known_answers", "one_blas_thread", "predict", "scale_indexes", "step_mask"]
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -107,7 +107,7 @@ def scale_indexes(
 
     `net` holds the integers under "scale." of the weights' arrays.
     """
-    with _one_blas_thread:
+    with one_blas_thread:
         return _scale_indexes(net, z_hat, q, h, w)
 
 
@@ -139,7 +139,7 @@ class _OneBlasThread:
                 self._limit.__exit__(None, None, None)
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
 
 
 def _scale_indexes(

@@ -266,6 +266,29 @@ class TileCodec:
         tile: Pixels = pixels[0, row : row + h, column : column + w]
         return tile
 
+    def preview(self, v_hat: Floats, quality: int, scale: int) -> Pixels:
+        """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4 or 8.
+
+        A linear map, fitted at export, stands in for the synthesis and for taking means of its
+        pixels: each latent's own pixels, without its neighbours' help.
+        """
+        import numpy as np
+
+        from aecodec.prior import one_blas_thread
+
+        m, h, w = v_hat.shape
+        side, part = 16 // scale, scale // 2
+        fitted = self.weights.arrays["preview"].astype(np.float32)
+        means = fitted.reshape(m + 1, side, part, side, part, 3).mean(axis=(2, 4))
+        means = means.reshape(m + 1, -1)
+        y_hat = v_hat / self.weights.arrays["gain"][quality][:, None, None]
+        with one_blas_thread:
+            values = y_hat.reshape(m, -1).T @ means[:m] + means[m]
+        np.clip(values, 0.0, 1.0, out=values)
+        pixels = np.rint(255.0 * values).astype(np.uint8).reshape(h, w, side, side, 3)
+        picture: Pixels = pixels.transpose(0, 2, 1, 3, 4).reshape(h * side, w * side, 3)
+        return picture
+
     def _z_tables(self, quality: int) -> TableSet:
         return self.weights.z_tables[int(self.weights.arrays["z_band"][quality])]
 

@@ -87,7 +87,8 @@ class Weights:
 
     `layers` are the integer layers of the scale network, `level_bias` (101, width) and
     `index_offset` (101, S, M) its integers for each quality, `gain` (101, M) float32; row 0 of
-    each is unused. `z_band` (101,) says which set of z's tables a quality uses.
+    each is unused. `z_band` (101,) says which set of z's tables a quality uses. `curvature`
+    (101, M) is for encoders that refine, `preview` (M + 1, 192) for small pictures.
     """
 
     name: str

@@ -20,7 +20,7 @@ from aecodec.codec import Codec
 from aecodec.entropy import Encoder
 from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
 from aecodec.image import load
-from aecodec.runtime import Options
+from aecodec.runtime import Options, Runtime, cores
 from aecodec.tile import _hash, _z_indexes
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -48,6 +48,23 @@ def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
         for (_, _, w, h), tile in zip(header.tiles(), container.tiles, strict=True)
         for array in coder.decode_symbols(tile, -(-h // 16), -(-w // 16), header.quality)
     ]
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_as_many_threads_as_were_asked_for(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def session(runtime: Runtime, path: Path) -> object:
+        asked.append(runtime.threads)
+        return opened(runtime, path)
+
+    opened = Runtime._open
+    codec._codec.cache_clear()
+    monkeypatch.setattr(Runtime, "_open", session)
+    picture = samples.photograph()
+    data = aecodec.compress(picture, threads=threads)
+    assert aecodec.decompress(data, threads=threads).size == picture.size
+    assert set(asked) == {threads or cores()}
 
 
 # --- What no photograph is -----------------------------------------------------------------------

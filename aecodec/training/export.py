@@ -30,6 +30,7 @@ from aecodec.training.counting import Counts, calibrate, count
 from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
+from aecodec.training.preview import fit_preview
 
 __all__ = ["export"]
 
@@ -157,6 +158,7 @@ def export(
     arrays |= _by_quality(model, levels)
     codec = _write_arrays(arrays, temporary)
     arrays["curvature"] = measure_curvature(model, codec, crops[:12])
+    arrays["preview"] = fit_preview(codec, crops[:96])
     _write_arrays(arrays, temporary)
     weights.load.cache_clear()
 

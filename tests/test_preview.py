@@ -1,0 +1,114 @@
+"""Small pictures from latents alone: `decompress --preview`, `Image.draft` and `thumbnail`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import command
+import numpy as np
+import pytest
+import samples
+from PIL import Image
+
+import aecodec
+from aecodec import bitstream, codec, weights
+from aecodec.codec import Codec
+
+
+@pytest.fixture(scope="module")
+def coder() -> Codec:
+    return Codec(weights.by_name())
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return samples.photograph("coffee.png", (50, 20, 349, 227))  # no side a multiple of anything
+
+
+@pytest.mark.parametrize("scale", codec.PREVIEWS)
+@pytest.mark.parametrize("tile_size", [64, 512])
+def test_a_preview_is_the_picture_made_small(
+    coder: Codec, picture: Image.Image, scale: int, tile_size: int
+) -> None:
+    container = bitstream.parse(coder.compress(picture, 80, tile_size=tile_size))
+    small = coder.decode_preview(container, scale)
+    expected = coder.decode(container).reduce(scale)
+    assert small.size == expected.size
+    assert samples.psnr(small, expected) > 30.0
+
+
+def test_only_the_prior_runs_for_it(coder: Codec, picture: Image.Image) -> None:
+    data = coder.compress(picture)
+    fresh = Codec(coder.weights)
+    fresh.decode_preview(bitstream.parse(data), 8)
+    assert "synthesis" not in fresh.runtime._sessions
+    fresh.decode(bitstream.parse(data))
+    assert "synthesis" in fresh.runtime._sessions
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_modes_and_metadata(picture: Image.Image, mode: str) -> None:
+    original = picture.convert(mode)
+    if "A" in mode:
+        ramp = np.tile(np.arange(original.width, dtype=np.uint8), (original.height, 1))
+        original.putalpha(Image.fromarray(ramp))
+    original.info["icc_profile"] = samples.srgb() if mode.startswith("RGB") else b""
+    small = aecodec.decompress(aecodec.compress(original), preview=4)
+    assert small.mode == mode
+    assert small.size == (75, 52)
+    assert small.info.get("icc_profile", b"") == original.info["icc_profile"]
+    if "A" in mode:
+        reduced = original.getchannel("A").reduce(4)
+        assert np.array_equal(np.asarray(small.getchannel("A")), np.asarray(reduced))
+
+
+def test_one_pixel_stays_one_pixel() -> None:
+    data = aecodec.compress(Image.new("RGB", (1, 1), (200, 40, 90)))
+    assert aecodec.decompress(data, preview=8).size == (1, 1)
+
+
+def test_what_cannot_be_meant(picture: Image.Image) -> None:
+    data = aecodec.compress(picture)
+    with pytest.raises(ValueError, match="2, 4 or 8"):
+        aecodec.decompress(data, preview=3)
+    with pytest.raises(ValueError, match="not both"):
+        aecodec.decompress(data, preview=2, region=(0, 0, 16, 16))
+
+
+def test_damage_is_no_picture(picture: Image.Image) -> None:
+    data = bytearray(aecodec.compress(picture))
+    data[-20] ^= 4
+    with pytest.raises(aecodec.AecodecError):
+        aecodec.decompress(bytes(data), preview=8)
+
+
+def test_the_command(picture: Image.Image, tmp_path: Path) -> None:
+    source = tmp_path / "a.aec"
+    source.write_bytes(aecodec.compress(picture))
+    result = command.run("decompress", source, "--preview", "4", "-o", tmp_path / "small.png")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "small.png") as small:
+        assert small.size == (75, 52)
+    both = command.run("decompress", source, "--preview", "4", "--region", "0,0,8,8", "-f")
+    assert both.returncode == 2
+    assert b"give one of them" in both.stderr
+
+
+def test_pillow_drafts_and_makes_thumbnails(picture: Image.Image, tmp_path: Path) -> None:
+    aecodec.register_pillow()
+    source = tmp_path / "a.aec"
+    source.write_bytes(aecodec.compress(picture, quality=85))
+    with Image.open(source) as opened:
+        assert opened.draft("RGB", (60, 45)) == ("RGB", (0, 0, 299 / 4, 207 / 4))
+        assert opened.size == (75, 52)
+        assert opened.draft("RGB", (10, 10)) is None  # once
+        assert np.asarray(opened).shape == (52, 75, 3)
+    with Image.open(source) as opened:
+        assert opened.draft("RGB", (200, 200)) is None
+        assert np.asarray(opened).shape == (207, 299, 3)
+    with Image.open(source) as opened:
+        opened.thumbnail((40, 40))
+        assert opened.size == (40, 28)
+        expected = picture.copy()
+        expected.thumbnail((40, 40))
+        assert samples.psnr(opened.convert("RGB"), expected) > 30.0

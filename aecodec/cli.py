@@ -236,6 +236,12 @@ def commands() -> None:
     help="At most so many bits per pixel.",
 )
 @click.option("--target-psnr", type=click.FloatRange(1.0, 99.0), help="At least so many dB.")
+@click.option(
+    "--min-savings",
+    type=click.FloatRange(0.0, 100.0, max_open=True),
+    metavar="PERCENT",
+    help="Leave a file alone that would not become so much smaller.",
+)
 @click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
 @click.option(
     "--metadata",
@@ -256,6 +262,7 @@ def compress(
     target_size: int | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    min_savings: float | None,
     model: str | None,
     metadata: tuple[str, ...],
     strip_gps: bool,
@@ -291,12 +298,15 @@ def compress(
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
         return folders.convert(
             inputs, output, force=force, as_json=as_json, threads=threads or 0, encoding=encoding
         )
     jobs, known = _plan(inputs, output, files.COMPRESSED)
+    if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
+        raise click.UsageError("--min-savings: standard input and output cannot be left alone")
 
     def work(job: files.Job) -> files.Outcome:
         return files.compress_file(job, encoding, threads=threads or 0, force=force, inputs=known)
@@ -386,6 +396,9 @@ def _timing(seconds: dict[str, float], total: float) -> str:
 
 
 def _sentence(outcome: files.Outcome) -> str:
+    if outcome.left:
+        sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
+        return f"{files.shown(outcome.source)}: left alone, {sizes}"
     return (
         f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
         f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"

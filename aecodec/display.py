@@ -107,7 +107,7 @@ class View:
             if result.trace and debugging():
                 self._echo(result.trace.rstrip(), err=True)
             return
-        if result.status == "kept":
+        if result.status in ("kept", "left"):
             self._kept += 1
             return
         self._done += 1
@@ -134,6 +134,8 @@ class View:
             return  # it is among those listed at the end
         if result.status == "kept":
             self._echo(f"{source}: {target} is up to date")
+        elif result.status == "left":
+            self._echo(f"{source}: left alone, since it would not save enough")
         elif self._dry_run:
             self._echo(f"{source} -> {target}")
         else:
@@ -179,12 +181,14 @@ class View:
 
 
 def _sentence(summary: Summary, *, dry_run: bool) -> str:
-    total = summary.done + summary.kept + summary.failed
+    total = summary.done + summary.kept + summary.left + summary.failed
     parts = [
         f"{total:,} file{'s'[: total != 1]}: {summary.done:,} {'to do' if dry_run else 'done'}"
     ]
     if summary.kept:
         parts.append(f"{summary.kept:,} up to date")
+    if summary.left:
+        parts.append(f"{summary.left:,} left alone")
     if summary.failed:
         parts.append(f"{summary.failed:,} failed")
     if summary.passed:

@@ -439,6 +439,8 @@ class Outcome:
     bpp: float
     seconds: float
     notes: tuple[str, ...] = ()
+    left: bool = False
+    """Nothing was written, since it would not have saved enough: see `Encoding.min_savings`."""
 
 
 @dataclass(frozen=True)
@@ -458,6 +460,15 @@ class Encoding:
     """Bytes. At most one target is given; it takes the place of the quality."""
     target_bpp: float | None = None
     target_psnr: float | None = None
+    min_savings: float | None = None
+    """Percent that the file must be smaller than its source; else the source is left alone."""
+
+    def leaves(self, bytes_in: int, bytes_out: int) -> bool:
+        """Whether a source of so many bytes is left alone, since an output of so many saves too
+        little."""
+        if self.min_savings is None:
+            return False
+        return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in
 
     def load(self, source: str | bytes) -> Picture:
         """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
@@ -502,18 +513,22 @@ def compress_file(
     origin = _read_picture(job.source)
     picture = encoding.load(origin)
     data = encoding.encode(picture, threads=threads)
-    with writing(job.target, force=force) as file:
-        file.write(data)
+    bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
+    left = encoding.leaves(bytes_in, len(data))
+    if not left:
+        with writing(job.target, force=force) as file:
+            file.write(data)
     return Outcome(
         source=job.source,
         target=job.target,
         width=picture.width,
         height=picture.height,
-        bytes_in=len(origin) if isinstance(origin, bytes) else os.path.getsize(origin),
+        bytes_in=bytes_in,
         bytes_out=len(data),
         bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
         seconds=time.perf_counter() - start,
         notes=picture.notes,
+        left=left,
     )
 
 

@@ -102,6 +102,25 @@ def test_and_comes_back(packed: Path, here: Path) -> None:
         assert line["bpp"] == pytest.approx(8 * size / (48 * 36))
 
 
+def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> None:
+    shutil.copytree(packed / "in", "in")
+    command = ("compress", "in", "-o", "out", "-r", "-j", "1", "--rm", "--min-savings")
+    done = run(*command, "99.9", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [line["status"] for line in objects(done.stdout)] == ["left"] * 6
+    assert "6 files: 0 done, 6 left alone" in done.stderr.decode()
+    assert albums.files(here / "in") == albums.files(packed / "in")
+    assert albums.files(here / "out") == []
+
+    again = run(*command, "1", "--json")  # with other options it is another matter
+    assert again.returncode == 0, again.stderr
+    statuses = {line["source"]: line["status"] for line in objects(again.stdout)}
+    assert len(statuses) == 6
+    kept = [name for name, status in statuses.items() if status == "left"]
+    assert sorted(kept) == [f"in/{name}" for name in albums.files(here / "in")]
+    assert len(albums.files(here / "out")) == 6 - len(kept)
+
+
 def test_without_an_output_folder_each_stands_beside_its_source(packed: Path, here: Path) -> None:
     shutil.copytree(packed / "in", "in")
     assert run("compress", "in", "-r", "-j", "1").returncode == 0

@@ -104,6 +104,30 @@ def test_quality_is_worth_its_bytes(shelf: Path, here: Path) -> None:
     assert values == sorted(values)
 
 
+def test_a_file_that_would_not_save_enough_is_left_alone(shelf: Path, here: Path) -> None:
+    take(shelf, "photo.png")
+    small = run("compress", "photo.png", "-q", "1", "--min-savings", "50", "--json")
+    assert small.returncode == 0, small.stderr
+    assert json.loads(small.stdout)["left"] is False
+    size = (here / "photo.aec").stat().st_size
+    Path("photo.aec").unlink()
+
+    much = run("compress", "photo.png", "-q", "1", "--min-savings", "99.9")
+    assert much.returncode == 0
+    assert lines(much.stdout)[0].startswith("photo.png: left alone, ")
+    assert f"would become {size}" in lines(much.stdout)[0]
+    assert not Path("photo.aec").exists()
+
+    with Image.open("photo.png") as picture:
+        picture.save("tiny.jpg", quality=5)
+    assert json.loads(run("compress", "tiny.jpg", "--min-savings", "0", "--json").stdout)["left"]
+    assert not Path("tiny.aec").exists()
+
+    piped = run("compress", "-", "--min-savings", "5", input=Path("photo.png").read_bytes())
+    assert piped.returncode == 2
+    assert piped.stdout == b""
+
+
 def test_python_m_aecodec_and_the_installed_command_are_one(shelf: Path, here: Path) -> None:
     take(shelf, "photo.png")
     script = Path(sys.executable).with_name("aecodec")

@@ -6,7 +6,7 @@
     {"begin": KEY, "run": ID, "name"}                               a file is handed to a worker
     {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
-    {"kept": KEY, "run": ID}                                        its output was newer than it
+    {"kept": KEY, "run": ID}                            its output was newer, or it was left alone
 
 KEY is the source's path below the folder that was converted, `name` its output's file name.
 `begin` is on the disk before a worker may touch the file, so an output that is there without its
@@ -217,7 +217,7 @@ class Manifest:
         self._write([{"failed": key, "run": self._run, "error": error, "error_type": error_type}])
 
     def kept(self, key: str) -> None:
-        """Write down that nothing was done, since an output was there already."""
+        """Write down that nothing was done: an output was there already, or saved too little."""
         self._write([{"kept": key, "run": self._run}])
 
     def _write(self, records: list[dict[str, Any]], *, sync: bool = False) -> None:

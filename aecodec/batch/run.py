@@ -73,6 +73,7 @@ class Summary:
 
     done: int = 0
     kept: int = 0
+    left: int = 0
     failed: int = 0
     passed: int = 0
     pixels: int = 0
@@ -276,7 +277,7 @@ class _Run:
         try:
             if result.status == "failed":
                 self.manifest.failed(result.key or result.source, result.error, result.error_type)
-            elif result.status == "kept":
+            elif result.status in ("kept", "left"):
                 self.manifest.kept(result.key)
             else:
                 values = {
@@ -297,6 +298,8 @@ class _Run:
             summary.failed += 1
         elif result.status == "kept":
             summary.kept += 1
+        elif result.status == "left":
+            summary.left += 1
         else:
             summary.done += 1
             summary.pixels += result.width * result.height

@@ -76,8 +76,9 @@ class Result:
     source: str
     target: str = ""
     key: str = ""
-    status: Literal["done", "kept", "failed"] = "done"
-    """`kept`: its output was there already and up to date."""
+    status: Literal["done", "kept", "left", "failed"] = "done"
+    """`kept`: its output was there already and up to date; `left`: it would not have become small
+    enough, and was left alone."""
     width: int = 0
     height: int = 0
     bytes_in: int = 0
@@ -216,6 +217,8 @@ class Converter:
                 return self._adopted(job)
             raise
         content, width, height, notes = self._encoded(data, job.target)
+        if self.task.verb == "compress" and self.task.encoding.leaves(len(data), len(content)):
+            return Result(job.source, status="left", width=width, height=height, bytes_in=len(data))
         dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
         replaces = self.task.force or self.task.skip_existing
         try:

@@ -14,18 +14,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from aecodec import __version__, files, stages
+from aecodec import __version__, conversion, files, stages
 from aecodec.bench.command import bench, compare
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.config import SIZES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
-from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.folders import Folders, folder_options
+from aecodec.training_commands import export, train
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -166,7 +164,7 @@ class _Region(click.ParamType[tuple[int, int, int, int]]):
         return x, y, w, h
 
 
-METADATA = files.Encoding.keep
+METADATA = conversion.Encoding.keep
 
 
 def _kinds_of_metadata(
@@ -288,7 +286,7 @@ def compress(
     ]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)}: give one of them")
-    encoding = files.Encoding(
+    encoding = conversion.Encoding(
         quality=quality,
         model=model,
         keep=metadata,
@@ -308,8 +306,10 @@ def compress(
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         raise click.UsageError("--min-savings: standard input and output cannot be left alone")
 
-    def work(job: files.Job) -> files.Outcome:
-        return files.compress_file(job, encoding, threads=threads or 0, force=force, inputs=known)
+    def work(job: files.Job) -> conversion.Outcome:
+        return conversion.compress_file(
+            job, encoding, threads=threads or 0, force=force, inputs=known
+        )
 
     return _convert(jobs, work, as_json)
 
@@ -348,8 +348,8 @@ def decompress(
     jobs, known = _plan(inputs, output, files.RESTORED)
     scale = None if preview is None else int(preview)
 
-    def work(job: files.Job) -> files.Outcome:
-        return files.decompress_file(
+    def work(job: files.Job) -> conversion.Outcome:
+        return conversion.decompress_file(
             job, region=region, preview=scale, threads=threads or 0, force=force, inputs=known
         )
 
@@ -372,7 +372,7 @@ def _plan(
 
 
 def _convert(
-    jobs: list[files.Job], work: Callable[[files.Job], files.Outcome], as_json: bool
+    jobs: list[files.Job], work: Callable[[files.Job], conversion.Outcome], as_json: bool
 ) -> int:
     to_stdout = any(job.target == files.STDIO for job in jobs)
     with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
@@ -395,7 +395,7 @@ def _timing(seconds: dict[str, float], total: float) -> str:
     return f"{total:.3f} s: " + ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
 
 
-def _sentence(outcome: files.Outcome) -> str:
+def _sentence(outcome: conversion.Outcome) -> str:
     if outcome.left:
         sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
         return f"{files.shown(outcome.source)}: left alone, {sizes}"
@@ -457,7 +457,7 @@ def verify(inputs: tuple[str, ...], full: bool, as_json: bool) -> int:
 
 # --------------------------------------------------------------------------------------- comparing
 
-for command in (compare, bench):  # their options and what they do stand in bench/command.py
+for command in (compare, bench, train, export):  # what they do stands in modules of their own
     commands.add_command(debug_option(command))
 
 
@@ -532,104 +532,3 @@ def _described(values: dict[str, Any], indent: str = "") -> Iterator[str]:
                 yield from _described({name: one}, indent)
         else:
             yield f"{indent}{name}: {'-' if value is None else files.shown(str(value))}"
-
-
-@commands.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The run's folder: checkpoint and logs. A run that is there already goes on.",
-)
-@click.option("--steps", type=click.IntRange(1), help="Length of the training in steps, or ...")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="... in minutes.")
-@click.option("--batch", type=click.IntRange(1), help="Crops a step.")
-@click.option("--accumulate", type=click.IntRange(1), help="Batches a step.")
-@click.option("--crop", type=click.IntRange(64), help="Side of a crop, a multiple of 64 pixels.")
-@click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
-@click.option(
-    "--start-from",
-    type=click.Path(exists=True, path_type=Path),
-    help="Weights of an earlier run or export to begin with.",
-)
-@debug_option
-def train(
-    folder: Path,
-    out: Path,
-    device: str,
-    threads: int | None,
-    start_from: Path | None,
-    **settings: Any,
-) -> int:
-    """Train a model on a folder of photographs.
-
-    The same command again goes on where the run stopped, however it stopped.
-    """
-    if (settings["steps"] is None) == (settings["minutes"] is None):
-        raise click.UsageError("give the length of the training: either --steps or --minutes")
-    with Report(1, as_json=False) as report, report.file(str(out)), _training():
-        from aecodec.training import trainer
-
-        given = {name: value for name, value in settings.items() if value is not None}
-        trainer.train(
-            folder,
-            out,
-            trainer.Settings(**given),
-            device=device,
-            threads=threads,
-            start_from=start_from,
-        )
-    return report.exit_code
-
-
-@commands.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--photographs",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder it was trained on: the integer tables are counted on a sample of it.",
-)
-@click.option(
-    "--calibrate",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Pictures on which quality q gets JPEG's PSNR.  [default: the held-out ones]",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of weights to make.  [default: weights/NAME-OF-RUN]",
-)
-@debug_option
-def export(run: Path, photographs: Path, calibrate: Path | None, output: Path | None) -> int:
-    """Make a folder of weights from a training run."""
-    folder = output or Path("weights", run.resolve().name)
-    with Report(1, as_json=False) as report, report.file(str(run)), _training():
-        from aecodec.training import export as exporter
-
-        exporter.export(run, folder, photographs=photographs, calibrate_on=calibrate)
-        report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
-    return report.exit_code
-
-
-@contextlib.contextmanager
-def _training() -> Iterator[None]:
-    """Around what needs the extra `train`: says so where it is missing, and names bad input."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "aecodec"):
-            raise
-        raise AecodecError(
-            f'this command needs {package}, which is not installed: pip install "aecodec[train]"'
-        ) from None
-    except ValueError as error:
-        raise InputError(one_line(error)) from error

@@ -14,13 +14,11 @@ import os
 import shutil
 import stat
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
-from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
 from aecodec.errors import (
     FormatError,
     InputError,
@@ -29,10 +27,6 @@ from aecodec.errors import (
     OutputExistsError,
     one_line,
 )
-
-if TYPE_CHECKING:
-    from aecodec.codec import Codec
-    from aecodec.image import Picture
 
 STDIO = "-"
 SUFFIX = ".aec"
@@ -199,7 +193,7 @@ def read_compressed(source: str) -> bytes:
         return head + _read(file, size - len(head) + TRAILING_BYTES)
 
 
-def _read_picture(source: str) -> str | bytes:
+def read_picture(source: str) -> str | bytes:
     """A regular file's path, or the bytes of anything that cannot be sought in."""
     if source != STDIO:
         with _reading():
@@ -421,151 +415,6 @@ def _is_special(target: str) -> bool:
 def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or one_line(error)
     return text[0].lower() + text[1:]
-
-
-# --------------------------------------------------------------------------------------- the jobs
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One file done: what the result line, or its JSON, says."""
-
-    source: str
-    target: str
-    width: int
-    height: int
-    bytes_in: int
-    bytes_out: int
-    bpp: float
-    seconds: float
-    notes: tuple[str, ...] = ()
-    left: bool = False
-    """Nothing was written, since it would not have saved enough: see `Encoding.min_savings`."""
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How to compress: what the command line says, and what every worker is handed.
-
-    Plain values alone, so that it can be pickled, and be written down with what was made by it.
-    """
-
-    quality: int = DEFAULT_QUALITY
-    model: str | None = None
-    keep: tuple[str, ...] = ("exif", "icc", "xmp")
-    strip_gps: bool = False
-    strict: bool = False
-    effort: int = DEFAULT_EFFORT
-    target_size: int | None = None
-    """Bytes. At most one target is given; it takes the place of the quality."""
-    target_bpp: float | None = None
-    target_psnr: float | None = None
-    min_savings: float | None = None
-    """Percent that the file must be smaller than its source; else the source is left alone."""
-
-    def leaves(self, bytes_in: int, bytes_out: int) -> bool:
-        """Whether a source of so many bytes is left alone, since an output of so many saves too
-        little."""
-        if self.min_savings is None:
-            return False
-        return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in
-
-    def load(self, source: str | bytes) -> Picture:
-        """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
-        from aecodec import image
-
-        return image.load(source, keep=self.keep, strip_gps=self.strip_gps, strict=self.strict)
-
-    def encode(self, picture: Picture, coder: Codec | None = None, threads: int = 0) -> bytes:
-        """The bytes of the `.aec` file, by `coder` or by one for `model` with so many threads.
-
-        Raises what `codec.compress` raises.
-        """
-        from aecodec import codec
-
-        size = self.target_size
-        if self.target_bpp is not None:
-            size = int(self.target_bpp * picture.width * picture.height / 8)
-        how: dict[str, Any] = {
-            "quality": self.quality,
-            "effort": self.effort,
-            "target_size": size,
-            "target_psnr": self.target_psnr,
-        }
-        if coder is not None:
-            return coder.compress(picture, **how)
-        return codec.compress(picture, model=self.model, threads=threads, **how)
-
-
-def compress_file(
-    job: Job,
-    encoding: Encoding,
-    *,
-    threads: int = 0,
-    force: bool = False,
-    inputs: frozenset[Identity] = frozenset(),
-) -> Outcome:
-    """Make an `.aec` file of a picture."""
-    from aecodec import metrics
-
-    start = time.perf_counter()
-    check_output(job.target, force=force, inputs=inputs)
-    origin = _read_picture(job.source)
-    picture = encoding.load(origin)
-    data = encoding.encode(picture, threads=threads)
-    bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
-    left = encoding.leaves(bytes_in, len(data))
-    if not left:
-        with writing(job.target, force=force) as file:
-            file.write(data)
-    return Outcome(
-        source=job.source,
-        target=job.target,
-        width=picture.width,
-        height=picture.height,
-        bytes_in=bytes_in,
-        bytes_out=len(data),
-        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
-        seconds=time.perf_counter() - start,
-        notes=picture.notes,
-        left=left,
-    )
-
-
-def decompress_file(
-    job: Job,
-    *,
-    region: tuple[int, int, int, int] | None = None,
-    preview: int | None = None,
-    threads: int = 0,
-    force: bool = False,
-    inputs: frozenset[Identity] = frozenset(),
-) -> Outcome:
-    """Make a picture of an `.aec` file, in the format that the output's suffix names.
-
-    With a region (x, y, width, height in pixels) of that part alone, with a preview (2, 4 or 8) at
-    that fraction of the size.
-    """
-    from aecodec import codec, image, metrics
-
-    start = time.perf_counter()
-    check_output(job.target, force=force, inputs=inputs)
-    data = read_compressed(job.source)
-    picture = codec.decompress(data, region=region, preview=preview, threads=threads)
-    with writing(job.target, force=force) as file:
-        notes = image.save(picture, file, picture_format(job.target))
-        size = file.seek(0, os.SEEK_END)
-    return Outcome(
-        source=job.source,
-        target=job.target,
-        width=picture.width,
-        height=picture.height,
-        bytes_in=len(data),
-        bytes_out=size,
-        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
-        seconds=time.perf_counter() - start,
-        notes=notes,
-    )
 
 
 def picture_format(target: str) -> str:

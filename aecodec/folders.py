@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from aecodec import files
+from aecodec import conversion, files
 from aecodec.console import EXIT_SOME_FAILED
 from aecodec.display import REPORT_COLUMNS, View
 from aecodec.errors import AecodecError, with_advice
@@ -119,7 +119,7 @@ class Folders:
         force: bool,
         as_json: bool,
         threads: int = 0,
-        encoding: files.Encoding | None = None,
+        encoding: conversion.Encoding | None = None,
     ) -> int:
         """Compress with `encoding`, or restore without; show it, and return the exit code."""
         from aecodec import batch
@@ -128,7 +128,7 @@ class Folders:
             raise click.UsageError("Missing argument 'INPUT...'.")
         task = batch.Task(
             verb="compress" if encoding is not None else "decompress",
-            encoding=encoding or files.Encoding(),
+            encoding=encoding or conversion.Encoding(),
             force=force,
             skip_existing=self.skip_existing,
             remove=self.remove,

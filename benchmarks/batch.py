@@ -31,7 +31,7 @@ from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
 from aecodec.batch.select import Job
 from aecodec.batch.worker import rows
-from aecodec.files import Encoding
+from aecodec.conversion import Encoding
 
 PAGE = 1 << 20
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import aecodec
-from aecodec import files, metadata
+from aecodec import conversion, metadata
 from aecodec.errors import InputError
 from aecodec.image import load
 
@@ -288,7 +288,7 @@ def test_only_what_is_asked_for_stays(keep: tuple[str, ...]) -> None:
 
 def test_the_command_line_knows_all_kinds() -> None:
     """`files` names them itself, since it must not import Pillow."""
-    assert files.Encoding().keep == metadata.KINDS
+    assert conversion.Encoding().keep == metadata.KINDS
 
 
 def test_a_kind_that_does_not_exist_is_the_callers_mistake() -> None:

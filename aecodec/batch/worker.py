@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aecodec import files
 from aecodec.batch import places
 from aecodec.batch.places import Stamp
+from aecodec.conversion import Encoding
 from aecodec.errors import (
     AecodecError,
     CorruptError,
@@ -34,7 +35,7 @@ from aecodec.errors import (
     one_line,
     with_advice,
 )
-from aecodec.files import Encoding, shown
+from aecodec.files import shown
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec

@@ -33,8 +33,9 @@ from aecodec.bench import codecs
 from aecodec.bench.measure import machine
 
 SIZES = {"0.4": (768, 512), "12": (4000, 3000), "108": (12000, 9000)}
-QUALITY = {"aecodec": 75, "jpeg": 75, "webp": 80, "avif": 62, "jxl": 80, "jpeg2000": 75}
-"""Of each codec where its mean PSNR on photographs is near JPEG's at 75; else 75."""
+QUALITY = {"aecodec": 75, "jpeg": 75, "webp": 80, "avif": 62, "jxl": 2.0, "jpeg2000": 35}
+"""Of each codec, in its own unit, where its PSNR is near JPEG's at 75; else 75. JPEG XL's is a
+distance, JPEG 2000's a PSNR."""
 DEFAULT = "aecodec,jpeg,webp-m4,webp,avif,jxl"
 
 

@@ -28,6 +28,30 @@ VERBOSE = "aecodec.verbose"
 """The keys in click's `Context.meta` under which `--debug` and `--verbose` are remembered."""
 
 
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around what needs one of the package's extras: says so in one line where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aecodec"):
+            raise
+        raise AecodecError(
+            f'this command needs {package}, which is not installed: pip install "aecodec[{extra}]"'
+        ) from None
+
+
+def echo(text: str, bar: Progress | None, *, err: bool) -> None:
+    """Print a line, above the progress bar if there is one."""
+    if bar is None:
+        click.echo(text, err=err)
+        return
+    bar.stop()  # takes the bar off the screen
+    click.echo(text, err=err)
+    bar.start()
+
+
 class Report:
     """One command over many files."""
 
@@ -89,12 +113,7 @@ class Report:
         self._echo(json.dumps(values), err=self._results_on_stderr)
 
     def _echo(self, text: str, *, err: bool) -> None:
-        if self._bar is None:
-            click.echo(text, err=err)
-            return
-        self._bar.stop()  # takes the bar off the screen
-        click.echo(text, err=err)
-        self._bar.start()
+        echo(text, self._bar, err=err)
 
 
 def size(count: float) -> str:

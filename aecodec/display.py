@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from aecodec.console import debugging, size
+from aecodec.console import debugging, echo, size
 from aecodec.files import shown
 
 if TYPE_CHECKING:
@@ -151,12 +151,7 @@ class View:
         return text + (f"  {self._failed} failed" if self._failed else "")
 
     def _echo(self, text: str, *, err: bool = False) -> None:
-        if self._bar is None:
-            click.echo(text, err=err)
-            return
-        self._bar.stop()  # takes the bar off the screen
-        click.echo(text, err=err)
-        self._bar.start()
+        echo(text, self._bar, err=err)
 
     # --- At the end -----------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ import click
 
 from aecodec import files
 from aecodec.config import SIZES
-from aecodec.console import Report
-from aecodec.errors import AecodecError, InputError, one_line
+from aecodec.console import Report, needs_extra
+from aecodec.errors import InputError, one_line
 
 __all__ = ["export", "train"]
 
@@ -106,15 +106,9 @@ def export(run: Path, photographs: Path, calibrate: Path | None, output: Path | 
 
 @contextlib.contextmanager
 def _training() -> Iterator[None]:
-    """Around what needs the extra `train`: says so where it is missing, and names bad input."""
+    """Around what needs the extra `train`; names bad input."""
     try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "aecodec"):
-            raise
-        raise AecodecError(
-            f'this command needs {package}, which is not installed: pip install "aecodec[train]"'
-        ) from None
+        with needs_extra("train"):
+            yield
     except ValueError as error:
         raise InputError(one_line(error)) from error

@@ -36,6 +36,11 @@ if sys.platform == "win32":
 AS_ROOT = os.geteuid() == 0
 NAMELESS = hasattr(os, "O_TMPFILE")
 
+lists_children = pytest.mark.skipif(
+    not Path(f"/proc/self/task/{os.getpid()}/children").exists(),
+    reason="this system does not list a process's children",
+)
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -230,6 +235,7 @@ def test_a_worker_that_dies_takes_one_file_with_it(here: Path, number: signal.Si
     )
 
 
+@lists_children
 def test_a_worker_that_dies_in_the_middle_of_a_run(here: Path) -> None:
     """The same through the command, with two workers: the one that is killed is a real child."""
     albums.fill(here / "in", 60)
@@ -255,16 +261,14 @@ def test_a_worker_that_dies_in_the_middle_of_a_run(here: Path) -> None:
 
 def children_of(pid: int) -> list[int]:
     """The child processes of a process, by Linux's own account."""
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    if not path.exists():
-        pytest.skip("this system does not list a process's children")
-    return [int(child) for child in path.read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def command_line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@lists_children
 def test_workers_leave_when_the_client_is_killed(here: Path) -> None:
     albums.fill(here / "in", 60)
     process = start("compress", "in", "-o", "out", "-r", "-j", "2", "--json")

@@ -149,6 +149,8 @@ def test_the_shell_completes_commands_options_and_files() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_is_there(shell: str) -> None:
+    if shell == "bash" and shutil.which("bash") is None:
+        pytest.skip("click asks bash for its version, and there is no bash")
     script = Path(sys.executable).with_name("aecodec")
     done = subprocess.run(
         [script],
@@ -156,8 +158,7 @@ def test_the_completion_script_is_there(shell: str) -> None:
         capture_output=True,
         check=False,
     )
-    if done.returncode and b"bash" in done.stderr.lower():
-        pytest.skip("click found no bash to ask for its version")
+    assert done.returncode == 0, done.stderr
     assert b"_AECODEC_COMPLETE" in done.stdout
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aecodec import files
-from aecodec.console import Report
+from aecodec.console import Report, needs_extra
 from aecodec.errors import AecodecError, InputError
 
 if TYPE_CHECKING:
@@ -101,7 +101,11 @@ def bench(
     `bench`.
     """
     names = list(dict.fromkeys(name.strip() for name in codecs.split(",") if name.strip()))
-    with Report(1, as_json=False, progress=False) as report, report.file("bench"), needs_extra():
+    with (
+        Report(1, as_json=False, progress=False) as report,
+        report.file("bench"),
+        needs_extra("bench"),
+    ):
         _bench(report, pictures, names, published, options)
     return report.exit_code
 
@@ -329,20 +333,6 @@ def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-@contextlib.contextmanager
-def needs_extra() -> Iterator[None]:
-    """Around what needs the extra `bench`: says so where it is missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "aecodec"):
-            raise
-        raise AecodecError(
-            f'this command needs {package}, which is not installed: pip install "aecodec[bench]"'
-        ) from None
-
-
 # ----------------------------------------------------------------------------------------- compare
 
 
@@ -367,7 +357,7 @@ def compare(
             if html:
                 known = files.identities([original, *others])
                 files.check_output(html, force=force, inputs=known)
-                with needs_extra():
+                with needs_extra("bench"):
                     import jinja2  # noqa: F401
             rgb = compared.pixels_of(original)
         if report.exit_code:

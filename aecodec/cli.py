@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
 
 import click
 
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
 EXIT_INTERRUPTED = 130
+
+
+class Run(TypedDict):
+    """How to run the networks."""
+
+    threads: int
+    device: str
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,6 +111,13 @@ def output_options(command: F) -> F:
             "--threads",
             type=click.IntRange(1),
             help="Threads of each process.  [default: the cores, divided among the processes]",
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(("auto", "cpu", "cuda")),
+            default="auto",
+            show_default=True,
+            help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",
         ),
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
         click.option(
@@ -269,6 +284,7 @@ def compress(
     output: str | None,
     force: bool,
     threads: int | None,
+    device: str,
     as_json: bool,
 ) -> int:
     """Compress pictures: photo.jpg becomes photo.aec beside it.
@@ -278,6 +294,7 @@ def compress(
     interrupted run goes on when the same command is given again. Inputs and outputs may be remote
     (s3://bucket/folder).
     """
+    run: Run = {"threads": threads or 0, "device": device}
     context = click.get_current_context()
     chosen = [
         f"--{name.replace('_', '-')}"
@@ -300,16 +317,14 @@ def compress(
     )
     if folders.are_meant(inputs, output):
         return folders.convert(
-            inputs, output, force=force, as_json=as_json, threads=threads or 0, encoding=encoding
+            inputs, output, force=force, as_json=as_json, encoding=encoding, **run
         )
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         raise click.UsageError("--min-savings: standard input and output cannot be left alone")
 
     def work(job: files.Job) -> conversion.Outcome:
-        return conversion.compress_file(
-            job, encoding, threads=threads or 0, force=force, inputs=known
-        )
+        return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
 
     return _convert(jobs, work, as_json)
 
@@ -332,6 +347,7 @@ def decompress(
     output: str | None,
     force: bool,
     threads: int | None,
+    device: str,
     as_json: bool,
 ) -> int:
     """Restore pictures: photo.aec becomes photo.png beside it.
@@ -339,10 +355,11 @@ def decompress(
     The suffix of -o FILE chooses another format. `-` is standard input or output. With -r a
     folder's tree is mirrored in the folder that -o names.
     """
+    run: Run = {"threads": threads or 0, "device": device}
     if folders.are_meant(inputs, output):
         if region is not None or preview is not None:
             raise click.UsageError("--region and --preview are for single files")
-        return folders.convert(inputs, output, force=force, as_json=as_json, threads=threads or 0)
+        return folders.convert(inputs, output, force=force, as_json=as_json, **run)
     if region is not None and preview is not None:
         raise click.UsageError("--region and --preview: give one of them")
     jobs, known = _plan(inputs, output, files.RESTORED)
@@ -350,7 +367,7 @@ def decompress(
 
     def work(job: files.Job) -> conversion.Outcome:
         return conversion.decompress_file(
-            job, region=region, preview=scale, threads=threads or 0, force=force, inputs=known
+            job, region=region, preview=scale, force=force, inputs=known, **run
         )
 
     return _convert(jobs, work, as_json)

@@ -102,6 +102,7 @@ def compress(
     target_size: int | None = None,
     target_psnr: float | None = None,
     threads: int = 0,
+    device: str = "auto",
 ) -> bytes:
     """A picture as the bytes of an .aec file.
 
@@ -113,15 +114,17 @@ def compress(
         target_size: instead of a quality: the best file of at most so many bytes.
         target_psnr: instead of a quality: the smallest file with so many dB at least.
         threads: how many to use at most; 0: one for every core.
+        device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
         InputError: the picture can't be read or is too large.
         RequestError: no quality meets the target.
-        ValueError: quality or effort out of range, or two targets.
+        DeviceError: no GPU that can be used.
+        ValueError: quality or effort out of range, two targets, or an unknown device.
         WeightsError: no usable weights of that name.
     """
     from aecodec import weights
 
-    return _codec(weights.by_name(model), threads).compress(
+    return _codec(weights.by_name(model), threads, device).compress(
         image, quality, effort=effort, target_size=target_size, target_psnr=target_psnr
     )
 
@@ -133,6 +136,7 @@ def decompress(
     preview: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
+    device: str = "auto",
 ) -> PIL.Image.Image:
     """The picture in an .aec file, with its metadata in `info`.
 
@@ -140,8 +144,10 @@ def decompress(
         region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
         preview: 2, 4 or 8: a picture of 1/2, 1/4 or 1/8 of the width and height, coarse and fast.
         threads: how many to use at most; 0: one for every core.
+        device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
-        ValueError: another preview, or one of a region.
+        DeviceError: no GPU that can be used.
+        ValueError: another preview, one of a region, or an unknown device.
         RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
         LimitError: more than `max_pixels` pixels.
@@ -150,7 +156,7 @@ def decompress(
     from aecodec import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _codec(weights.by_id(container.header.model_id), threads)
+    coder = _codec(weights.by_id(container.header.model_id), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
@@ -159,10 +165,10 @@ def decompress(
 
 
 @functools.lru_cache(maxsize=4)
-def _codec(weights: Weights, threads: int) -> Codec:
+def _codec(weights: Weights, threads: int, device: str) -> Codec:
     from aecodec.runtime import Options
 
-    return Codec(weights, Options(threads=threads))
+    return Codec(weights, Options(threads=threads, device=device))
 
 
 class Codec(TileCodec):

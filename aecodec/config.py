@@ -23,13 +23,16 @@ class ModelConfig:
     """
 
     name: str = "small"
-    # Transforms: the residual stream's width, the width inside a block, the number of blocks.
+    # Transforms: the residual stream's width and the number of blocks.
     stream8: int = 96
-    inner8: int = 128
     blocks8: int = 2
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
-    inner16: int = 224
     blocks16: int = 3
+    # The width inside a block. At 1/16 the analysis needs less than half of the synthesis'.
+    analysis_inner8: int = 128
+    analysis_inner16: int = 96
+    synthesis_inner8: int = 128
+    synthesis_inner16: int = 224
     # What a block's gated product may reach, at 1/8, at 1/16 and in the hyperprior: some way above
     # what photographs reach. Without a limit one odd patch in ten thousand drives a gate of the
     # synthesis open that was never open before, and comes back as garbage.
@@ -72,11 +75,13 @@ SIZES: dict[str, ModelConfig] = {
     "tiny": ModelConfig(
         name="tiny",
         stream8=32,
-        inner8=32,
         blocks8=1,
         latents=64,
-        inner16=48,
         blocks16=1,
+        analysis_inner8=32,
+        analysis_inner16=32,
+        synthesis_inner8=32,
+        synthesis_inner16=48,
         hyper_latents=16,
         hyper_width=32,
         scale_width=32,
@@ -87,11 +92,13 @@ SIZES: dict[str, ModelConfig] = {
     "base": ModelConfig(
         name="base",
         stream8=192,
-        inner8=288,
         blocks8=4,
         latents=320,
-        inner16=448,
         blocks16=6,
+        analysis_inner8=288,
+        analysis_inner16=320,
+        synthesis_inner8=288,
+        synthesis_inner16=448,
         hyper_latents=96,
         hyper_width=192,
         scale_width=128,

@@ -70,8 +70,8 @@ class Encoding:
 
         return image.load(source, keep=self.keep, strip_gps=self.strip_gps, strict=self.strict)
 
-    def encode(self, picture: Picture, coder: Codec | None = None, threads: int = 0) -> bytes:
-        """The bytes of the `.aec` file, by `coder` or by one for `model` with so many threads.
+    def encode(self, picture: Picture, coder: Codec | None = None, **run: Any) -> bytes:
+        """The bytes of the `.aec` file, by `coder` or by one for `model` with threads and device.
 
         Raises what `codec.compress` raises.
         """
@@ -88,7 +88,7 @@ class Encoding:
         }
         if coder is not None:
             return coder.compress(picture, **how)
-        return codec.compress(picture, model=self.model, threads=threads, **how)
+        return codec.compress(picture, model=self.model, **run, **how)
 
 
 def compress_file(
@@ -96,6 +96,7 @@ def compress_file(
     encoding: Encoding,
     *,
     threads: int = 0,
+    device: str = "auto",
     force: bool = False,
     inputs: frozenset[files.Identity] = frozenset(),
 ) -> Outcome:
@@ -106,7 +107,7 @@ def compress_file(
     files.check_output(job.target, force=force, inputs=inputs)
     origin = files.read_picture(job.source)
     picture = encoding.load(origin)
-    data = encoding.encode(picture, threads=threads)
+    data = encoding.encode(picture, threads=threads, device=device)
     bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
     left = encoding.leaves(bytes_in, len(data))
     if not left:
@@ -132,6 +133,7 @@ def decompress_file(
     region: tuple[int, int, int, int] | None = None,
     preview: int | None = None,
     threads: int = 0,
+    device: str = "auto",
     force: bool = False,
     inputs: frozenset[files.Identity] = frozenset(),
 ) -> Outcome:
@@ -145,7 +147,7 @@ def decompress_file(
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
     data = files.read_compressed(job.source)
-    picture = codec.decompress(data, region=region, preview=preview, threads=threads)
+    picture = codec.decompress(data, region=region, preview=preview, threads=threads, device=device)
     with files.writing(job.target, force=force) as file:
         notes = image.save(picture, file, files.picture_format(job.target))
         size = file.seek(0, os.SEEK_END)

@@ -19,6 +19,7 @@ _PACKAGES = (
     "constriction",
     "numpy",
     "onnxruntime",
+    "onnxruntime-gpu",
     "pillow",
     "rich",
     "safetensors",

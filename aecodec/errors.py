@@ -14,6 +14,7 @@
     |-- WeightsError                a folder of weights is missing, damaged or incomplete
     |   |-- UnknownModelError       the file was written with weights that are not here
     |   `-- KnownAnswerError        this machine does not compute what the weights expect
+    |-- DeviceError                 the device that was asked for can't be used here
     `-- OutputError                 the result cannot be written as asked
         `-- OutputExistsError       because something already has that name
 
@@ -34,6 +35,7 @@ from typing import ClassVar
 __all__ = [
     "AecodecError",
     "CorruptError",
+    "DeviceError",
     "FormatError",
     "InputError",
     "KnownAnswerError",
@@ -134,6 +136,12 @@ class KnownAnswerError(WeightsError):
     """The known-answer test of the weights failed on this machine, so nothing may be decoded."""
 
     advice = "please report it, with what `aecodec env` prints"
+
+
+class DeviceError(AecodecError):
+    """The device that was asked for is not there, or nothing installed can use it."""
+
+    advice = "leave out --device, or see the README, On an NVIDIA GPU"
 
 
 class OutputError(AecodecError):

@@ -119,6 +119,7 @@ class Folders:
         force: bool,
         as_json: bool,
         threads: int = 0,
+        device: str = "auto",
         encoding: conversion.Encoding | None = None,
     ) -> int:
         """Compress with `encoding`, or restore without; show it, and return the exit code."""
@@ -134,6 +135,7 @@ class Folders:
             remove=self.remove,
             keep_dates=self.keep_dates,
             threads=threads,
+            device=device,
         )
         if files.STDIO in inputs or output == files.STDIO:
             raise click.UsageError("standard input and output ('-') are for single files")

@@ -6,9 +6,9 @@
 
 The integer network. Every activation is an integer, |a| <= ACTIVATION_LIMIT; every accumulator
 is bounded, |acc| < 2^31, by the weights (checked at export). Float64 holds such sums exactly in
-any order, and `np.round` after each matrix product would turn even an inexact algorithm's result
-into the right integer. Requantisation is floor((acc + 2^(k-1)) / 2^k). No exp, no division, no
-float32 here. Layers, in order (all tensors channels-last here):
+any order; and where they are rounded down, they are taken for integers plus 1/2, so that even an
+inexact algorithm would give the right integer. Requantisation is floor((acc + 2^(k-1)) / 2^k).
+No exp, no division, no float32 here. Layers, in order (all tensors channels-last here):
 
     a = clip(z_hat << Z_SHIFT)
     a = act(requantise(input 1x1) + level_bias[q])
@@ -25,7 +25,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,15 @@ if TYPE_CHECKING:  # the exporter calls `scale_indexes` where the coder is not i
     from aecodec.runtime import Runtime
     from aecodec.weights import Weights
 
-__all__ = ["check_known_answers", "one_blas_thread", "predict", "scale_indexes", "step_mask"]
+__all__ = [
+    "Features",
+    "check_known_answers",
+    "mean_features",
+    "one_blas_thread",
+    "predict",
+    "scale_indexes",
+    "step_mask",
+]
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -51,37 +59,45 @@ Z_SHIFT = 4
 LEAK_SHIFT = 3
 
 
+HALF = 0.5
+"""Added to integers before `floor(x * 2^-k)`: changes nothing, and an error below 1/2 neither."""
+
+
 def _shift(acc: Doubles, bits: int) -> Doubles:
-    """floor((acc + 2^(bits-1)) * 2^-bits), in place."""
-    acc += 2.0 ** (bits - 1)
+    """floor(acc * 2^-bits), in place, of integers that the half of 2^bits was added to."""
+    acc += HALF
     acc *= 2.0**-bits
     return np.floor(acc, out=acc)
 
 
 def _activate(a: Doubles) -> Doubles:
-    leaked = _shift(a.copy(), LEAK_SHIFT)
-    np.copyto(leaked, a, where=a >= 0)
-    return np.clip(leaked, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=leaked)
+    """Overwrites a. For integers floor((a + 4) / 8) is above a just where a is below 0."""
+    leaked = a + 2.0 ** (LEAK_SHIFT - 1)
+    leaked *= 2.0**-LEAK_SHIFT
+    np.floor(leaked, out=leaked)
+    np.maximum(a, leaked, out=a)
+    return np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
 
 
 def _pointwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
-    """(h,w,I) with weight (O,I) -> (h,w,O), requantised."""
-    acc = a.reshape(-1, a.shape[2]) @ weight.T.astype(np.float64)
-    np.round(acc, out=acc)
-    acc += bias
-    return _shift(acc, WEIGHT_BITS).reshape(a.shape[0], a.shape[1], -1)
+    """(n,I) with weight (O,I) -> (n,O), requantised."""
+    acc: Doubles = a @ weight.T.astype(np.float64)
+    acc += bias + 2.0 ** (WEIGHT_BITS - 1)
+    return _shift(acc, WEIGHT_BITS)
 
 
 def _depthwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
     """(h,w,C) with weight (C,3,3), zero-padded -> (h,w,C), requantised."""
-    h, w, _ = a.shape
-    padded = np.pad(a, ((1, 1), (1, 1), (0, 0)))
+    h, w, channels = a.shape
+    padded = np.zeros((h + 2, w + 2, channels))
+    padded[1:-1, 1:-1] = a
     taps = weight.astype(np.float64)
-    acc = np.zeros_like(a)
-    acc += bias
+    acc, part = np.empty_like(a), np.empty_like(a)
+    acc[:] = bias + 2.0 ** (WEIGHT_BITS - 1)
     for i in range(3):
         for j in range(3):
-            acc += padded[i : i + h, j : j + w] * taps[:, i, j]
+            np.multiply(padded[i : i + h, j : j + w], taps[:, i, j], out=part)
+            acc += part
     return _shift(acc, WEIGHT_BITS)
 
 
@@ -145,29 +161,36 @@ one_blas_thread = _OneBlasThread()
 def _scale_indexes(
     net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
 ) -> npt.NDArray[np.uint8]:
-    a = np.ascontiguousarray(z_hat.transpose(1, 2, 0)).astype(np.float64)
-    a = np.clip(a * 2.0**Z_SHIFT, -ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+    n, rows, columns = z_hat.shape
+    a = z_hat.transpose(1, 2, 0).reshape(-1, n) * 2.0**Z_SHIFT
+    np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
     a = _pointwise(a, net["scale.input.weight"], net["scale.input.bias"])
-    a = _activate(a + net["scale.level_bias"][q])
+    a += net["scale.level_bias"][q]
+    a = _activate(a).reshape(rows, columns, -1)
     a = _activate(_depthwise(a, net["scale.dw64.weight"], net["scale.dw64.bias"]))
-    a = _pointwise(a, net["scale.up.weight"], net["scale.up.bias"])
-    rows, columns, wide = a.shape
-    a = a.reshape(rows, columns, wide // 16, 4, 4).transpose(0, 3, 1, 4, 2)
-    a = a.reshape(4 * rows, 4 * columns, wide // 16)[: h + 1, : w + 1]
-    a = _activate(a)
+    up = net["scale.up.weight"]
+    fine = len(up) // 16
+    # Outputs (row, column, channel) in place of (channel, row, column): the shuffle then moves
+    # whole runs of channels.
+    order = np.arange(len(up)).reshape(fine, 16).T.ravel()
+    a = a.reshape(rows * columns, -1)
+    a = _activate(_pointwise(a, up[order], net["scale.up.bias"][order]))
+    a = a.reshape(rows, columns, 4, 4, fine).transpose(0, 2, 1, 3, 4)
     # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
+    a = a.reshape(4 * rows, 4 * columns, fine)[: h + 1, : w + 1]
     a = _activate(_depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w])
-    a = _pointwise(a, net["scale.output.weight"], net["scale.output.bias"])
+    # The last requantisation, the offset and its requantisation in one: for an integer c,
+    # floor((floor(x / 2^10) + c) / 2^8) = floor((x + 2^10 c) / 2^18).
+    offset = net["scale.index_offset"][q] + 2.0 ** (ACTIVATION_BITS - 1)
+    offset = net["scale.output.bias"] + 2.0 ** (WEIGHT_BITS - 1) + offset * 2.0**WEIGHT_BITS
+    weight = net["scale.output.weight"].astype(np.float64)
+    acc: Doubles = (weight @ a.reshape(h * w, fine).T).reshape(-1, h, w)
     # Element (c,i,j) belongs to step (c + i + j) mod 2: at even positions even channels come first.
-    offset = net["scale.index_offset"][q].astype(np.float64)
-    even = np.where(np.arange(a.shape[2]) % 2 == 0, offset[0], offset[1])
-    odd = offset[0] + offset[1] - even
-    a[0::2, 0::2] += even
-    a[1::2, 1::2] += even
-    a[0::2, 1::2] += odd
-    a[1::2, 0::2] += odd
-    index = np.clip(_shift(a, ACTIVATION_BITS), 0, int(net["scale.tables"][0]) - 1)
-    return np.ascontiguousarray(index.astype(np.uint8).transpose(2, 0, 1))
+    for c, i, j in np.ndindex(2, 2, 2):
+        acc[c::2, i::2, j::2] += offset[(c + i + j) % 2, c::2, None, None]
+    _shift(acc, WEIGHT_BITS + ACTIVATION_BITS)
+    np.clip(acc, 0, int(net["scale.tables"][0]) - 1, out=acc)
+    return acc.astype(np.uint8)
 
 
 def check_known_answers(weights: Weights) -> None:
@@ -191,8 +214,26 @@ def level_of_quality(weights: Weights, q: int) -> Floats:
 Quantise = Callable[[Floats, Floats], Floats]
 
 
+class Features(NamedTuple):
+    """What z_hat and the quality alone say of the means. Rows and columns may exceed the tile's."""
+
+    features: Floats  # (1,F,4*h64,4*w64)
+    mu: Floats  # (1,M,4*h64,4*w64), of step 0, in units of v
+
+
+def mean_features(weights: Weights, runtime: Runtime, z_hat: Ints, q: int) -> Features:
+    """The first part of the means, which needs z_hat (N,h64,w64) alone."""
+    features, mu = runtime.run(
+        "mean_features",
+        z_hat=z_hat[None].astype(np.float32),
+        level=level_of_quality(weights, q),
+        unit=_unit(weights, q),
+    )
+    return Features(features, mu)
+
+
 def predict(
-    weights: Weights, runtime: Runtime, z_hat: Ints, q: int, h: int, w: int, quantise: Quantise
+    weights: Weights, runtime: Runtime, known: Features, q: int, h: int, w: int, quantise: Quantise
 ) -> Floats:
     """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
 
@@ -200,20 +241,22 @@ def predict(
     is 0: an encoder rounds v - mu there, a decoder returns what it has decoded. (Products with
     such masks are several times as fast as assignments under a condition.)
     """
-    level = level_of_quality(weights, q)
-    m = weights.config.latents
-    unit = (weights.arrays["std"] * weights.arrays["gain"][q]).reshape(1, m, 1, 1)
-    features, mu0 = runtime.run(
-        "mean_features", z_hat=z_hat[None].astype(np.float32), level=level, unit=unit
-    )
-    features = np.ascontiguousarray(features[:, :, :h, :w])
-    mask: Floats = step_mask(m, h, w).astype(np.float32)
-    v_hat = _placed(quantise, np.ascontiguousarray(mu0[0, :, :h, :w]), mask)
+    features = np.ascontiguousarray(known.features[:, :, :h, :w])
+    mask: Floats = step_mask(weights.config.latents, h, w).astype(np.float32)
+    v_hat = _placed(quantise, known.mu[0, :, :h, :w].copy(), mask)
     parity = _parity(h, w).astype(np.float32)[None, None]
-    (mu1,) = runtime.run("context", features=features, known=v_hat[None], parity=parity, unit=unit)
+    (mu,) = runtime.run(
+        "context", features=features, known=v_hat[None], parity=parity, unit=_unit(weights, q)
+    )
     np.subtract(np.float32(1.0), mask, out=mask)
-    v_hat += _placed(quantise, mu1[0], mask)
+    v_hat += _placed(quantise, mu[0], mask)
     return v_hat
+
+
+def _unit(weights: Weights, q: int) -> Floats:
+    """(1,M,1,1): the standard deviation of each channel of v."""
+    unit: Floats = (weights.arrays["std"] * weights.arrays["gain"][q]).reshape(1, -1, 1, 1)
+    return unit
 
 
 def _placed(quantise: Quantise, mu: Floats, mask: Floats) -> Floats:

@@ -7,29 +7,47 @@ differ between the machine that compresses and the one that decompresses.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
+import io
 import os
 import pathlib
 import threading
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.errors import WeightsError
+from aecodec import stages
+from aecodec.errors import DeviceError, WeightsError
 from aecodec.stages import stage
 
-__all__ = ["Options", "Runtime", "cores"]
+__all__ = ["DEVICES", "Options", "Runtime", "cores"]
+
+DEVICES = ("auto", "cpu", "cuda")
 
 Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
+_CUDA = "CUDAExecutionProvider"
+_NO_CUDA = "ONNX Runtime finds no NVIDIA GPU, or not the CUDA and cuDNN that it needs"
+_no_cuda = threading.Event()
+"""Set when ONNX Runtime was built for CUDA, and could not use it: no need to try again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to run the graphs. `threads` 0 = one for every core this process may use."""
+    """How to run the graphs.
+
+    `threads` 0 = one for every core this process may use. `device` "auto" takes an NVIDIA GPU where
+    the installed ONNX Runtime can use one, and else the processor.
+    """
 
     threads: int = 0
     optimise: bool = True
+    device: str = "auto"
 
 
 def cores() -> int:
@@ -46,8 +64,13 @@ class Runtime:
     def __init__(self, folder: pathlib.Path, options: Options | None = None) -> None:
         self.folder = folder
         self.options = options or Options()
+        if self.options.device not in DEVICES:
+            raise ValueError(
+                f"device must be one of {', '.join(DEVICES)}, not {self.options.device}"
+            )
         self.threads = self.options.threads or cores()
         self._sessions: dict[str, Any] = {}
+        self._helper: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
     def session(self, name: str) -> Any:
@@ -75,12 +98,42 @@ class Runtime:
             if self.options.optimise
             else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
+        providers = self._providers()
         try:
-            return ort.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
         except Exception as error:  # onnxruntime's errors have no common public base
             raise WeightsError(f"{path}: ONNX Runtime can't load it: {error}") from error
+        if len(providers) > 1 and _CUDA not in session.get_providers():
+            _no_cuda.set()
+            if self.options.device == "cuda":
+                raise DeviceError(_NO_CUDA)
+        return session
+
+    def _providers(self) -> list[Any]:
+        """What ONNX Runtime is to run the graphs with, best first. Raises DeviceError."""
+        import onnxruntime as ort
+
+        device, cpu = self.options.device, "CPUExecutionProvider"
+        if device == "cpu":
+            return [cpu]
+        if _no_cuda.is_set():
+            if device == "cuda":
+                raise DeviceError(_NO_CUDA)
+            return [cpu]
+        if _CUDA in ort.get_available_providers():
+            # What can't be loaded is said in our one line, not in ONNX Runtime's many.
+            ort.set_default_logger_severity(4)
+            if hasattr(ort, "preload_dlls"):  # from NVIDIA's Python packages; it prints
+                with contextlib.redirect_stdout(io.StringIO()):
+                    ort.preload_dlls()
+            # TF32 has ten bits of mantissa: means would differ from a processor's in the third
+            # digit, and so would the pixels of a picture decoded there.
+            return [(_CUDA, {"use_tf32": "0"}), cpu]
+        if device == "cuda":
+            raise DeviceError(
+                "the installed ONNX Runtime has no CUDA: it needs the package onnxruntime-gpu"
+            )
+        return [cpu]
 
     def run(self, name: str, **inputs: npt.NDArray[Any]) -> list[Any]:
         """The outputs of graph `name` for `inputs`."""
@@ -88,3 +141,18 @@ class Runtime:
         with stage(name.replace("_", " ")):
             outputs: list[Any] = session.run(None, inputs)
         return outputs
+
+    def aside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Begin `work` on another thread, if there is more than one; a call gives its result."""
+        if self.threads < 2:
+            return work
+        with self._lock:
+            if self._helper is None:
+                self._helper = ThreadPoolExecutor(1, "aecodec-aside")
+        watch = stages.current()
+
+        def watched() -> T:
+            stages.join(watch)
+            return work()
+
+        return self._helper.submit(contextvars.Context().run, watched).result

@@ -35,6 +35,12 @@ __all__ = ["export", "train"]
 @click.option("--batch", type=click.IntRange(1), help="Crops a step.")
 @click.option("--accumulate", type=click.IntRange(1), help="Batches a step.")
 @click.option("--crop", type=click.IntRange(64), help="Side of a crop, a multiple of 64 pixels.")
+@click.option(
+    "--learning-rate",
+    "lr",
+    type=click.FloatRange(0, min_open=True),
+    help="Of Adam, before it falls.  [default: 0.0025]",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
 @click.option(
@@ -43,7 +49,7 @@ __all__ = ["export", "train"]
 @click.option(
     "--start-from",
     type=click.Path(exists=True, path_type=Path),
-    help="Weights of an earlier run or export to begin with.",
+    help="Weights of an earlier run or export to begin with, with the same or other inner widths.",
 )
 def train(
     folder: Path,

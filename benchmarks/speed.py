@@ -6,7 +6,8 @@ FOLDER holds photographs, of which pictures of 0.4, 12 and 108 megapixels are pu
 photographs side by side, mirrored to fit). Every codec codes every size in a process of its own,
 which is warm before the clock starts, and checks the round trip before anything is timed; codecs
 take turns, so that a slow minute of the machine hits all. Peak memory is the largest resident set
-of that process. Start-up is a whole process that does nothing but code a picture of 64 x 64.
+of a process that does nothing but encode, or decode, one picture. Start-up is a whole process that
+does nothing but code a picture of 64 x 64.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -56,13 +58,34 @@ def mosaic(paths: list[Path], width: int, height: int) -> np.ndarray:
     return out
 
 
+def photograph(folder: Path, size: str) -> np.ndarray:
+    """The picture of that size."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".avif"))
+    return mosaic(paths, *SIZES[size])
+
+
+def quality_of(name: str) -> float:
+    """The quality at which a codec is measured, in its own unit."""
+    return QUALITY.get(name.partition("-")[0].partition(":")[0], 75)
+
+
+def memory(name: str, size: str, folder: Path, file: Path, way: str) -> float:
+    """MiB at the most, of this process: it codes the picture to a file, or decodes the file."""
+    coder = load(name)
+    if way == "encode":
+        file.write_bytes(coder.encode(photograph(folder, size), quality_of(name)))
+    else:
+        coder.decode(file.read_bytes())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:
     """Code one picture, in this process; what it took."""
     coder = load(name)
     width, height = SIZES[size]
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".avif"))
-    rgb = mosaic(paths, width, height)
-    quality = QUALITY.get(name.partition("-")[0].partition(":")[0], 75)
+    rgb = photograph(folder, size)
+    quality = quality_of(name)
     megapixels = width * height / 1e6
     encodes, decodes = [], []
     for turn in range(repeat):
@@ -78,7 +101,6 @@ def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:
         encodes.append(between - start)
         decodes.append(end - between)
         del back
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "codec": name,
         "size": size,
@@ -87,7 +109,6 @@ def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:
         "psnr": psnr,
         "encode_mps": megapixels / statistics.median(encodes),
         "decode_mps": megapixels / statistics.median(decodes),
-        "peak_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
     }
 
 
@@ -130,9 +151,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", nargs=2, metavar=("CODEC", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         name, size = options.child
+        if options.memory:
+            way, file = options.memory
+            print(json.dumps(memory(name, size, options.folder, Path(file), way)))
+            return
         repeat = 6 if size == "0.4" else 1
         print(json.dumps(child(name, size, options.folder, repeat)))
         return
@@ -142,11 +168,15 @@ def main() -> None:
         for turn in range(options.rounds if size != "108" else 1):
             for name in names:
                 console.print(f"{size} MP, round {turn + 1}: {name}")
-                command = [sys.executable, __file__, str(options.folder), "--child", name, size]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise SystemExit(done.stderr.strip().splitlines()[-1])
-                found.append(json.loads(done.stdout))
+                found.append(run(options.folder, name, size))
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                console.print(f"{size} MP, memory: {name}")
+                for way in ("encode", "decode"):
+                    peak = run(options.folder, name, size, "--memory", way, f"{folder}/{name}")
+                    for entry in found:
+                        if (entry["codec"], entry["size"]) == (name, size):
+                            entry[f"{way}_mib"] = peak
     results = {
         "machine": machine(),
         "versions": {name: version(name) for name in ("aecodec", "onnxruntime", "pillow", "numpy")},
@@ -164,19 +194,37 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
+def run(folder: Path, name: str, size: str, *more: str) -> Any:
+    """What this script prints in a process of its own."""
+    command = [sys.executable, __file__, str(folder), "--child", name, size, *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr.strip().splitlines()[-1])
+    return json.loads(done.stdout)
+
+
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of several rounds, and the largest memory."""
+    """The median of several rounds."""
     one = dict(rounds[0])
     for key in ("encode_mps", "decode_mps"):
         one[key] = statistics.median(r[key] for r in rounds)
-    one["peak_mib"] = max(r["peak_mib"] for r in rounds)
     return one
 
 
 def show(results: dict[str, Any]) -> None:
     """The table."""
     table = Table(title=f"{results['machine']['cpu']}, {results['machine']['cores']} cores")
-    for heading in ("MP", "codec", "bpp", "PSNR", "enc MP/s", "dec MP/s", "peak MiB", "start ms"):
+    for heading in (
+        "MP",
+        "codec",
+        "bpp",
+        "PSNR",
+        "enc MP/s",
+        "dec MP/s",
+        "enc MiB",
+        "dec MiB",
+        "start ms",
+    ):
         table.add_column(heading, justify="left" if heading == "codec" else "right")
     for entry in results["measured"]:
         table.add_row(
@@ -186,7 +234,8 @@ def show(results: dict[str, Any]) -> None:
             f"{entry['psnr']:.2f}",
             f"{entry['encode_mps']:.2f}",
             f"{entry['decode_mps']:.2f}",
-            f"{entry['peak_mib']:.0f}",
+            f"{entry['encode_mib']:.0f}",
+            f"{entry['decode_mib']:.0f}",
             f"{results['start_up_ms'][entry['codec']]:.0f}",
         )
     Console().print(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from aecodec.codec import Codec
 from aecodec.training.checkpoint import load_ema
 from aecodec.training.graphs import GRAPHS
 from aecodec.weights import Weights
+
+T = TypeVar("T")
 
 
 class TorchRuntime:
@@ -29,6 +32,9 @@ class TorchRuntime:
         if isinstance(outputs, torch.Tensor):
             outputs = (outputs,)
         return [output.numpy() for output in outputs]
+
+    def aside(self, work: Callable[[], T]) -> Callable[[], T]:
+        return work
 
 
 def torch_codec(weights: Weights, *, onednn: bool = True) -> Codec:

@@ -26,6 +26,7 @@ EXAMPLES: list[errors.AecodecError] = [
     errors.KnownAnswerError("mismatch"),
     errors.OutputError("disk full"),
     errors.OutputExistsError("photo.aec exists"),
+    errors.DeviceError("no NVIDIA GPU"),
     errors.RequestError("100 bytes are not enough"),
 ]
 

@@ -58,9 +58,11 @@ def test_config_survives_json_and_refuses_strangers() -> None:
 
 def test_base_has_about_five_times_the_multiplications() -> None:
     def per_pixel(config: ModelConfig) -> float:
-        at8 = config.blocks8 * 5 * config.stream8 * config.inner8 + 192 * config.stream8
-        at16 = config.blocks16 * 5 * config.latents * config.inner16
-        at16 += 4 * config.stream8 * config.latents
+        inner8 = config.analysis_inner8 + config.synthesis_inner8
+        inner16 = config.analysis_inner16 + config.synthesis_inner16
+        at8 = config.blocks8 * 5 * config.stream8 * inner8 + 2 * 192 * config.stream8
+        at16 = config.blocks16 * 5 * config.latents * inner16
+        at16 += 2 * 4 * config.stream8 * config.latents
         return at8 / 64 + at16 / 256
 
     assert 4.0 < per_pixel(SIZES["base"]) / per_pixel(SIZES["small"]) < 6.5

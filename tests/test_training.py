@@ -22,7 +22,8 @@ from aecodec.codec import Codec
 from aecodec.config import SIZES
 from aecodec.model import Autoencoder
 from aecodec.training import export as exporter
-from aecodec.training.checkpoint import load_ema, read_facts
+from aecodec.training.checkpoint import Run, load_ema, read_facts
+from aecodec.training.conditioning import measure_activity, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.optim import SoapAdam, parameter_groups
 from aecodec.training.tables import PRECISION, Histogram, integers
@@ -314,6 +315,86 @@ def test_training_goes_on_from_an_export(
     settings = dataclasses.replace(SETTINGS, steps=2)
     train(photographs, tmp_path, settings, device="cpu", start_from=exported)
     assert read_facts(tmp_path / "checkpoint.safetensors")["origin"]["step"] == 8
+
+
+@pytest.fixture(scope="module")
+def busy() -> Autoencoder:
+    """A tiny model whose blocks do something: a quarter of their hidden channels."""
+    torch.manual_seed(3)
+    model = Autoencoder(SIZES["tiny"])
+    with torch.no_grad():
+        for part in (model.analysis, model.synthesis):
+            for block in (*part.blocks8, *part.blocks16):
+                for last in (block.w2, block.v2):
+                    last.weight[:, ::4].normal_(std=0.3)
+    return model.eval()
+
+
+def test_hidden_channels_that_do_nothing_start_afresh(busy: Autoencoder, photographs: Path) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
+    wider = dataclasses.replace(SIZES["tiny"], analysis_inner16=40, synthesis_inner8=48)
+    grown = Autoencoder(wider)
+    facts = transplant(busy, grown, seen, seed=0)
+    widths = {"analysis.blocks8": 32, "analysis.blocks16": 40, "synthesis.blocks8": 48}
+    for name, width in widths.items():
+        for last in ("w2", "v2"):
+            kept, fresh = facts[f"{name}.0.{last}"]
+            assert 4 <= kept <= 8 and kept + fresh == width
+    x = torch.from_numpy(np.asarray(samples.photograph(box=(0, 0, 128, 128)))).float() / 255.0
+    x = x.permute(2, 0, 1)[None]
+    level = torch.tensor([0.5])
+    with torch.no_grad():
+        expected, y = busy(x, level, noise=False), busy.analysis(x)
+        actual, y_grown = grown(x, level, noise=False), grown.analysis(x)
+    assert (y - y_grown).square().mean() < 2e-3 * y.var()
+    assert (expected.x_hat - actual.x_hat).square().mean() < 2e-3 * expected.x_hat.var()
+    # What starts afresh answers to every input alike, and has no effect yet.
+    block = grown.analysis.blocks16[0]
+    reach = (block.w1.weight[8:, :, 0, 0] * seen["analysis.blocks16.0"].first).std(dim=0)
+    assert float(reach.min() / reach.max()) > 0.5
+    assert not bool(block.w2.weight[:, 8:].any()) and bool(block.w2.weight[:, :8].any())
+
+
+def test_of_too_many_hidden_channels_the_busiest_stay(busy: Autoencoder, photographs: Path) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
+    narrower = Autoencoder(dataclasses.replace(SIZES["tiny"], analysis_inner16=8))
+    kept, fresh = transplant(busy, narrower, seen, seed=0)["analysis.blocks16.0.w2"]
+    assert kept + fresh == 8
+    before, after = busy.analysis.blocks16[0].w2.weight, narrower.analysis.blocks16[0].w2.weight
+    value = seen["analysis.blocks16.0"].hidden_w * before[:, :, 0, 0].square().sum(0)
+    busiest = value.argsort(descending=True)[:kept].sort().values
+    assert torch.equal(after[:, :kept], before[:, busiest])
+    other = Autoencoder(dataclasses.replace(SIZES["tiny"], latents=96))
+    with pytest.raises(ValueError, match="another shape"):
+        transplant(busy, other, seen, seed=0)
+
+
+def test_large_inputs_get_short_steps_even_after_a_stop(
+    busy: Autoencoder, photographs: Path, tmp_path: Path
+) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
+    run = Run(tmp_path, SETTINGS, SIZES["tiny"])
+    run.start_ema()
+    set_step_scales(run.optimiser, run.model, seen)
+    layer = run.model.analysis.blocks16[0].w1
+    scale = run.optimiser.state[layer.weight]["scale"][0, :, 0, 0]
+    rms = seen["analysis.blocks16.0"].first
+    assert float(scale.max()) == 1.0
+    assert scale[rms.argmax()] == scale.min() < 0.6
+    before = layer.weight.detach().clone()
+    for p in run.model.parameters():
+        p.grad = torch.ones_like(p)
+    run.optimiser.step()
+    moved = (layer.weight.detach() - before).abs()[:, :, 0, 0]
+    assert torch.allclose(moved / moved.max(), scale.expand_as(moved), rtol=1e-2, atol=1e-4)
+    run.save()
+    again = Run(tmp_path, SETTINGS, SIZES["tiny"])
+    again.load()
+    same = again.optimiser.state[again.model.analysis.blocks16[0].w1.weight]["scale"]
+    assert torch.equal(same[0, :, 0, 0], scale)
 
 
 def test_a_stranger_is_not_a_checkpoint(tmp_path: Path) -> None:

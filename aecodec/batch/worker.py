@@ -62,6 +62,7 @@ class Task:
     keep_dates: bool = False
     threads: int = 0
     """Of each worker; 0: as many as there are cores."""
+    device: str = "auto"
 
     def options(self) -> dict[str, Any]:
         """What decides an output's bytes: files made with other options are other files."""
@@ -176,7 +177,8 @@ class Converter:
         from aecodec.runtime import Options
 
         if weights.id not in self._coders:
-            self._coders[weights.id] = Codec(weights, Options(threads=self.task.threads))
+            options = Options(threads=self.task.threads, device=self.task.device)
+            self._coders[weights.id] = Codec(weights, options)
         return self._coders[weights.id]
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -34,9 +34,9 @@ class Analysis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.input = Spine(3 * 64, c8)
-        self.blocks8 = _blocks(config.blocks8, c8, config.inner8, config.gate_limit8)
+        self.blocks8 = _blocks(config.blocks8, c8, config.analysis_inner8, config.gate_limit8)
         self.down = Spine(4 * c8, m)
-        self.blocks16 = _blocks(config.blocks16, m, config.inner16, config.gate_limit16)
+        self.blocks16 = _blocks(config.blocks16, m, config.analysis_inner16, config.gate_limit16)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks8(self.input(F.pixel_unshuffle(x - 0.5, 8)))
@@ -51,10 +51,10 @@ class Synthesis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.film16 = LevelTable(config.anchors, 2 * m)
-        self.blocks16 = _blocks(config.blocks16, m, config.inner16, config.gate_limit16)
+        self.blocks16 = _blocks(config.blocks16, m, config.synthesis_inner16, config.gate_limit16)
         self.up = Spine(m, 4 * c8)
         self.film8 = LevelTable(config.anchors, 2 * c8)
-        self.blocks8 = _blocks(config.blocks8, c8, config.inner8, config.gate_limit8)
+        self.blocks8 = _blocks(config.blocks8, c8, config.synthesis_inner8, config.gate_limit8)
         self.output = Spine(c8, 3 * 64)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
@@ -67,12 +67,6 @@ class Synthesis(nn.Module):
 
     def extra_repr(self) -> str:
         return "receptive field: 1 at 1/16 and 1 at 1/8 a block"
-
-
-def halo(config: ModelConfig) -> int:
-    """Pixels around a tile that analysis or synthesis can see, rounded up to a multiple of 16."""
-    reach = 16 * config.blocks16 + 8 * config.blocks8
-    return -(-reach // 16) * 16
 
 
 def clamp_pixels(x_hat: Tensor) -> Tensor:

@@ -158,7 +158,10 @@ def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     state = _part(load_file(path), "ema.")
     if path.name == EXPORTED:
         state |= _from_graphs(path.parent)
-    model.load_state_dict({k: v.float() for k, v in state.items()})
+    shapes = {k: v.shape for k, v in model.state_dict().items()}
+    # The graphs hold some 1x1 convolutions as strided ones.
+    state = {k: v.float().reshape(shapes.get(k, v.shape)) for k, v in state.items()}
+    model.load_state_dict(state)
     return model.eval(), facts
 
 

@@ -28,7 +28,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 Z_REACH = 48
 """z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes."""
 CERTAIN = 2e-4
-"""Table 0 is left empty (its symbols are 0 and not coded) if fewer of them are anything else."""
+"""A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else."""
 
 
 class Counts:
@@ -77,7 +77,7 @@ def _y_tables(model: Autoencoder, counts: Histogram) -> Arrays:
     for t in range(config.tables):
         seen = counts.counts[t]
         other = int(seen.sum() - seen[counts.reach])
-        if t == 0 and seen.sum() > 0 and other < CERTAIN * seen.sum():
+        if seen.sum() > 0 and other < CERTAIN * seen.sum():
             row.append((np.empty(0, np.uint32), 0))
             continue
         scale_log2 = config.scale_log2_min + config.scale_log2_step * t

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import error_and_gradient
-from aecodec.model.transforms import clamp_pixels
+from aecodec.model.transforms import Analysis, clamp_pixels
 
 __all__ = ["GRAPHS", "held_names", "write_graphs"]
 
@@ -24,15 +24,45 @@ HALVED_FROM = 256
 
 
 class AnalysisGraph(nn.Module):
-    """x (1,H,W,3) uint8 -> y (1,M,H/16,W/16)."""
+    """x (1,H,W,3) uint8 -> y (1,M,H/16,W/16).
+
+    An unshuffle and a 1x1 convolution are one convolution with a stride: in this form ONNX Runtime
+    keeps its blocked layout, and moves no pixel about (a sixth of the transform's time).
+    """
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.analysis = model.analysis
+        self.analysis = _Strided(model.analysis)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.analysis(x.permute(0, 3, 1, 2).float() * (1.0 / 255.0))
         return y
+
+
+class _Strided(nn.Module):
+    """`Analysis` with strided convolutions, under the same names."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        super().__init__()
+        self.input = _strided(analysis.input, 8)
+        self.blocks8 = analysis.blocks8
+        self.down = _strided(analysis.down, 2)
+        self.blocks16 = analysis.blocks16
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.blocks16(self.down(self.blocks8(self.input(x - 0.5))))
+        return y
+
+
+def _strided(layer: nn.Conv2d, side: int) -> nn.Conv2d:
+    """The convolution that equals `layer` after an unshuffle by `side`."""
+    inputs = layer.in_channels // side**2
+    strided = nn.Conv2d(inputs, layer.out_channels, side, stride=side)
+    assert layer.bias is not None and strided.bias is not None
+    with torch.no_grad():
+        strided.weight.copy_(layer.weight.reshape(strided.weight.shape))
+        strided.bias.copy_(layer.bias)
+    return strided
 
 
 class HyperAnalysisGraph(nn.Module):

@@ -19,7 +19,7 @@ from aecodec.model.layers import LevelTable, Spine
 
 __all__ = ["SoapAdam", "parameter_groups"]
 
-STATE_KEYS = ("step", "mean", "square", "left", "right", "left_axes", "right_axes")
+STATE_KEYS = ("step", "mean", "square", "left", "right", "left_axes", "right_axes", "scale")
 """Everything that a checkpoint keeps of a parameter's state."""
 
 
@@ -70,6 +70,8 @@ class SoapAdam(torch.optim.Optimizer):
         state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         denominator = (state["square"] / (1.0 - beta2**t)).sqrt_().add_(1e-8)
         direction: Tensor = (state["mean"] / (1.0 - beta1**t)).div_(denominator)
+        if "scale" in state:  # see conditioning.py
+            direction.mul_(state["scale"])
         return direction
 
     def _soap(

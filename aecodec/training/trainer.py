@@ -27,6 +27,7 @@ from aecodec.config import SIZES
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.training.checkpoint import Run, Settings, load_ema
+from aecodec.training.conditioning import measure_activity, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import draw_levels, rate_distortion
@@ -101,7 +102,8 @@ def train(
     Args:
         photographs: folder of pictures, searched recursively.
         out: folder of the run, created; a checkpoint there is continued.
-        start_from: weights of an earlier run or export to begin a new schedule with.
+        start_from: weights of an earlier run or export to begin a new schedule with; its blocks
+            may be wider or narrower inside.
     Raises:
         ValueError: a folder without usable pictures, or settings that don't fit the checkpoint.
     """
@@ -130,8 +132,14 @@ def train(
         run.load()
         say(f"going on from step {run.step}")
     elif start_from is not None:
-        model, facts = load_ema(start_from)
-        run.model.load_state_dict(model.state_dict())
+        before, facts = load_ema(start_from)
+        seen = measure_activity(
+            before, pictures, batch=settings.batch, crop=settings.crop, seed=settings.seed
+        )
+        kept = transplant(before, run.model, seen, seed=settings.seed)
+        old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
+        say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
+        set_step_scales(run.optimiser, run.model, seen)
         run.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
         run.start_ema()
     else:

@@ -1,0 +1,97 @@
+"""Where the float networks run: on the processor, or on an NVIDIA GPU where there is one."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import command
+import numpy as np
+import onnxruntime
+import pytest
+import samples
+
+import aecodec
+from aecodec import bitstream, runtime, weights
+from aecodec.codec import Codec
+from aecodec.errors import AecodecError, DeviceError
+from aecodec.runtime import Options, Runtime
+
+SIZE = (0, 0, 320, 256)
+
+
+def gpu() -> bool:
+    """Whether ONNX Runtime really runs a graph on a GPU here."""
+    try:
+        Runtime(weights.by_name(None).folder, Options(device="cuda")).session("hyper_analysis")
+    except AecodecError:
+        return False
+    return True
+
+
+needs_gpu = pytest.mark.skipif(not gpu(), reason="no NVIDIA GPU that ONNX Runtime can use")
+without_gpu = pytest.mark.skipif(gpu(), reason="there is an NVIDIA GPU")
+
+
+def test_the_processor_is_taken_where_it_is_asked_for() -> None:
+    networks = Runtime(weights.by_name(None).folder, Options(device="cpu"))
+    assert networks.session("hyper_analysis").get_providers() == ["CPUExecutionProvider"]
+
+
+def test_auto_runs_everywhere() -> None:
+    picture = samples.photograph(box=SIZE)
+    data = aecodec.compress(picture, device="auto")
+    assert aecodec.decompress(data, device="auto").size == picture.size
+
+
+def test_an_unknown_device_is_the_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="auto, cpu, cuda, not tpu"):
+        aecodec.compress(samples.photograph(box=SIZE), device="tpu")
+
+
+@without_gpu
+def test_without_a_gpu_cuda_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError):
+        aecodec.compress(samples.photograph(box=SIZE), device="cuda")
+    samples.photograph(box=SIZE).save(tmp_path / "a.png")
+    done = command.run("compress", "a.png", "--device", "cuda", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1 and b"a.png: " in done.stderr
+    assert b"onnxruntime" in done.stderr.lower().replace(b" ", b"") and b"--device" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_gpu_that_is_not_there_is_told_from_a_runtime_that_can_use_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With onnxruntime-gpu installed and no GPU, ONNX Runtime falls back without an error."""
+    if gpu():
+        pytest.skip("there is an NVIDIA GPU")
+    monkeypatch.setattr(runtime, "_no_cuda", threading.Event())
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    folder = weights.by_name(None).folder
+    with pytest.raises(DeviceError, match="no NVIDIA GPU"):
+        Runtime(folder, Options(device="cuda")).session("hyper_analysis")
+    session = Runtime(folder, Options(device="auto")).session("hyper_analysis")
+    assert session.get_providers() == ["CPUExecutionProvider"]
+
+
+@needs_gpu
+@pytest.mark.parametrize("quality", [20, 60, 95])
+def test_files_pass_between_gpu_and_processor(quality: int) -> None:
+    """Symbols are the same to the bit, whoever wrote them and whoever reads; pixels by a level."""
+    loaded = weights.by_name(None)
+    coders = [Codec(loaded, Options(device=device)) for device in ("cpu", "cuda")]
+    picture = samples.photograph(box=SIZE)
+    for writer in coders:
+        data = writer.compress(picture, quality)
+        tile = bitstream.parse(data).tiles[0]
+        one, other = (coder.decode_symbols(tile, 16, 20, quality) for coder in coders)
+        for a, b in zip(one, other, strict=True):
+            assert np.array_equal(a, b)
+        pixels = [np.asarray(c.decode(bitstream.parse(data))).astype(int) for c in coders]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 1

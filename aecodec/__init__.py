@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from aecodec.errors import (
     AecodecError,
     CorruptError,
+    DeviceError,
     FormatError,
     InputError,
     KnownAnswerError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AecodecError",
     "CorruptError",
+    "DeviceError",
     "FormatError",
     "InputError",
     "KnownAnswerError",

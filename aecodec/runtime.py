@@ -8,7 +8,6 @@ differ between the machine that compresses and the one that decompresses.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import io
 import os
@@ -21,7 +20,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import stages
 from aecodec.errors import DeviceError, WeightsError
 from aecodec.stages import stage
 
@@ -143,16 +141,13 @@ class Runtime:
         return outputs
 
     def aside(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Begin `work` on another thread, if there is more than one; a call gives its result."""
+        """Begin `work` on another thread, if there may be more than one; a call gives its result.
+
+        What it takes counts for no stage: only waiting for it does, if the caller says so.
+        """
         if self.threads < 2:
             return work
         with self._lock:
             if self._helper is None:
                 self._helper = ThreadPoolExecutor(1, "aecodec-aside")
-        watch = stages.current()
-
-        def watched() -> T:
-            stages.join(watch)
-            return work()
-
-        return self._helper.submit(contextvars.Context().run, watched).result
+        return self._helper.submit(work).result

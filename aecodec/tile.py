@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from aecodec.errors import CorruptError
+from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
@@ -262,7 +263,9 @@ class TileCodec:
         def quantised(mu: Floats, mask: Floats) -> Floats:
             return values * mask
 
-        return predict(self.weights, self.runtime, begun[0](), quality, h, w, quantised)
+        with stage("mean features"):
+            features = begun[0]()
+        return predict(self.weights, self.runtime, features, quality, h, w, quantised)
 
     def synthesise(
         self, v_hat: Floats, box: Box, quality: int, origin: tuple[int, int] = (0, 0)

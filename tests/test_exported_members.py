@@ -23,6 +23,7 @@ FUNCTIONS = {
 EXCEPTIONS = [
     "AecodecError",
     "CorruptError",
+    "DeviceError",
     "FormatError",
     "InputError",
     "KnownAnswerError",

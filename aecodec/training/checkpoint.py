@@ -139,7 +139,9 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def read_facts(path: pathlib.Path) -> dict[str, Any]:
     """The JSON facts in a checkpoint's header. ValueError for a file that is none."""
     try:
-        with safe_open(path, framework="pt") as file:
+        # As numpy's: torch's would open the path a second time, and a running training may have
+        # put another file there by then.
+        with safe_open(path, framework="np") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["run"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a checkpoint of aecodec: {error}") from error

@@ -21,16 +21,14 @@ BOX = (100, 0, 420, 240)
 MARGIN, CAPTION = 8, 24
 
 
-def jpeg_of_at_most(image: Image.Image, size: int) -> bytes:
-    """The best JPEG (4:2:0, optimised) of at most `size` bytes, or the smallest one."""
-    best = b""
+def jpeg_of_at_least(image: Image.Image, size: int) -> bytes:
+    """The smallest JPEG (4:2:0, optimised) of at least `size` bytes: no fewer than ours."""
     for quality in range(1, 96):
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-        if best and len(buffer.getvalue()) > size:
+        if len(buffer.getvalue()) >= size:
             break
-        best = buffer.getvalue()
-    return best
+    return buffer.getvalue()
 
 
 def main() -> int:
@@ -40,7 +38,7 @@ def main() -> int:
     with Image.open(Path(spec.submodule_search_locations[0], "data", "astronaut.png")) as file:
         original = file.convert("RGB")  # Eileen Collins; NASA, public domain
     ours = aecodec.compress(original, QUALITY)
-    theirs = jpeg_of_at_most(original, len(ours))
+    theirs = jpeg_of_at_least(original, len(ours))
     panels = [("original", None, original)]
     for name, data, picture in (
         ("JPEG", theirs, Image.open(io.BytesIO(theirs))),

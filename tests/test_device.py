@@ -61,12 +61,11 @@ def test_without_a_gpu_cuda_is_one_clear_line(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
+@without_gpu
 def test_a_gpu_that_is_not_there_is_told_from_a_runtime_that_can_use_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With onnxruntime-gpu installed and no GPU, ONNX Runtime falls back without an error."""
-    if gpu():
-        pytest.skip("there is an NVIDIA GPU")
     monkeypatch.setattr(runtime, "_no_cuda", threading.Event())
     monkeypatch.setattr(
         onnxruntime,

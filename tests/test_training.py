@@ -395,6 +395,15 @@ def test_large_inputs_get_short_steps_even_after_a_stop(
     again.load()
     same = again.optimiser.state[again.model.analysis.blocks16[0].w1.weight]["scale"]
     assert torch.equal(same[0, :, 0, 0], scale)
+    # A GPU would get all of it; "meta" is a device that every machine has.
+    again.to(torch.device("meta"))
+    moved_to = {
+        value.device.type
+        for state in again.optimiser.state.values()
+        for key, value in state.items()
+        if key != "step"
+    }
+    assert moved_to == {value.device.type for value in again.ema.values()} == {"meta"}
 
 
 def test_a_stranger_is_not_a_checkpoint(tmp_path: Path) -> None:

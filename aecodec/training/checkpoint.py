@@ -84,6 +84,14 @@ class Run:
     def start_ema(self) -> None:
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
+    def to(self, device: torch.device) -> None:
+        """Move weights, EMA weights and the optimiser's state."""
+        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = {k: v.to(device) for k, v in self.ema.items()}
+        for state in self.optimiser.state.values():
+            for key in set(state) - {"step"}:
+                state[key] = state[key].to(device)
+
     @torch.no_grad()
     def update_ema(self) -> None:
         # A short memory at first, so that the average follows the quick early progress.
@@ -124,8 +132,7 @@ class Run:
             for key in STATE_KEYS:
                 value = tensors.get(f"optim.{key}.{name}")
                 if value is not None:
-                    device = "cpu" if key == "step" else p.device
-                    self.optimiser.state[p][key] = value.to(device)
+                    self.optimiser.state[p][key] = value
         self.step = int(facts["step"])
         self.elapsed = float(facts["elapsed"])
         self.pixels = int(facts["pixels"])

@@ -86,8 +86,8 @@ def measure_activity(
             second=seen[name, "v1a"][1].sqrt().clamp(min=1e-6),
             mean_w=seen[name, "w2"][0],
             mean_v=seen[name, "v2"][0],
-            hidden_w=seen[name, "w2"][1] - seen[name, "w2"][0].square(),
-            hidden_v=seen[name, "v2"][1] - seen[name, "v2"][0].square(),
+            hidden_w=(seen[name, "w2"][1] - seen[name, "w2"][0].square()).clamp(min=0.0),
+            hidden_v=(seen[name, "v2"][1] - seen[name, "v2"][0].square()).clamp(min=0.0),
         )
         for name, _ in _blocks(model)
     }

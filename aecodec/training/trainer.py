@@ -146,8 +146,8 @@ def train(
         if settings.start == "klt":
             initialise_klt(run.model, pictures, crops=512, seed=settings.seed)
         run.start_ema()
-    model = run.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run.ema = {k: v.to(where) for k, v in run.ema.items()}
+    run.to(where)
+    model = run.model
     if world > 1:  # one start for all
         for value in model.state_dict().values():
             dist.broadcast(value, 0)

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 import aecodec
 from aecodec import bitstream, codec, prior, weights
+from aecodec import tile as tiles
 from aecodec.codec import Codec
 from aecodec.entropy import Encoder
 from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
@@ -248,7 +249,7 @@ def test_floats_of_both_runtimes_agree(small: weights.Weights, coder: Codec) -> 
 
 
 def test_tiles_leave_no_seam(coder: Codec) -> None:
-    """Latents of tiles are the whole picture's by a hundredth of a step, pixels by one level."""
+    """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
     rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
     whole = coder.analyse(rgb, (0, 0, 512, 512))
     v_hat = coder.quantise(whole, 60).v_hat
@@ -256,8 +257,7 @@ def test_tiles_leave_no_seam(coder: Codec) -> None:
     for x, y, w, h in ((0, 0, 192, 192), (192, 128, 192, 256), (448, 448, 64, 64)):
         part = coder.analyse(rgb, (x, y, w, h))
         expected = whole[:, y // 16 : (y + h) // 16, x // 16 : (x + w) // 16]
-        gain = coder.weights.arrays["gain"][60][:, None, None]
-        assert np.abs((part - expected) * gain).max() < 1e-2
+        assert np.abs(part - expected).max() < 1e-3
         tile = coder.synthesise(v_hat, (x, y, w, h), 60).astype(int)
         assert np.abs(tile - full[y : y + h, x : x + w]).max() <= 1
 
@@ -316,10 +316,7 @@ def test_a_region_needs_few_tiles(coder: Codec, monkeypatch: pytest.MonkeyPatch)
         coder, "decode_latents", lambda payload, *a: decoded.append(payload) or one(payload, *a)
     )
     coder.decode(bitstream.parse(data), (200, 200, 10, 10))
-    assert len(decoded) == 1
-    decoded.clear()
-    coder.decode(bitstream.parse(data), (150, 150, 10, 10))
-    # The tile around it, and those in reach of its margin of 32 pixels.
+    # The tile around it, and those in reach of its margin of 64 pixels.
     assert len(decoded) == 4
     decoded.clear()
     coder.decode(bitstream.parse(data))
@@ -428,6 +425,25 @@ def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
     assert [picture.mode, *picture.size] == entry["picture"]
     means = np.asarray(picture.convert("RGB"), np.float64).mean(axis=(0, 1))
     assert np.abs(means - entry["means"]).max() < 0.5
+
+
+@pytest.mark.parametrize("side", [1, 16])
+def test_drawings_show_no_seam_either(coder: Codec, side: int) -> None:
+    """On these a margin of half the receptive field gave errors of 255 and of 17 levels."""
+    y, x = np.mgrid[:384, :512] // side
+    random = np.random.default_rng(0).integers(0, 2, (24, 32, 3))
+    checks = np.repeat(((x + y) % 2)[..., None], 3, axis=2)
+    drawn = checks if side == 1 else random.repeat(16, axis=0).repeat(16, axis=1)
+    rgb = (255 * drawn).astype(np.uint8)
+    v_hat = coder.quantise(coder.analyse(rgb, (0, 0, 512, 384)), 20).v_hat
+    full = coder.synthesise(v_hat, (0, 0, 512, 384), 20).astype(int)
+    for left, top in np.ndindex(4, 3):
+        box = (128 * left, 128 * top, 128, 128)
+        near = tiles.grown(box, 16 * coder.halo, rgb.shape)
+        window = np.ascontiguousarray(v_hat[tiles.latents_of(near)])
+        part = coder.synthesise(window, box, 20, near[:2]).astype(int)
+        expected = full[box[1] : box[1] + 128, box[0] : box[0] + 128]
+        assert np.abs(part - expected).max() <= 1
 
 
 # --- Quantisation -------------------------------------------------------------------------------

@@ -32,6 +32,11 @@ def _turned(moment: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.qr(moment @ axes[:, order])[0], order
 
 
+def _scaled(update: Tensor, state: dict[str, Tensor]) -> Tensor:
+    """The update, shortened where `conditioning.set_step_scales` says so."""
+    return update * state["scale"] if "scale" in state else update
+
+
 class SoapAdam(torch.optim.Optimizer):
     """Groups carry `kind` ("soap" or "adam"), `lr`, `betas`, and for SOAP `every` and `memory`.
 
@@ -53,7 +58,7 @@ class SoapAdam(torch.optim.Optimizer):
                 if group["kind"] == "soap":
                     self._soap(group, p, p.grad.flatten(1).float(), state)
                 else:
-                    update = self._adam(group, p.grad, state)
+                    update = _scaled(self._adam(group, p.grad, state), state)
                     p.add_(update, alpha=-group["lr"])
 
     @staticmethod
@@ -70,8 +75,6 @@ class SoapAdam(torch.optim.Optimizer):
         state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         denominator = (state["square"] / (1.0 - beta2**t)).sqrt_().add_(1e-8)
         direction: Tensor = (state["mean"] / (1.0 - beta1**t)).div_(denominator)
-        if "scale" in state:  # see conditioning.py
-            direction.mul_(state["scale"])
         return direction
 
     def _soap(
@@ -86,7 +89,8 @@ class SoapAdam(torch.optim.Optimizer):
             return
         left, right = state["left_axes"], state["right_axes"]
         direction = self._adam(group, left.T @ gradient @ right, state)
-        p.add_((left @ direction @ right.T).reshape(p.shape), alpha=-group["lr"])
+        update = _scaled((left @ direction @ right.T).reshape(p.shape), state)
+        p.add_(update, alpha=-group["lr"])
         state["left"].addmm_(gradient, gradient.T, beta=memory, alpha=1.0 - memory)
         state["right"].addmm_(gradient.T, gradient, beta=memory, alpha=1.0 - memory)
         step = int(state["step"])

@@ -21,6 +21,7 @@ import click
 from aecodec import __version__, conversion, files, stages
 from aecodec.bench.command import bench, compare
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
+from aecodec.config import DEVICES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.folders import Folders, folder_options
 from aecodec.training_commands import export, train
@@ -114,7 +115,7 @@ def output_options(command: F) -> F:
         ),
         click.option(
             "--device",
-            type=click.Choice(("auto", "cpu", "cuda")),
+            type=click.Choice(DEVICES),
             default="auto",
             show_default=True,
             help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",

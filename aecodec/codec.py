@@ -47,6 +47,9 @@ PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
+AREA_SIZE = 2048
+"""Pixels to a side that go through a transform at once: more takes memory, less takes time, since
+every area's margin is computed twice."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,19 +248,44 @@ class Codec(TileCodec):
         )
         y_of = analyse or (lambda box: self.analyse(picture.rgb, box))
 
-        def encode(box: Box) -> bytes:
-            return self.encode_latents(self.quantise(y_of(box), quality, dead_zone), quality)
-
         boxes = list(header.tiles())
         if effort == 1:
-            with self._workers(len(boxes)) as workers:
-                tiles = list(workers.map(encode, boxes) if workers else map(encode, boxes))
+            tiles = self._encoded(header, y_of, dead_zone)
         else:
             refined = self._refined(picture.rgb, boxes, quality, EFFORTS[effort], dead_zone, y_of)
             tiles = [self.encode_latents(tile, quality) for tile in refined]
         return bitstream.pack(
             header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
         )
+
+    def _encoded(
+        self, header: Header, y_of: Callable[[Box], Floats], dead_zone: float
+    ) -> list[bytes]:
+        """The tiles' payloads. One area after the other is analysed, while tiles are coded."""
+        quality = header.quality
+
+        def encode(y: Floats) -> bytes:
+            return self.encode_latents(self.quantise(y, quality, dead_zone), quality)
+
+        whole = (0, 0, header.width, header.height)
+        tiles = [b""] * header.tile_count
+        waiting: deque[tuple[int, Callable[[], bytes]]] = deque()
+
+        def take(leave: int) -> None:
+            while len(waiting) > leave:
+                number, result = waiting.popleft()
+                tiles[number] = result()
+
+        with self._workers(len(tiles)) as workers:
+            for area, members in _areas(header, whole):
+                y = y_of(area)
+                for number, (left, top, w, h) in members:
+                    part = y[latents_of((left - area[0], top - area[1], w, h))]
+                    work = functools.partial(encode, part)
+                    waiting.append((number, workers.submit(work).result if workers else work))
+                take(len(members) if workers else 0)  # what waits holds its latents
+            take(0)
+        return tiles
 
     def _refined(
         self,
@@ -341,12 +369,12 @@ class Codec(TileCodec):
     def decode_rgb(self, container: bitstream.Container, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs.
 
-        Tiles are decoded a row ahead of those that are drawn, and forgotten two rows later.
+        One area after the other is drawn, while the tiles of the next one are decoded; they are
+        forgotten when no later area looks at them.
         """
         import numpy as np
 
         header = container.header
-        size, columns = header.tile_size, header.tile_columns
         _check_tiles(header)
         whole = (0, 0, header.width, header.height)
         wanted = region or whole
@@ -355,31 +383,34 @@ class Codec(TileCodec):
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
             )
+        parts = [_common(area, wanted) or wanted for area, _ in _areas(header, wanted)]
         shape, margin = (header.height, header.width), 16 * self.halo
-        reach = grown(_whole(wanted), margin, shape)
-        upcoming = deque(row * columns + column for row, column in _grid(reach, size))
+        seen = [grown(_whole(part), margin, shape) for part in parts]
+        needed = [[number for number, _ in _tiles(header, box)] for box in seen]
+        last = {number: k for k, numbers in enumerate(needed) for number in numbers}
         v_hats: dict[int, Callable[[], Floats]] = {}  # of tiles: a call waits for it
         rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
-        with self._workers(len(upcoming)) as workers:
-            for row, column in _grid(wanted, size):
-                while upcoming and upcoming[0] // columns <= row + -(-margin // size) + 1:
-                    number = upcoming.popleft()
-                    work = functools.partial(self._tile_latents, container, number)
-                    v_hats[number] = (
-                        workers.submit(work).result if workers else functools.cache(work)
-                    )
-                x, y, w, h = part = _common(_tile(header, row, column), wanted) or wanted
-                seen = grown(_whole(part), margin, shape)
-                for number in [n for n in v_hats if n // columns < seen[1] // size]:
-                    del v_hats[number]  # no later tile looks back so far
-                window = self._window(header, seen, v_hats)
-                pixels = self.synthesise(window, part, header.quality, seen[:2])
+        with self._workers(len(last)) as workers:
+            for k, (part, box) in enumerate(zip(parts, seen, strict=True)):
+                for number in (n for numbers in needed[k : k + 2] for n in numbers):
+                    if number not in v_hats:
+                        work = functools.partial(self._tile_latents, container, number)
+                        v_hats[number] = (
+                            workers.submit(work).result if workers else functools.cache(work)
+                        )
+                x, y, w, h = part
+                pixels = self.synthesise(
+                    self._window(header, box, v_hats), part, header.quality, box[:2]
+                )
                 rgb[y - wanted[1] :, x - wanted[0] :][:h, :w] = pixels
+                for number in needed[k]:
+                    if last[number] == k:
+                        del v_hats[number]
         return rgb
 
     def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
         header = container.header
-        _, _, w, h = _tile(header, *divmod(number, header.tile_columns))
+        _, _, w, h = _tile(header, number)
         return self.decode_latents(
             container.tiles[number], -(-h // 16), -(-w // 16), header.quality
         )
@@ -390,12 +421,11 @@ class Codec(TileCodec):
 
         m = self.weights.config.latents
         v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
-        for row, column in _grid(seen, header.tile_size):
-            box = _tile(header, row, column)
+        for number, box in _tiles(header, seen):
             x, y, w, h = _common(box, seen) or box
             there = latents_of((x - box[0], y - box[1], w, h))
             here = latents_of((x - seen[0], y - seen[1], w, h))
-            v_hat[here] = v_hats[row * header.tile_columns + column]()[there]
+            v_hat[here] = v_hats[number]()[there]
         return v_hat
 
 
@@ -412,18 +442,36 @@ def _whole(box: Box) -> Box:
     return left, top, x + w - left, y + h - top
 
 
-def _grid(box: Box, size: int) -> Iterator[tuple[int, int]]:
-    """(row, column) of every tile of `size` pixels that has a share in `box`."""
-    x, y, w, h = box
-    for row in range(y // size, -(-(y + h) // size)):
-        for column in range(x // size, -(-(x + w) // size)):
-            yield row, column
-
-
-def _tile(header: Header, row: int, column: int) -> Box:
+def _tile(header: Header, number: int) -> Box:
+    row, column = divmod(number, header.tile_columns)
     x, y = column * header.tile_size, row * header.tile_size
     size = header.tile_size
     return x, y, min(size, header.width - x), min(size, header.height - y)
+
+
+def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:
+    """The number and the box of every tile that has a share in `box`, row by row."""
+    x, y, w, h = box
+    size = header.tile_size
+    numbers = [
+        row * header.tile_columns + column
+        for row in range(y // size, -(-(y + h) // size))
+        for column in range(x // size, -(-(x + w) // size))
+    ]
+    return [(number, _tile(header, number)) for number in numbers]
+
+
+def _areas(header: Header, box: Box) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
+    """Areas of neighbouring tiles that have a share in `box`, row by row, with their tiles.
+
+    A transform takes an area at once.
+    """
+    side = max(1, AREA_SIZE // header.tile_size) * header.tile_size
+    x, y, w, h = box
+    for top in range(y - y % side, y + h, side):
+        for left in range(x - x % side, x + w, side):
+            area = left, top, min(side, header.width - left), min(side, header.height - top)
+            yield area, _tiles(header, area)
 
 
 def _common(one: Box, other: Box) -> Box | None:

@@ -9,10 +9,16 @@ import dataclasses
 import json
 from typing import Any
 
-__all__ = ["SIZES", "ModelConfig"]
+__all__ = ["DEVICES", "SIZES", "Blocks", "ModelConfig"]
 
 QUALITIES = 100
 """Qualities are the integers 1..QUALITIES."""
+
+DEVICES = ("auto", "cpu", "cuda")
+"""What may run the networks; "auto" is a GPU where one can be used."""
+
+Blocks = tuple[tuple[int, int], ...]
+"""(depthwise, gated): the hidden widths of every block, first to last."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +29,18 @@ class ModelConfig:
     """
 
     name: str = "small"
-    # Transforms: the residual stream's width and the number of blocks.
+    # Transforms: the residual stream's widths, and the hidden ones of every block: of its depthwise
+    # branch and of its gated one, where 0 leaves that out. Each stands where it was seen to earn
+    # its time: gates at 1/16 do next to nothing, blocks of the synthesis at 1/8 do most.
     stream8: int = 96
-    blocks8: int = 2
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
-    blocks16: int = 3
-    # The width inside a block. At 1/16 the analysis needs less than half of the synthesis'.
-    analysis_inner8: int = 128
-    analysis_inner16: int = 96
-    synthesis_inner8: int = 128
-    synthesis_inner16: int = 224
-    # What a block's gated product may reach, at 1/8, at 1/16 and in the hyperprior: some way above
-    # what photographs reach. Without a limit one odd patch in ten thousand drives a gate of the
-    # synthesis open that was never open before, and comes back as garbage.
+    analysis8: Blocks = ((96, 0), (96, 128))
+    analysis16: Blocks = ((64, 64), (64, 64), (64, 64))
+    synthesis16: Blocks = ((160, 0), (160, 0), (160, 128))
+    synthesis8: Blocks = ((128, 128), (128, 128), (128, 0), (128, 128))
+    # What the last layer of a block's branches may be given, at 1/8, at 1/16 and in the hyperprior:
+    # some way above what photographs give it. Without a limit one odd patch in ten thousand (a
+    # gaudy drawing) drives the synthesis to where it never was before, and comes back as garbage.
     gate_limit8: float = 4.0
     gate_limit16: float = 1.0
     gate_limit_prior: float = 64.0
@@ -68,20 +73,33 @@ class ModelConfig:
         if set(values) != names:
             odd = ", ".join(sorted(set(values) ^ names))
             raise ValueError(f"model config has unknown or missing entries: {odd}")
-        return cls(**values)
+        lists = {k: v for k, v in values.items() if isinstance(v, list)}  # JSON has no tuples
+        try:
+            pairs = {k: tuple((int(a), int(b)) for a, b in v) for k, v in lists.items()}
+        except TypeError as error:
+            raise ValueError("the blocks of a model config are pairs of widths") from error
+        return cls(**values | pairs)
+
+    @property
+    def analysis_reach(self) -> int:
+        """How many pixels away a pixel can change a latent, beyond its own 16x16."""
+        return 8 * len(self.analysis8) + 16 * len(self.analysis16)
+
+    @property
+    def synthesis_reach(self) -> int:
+        """How many pixels beyond its own 16x16 a latent can change."""
+        return 8 * len(self.synthesis8) + 16 * len(self.synthesis16)
 
 
 SIZES: dict[str, ModelConfig] = {
     "tiny": ModelConfig(
         name="tiny",
         stream8=32,
-        blocks8=1,
         latents=64,
-        blocks16=1,
-        analysis_inner8=32,
-        analysis_inner16=32,
-        synthesis_inner8=32,
-        synthesis_inner16=48,
+        analysis8=((32, 32),),
+        analysis16=((32, 32),),
+        synthesis16=((48, 48),),
+        synthesis8=((32, 32),),
         hyper_latents=16,
         hyper_width=32,
         scale_width=32,
@@ -92,13 +110,11 @@ SIZES: dict[str, ModelConfig] = {
     "base": ModelConfig(
         name="base",
         stream8=192,
-        blocks8=4,
         latents=320,
-        blocks16=6,
-        analysis_inner8=288,
-        analysis_inner16=320,
-        synthesis_inner8=288,
-        synthesis_inner16=448,
+        analysis8=((256, 256),) * 4,
+        analysis16=((256, 256),) * 4,
+        synthesis16=((320, 320),) * 4,
+        synthesis8=((256, 256),) * 6,
         hyper_latents=96,
         hyper_width=192,
         scale_width=128,

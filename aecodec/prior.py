@@ -211,7 +211,10 @@ def level_of_quality(weights: Weights, q: int) -> Floats:
     return level
 
 
-Quantise = Callable[[Floats, Floats], Floats]
+Quantise = Callable[[slice, Floats, Floats], Floats]
+
+_CACHED = 1 << 16
+"""Elements that several arrays of a step can hold at once in a core's cache."""
 
 
 class Features(NamedTuple):
@@ -237,20 +240,28 @@ def predict(
 ) -> Floats:
     """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
 
-    `quantise(mu, mask)` returns the symbols (M,h,w) as float32, 0 where the mask (of 0.0 and 1.0)
-    is 0: an encoder rounds v - mu there, a decoder returns what it has decoded. (Products with
-    such masks are several times as fast as assignments under a condition.)
+    `quantise(part, mu, mask)` returns the symbols (m,h,w) of the channels `part` as float32, 0
+    where the mask (of 0.0 and 1.0) is 0: an encoder rounds v - mu there, a decoder returns what it
+    has decoded. (Products with such masks are several times as fast as assignments under a
+    condition.)
     """
-    features = np.ascontiguousarray(known.features[:, :, :h, :w])
-    mask: Floats = step_mask(weights.config.latents, h, w).astype(np.float32)
-    v_hat = _placed(quantise, known.mu[0, :, :h, :w].copy(), mask)
-    parity = _parity(h, w).astype(np.float32)[None, None]
+    v_hat = np.zeros((weights.config.latents, h, w), np.float32)
+    mask = step_mask(_at_once(h, w), h, w).astype(np.float32)
+    _place(v_hat, known.mu[0, :, :h, :w], mask, quantise)
     (mu,) = runtime.run(
-        "context", features=features, known=v_hat[None], parity=parity, unit=_unit(weights, q)
+        "context",
+        features=np.ascontiguousarray(known.features[:, :, :h, :w]),
+        known=v_hat[None],
+        parity=_parity(h, w).astype(np.float32)[None, None],
+        unit=_unit(weights, q),
     )
-    np.subtract(np.float32(1.0), mask, out=mask)
-    v_hat += _placed(quantise, mu[0], mask)
+    _place(v_hat, mu[0], 1.0 - mask, quantise)
     return v_hat
+
+
+def _at_once(h: int, w: int) -> int:
+    """How many channels to work on at once, an even number: such as stay in a core's cache."""
+    return max(2, _CACHED // (h * w) // 2 * 2)
 
 
 def _unit(weights: Weights, q: int) -> Floats:
@@ -259,8 +270,12 @@ def _unit(weights: Weights, q: int) -> Floats:
     return unit
 
 
-def _placed(quantise: Quantise, mu: Floats, mask: Floats) -> Floats:
-    """Symbols and means of one step, 0 elsewhere. Overwrites mu."""
-    symbols = quantise(mu, mask)
-    np.multiply(mu, mask, out=mu)
-    return np.add(symbols, mu, out=mu)
+def _place(v_hat: Floats, mu: Floats, mask: Floats, quantise: Quantise) -> None:
+    """Add symbols and means of one step to v_hat (M,h,w). The mask is that of the first channels,
+    and the next ones' as well."""
+    for first in range(0, len(v_hat), len(mask)):
+        part = slice(first, min(first + len(mask), len(v_hat)))
+        near = mask[: part.stop - first]
+        placed = mu[part] * near
+        placed += quantise(part, mu[part], near)
+        v_hat[part] += placed

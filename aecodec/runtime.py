@@ -15,19 +15,17 @@ import pathlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from aecodec.config import DEVICES
 from aecodec.errors import DeviceError, WeightsError
 from aecodec.stages import stage
 
-__all__ = ["DEVICES", "Options", "Runtime", "cores"]
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-DEVICES = ("auto", "cpu", "cuda")
+__all__ = ["Options", "Runtime", "cores"]
 
-Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 _CUDA = "CUDAExecutionProvider"
 _NO_CUDA = "ONNX Runtime finds no NVIDIA GPU, or not the CUDA and cuDNN that it needs"

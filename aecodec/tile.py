@@ -69,10 +69,11 @@ class TileCodec:
         self.weights = weights
         self.runtime = Runtime(weights.folder, options)
         config = weights.config
-        # What a pixel's value can depend on, in latents to each side: a tile's margin. Half of it
-        # would do for photographs (pixels within one level), but not for drawings: fine checks
-        # come back with errors of 255 along the tiles' borders.
-        self.halo = -(-(16 * config.blocks16 + 8 * config.blocks8) // 16)
+        # What a latent, and a pixel, can depend on, in latents to each side: a tile's margins. Half
+        # of it would do for photographs (pixels within one level), but not for drawings: fine
+        # checks come back with errors of 255 along the tiles' borders.
+        self.analysis_halo = -(-config.analysis_reach // 16)
+        self.halo = -(-config.synthesis_reach // 16)
 
     # --- Encoding -------------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ class TileCodec:
         from aecodec.image import pad_to_multiple
 
         x, y, w, h = box
-        margin = 16 * self.halo
+        margin = 16 * self.analysis_halo
         left, top = max(0, x - margin), max(0, y - margin)
         part = pad_to_multiple(rgb[top : y + h + margin, left : x + w + margin], 16)
         (latents,) = self.runtime.run("analysis", x=np.ascontiguousarray(part)[None])
@@ -123,8 +124,10 @@ class TileCodec:
         padded = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
         (z,) = self.runtime.run("hyper_analysis", v=padded[None])
         z_hat = np.rint(z[0]).astype(np.int32)
+        work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
+        features = self.runtime.aside(work)
         indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        return Known(z_hat, indexes, mean_features(self.weights, self.runtime, z_hat, quality))
+        return Known(z_hat, indexes, features())
 
     def _quantise(self, y: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
         import numpy as np
@@ -134,23 +137,22 @@ class TileCodec:
         z_hat, indexes, features = known
         _, h, w = y.shape
         v = y * self.weights.arrays["gain"][quality][:, None, None]
-        least = self.weights.y_tables.thresholds[indexes]
-        symbols = np.zeros(v.shape, np.float32)
-        s: Floats = np.empty_like(v)
+        least = self.weights.y_tables.thresholds
+        symbols = np.zeros(v.shape, np.int32)
 
-        def quantise(mu: Floats, mask: Floats) -> Floats:
-            np.subtract(v, mu, out=s)
+        def quantise(part: slice, mu: Floats, mask: Floats) -> Floats:
+            s: Floats = v[part] - mu
             if dead_zone:
-                s[:] -= np.clip(s, -dead_zone, dead_zone)
-            worth = np.abs(s) >= least
+                s -= np.clip(s, -dead_zone, dead_zone)
+            worth = np.abs(s) >= least.take(indexes[part])
             np.rint(s, out=s)
-            np.multiply(s, worth, out=s)
-            np.multiply(s, mask, out=s)
-            np.add(symbols, s, out=symbols)
+            s *= worth
+            s *= mask
+            symbols[part] += s.astype(np.int32)
             return s
 
         v_hat = predict(self.weights, self.runtime, features, quality, h, w, quantise)
-        return Latents(z_hat, symbols.astype(np.int32), indexes, v_hat)
+        return Latents(z_hat, symbols, indexes, v_hat)
 
     def _bits_per_error(self, quality: int) -> float:
         """The bits that a squared error of 1, summed over pixels in [0,1], is worth: lambda's."""
@@ -258,10 +260,11 @@ class TileCodec:
             begun.append(self.runtime.aside(work))
 
         _, symbols, _ = self.decode_symbols(payload, h, w, quality, begin)
-        values = symbols.astype(np.float32)
 
-        def quantised(mu: Floats, mask: Floats) -> Floats:
-            return values * mask
+        def quantised(part: slice, mu: Floats, mask: Floats) -> Floats:
+            values: Floats = symbols[part].astype(np.float32)
+            values *= mask
+            return values
 
         with stage("mean features"):
             features = begun[0]()

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from aecodec import files
-from aecodec.config import SIZES
+from aecodec.config import DEVICES, SIZES
 from aecodec.console import Report, needs_extra
 from aecodec.errors import InputError, one_line
 
@@ -43,13 +43,12 @@ __all__ = ["export", "train"]
 )
 @click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option(
     "--start-from",
     type=click.Path(exists=True, path_type=Path),
-    help="Weights of an earlier run or export to begin with, with the same or other inner widths.",
+    help="Weights of an earlier run or export to begin with, of the same size, or with fewer "
+    "blocks, or blocks of other widths inside.",
 )
 def train(
     folder: Path,

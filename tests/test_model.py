@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from aecodec.config import SIZES, ModelConfig
+from aecodec.config import SIZES, Blocks, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.layers import Block, LevelTable, lambda_of, level_of, lower_bound, round_ste
 from aecodec.model.transforms import clamp_pixels
@@ -51,6 +51,8 @@ def test_config_survives_json_and_refuses_strangers() -> None:
     assert ModelConfig.from_dict(values) == TINY
     with pytest.raises(ValueError, match="surprise"):
         ModelConfig.from_dict({**values, "surprise": 1})
+    with pytest.raises(ValueError, match="pairs of widths"):
+        ModelConfig.from_dict({**values, "analysis8": [32, 32]})
     del values["latents"]
     with pytest.raises(ValueError, match="latents"):
         ModelConfig.from_dict(values)
@@ -58,10 +60,11 @@ def test_config_survives_json_and_refuses_strangers() -> None:
 
 def test_base_has_about_five_times_the_multiplications() -> None:
     def per_pixel(config: ModelConfig) -> float:
-        inner8 = config.analysis_inner8 + config.synthesis_inner8
-        inner16 = config.analysis_inner16 + config.synthesis_inner16
-        at8 = config.blocks8 * 5 * config.stream8 * inner8 + 2 * 192 * config.stream8
-        at16 = config.blocks16 * 5 * config.latents * inner16
+        def hidden(blocks: Blocks) -> int:
+            return sum(2 * depthwise + 3 * gated for depthwise, gated in blocks)
+
+        at8 = config.stream8 * (hidden(config.analysis8 + config.synthesis8) + 2 * 192)
+        at16 = config.latents * hidden(config.analysis16 + config.synthesis16)
         at16 += 2 * 4 * config.stream8 * config.latents
         return at8 / 64 + at16 / 256
 
@@ -89,17 +92,19 @@ def test_lower_bound_lets_only_lifting_gradients_through() -> None:
 
 def test_a_new_block_is_the_identity() -> None:
     x = torch.randn(2, 16, 5, 6)
-    assert torch.equal(Block(16, 24, 1.0)(x), x)
+    assert torch.equal(Block(16, 24, 20, 1.0)(x), x)
 
 
-def test_a_gate_opens_no_wider_than_its_limit() -> None:
-    """However far x lies from everything in training, the second branch's part stays bounded."""
+@pytest.mark.parametrize("branch", ["w2", "v2"])
+def test_no_branch_answers_beyond_its_limit(branch: str) -> None:
+    """However far x lies from everything in training, a block's part stays bounded."""
     torch.manual_seed(1)
-    block = Block(16, 24, 0.5)
-    torch.nn.init.normal_(block.v2.weight)
+    block = Block(16, 24, 20, 0.5)
+    last = getattr(block, branch)
+    torch.nn.init.normal_(last.weight)
     x = 1e6 * torch.randn(1, 16, 5, 5)
     with torch.no_grad():
-        most = 0.5 * block.v2.weight.abs().sum(dim=(1, 2, 3)).reshape(1, -1, 1, 1)
+        most = 0.5 * last.weight.abs().sum(dim=(1, 2, 3)).reshape(1, -1, 1, 1)
         assert bool(((block(x) - x).abs() <= most * 1.1 + 0.5).all())
         block.limit = float("inf")
         assert float((block(x) - x).abs().max()) > 1e5

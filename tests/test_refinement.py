@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 
@@ -113,18 +114,17 @@ def test_the_written_out_gradient_is_autograds(coder: Codec) -> None:
     assert np.abs(graph[1] - gradient.numpy()).max() < 1e-3 * float(gradient.abs().max())
 
 
-def test_the_written_out_gradient_stops_at_the_limit_of_a_gate() -> None:
+def test_the_written_out_gradient_stops_at_the_limits() -> None:
     torch = pytest.importorskip("torch")
     from aecodec.model.gradient import error_and_gradient
     from aecodec.model.layers import Block
     from aecodec.model.transforms import Synthesis
 
     torch.manual_seed(0)
-    net = Synthesis(SIZES["tiny"])
-    for block in net.modules():
-        if isinstance(block, Block):
-            torch.nn.init.normal_(block.v2.weight, std=0.05)
-            torch.nn.init.normal_(block.w2.weight, std=0.05)
+    net = Synthesis(dataclasses.replace(SIZES["tiny"], synthesis8=((32, 24), (16, 0))))
+    for name, weight in net.named_parameters():
+        if name.endswith(("w2.weight", "v2.weight")):
+            torch.nn.init.normal_(weight, std=0.05)
     y_hat = torch.randn(1, SIZES["tiny"].latents, 2, 2, requires_grad=True)
     level, x = torch.tensor([0.5]), torch.full((1, 3, 32, 32), 0.5)
     mask = torch.ones(1, 1, 32, 32)

@@ -333,14 +333,18 @@ def busy() -> Autoencoder:
 def test_hidden_channels_that_do_nothing_start_afresh(busy: Autoencoder, photographs: Path) -> None:
     pictures = Photographs(find_photographs(photographs), smallest=64)
     seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
-    wider = dataclasses.replace(SIZES["tiny"], analysis_inner16=40, synthesis_inner8=48)
+    wider = dataclasses.replace(
+        SIZES["tiny"], analysis16=((40, 36),), synthesis8=((48, 40), (20, 24), (16, 0))
+    )
     grown = Autoencoder(wider)
     facts = transplant(busy, grown, seen, seed=0)
-    widths = {"analysis.blocks8": 32, "analysis.blocks16": 40, "synthesis.blocks8": 48}
-    for name, width in widths.items():
-        for last in ("w2", "v2"):
+    widths = {"analysis.blocks8": (32, 32), "analysis.blocks16": (40, 36)}
+    for name, both in (widths | {"synthesis.blocks8": (48, 40)}).items():
+        for last, width in zip(("w2", "v2"), both, strict=True):
             kept, fresh = facts[f"{name}.0.{last}"]
             assert 4 <= kept <= 8 and kept + fresh == width
+    assert facts["synthesis.blocks8.1.w2"] == (0, 20) and facts["synthesis.blocks8.1.v2"] == (0, 24)
+    assert facts["synthesis.blocks8.2.w2"] == (0, 16) and "synthesis.blocks8.2.v2" not in facts
     x = torch.from_numpy(np.asarray(samples.photograph(box=(0, 0, 128, 128)))).float() / 255.0
     x = x.permute(2, 0, 1)[None]
     level = torch.tensor([0.5])
@@ -351,7 +355,7 @@ def test_hidden_channels_that_do_nothing_start_afresh(busy: Autoencoder, photogr
     assert (expected.x_hat - actual.x_hat).square().mean() < 2e-3 * expected.x_hat.var()
     # What starts afresh answers to every input alike, and has no effect yet.
     block = grown.analysis.blocks16[0]
-    reach = (block.w1.weight[8:, :, 0, 0] * seen["analysis.blocks16.0"].first).std(dim=0)
+    reach = (block.w1.weight[8:, :, 0, 0] * seen["analysis.blocks16.0"].rms["w1"]).std(dim=0)
     assert float(reach.min() / reach.max()) > 0.5
     assert not bool(block.w2.weight[:, 8:].any()) and bool(block.w2.weight[:, :8].any())
 
@@ -359,16 +363,39 @@ def test_hidden_channels_that_do_nothing_start_afresh(busy: Autoencoder, photogr
 def test_of_too_many_hidden_channels_the_busiest_stay(busy: Autoencoder, photographs: Path) -> None:
     pictures = Photographs(find_photographs(photographs), smallest=64)
     seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
-    narrower = Autoencoder(dataclasses.replace(SIZES["tiny"], analysis_inner16=8))
+    narrower = Autoencoder(dataclasses.replace(SIZES["tiny"], analysis16=((8, 8),)))
     kept, fresh = transplant(busy, narrower, seen, seed=0)["analysis.blocks16.0.w2"]
     assert kept + fresh == 8
     before, after = busy.analysis.blocks16[0].w2.weight, narrower.analysis.blocks16[0].w2.weight
-    value = seen["analysis.blocks16.0"].hidden_w * before[:, :, 0, 0].square().sum(0)
+    value = seen["analysis.blocks16.0"].variance["w2"] * before[:, :, 0, 0].square().sum(0)
     busiest = value.argsort(descending=True)[:kept].sort().values
     assert torch.equal(after[:, :kept], before[:, busiest])
+    fewer = Autoencoder(dataclasses.replace(SIZES["tiny"], analysis16=()))
+    with pytest.raises(ValueError, match=r"have analysis\.blocks16\.0 as well"):
+        transplant(busy, fewer, seen, seed=0)
     other = Autoencoder(dataclasses.replace(SIZES["tiny"], latents=96))
     with pytest.raises(ValueError, match="another shape"):
         transplant(busy, other, seen, seed=0)
+
+
+def test_a_gate_that_is_left_out_leaves_its_mean(busy: Autoencoder, photographs: Path) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    seen = measure_activity(busy, pictures, batch=2, crop=64, seed=0)
+    plain = Autoencoder(dataclasses.replace(SIZES["tiny"], analysis16=((32, 0),)))
+    facts = transplant(busy, plain, seen, seed=0)
+    assert "analysis.blocks16.0.v2" not in facts
+    gated = Autoencoder(SIZES["tiny"])
+    transplant(busy, gated, seen, seed=0)
+    mean = busy.analysis.blocks16[0].v2(seen["analysis.blocks16.0"].mean["v2"][:, None, None])
+    assert float(mean.abs().max()) > 0.01
+    moved = plain.analysis.blocks16[0].w2.bias - gated.analysis.blocks16[0].w2.bias
+    assert torch.allclose(moved, mean[:, 0, 0], atol=1e-6)
+    # The other way round a gate starts afresh, with no effect yet.
+    again = Autoencoder(SIZES["tiny"])
+    seen = measure_activity(plain, pictures, batch=2, crop=64, seed=0)
+    assert transplant(plain, again, seen, seed=0)["analysis.blocks16.0.v2"] == (0, 32)
+    assert not bool(again.analysis.blocks16[0].v2.weight.any())
+    assert bool(again.analysis.blocks16[0].v1a.weight.any())
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "soap"])
@@ -383,7 +410,7 @@ def test_large_inputs_get_short_steps_even_after_a_stop(
     set_step_scales(run.optimiser, run.model, seen)
     layer = run.model.analysis.blocks16[0].w1
     scale = run.optimiser.state[layer.weight]["scale"][0, :, 0, 0]
-    rms = seen["analysis.blocks16.0"].first
+    rms = seen["analysis.blocks16.0"].rms["w1"]
     assert float(scale.max()) == 1.0
     assert scale[rms.argmax()] == scale.min() < 0.6
     plain = Run(tmp_path / "plain", settings, SIZES["tiny"])

@@ -16,7 +16,8 @@ from aecodec.model.transforms import Synthesis
 
 __all__ = ["error_and_gradient"]
 
-Saved = tuple[Tensor, Tensor, Tensor]
+Saved = tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]
+"""What a block's first branch activates, and what it clamps; its second one's two factors."""
 
 
 def error_and_gradient(
@@ -51,26 +52,37 @@ def _back(g: Tensor, layer: nn.Conv2d) -> Tensor:
     return F.conv2d(g, layer.weight.transpose(0, 1))
 
 
+def _within(x: Tensor, limit: float) -> Tensor:
+    """1 where x is not clamped, 0 where it is and nothing comes back."""
+    return (torch.abs(x) <= limit).to(x.dtype)
+
+
 def _forward(blocks: nn.Sequential, x: Tensor) -> tuple[list[Saved], Tensor]:
     saved = []
     for block in blocks:
         assert isinstance(block, Block)
         inner = block.w1(x)
-        x = x + block.w2(block.dw(F.leaky_relu(inner, 0.01)))
-        value, gate = block.v1a(x), torch.sigmoid(block.v1b(x))
-        x = x + block.v2((value * gate).clamp(-block.limit, block.limit))
-        saved.append((inner, value, gate))
+        middle = block.dw(F.leaky_relu(inner, 0.01))
+        x = x + block.w2(middle.clamp(-block.limit, block.limit))
+        product = None
+        if block.gated:
+            value, gate = block.v1a(x), torch.sigmoid(block.v1b(x))
+            x = x + block.v2((value * gate).clamp(-block.limit, block.limit))
+            product = value, gate
+        saved.append((inner, middle, product))
     return saved, x
 
 
 def _backward(blocks: nn.Sequential, saved: list[Saved], g: Tensor) -> Tensor:
-    for block, (inner, value, gate) in reversed(list(zip(blocks, saved, strict=True))):
+    for block, (inner, middle, product) in reversed(list(zip(blocks, saved, strict=True))):
         assert isinstance(block, Block)
-        # Where the product was clamped nothing comes back.
-        product = _back(g, block.v2) * (torch.abs(value * gate) <= block.limit).to(g.dtype)
-        g_gate = product * value * gate * (1.0 - gate)
-        g = g + _back(product * gate, block.v1a) + _back(g_gate, block.v1b)
+        if product is not None:
+            value, gate = product
+            back = _back(g, block.v2) * _within(value * gate, block.limit)
+            g_gate = back * value * gate * (1.0 - gate)
+            g = g + _back(back * gate, block.v1a) + _back(g_gate, block.v1b)
         flipped = block.dw.weight.flip(2, 3)
-        through = F.conv2d(_back(g, block.w2), flipped, padding=1, groups=block.dw.groups)
+        back = _back(g, block.w2) * _within(middle, block.limit)
+        through = F.conv2d(back, flipped, padding=1, groups=block.dw.groups)
         g = g + _back(through * torch.where(inner > 0, 1.0, 0.01), block.w1)
     return g

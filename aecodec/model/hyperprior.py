@@ -22,7 +22,14 @@ from torch import Tensor, nn
 from aecodec.config import ModelConfig
 from aecodec.model.layers import Block, LevelTable, Spine, pointwise
 
-__all__ = ["Context", "FactorizedPrior", "HyperAnalysis", "MeanFeatures", "ScaleNetwork"]
+__all__ = [
+    "Context",
+    "FactorizedPrior",
+    "HyperAnalysis",
+    "MeanFeatures",
+    "ScaleNetwork",
+    "companded",
+]
 
 ACTIVATION_BITS = 8
 """Fractional bits of an activation in the integer scale network."""
@@ -36,6 +43,12 @@ LEAK_SHIFT = 3
 """The leaky ReLU's slope is 2 ** -LEAK_SHIFT."""
 
 
+def companded(v: Tensor) -> Tensor:
+    """v (B,M,h,w) -> (B,2M,h,w): its magnitude in the log domain, and its sign, softly."""
+    magnitude = torch.abs(v)
+    return torch.cat([torch.log1p(magnitude), v / (1.0 + magnitude)], dim=1)
+
+
 class HyperAnalysis(nn.Module):
     """v = gain * y (B,M,h,w), h and w multiples of 4 -> z (B,N,h/4,w/4).
 
@@ -47,19 +60,17 @@ class HyperAnalysis(nn.Module):
         super().__init__()
         width, limit = config.hyper_width, config.gate_limit_prior
         self.input = pointwise(2 * config.latents, width)
-        self.block16 = Block(width, width, limit)
+        self.block16 = Block(width, width, width, limit)
         self.down32 = pointwise(4 * width, width)
-        self.block32 = Block(width, width, limit)
+        self.block32 = Block(width, width, width, limit)
         self.down64 = pointwise(4 * width, width)
-        self.block64 = Block(width, width, limit)
+        self.block64 = Block(width, width, width, limit)
         self.output = Spine(width, config.hyper_latents)
         with torch.no_grad():  # start with a few levels of z in use, not with z_hat = 0
             self.output.weight.mul_(8.0)
 
     def forward(self, v: Tensor) -> Tensor:
-        magnitude = torch.abs(v)
-        x = torch.cat([torch.log1p(magnitude), v / (1.0 + magnitude)], dim=1)
-        x = self.block16(self.input(x))
+        x = self.block16(self.input(companded(v)))
         x = self.block32(self.down32(F.pixel_unshuffle(x, 2)))
         x = self.block64(self.down64(F.pixel_unshuffle(x, 2)))
         z: Tensor = self.output(x)
@@ -151,10 +162,10 @@ class MeanFeatures(nn.Module):
         limit = config.gate_limit_prior
         self.input = pointwise(config.hyper_latents, width)
         self.level_bias = LevelTable(config.anchors, width)
-        self.block64 = Block(width, width, limit)
+        self.block64 = Block(width, width, width, limit)
         self.up = pointwise(width, 16 * (features // 2))
         self.input16 = pointwise(features // 2, features)
-        self.block16 = Block(features, features, limit)
+        self.block16 = Block(features, features, features, limit)
         self.mean = Spine(features, config.latents)
         nn.init.zeros_(self.mean.weight)
 
@@ -180,7 +191,10 @@ class Context(nn.Module):
         self.features = pointwise(config.mean_features, width)
         self.parity = pointwise(1, width)
         self.blocks = nn.Sequential(
-            *[Block(width, width, config.gate_limit_prior) for _ in range(config.context_blocks)]
+            *[
+                Block(width, width, width, config.gate_limit_prior)
+                for _ in range(config.context_blocks)
+            ]
         )
         self.output = Spine(width, m)
         # A direct path from each channel's own neighbours: the low frequencies learn at once.

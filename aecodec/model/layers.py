@@ -47,6 +47,12 @@ def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 1)
 
 
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 class Spine(nn.Conv2d):
     """A 1x1 convolution on the linear path from picture to picture, always in float32.
 
@@ -65,30 +71,32 @@ class Spine(nn.Conv2d):
 class Block(nn.Module):
     """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
 
-    The product in the second branch is clamped to [-limit, limit].
+    What W2 and V2 read is clamped to [-limit, limit].
 
     (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
     The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
     blocked layout throughout and fuses the sigmoid. The last convolution of each branch starts
-    at zero, so that the block starts as the identity.
+    at zero, so that the block starts as the identity. `inner` and `gated` are the branches' hidden
+    widths; a `gated` of 0 leaves the second branch out.
     """
 
-    def __init__(self, channels: int, inner: int, limit: float) -> None:
+    def __init__(self, channels: int, inner: int, gated: int, limit: float) -> None:
         super().__init__()
         self.limit = limit
+        self.gated = gated
         self.w1 = pointwise(channels, inner)
         self.dw = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
-        self.w2 = pointwise(inner, channels)
-        self.v1a = pointwise(channels, inner)
-        self.v1b = pointwise(channels, inner)
-        self.v2 = pointwise(inner, channels)
-        for last in (self.w2, self.v2):
-            nn.init.zeros_(last.weight)
-            assert last.bias is not None
-            nn.init.zeros_(last.bias)
+        self.w2 = _zeroed(pointwise(inner, channels))
+        if gated:
+            self.v1a = pointwise(channels, gated)
+            self.v1b = pointwise(channels, gated)
+            self.v2 = _zeroed(pointwise(gated, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.w2(self.dw(F.leaky_relu(self.w1(x), 0.01)))
+        inner = self.dw(F.leaky_relu(self.w1(x), 0.01))
+        x = x + self.w2(inner.clamp(-self.limit, self.limit))
+        if not self.gated:
+            return x
         gated = self.v1a(x) * torch.sigmoid(self.v1b(x))
         out: Tensor = x + self.v2(gated.clamp(-self.limit, self.limit))
         return out

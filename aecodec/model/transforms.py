@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.config import ModelConfig
+from aecodec.config import Blocks, ModelConfig
 from aecodec.model.layers import Block, LevelTable, Spine
 
 __all__ = ["Analysis", "Synthesis"]
 
 
-def _blocks(count: int, channels: int, inner: int, limit: float) -> nn.Sequential:
-    return nn.Sequential(*[Block(channels, inner, limit) for _ in range(count)])
+def _blocks(channels: int, widths: Blocks, limit: float) -> nn.Sequential:
+    return nn.Sequential(*[Block(channels, inner, gated, limit) for inner, gated in widths])
 
 
 class Analysis(nn.Module):
@@ -34,9 +34,9 @@ class Analysis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.input = Spine(3 * 64, c8)
-        self.blocks8 = _blocks(config.blocks8, c8, config.analysis_inner8, config.gate_limit8)
+        self.blocks8 = _blocks(c8, config.analysis8, config.gate_limit8)
         self.down = Spine(4 * c8, m)
-        self.blocks16 = _blocks(config.blocks16, m, config.analysis_inner16, config.gate_limit16)
+        self.blocks16 = _blocks(m, config.analysis16, config.gate_limit16)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks8(self.input(F.pixel_unshuffle(x - 0.5, 8)))
@@ -51,10 +51,10 @@ class Synthesis(nn.Module):
         super().__init__()
         c8, m = config.stream8, config.latents
         self.film16 = LevelTable(config.anchors, 2 * m)
-        self.blocks16 = _blocks(config.blocks16, m, config.synthesis_inner16, config.gate_limit16)
+        self.blocks16 = _blocks(m, config.synthesis16, config.gate_limit16)
         self.up = Spine(m, 4 * c8)
         self.film8 = LevelTable(config.anchors, 2 * c8)
-        self.blocks8 = _blocks(config.blocks8, c8, config.synthesis_inner8, config.gate_limit8)
+        self.blocks8 = _blocks(c8, config.synthesis8, config.gate_limit8)
         self.output = Spine(c8, 3 * 64)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:

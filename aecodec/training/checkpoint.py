@@ -123,7 +123,7 @@ class Run:
     def load(self) -> None:
         """Go on from the checkpoint on disk."""
         facts = read_facts(self.path)
-        if facts["config"] != dataclasses.asdict(self.config):
+        if _config(self.path, facts) != self.config:
             raise ValueError(f"{self.path}: the run has another model size; choose another --out")
         tensors = load_file(self.path)
         self.model.load_state_dict(_part(tensors, "model."))
@@ -155,6 +155,13 @@ def read_facts(path: pathlib.Path) -> dict[str, Any]:
     return facts
 
 
+def _config(path: pathlib.Path, facts: dict[str, Any]) -> ModelConfig:
+    try:
+        return ModelConfig.from_dict(facts["config"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     """The model with a checkpoint's EMA weights, and the checkpoint's facts.
 
@@ -163,7 +170,7 @@ def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     if path.is_dir():
         path = path / (CHECKPOINT if (path / CHECKPOINT).exists() else EXPORTED)
     facts = read_facts(path)
-    model = Autoencoder(ModelConfig.from_dict(facts["config"]))
+    model = Autoencoder(_config(path, facts))
     state = _part(load_file(path), "ema.")
     if path.name == EXPORTED:
         state |= _from_graphs(path.parent)

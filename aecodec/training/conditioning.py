@@ -31,14 +31,25 @@ ALIVE = 1e-3
 
 @dataclasses.dataclass
 class Activity:
-    """What was seen of one block of the transforms; each a tensor of one value a channel."""
+    """What was seen of one block of the transforms; each a tensor of one value a channel.
 
-    first: Tensor  # root mean square of what w1 reads
-    second: Tensor  # ... of what v1a and v1b read
-    mean_w: Tensor  # mean of what w2 reads
-    mean_v: Tensor  # ... of what v2 reads
-    hidden_w: Tensor  # variance of what w2 reads
-    hidden_v: Tensor  # ... of what v2 reads
+    What a branch reads is known by its first layer (w1 or v1a), what its last one reads by that
+    (w2 or v2).
+    """
+
+    rms: dict[str, Tensor]  # root mean square of what the layer reads
+    mean: dict[str, Tensor]
+    variance: dict[str, Tensor]
+
+
+Branch = tuple[str, str, tuple[str, ...]]
+_DEPTHWISE: Branch = ("w1", "w2", ("w1", "dw"))
+_GATED: Branch = ("v1a", "v2", ("v1a", "v1b"))
+
+
+def _branches(block: Block) -> tuple[Branch, ...]:
+    """The first layer, the last one, and those that have a filter for each hidden channel."""
+    return (_DEPTHWISE, _GATED) if block.gated else (_DEPTHWISE,)
 
 
 def _blocks(model: Autoencoder) -> Iterator[tuple[str, Block]]:
@@ -66,8 +77,9 @@ def measure_activity(
         hooks.append(module.register_forward_hook(see))
 
     for name, block in _blocks(model):
-        for layer in ("w1", "v1a", "w2", "v2"):
-            watch(name, layer, getattr(block, layer))
+        for first, last, _ in _branches(block):
+            watch(name, first, getattr(block, first))
+            watch(name, last, getattr(block, last))
     where = next(model.parameters()).device
     # The same pictures on every process, and not those that training begins with.
     stream = Batches(photographs, batch, crop, seed + 0x5CA1E, 0).stream(0)
@@ -79,85 +91,96 @@ def measure_activity(
         model(x.contiguous(memory_format=torch.channels_last), level)
     for hook in hooks:
         hook.remove()
-    seen = {key: torch.stack(values).mean(0) for key, values in sums.items()}
-    return {
-        name: Activity(
-            first=seen[name, "w1"][1].sqrt().clamp(min=1e-6),
-            second=seen[name, "v1a"][1].sqrt().clamp(min=1e-6),
-            mean_w=seen[name, "w2"][0],
-            mean_v=seen[name, "v2"][0],
-            hidden_w=(seen[name, "w2"][1] - seen[name, "w2"][0].square()).clamp(min=0.0),
-            hidden_v=(seen[name, "v2"][1] - seen[name, "v2"][0].square()).clamp(min=0.0),
-        )
-        for name, _ in _blocks(model)
-    }
+    found: dict[str, Activity] = {}
+    for (name, layer), values in sums.items():
+        mean, square = torch.stack(values).mean(0)
+        activity = found.setdefault(name, Activity({}, {}, {}))
+        activity.rms[layer] = square.sqrt().clamp(min=1e-6)
+        activity.mean[layer] = mean
+        activity.variance[layer] = (square - mean.square()).clamp(min=0.0)
+    return found
 
 
 def set_step_scales(optimiser: SoapAdam, model: Autoencoder, activity: dict[str, Activity]) -> None:
     """Shorten the steps of those weights whose input is larger than the typical one."""
     for name, block in _blocks(model):
-        for layer, rms in (
-            (block.w1, activity[name].first),
-            (block.v1a, activity[name].second),
-            (block.v1b, activity[name].second),
-        ):
+        for first, _, layers in _branches(block):
+            rms = activity[name].rms[first]
             typical = torch.exp(torch.log(rms).mean())
-            scale = (typical / rms).clamp(max=1.0)[None, :, None, None]
-            optimiser.state[layer.weight]["scale"] = scale
-            assert layer.bias is not None
-            # A bias is the weight of an input of 1.
-            optimiser.state[layer.bias]["scale"] = typical.clamp(max=1.0).reshape(1)
+            for layer in (getattr(block, n) for n in layers if n != "dw"):
+                scale = (typical / rms).clamp(max=1.0)[None, :, None, None]
+                optimiser.state[layer.weight]["scale"] = scale
+                # A bias is the weight of an input of 1.
+                optimiser.state[layer.bias]["scale"] = typical.clamp(max=1.0).reshape(1)
 
 
 @torch.no_grad()
 def transplant(
     old: Autoencoder, new: Autoencoder, activity: dict[str, Activity], *, seed: int
 ) -> dict[str, tuple[int, int]]:
-    """Give `new` the weights of `old`, whose blocks may be wider or narrower inside.
+    """Give `new` the weights of `old`, whose blocks may be fewer, and wider or narrower inside.
 
     Of every branch the hidden channels that do most are kept, as many as fit. Those that do
     nothing, and those that are new, start afresh: unit response to each input's usual size, and no
     effect yet. Of what is left out the mean goes into a bias, so that pictures hardly change.
+    Blocks come in the order of their numbers; further ones follow what there was.
 
-    Returns (kept, fresh) by branch. Raises ValueError where other shapes differ.
+    Returns (kept, fresh) by branch. Raises ValueError where other shapes differ, or where `old` has
+    blocks that `new` lacks.
     """
     rng = np.random.default_rng([seed, 0x7472])
     state = new.state_dict()
-    blocks = dict(_blocks(old))
-    inside = tuple(f"{name}." for name in blocks)
+    before, after = dict(_blocks(old)), dict(_blocks(new))
+    if missing := sorted(set(before) - set(after)):
+        raise ValueError(f"the weights to start from have {', '.join(missing)} as well")
+    inside = tuple(f"{name}." for name in before)
     for key, value in old.state_dict().items():
-        if key.startswith(inside) and not key.endswith(("w2.bias", "v2.bias")):
+        if key.startswith(inside):
             continue
         if key not in state or state[key].shape != value.shape:
             raise ValueError(f"the weights to start from have another shape of {key}")
         state[key].copy_(value)
     facts = {}
-    for name, fresh in _blocks(new):
-        if name not in blocks:
-            raise ValueError(f"the weights to start from have no {name}")
-        seen, was = activity[name], blocks[name]
-        for last, read, hidden, mean, layers in (
-            ("w2", seen.first, seen.hidden_w, seen.mean_w, ("w1", "dw")),
-            ("v2", seen.second, seen.hidden_v, seen.mean_v, ("v1a", "v1b")),
-        ):
-            before = getattr(was, last).weight
-            value = hidden * before[:, :, 0, 0].square().sum(0)
-            order = torch.argsort(value, descending=True)
-            alive = int((torch.cumsum(value[order], 0) < (1.0 - ALIVE) * value.sum()).sum()) + 1
-            target = getattr(fresh, last).weight
-            kept = order[: min(alive, target.shape[1])].sort().values
-            target.zero_()
-            target[:, : len(kept)] = before[:, kept]
-            constant = before[:, :, 0, 0] @ mean - before[:, kept, 0, 0] @ mean[kept]
-            getattr(fresh, last).bias.copy_(getattr(was, last).bias + constant)
-            for layer in layers:
-                there, here = getattr(fresh, layer), getattr(was, layer)
-                if layer != "dw":  # unit response; a gated product half of that
-                    reach = (0.5 if layer == "v1a" else 1.0) / (read * read.numel() ** 0.5)
-                    noise = rng.standard_normal(tuple(there.weight.shape)).astype(np.float32)
-                    there.weight.copy_(torch.from_numpy(noise) * reach[None, :, None, None])
-                    there.bias.zero_()
-                there.weight[: len(kept)] = here.weight[kept]
-                there.bias[: len(kept)] = here.bias[kept]
-            facts[f"{name}.{last}"] = (len(kept), target.shape[1] - len(kept))
+    for name, block in after.items():
+        was = before.get(name)
+        # What a further block will read is what the last one of its row reads, or nearly so.
+        seen = activity[max(n for n in activity if n <= name)]
+        for branch in _branches(block):
+            facts[f"{name}.{branch[1]}"] = _fill(block, was, branch, seen, rng)
+        if was is not None and was.gated and not block.gated:
+            assert was.v2.bias is not None and block.w2.bias is not None
+            block.w2.bias += was.v2.bias + was.v2.weight[:, :, 0, 0] @ seen.mean["v2"]
     return facts
+
+
+def _fill(
+    block: Block, was: Block | None, branch: Branch, seen: Activity, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Give one branch of `block` that of `was`, if any; how many channels are kept, and fresh."""
+    first, last, layers = branch
+    target = getattr(block, last)
+    read = seen.rms.get(first, seen.rms["w1"])
+    for layer in layers:
+        there = getattr(block, layer)
+        if layer != "dw":  # unit response; a gated product half of that
+            reach = (0.5 if layer == "v1a" else 1.0) / (read * read.numel() ** 0.5)
+            noise = rng.standard_normal(tuple(there.weight.shape)).astype(np.float32)
+            there.weight.copy_(torch.from_numpy(noise) * reach[None, :, None, None])
+            there.bias.zero_()
+    target.weight.zero_()
+    target.bias.zero_()
+    if was is None or branch not in _branches(was):
+        return 0, target.in_channels
+    source = getattr(was, last)
+    weight, mean = source.weight[:, :, 0, 0], seen.mean[last]
+    value = seen.variance[last] * weight.square().sum(0)
+    order = torch.argsort(value, descending=True)
+    alive = int((torch.cumsum(value[order], 0) < (1.0 - ALIVE) * value.sum()).sum()) + 1
+    kept = order[: min(alive, target.in_channels)].sort().values
+    target.weight[:, : len(kept)] = source.weight[:, kept]
+    target.bias.copy_(source.bias + weight @ mean - weight[:, kept] @ mean[kept])
+    for layer in layers:
+        there, here = getattr(block, layer), getattr(was, layer)
+        there.weight[: len(kept)] = here.weight[kept]
+        there.bias[: len(kept)] = here.bias[kept]
+    return len(kept), target.in_channels - len(kept)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import error_and_gradient
+from aecodec.model.hyperprior import HyperAnalysis, companded
 from aecodec.model.transforms import Analysis, clamp_pixels
 
 __all__ = ["GRAPHS", "held_names", "write_graphs"]
@@ -66,14 +68,29 @@ def _strided(layer: nn.Conv2d, side: int) -> nn.Conv2d:
 
 
 class HyperAnalysisGraph(nn.Module):
-    """v (1,M,h,w) -> z (1,N,h/4,w/4)."""
+    """v (1,M,h,w) -> z (1,N,h/4,w/4), with strided convolutions as well."""
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.hyper_analysis = model.hyper_analysis
+        self.hyper_analysis = _StridedHyper(model.hyper_analysis)
 
     def forward(self, v: Tensor) -> Tensor:
         z: Tensor = self.hyper_analysis(v)
+        return z
+
+
+class _StridedHyper(nn.Module):
+    """`HyperAnalysis` with strided convolutions, under the same names."""
+
+    def __init__(self, hyper: HyperAnalysis) -> None:
+        super().__init__()
+        self.input, self.output = hyper.input, hyper.output
+        self.block16, self.block32, self.block64 = hyper.block16, hyper.block32, hyper.block64
+        self.down32, self.down64 = _strided(hyper.down32, 2), _strided(hyper.down64, 2)
+
+    def forward(self, v: Tensor) -> Tensor:
+        x = self.block32(self.down32(self.block16(self.input(companded(v)))))
+        z: Tensor = self.output(self.block64(self.down64(x)))
         return z
 
 
@@ -102,15 +119,36 @@ class ContextGraph(nn.Module):
 
 
 class SynthesisGraph(nn.Module):
-    """v_hat, 1 / gain, level -> pixels (1,16h,16w,3) uint8."""
+    """v_hat, 1 / gain, level -> pixels (1,16h,16w,3) uint8.
+
+    What comes out of a convolution stays in ONNX Runtime's blocked layout through all residual
+    blocks; otherwise every sum of theirs would be taken out of it and put back (a tenth of the
+    transform's time). Hence two convolutions that change nothing.
+    """
+
+    ones16: Tensor
+    ones8: Tensor
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.synthesis = model.synthesis
+        # Their names have no dots: they are no weights of the model.
+        self.register_buffer("ones16", torch.ones(model.config.latents, 1, 1, 1))
+        self.register_buffer("ones8", torch.ones(model.config.stream8, 1, 1, 1))
 
     def forward(self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor) -> Tensor:
-        x_hat = self.synthesis(v_hat * inverse_gain, level)
+        net = self.synthesis
+        scale, shift = net.film16(level).chunk(2, dim=1)
+        x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
+        x = F.pixel_shuffle(net.up(x), 2)
+        scale, shift = net.film8(level).chunk(2, dim=1)
+        x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
+        x_hat = F.pixel_shuffle(net.output(x), 8) + 0.5
         return clamp_pixels(x_hat).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _times(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight, groups=len(weight))
 
 
 class SynthesisGradientGraph(nn.Module):

@@ -27,7 +27,12 @@ from aecodec.config import SIZES
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.training.checkpoint import Run, Settings, load_ema
-from aecodec.training.conditioning import measure_activity, set_step_scales, transplant
+from aecodec.training.conditioning import (
+    Activity,
+    measure_activity,
+    set_step_scales,
+    transplant,
+)
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import draw_levels, rate_distortion
@@ -103,7 +108,7 @@ def train(
         photographs: folder of pictures, searched recursively.
         out: folder of the run, created; a checkpoint there is continued.
         start_from: weights of an earlier run or export to begin a new schedule with; its blocks
-            may be wider or narrower inside.
+            may be fewer, and wider or narrower inside.
     Raises:
         ValueError: a folder without usable pictures, or settings that don't fit the checkpoint.
     """
@@ -133,13 +138,15 @@ def train(
         say(f"going on from step {run.step}")
     elif start_from is not None:
         before, facts = load_ema(start_from)
-        seen = measure_activity(
-            before, pictures, batch=settings.batch, crop=settings.crop, seed=settings.seed
-        )
-        kept = transplant(before, run.model, seen, seed=settings.seed)
+
+        def seen(model: Autoencoder) -> dict[str, Activity]:
+            batch, crop, seed = settings.batch, settings.crop, settings.seed
+            return measure_activity(model, pictures, batch=batch, crop=crop, seed=seed)
+
+        kept = transplant(before, run.model, seen(before), seed=settings.seed)
         old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
         say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
-        set_step_scales(run.optimiser, run.model, seen)
+        set_step_scales(run.optimiser, run.model, seen(run.model))
         run.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
         run.start_ema()
     else:

@@ -119,7 +119,7 @@ def test_a_file_that_would_not_save_enough_is_left_alone(shelf: Path, here: Path
     assert not Path("photo.aec").exists()
 
     with Image.open("photo.png") as picture:
-        picture.save("tiny.jpg", quality=5)
+        picture.save("tiny.jpg", quality=1)
     assert json.loads(run("compress", "tiny.jpg", "--min-savings", "0", "--json").stdout)["left"]
     assert not Path("tiny.aec").exists()
 

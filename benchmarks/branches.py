@@ -67,12 +67,16 @@ def means(model: Autoencoder, photographs: Photographs) -> dict[str, Tensor]:
 @torch.no_grad()
 def measure(
     model: Autoencoder, photographs: Photographs, validation: Validation
-) -> dict[str, float]:
-    """BD-rate against JPEG in percent of the whole model (""), and without each branch."""
+) -> dict[str, float | None]:
+    """BD-rate against JPEG in percent of the whole model (""), and without each branch.
+
+    None where the curves have no range of PSNR in common.
+    """
     cpu = torch.device("cpu")
 
-    def bd_rate() -> float:
-        return float(validation.measure(model, cpu)["bd_rate_jpeg"])
+    def bd_rate() -> float | None:
+        rate: float | None = validation.measure(model, cpu)["bd_rate_jpeg"]
+        return rate
 
     found = {"": bd_rate()}
     average = means(model, photographs)
@@ -102,9 +106,13 @@ def main() -> None:
     found = measure(model, photographs, Validation(held_out[::2]))
     table = Table("branch", "hidden", "BD-rate without it, %", "worth, %")
     layers = branches(model)
+    whole = found[""]
     for name, rate in found.items():
         hidden = str(layers[name].in_channels) if name else ""
-        table.add_row(name or "(all)", hidden, f"{rate:.2f}", f"{rate - found['']:.2f}")
+        worth = "no common range"
+        if rate is not None and whole is not None:
+            worth = f"{rate - whole:.2f}"
+        table.add_row(name or "(all)", hidden, "" if rate is None else f"{rate:.2f}", worth)
     Console().print(table)
     if options.json:
         results = {

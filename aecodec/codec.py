@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.errors import LimitError, RequestError
-from aecodec.tile import Box, Latents, TileCodec, grown, latents_of
+from aecodec.tile import Box, Effort, Latents, TileCodec, grown, latents_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from concurrent.futures import Executor
@@ -40,8 +40,18 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 __all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
 
 DEFAULT_QUALITY = 75
-EFFORTS = {1: 0, 2: 1, 3: 2, 4: 4, 5: 6, 6: 10, 7: 16, 8: 32, 9: 64}
-"""How often each effort refines the latents; once costs about two decodings and a half."""
+EFFORTS = {
+    1: Effort(0, 0),
+    2: Effort(0, 1),
+    3: Effort(0, 2),
+    4: Effort(0, 4),
+    5: Effort(0, 8),
+    6: Effort(8, 6),
+    7: Effort(16, 8),
+    8: Effort(32, 16),
+    9: Effort(64, 48),
+}
+"""How long each effort refines the latents."""
 DEFAULT_EFFORT = 1
 PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
@@ -292,7 +302,7 @@ class Codec(TileCodec):
         rgb: Pixels,
         boxes: list[Box],
         quality: int,
-        iterations: int,
+        effort: Effort,
         dead_zone: float,
         y_of: Callable[[Box], Floats],
     ) -> Iterator[Latents]:
@@ -305,7 +315,7 @@ class Codec(TileCodec):
         for box in boxes:
             v_hat[latents_of(box)] = self.quantise(y_of(box), quality, dead_zone).v_hat
         for box in boxes:
-            latents = self.refine(rgb, box, v_hat, quality, iterations, dead_zone)
+            latents = self.refine(rgb, box, v_hat, quality, effort, dead_zone)
             v_hat[latents_of(box)] = latents.v_hat
             yield latents
 

@@ -34,10 +34,10 @@ class ModelConfig:
     # its time: gates at 1/16 do next to nothing, blocks of the synthesis at 1/8 do most.
     stream8: int = 96
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
-    analysis8: Blocks = ((96, 0), (96, 128))
-    analysis16: Blocks = ((64, 64), (64, 64), (64, 64))
-    synthesis16: Blocks = ((160, 0), (160, 0), (160, 128))
-    synthesis8: Blocks = ((128, 128), (128, 128), (128, 0), (128, 128))
+    analysis8: Blocks = ((64, 0), (64, 128))
+    analysis16: Blocks = ((64, 64), (64, 0), (64, 0))
+    synthesis16: Blocks = ((128, 0), (128, 0), (128, 128))
+    synthesis8: Blocks = ((128, 128), (128, 128), (32, 128))
     # What the last layer of a block's branches may be given, at 1/8, at 1/16 and in the hyperprior:
     # some way above what photographs give it. Without a limit one odd patch in ten thousand (a
     # gaudy drawing) drives the synthesis to where it never was before, and comes back as garbage.
@@ -49,6 +49,8 @@ class ModelConfig:
     hyper_width: int = 128
     scale_width: int = 96
     mean_features: int = 128
+    mean_hidden: int = 64
+    context_known: int = 128  # how many channels' known latents the context's 1x1 layers see
     context_width: int = 192
     context_blocks: int = 1
     # Quality: log-lambda anchors, evenly spaced, between which every per-quality table is linear.
@@ -104,6 +106,8 @@ SIZES: dict[str, ModelConfig] = {
         hyper_width=32,
         scale_width=32,
         mean_features=32,
+        mean_hidden=32,
+        context_known=32,
         context_width=32,
     ),
     "small": ModelConfig(),
@@ -111,14 +115,16 @@ SIZES: dict[str, ModelConfig] = {
         name="base",
         stream8=192,
         latents=320,
-        analysis8=((256, 256),) * 4,
-        analysis16=((256, 256),) * 4,
-        synthesis16=((320, 320),) * 4,
-        synthesis8=((256, 256),) * 6,
+        analysis8=((192, 192), (192, 192), (192, 192)),
+        analysis16=((224, 224), (224, 0), (224, 0)),
+        synthesis16=((320, 0), (320, 0), (320, 0), (320, 320)),
+        synthesis8=((256, 256), (256, 256), (256, 256), (256, 256)),
         hyper_latents=96,
         hyper_width=192,
         scale_width=128,
         mean_features=192,
+        mean_hidden=192,
+        context_known=320,
         context_width=320,
         context_blocks=2,
     ),

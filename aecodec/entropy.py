@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import constriction
 import numpy as np
@@ -29,7 +30,7 @@ import numpy.typing as npt
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
-__all__ = ["PRECISION", "SYMBOL_LIMIT", "Decoder", "Encoder", "TableSet"]
+__all__ = ["PRECISION", "SYMBOL_LIMIT", "Decoder", "Encoder", "Groups", "TableSet"]
 
 PRECISION = 24
 """Probabilities are integers that sum to 2 ** PRECISION."""
@@ -57,6 +58,13 @@ def _model(probabilities: npt.NDArray[np.uint32]) -> object:
 
 def _uniform(size: int) -> object:
     return constriction.stream.model.Uniform(size)
+
+
+class Groups(NamedTuple):
+    """How symbols are coded: table by table."""
+
+    order: npt.NDArray[np.intp]  # the positions of the symbols, table after table
+    parts: list[tuple[int, slice]]  # (t, its slice of that order), without the empty tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,10 +134,8 @@ class TableSet:
             models[t] = _model(self._part(t))
         return models[t]
 
-    def groups(self, indexes: Indexes) -> tuple[npt.NDArray[np.intp], list[tuple[int, slice]]]:
-        """The order in which symbols are coded, and (t, its slice of that order) for every table
-        in use that codes anything, ascending.
-        """
+    def groups(self, indexes: Indexes) -> Groups:
+        """The order in which the symbols with these table indexes are coded."""
         counts = np.bincount(indexes, minlength=len(self))
         if len(counts) > len(self):
             raise ValueError("a table index beyond the last table")
@@ -138,12 +144,12 @@ class TableSet:
             (int(t), slice(int(ends[t] - counts[t]), int(ends[t])))
             for t in np.flatnonzero((counts > 0) & ~self.empty)
         ]
-        return np.argsort(indexes, kind="stable"), parts  # a radix sort for uint8
+        return Groups(np.argsort(indexes, kind="stable"), parts)  # a radix sort for uint8
 
-    def bits(self, symbols: Symbols, indexes: Indexes) -> float:
-        """The ideal length in bits of `symbols` under `indexes`, escapes included."""
+    def bits(self, symbols: Symbols, groups: Groups) -> float:
+        """The ideal length in bits of `symbols`, escapes included."""
         total = 0.0
-        order, parts = self.groups(indexes)
+        order, parts = groups
         symbols = symbols[order]
         for t, part in parts:
             cost = PRECISION - np.log2(self._part(t).astype(np.float64))
@@ -177,6 +183,14 @@ class TableSet:
         slope[where] = 0.5 * (self.costs(near + 1, table) - self.costs(near - 1, table))
         return slope
 
+    def rises(self, symbols: Symbols, indexes: Indexes) -> npt.NDArray[np.float32]:
+        """How many bits the next higher symbol costs more than each symbol; 0 in empty tables."""
+        rise = np.zeros(symbols.shape, np.float32)
+        where = np.flatnonzero(~self.empty[indexes])
+        near, table = symbols[where], indexes[where]
+        rise[where] = self.costs(near + 1, table) - self.costs(near, table)
+        return rise
+
     def _entries(self, t: int, symbols: Symbols) -> tuple[Symbols, npt.NDArray[np.int64]]:
         """Entries of table t for `symbols`, and the excess of those that escape, in order."""
         last = int(self.lengths[t]) - 1
@@ -196,15 +210,15 @@ class Encoder:
     def __init__(self) -> None:
         self._runs: list[tuple[Symbols, object]] = []
 
-    def add(self, symbols: Symbols, indexes: Indexes, tables: TableSet) -> None:
-        """One array, flat, with a table index for each symbol. Symbols of empty tables must be 0.
+    def add(self, symbols: Symbols, groups: Groups, tables: TableSet) -> None:
+        """One array, flat, and its groups in these tables. Symbols of empty tables must be 0.
 
         Raises ValueError for symbols beyond SYMBOL_LIMIT.
         """
         if symbols.size and not -SYMBOL_LIMIT < symbols.min() <= symbols.max() < SYMBOL_LIMIT:
             raise ValueError(f"a symbol beyond {SYMBOL_LIMIT}")
         excesses = []
-        order, parts = tables.groups(indexes)
+        order, parts = groups
         symbols = symbols[order]
         for t, part in parts:
             entries, excess = tables._entries(t, symbols[part])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
     import numpy.typing as npt
 
-    from aecodec.entropy import TableSet
+    from aecodec.entropy import Groups, TableSet
     from aecodec.prior import Features
     from aecodec.runtime import Options
     from aecodec.weights import Weights
@@ -34,11 +34,19 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     Floats = npt.NDArray[np.float32]
     Ints = npt.NDArray[np.int32]
 
-__all__ = ["Box", "Latents", "TileCodec", "grown", "latents_of"]
+__all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of"]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 _HASH_SIZE = 4
+_LARGEST_KEPT = 31 << 20
+
+
+class Effort(NamedTuple):
+    """How long latents are refined (refinement.py): in steps, each of about three decodings."""
+
+    annealing: int
+    descent: int
 
 
 class Known(NamedTuple):
@@ -46,6 +54,7 @@ class Known(NamedTuple):
 
     z_hat: Ints  # (N,h/4,w/4)
     indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
+    groups: Callable[[], Groups]  # waits for them
     features: Features
 
 
@@ -55,6 +64,7 @@ class Latents(NamedTuple):
     z_hat: Ints  # (N,h/4,w/4)
     symbols: Ints  # (M,h,w)
     indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
+    groups: Groups  # the symbols by table
     v_hat: Floats  # (M,h,w)
 
 
@@ -62,10 +72,16 @@ class TileCodec:
     """One set of weights, ready to code tiles. Safe to share between threads."""
 
     def __init__(self, weights: Weights, options: Options | None = None) -> None:
+        import numpy as np
+
         from aecodec.prior import check_known_answers
         from aecodec.runtime import Runtime
 
         check_known_answers(weights)
+        # glibc keeps twice as much freed memory as the largest block (of 32 MiB at most) that was
+        # ever freed, and else gives it back: a small picture's megabytes would come and go with
+        # each picture, which takes a tenth of its time. So this is never touched, and freed.
+        np.empty(_LARGEST_KEPT, np.uint8)
         self.weights = weights
         self.runtime = Runtime(weights.folder, options)
         config = weights.config
@@ -100,10 +116,10 @@ class TileCodec:
         """A tile's payload: the hash of its symbols and the coded symbols."""
         from aecodec.entropy import Encoder
 
-        z_hat, symbols, indexes, _ = latents
-        encoder = Encoder()
-        encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), self._z_tables(quality))
-        encoder.add(symbols.ravel(), indexes.ravel(), self.weights.y_tables)
+        z_hat, symbols = latents.z_hat, latents.symbols
+        encoder, z_tables = Encoder(), self._z_tables(quality)
+        encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
+        encoder.add(symbols.ravel(), latents.groups, self.weights.y_tables)
         return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
 
     def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
@@ -111,34 +127,35 @@ class TileCodec:
 
         With a dead zone only what lies so much further than halfway is rounded away from zero.
         """
-        return self._quantise(y, quality, self._hyper(y, quality), dead_zone)
+        v = y * self.weights.arrays["gain"][quality][:, None, None]
+        return self._quantise(v, quality, self._hyper(v, quality), dead_zone)
 
-    def _hyper(self, y: Floats, quality: int) -> Known:
+    def _hyper(self, v: Floats, quality: int) -> Known:
         """What the decoder knows of a tile before its symbols."""
         import numpy as np
 
-        from aecodec.prior import mean_features, scale_indexes
+        from aecodec.prior import companded, mean_features, scale_indexes
 
-        _, h, w = y.shape
-        v = y * self.weights.arrays["gain"][quality][:, None, None]
-        padded = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
-        (z,) = self.runtime.run("hyper_analysis", v=padded[None])
+        _, h, w = v.shape
+        if h % 4 or w % 4:
+            v = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
+        (z,) = self.runtime.run("hyper_analysis", companded=companded(v)[None])
         z_hat = np.rint(z[0]).astype(np.int32)
         work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
         features = self.runtime.aside(work)
         indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        return Known(z_hat, indexes, features())
+        groups = self.runtime.aside(lambda: self.weights.y_tables.groups(indexes.ravel()))
+        return Known(z_hat, indexes, groups, features())
 
-    def _quantise(self, y: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
+    def _quantise(self, v: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
         import numpy as np
 
         from aecodec.prior import predict
 
-        z_hat, indexes, features = known
-        _, h, w = y.shape
-        v = y * self.weights.arrays["gain"][quality][:, None, None]
+        z_hat, indexes, groups, features = known
+        _, h, w = v.shape
         least = self.weights.y_tables.thresholds
-        symbols = np.zeros(v.shape, np.int32)
+        symbols = np.zeros(v.shape, np.float32)
 
         def quantise(part: slice, mu: Floats, mask: Floats) -> Floats:
             s: Floats = v[part] - mu
@@ -148,11 +165,11 @@ class TileCodec:
             np.rint(s, out=s)
             s *= worth
             s *= mask
-            symbols[part] += s.astype(np.int32)
+            symbols[part] += s
             return s
 
         v_hat = predict(self.weights, self.runtime, features, quality, h, w, quantise)
-        return Latents(z_hat, symbols, indexes, v_hat)
+        return Latents(z_hat, symbols.astype(np.int32), indexes, groups(), v_hat)
 
     def _bits_per_error(self, quality: int) -> float:
         """The bits that a squared error of 1, summed over pixels in [0,1], is worth: lambda's."""
@@ -164,15 +181,15 @@ class TileCodec:
         box: Box,
         v_hat: Floats,
         quality: int,
-        iterations: int,
+        effort: Effort,
         dead_zone: float = 0.0,
     ) -> Latents:
         """The latents of the tile `box`, refined; v_hat (M,H/16,W/16) is the whole picture's."""
         import numpy as np
 
         from aecodec.image import pad_to_multiple
-        from aecodec.prior import level_of_quality
-        from aecodec.refinement import descend
+        from aecodec.prior import context_gradient, level_of_quality, predict
+        from aecodec.refinement import Soft, anneal, descend
 
         # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
         near, far = (grown(box, 16 * n * self.halo, rgb.shape) for n in (1, 2))
@@ -189,31 +206,65 @@ class TileCodec:
         inner = latents_of((box[0] - x, box[1] - y, box[2], box[3]))
         gain = self.weights.arrays["gain"][quality][:, None, None]
         worth = self._bits_per_error(quality)
+        tables = self.weights.y_tables
+
+        def error(v_hat: Floats) -> tuple[float, Floats]:
+            """The squared error, and its gradient by y_hat."""
+            window[inner] = v_hat
+            found, gradient = self.runtime.run("synthesis_gradient", v_hat=window[None], **inputs)
+            return float(found[0]), gradient[0][inner]
 
         def cost(latents: Latents) -> tuple[float, Floats]:
-            window[inner] = latents.v_hat
-            error, gradient = self.runtime.run("synthesis_gradient", v_hat=window[None], **inputs)
+            found, gradient = error(latents.v_hat)
             s, t = latents.symbols, latents.indexes
-            slope = self.weights.y_tables.slopes(s.ravel(), t.ravel()).reshape(s.shape)
-            j = self.rate(latents, quality) / worth + float(error[0])
-            return j, gradient[0][inner] + slope * (gain / worth)
+            slope = tables.slopes(s.ravel(), t.ravel()).reshape(s.shape)
+            return self.rate(latents, quality) / worth + found, gradient + slope * (gain / worth)
 
         start = self.analyse(rgb, box)
-        known = self._hyper(start, quality)
+        known = self._hyper(start * gain, quality)
+        coded = ~tables.empty[known.indexes]
+
+        def soft_gradient(v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
+            low, slope = np.zeros(v.shape, np.int32), np.zeros_like(v)
+
+            def quantised(part: slice, mu: Floats, mask: Floats) -> Floats:
+                soft = soften(v[part] - mu)
+                free = mask * coded[part]
+                low[part] += (soft.low * free).astype(np.int32)
+                slope[part] += soft.slope * free
+                symbols: Floats = (soft.low + soft.share) * free
+                return symbols
+
+            networks = self.weights, self.runtime, known.features, quality
+            _, rows, columns = v.shape
+            v_hat = predict(*networks, rows, columns, quantised)
+            gradient = error(v_hat)[1] * (worth / gain)
+            bits = tables.rises(low.ravel(), known.indexes.ravel()).reshape(v.shape)
+            # Where a mean rises, what is left to code falls, and with it the symbol.
+            by_mu = gradient - (gradient + bits) * slope
+            gradient += context_gradient(*networks, v_hat, by_mu)
+            total: Floats = (gradient + bits) * slope
+            return total
 
         def quantise(y: Floats) -> tuple[Latents, Floats]:
-            latents = self._quantise(y, quality, known, dead_zone)
+            latents = self._quantise(y * gain, quality, known, dead_zone)
             return latents, latents.v_hat / gain
 
         curvature = self.weights.arrays["curvature"][quality][:, None, None]
-        best: Latents = descend(start, curvature, iterations, quantise, cost)
-        return best
+        best: Latents
+        if not effort.annealing:
+            best, _ = descend(start, curvature, effort.descent, quantise, cost)
+            return best
+        moved = anneal(start * gain, effort.annealing, soft_gradient) / gain
+        best, least = descend(moved, curvature, effort.descent, quantise, cost)
+        plain, _ = quantise(start)
+        return best if least < cost(plain)[0] else plain
 
     def rate(self, latents: Latents, quality: int) -> float:
         """The ideal length of a tile's symbols in bits."""
-        z_hat, symbols, indexes, _ = latents
-        z_bits = self._z_tables(quality).bits(z_hat.ravel(), _z_indexes(z_hat.shape))
-        return z_bits + self.weights.y_tables.bits(symbols.ravel(), indexes.ravel())
+        z_hat, z_tables = latents.z_hat, self._z_tables(quality)
+        z_bits = z_tables.bits(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)))
+        return z_bits + self.weights.y_tables.bits(latents.symbols.ravel(), latents.groups)
 
     # --- Decoding -------------------------------------------------------------------------------
 

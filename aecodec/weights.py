@@ -5,6 +5,7 @@
         tables.safetensors          integers: scale network, tables, per-quality offsets, known
                                     answers; floats: gain vectors and channel deviations
         analysis.onnx, hyper_analysis.onnx                   needed to compress
+        synthesis_gradient.onnx, context_gradient.onnx       needed to compress with more effort
         mean_features.onnx, context.onnx, synthesis.onnx     needed to decompress
         training.safetensors        EMA weights to go on training from (optional)
         README.md                   the model card
@@ -49,7 +50,12 @@ DECODER_FILES = (
     "context.onnx",
     "synthesis.onnx",
 )
-ENCODER_FILES = ("analysis.onnx", "hyper_analysis.onnx", "synthesis_gradient.onnx")
+ENCODER_FILES = (
+    "analysis.onnx",
+    "hyper_analysis.onnx",
+    "synthesis_gradient.onnx",
+    "context_gradient.onnx",
+)
 DEFAULT_MODEL = "small"
 SEARCH_VARIABLE = "AECODEC_WEIGHTS"
 """Environment variable: more folders of weights, separated as in PATH, searched first."""

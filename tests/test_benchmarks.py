@@ -71,3 +71,16 @@ def test_interpolated_bytes() -> None:
     assert bytes_at(points, 40.0) == pytest.approx(400)
     assert bytes_at(points, 29.9) is None
     assert bytes_at(points, 40.1) is None
+
+
+def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        samples.photograph(box=(100, 20, 228, 84)).save(tmp_path / f"{name}.png")
+    out = tmp_path / "results.json"
+    arguments = ("--pictures", "two", "--efforts", "1,3,6", "--json", out)
+    text = script("efforts.py", tmp_path, *arguments)
+    assert "s/MP" in text
+    results = json.loads(out.read_text())
+    assert results["pictures"] == ["two.png"]
+    found = [entry["bd_rate_effort_1"] for entry in results["measured"]]
+    assert found[2] < found[1] < found[0] == 0.0

@@ -368,8 +368,9 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     symbols = np.full(indexes.shape, 2**30 - 1, np.int32)
     symbols[coder.weights.y_tables.lengths[indexes] == 0] = 0
     encoder = Encoder()
-    encoder.add(z_hat.ravel(), _z_indexes(z_hat.shape), coder._z_tables(60))
-    encoder.add(symbols.ravel(), indexes.ravel(), coder.weights.y_tables)
+    z_tables, y_tables = coder._z_tables(60), coder.weights.y_tables
+    encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
+    encoder.add(symbols.ravel(), y_tables.groups(indexes.ravel()), y_tables)
     payload = _hash(z_hat, symbols).to_bytes(4, "little") + encoder.finish()
     forged = bitstream.pack(header, [payload])
     assert aecodec.decompress(forged).size == (header.width, header.height)

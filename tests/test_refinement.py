@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, weights
+from aecodec import bitstream, codec, prior, weights
 from aecodec.codec import EFFORTS, Codec
 from aecodec.config import SIZES
-from aecodec.refinement import descend
+from aecodec.refinement import Soft, anneal, descend
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,9 @@ def test_impossible_effort_is_refused(effort: int) -> None:
 
 def test_efforts_rise() -> None:
     assert list(EFFORTS) == list(range(1, 10))
-    assert sorted(EFFORTS.values()) == list(EFFORTS.values())
+    assert EFFORTS[1] == (0, 0)  # one pass
+    steps = [sum(effort) for effort in EFFORTS.values()]
+    assert sorted(set(steps)) == steps
     assert codec.DEFAULT_EFFORT in EFFORTS
 
 
@@ -144,6 +147,31 @@ def test_the_written_out_gradient_stops_at_the_limits() -> None:
     assert not torch.allclose(found[0], found[1], rtol=1e-2)
 
 
+def test_the_contexts_written_out_gradient_is_autograds(coder: Codec) -> None:
+    torch = pytest.importorskip("torch")
+    from aecodec.training.checkpoint import load_ema
+
+    model, _ = load_ema(coder.weights.folder)
+    rgb, quality = np.asarray(samples.photograph(box=(100, 20, 260, 148))), 70
+    v = coder.analyse(rgb, (0, 0, 160, 128)) * coder.weights.arrays["gain"][quality][:, None, None]
+    features = coder._hyper(v, quality).features
+    m, h, w = v.shape
+    by_mu = np.random.default_rng(3).normal(size=v.shape).astype(np.float32)
+    found = prior.context_gradient(coder.weights, coder.runtime, features, quality, v, by_mu)
+
+    first = torch.from_numpy(prior.step_mask(m, h, w).astype(np.float32))
+    arrays = coder.weights.arrays
+    unit = torch.from_numpy((arrays["std"] * arrays["gain"][quality]).reshape(1, m, 1, 1))
+    known = torch.from_numpy(v).requires_grad_(True)
+    parity = (torch.arange(h)[:, None] + torch.arange(w)[None]).remainder(2).float()[None, None]
+    seen = torch.from_numpy(features.features[:, :, :h, :w].copy())
+    mu = model.context(seen, (known * first)[None] / unit, parity) * unit
+    pulled = (mu[0] * (1.0 - first) * torch.from_numpy(by_mu)).sum()
+    (wanted,) = torch.autograd.grad(pulled, known)
+    assert float(wanted.abs().max()) > 0.1
+    assert np.abs(found - wanted.numpy()).max() < 1e-3 * float(wanted.abs().max())
+
+
 def test_slopes_are_those_of_the_costs(coder: Codec) -> None:
     tables = coder.weights.y_tables
     indexes = np.full(7, 40, np.uint8)
@@ -154,6 +182,10 @@ def test_slopes_are_those_of_the_costs(coder: Codec) -> None:
     assert np.all(slopes[4:] > 0.0)
     costs = tables.costs(symbols, indexes)
     assert slopes[5] == pytest.approx(0.5 * (costs[6] - costs[4]))
+    rises = tables.rises(symbols, indexes)
+    assert np.allclose(rises[:-1], np.diff(costs))
+    empty = int(np.flatnonzero(tables.empty)[0])
+    assert not tables.rises(symbols, np.full(7, empty, np.uint8)).any()
 
 
 def test_descent_finds_what_rounding_misses() -> None:
@@ -171,9 +203,47 @@ def test_descent_finds_what_rounding_misses() -> None:
     def cost(y_hat: np.ndarray) -> tuple[float, np.ndarray]:
         return error(y_hat), 2.0 * (mix @ (y_hat - y).ravel()).reshape(2, 1, 1)
 
-    best = descend(y, np.ones((2, 1, 1), np.float32), 20, quantise, cost)
-    assert error(best) < error(np.rint(y))
-    assert np.array_equal(descend(y, np.ones((2, 1, 1), np.float32), 0, quantise, cost), np.rint(y))
+    best, least = descend(y, np.ones((2, 1, 1), np.float32), 20, quantise, cost)
+    assert least == error(best) < error(np.rint(y))
+    best, _ = descend(y, np.ones((2, 1, 1), np.float32), 0, quantise, cost)
+    assert np.array_equal(best, np.rint(y))
+
+
+def test_annealing_finds_which_roundings_suit_each_other() -> None:
+    """Many pairs of latents whose errors add up."""
+    mix = np.array([[1.0, 0.9], [0.9, 1.0]], np.float32)
+    y = np.random.default_rng(5).normal(0.0, 3.0, (2, 20, 20)).astype(np.float32)
+
+    def error(y_hat: np.ndarray) -> float:
+        return float(np.einsum("ihw,ij,jhw->", y_hat - y, mix, y_hat - y))
+
+    def gradient(v: np.ndarray, soften: Callable[[np.ndarray], Soft]) -> np.ndarray:
+        soft = soften(v)
+        assert np.all((soft.share >= 0.0) & (soft.share <= 1.0) & (soft.slope >= 0.0))
+        off = soft.low + soft.share - y
+        found: np.ndarray = 20.0 * np.einsum("ij,jhw->ihw", mix, off) * soft.slope
+        return found
+
+    found = anneal(y, 60, gradient)
+    corners = [
+        np.stack([np.floor(y[0]) + i, np.floor(y[1]) + j])
+        for i, j in itertools.product((-1, 0, 1, 2), repeat=2)
+    ]
+    each = [np.einsum("ihw,ij,jhw->hw", c - y, mix, c - y) for c in corners]
+    least = float(np.min(each, axis=0).sum())
+    assert error(np.rint(found)) - least < 0.6 * (error(np.rint(y)) - least)
+    assert np.array_equal(found, anneal(y, 60, gradient))
+    assert not np.array_equal(found, anneal(y, 60, gradient, seed=1))
+    assert np.array_equal(y, anneal(y, 0, gradient))
+
+
+def test_an_annealed_picture_is_the_same_each_time_and_better(coder: Codec) -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 200, 168))
+    plain, descended = (coder.compress(picture, 60, effort=e) for e in (1, 4))
+    annealed = coder.compress(picture, 60, effort=7)
+    assert annealed == coder.compress(picture, 60, effort=7)
+    j = [j_of(coder, picture, data, 60) for data in (plain, descended, annealed)]
+    assert j[2] < j[1] < j[0]
 
 
 def test_decoders_know_nothing_of_effort(coder: Codec) -> None:

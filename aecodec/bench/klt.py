@@ -117,8 +117,9 @@ def encode(rgb: Pixels, quality: int) -> bytes:
     encoder = Encoder()
     differences = np.diff(chosen, axis=1, prepend=0) % len(scale)
     nothing = np.zeros(differences.size, np.uint8)
-    encoder.add(differences.ravel().astype(np.int32), nothing, known.classes)
-    encoder.add(symbols.ravel(), _indexes(known, chosen, step).ravel(), _tables())
+    tables, indexes = _tables(), _indexes(known, chosen, step).ravel()
+    encoder.add(differences.ravel().astype(np.int32), known.classes.groups(nothing), known.classes)
+    encoder.add(symbols.ravel(), tables.groups(indexes), tables)
     words = encoder.finish()
     return _HEADER.pack(_MAGIC, width, height, quality, zlib.crc32(words)) + words
 

@@ -1,8 +1,8 @@
 """The synthesis and its gradient in one forward pass, for encoders that refine the latents.
 
-ONNX Runtime has no automatic differentiation, so the backward pass is written out: every step of
-`Synthesis.forward` and `Block.forward` has its counterpart here, in reverse. A test holds it
-against torch's autograd.
+And the context's. ONNX Runtime has no automatic differentiation, so the backward pass is written
+out: every step of `Synthesis.forward`, `Context.forward` and `Block.forward` has its counterpart
+here, in reverse. A test holds it against torch's autograd.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aecodec.model.hyperprior import Context
 from aecodec.model.layers import Block
 from aecodec.model.transforms import Synthesis
 
-__all__ = ["error_and_gradient"]
+__all__ = ["context_gradient", "error_and_gradient"]
 
 Saved = tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]
 """What a block's first branch activates, and what it clamps; its second one's two factors."""
@@ -47,6 +48,22 @@ def error_and_gradient(
     return (error * error).sum().reshape(1), g
 
 
+def context_gradient(
+    net: Context, features: Tensor, known: Tensor, parity: Tensor, by_mu: Tensor
+) -> Tensor:
+    """The gradient by the known latents (B,M,h,w), from that by the means that they lead to.
+
+    Args: features, known and parity as the context takes them, by_mu (B,M,h,w).
+    """
+    x = net.known(known[:, : net.reads]) + net.features(features) + net.parity(parity)
+    saved, _ = _forward(net.blocks, F.leaky_relu(x, 0.01))
+    g = _backward(net.blocks, saved, _back(by_mu, net.output))
+    g = _back(g * torch.where(x > 0, 1.0, 0.01), net.known)
+    direct = net.neighbours
+    near = F.conv2d(by_mu, direct.weight.flip(2, 3), padding=1, groups=direct.groups)
+    return torch.cat([near[:, : net.reads] + g, near[:, net.reads :]], dim=1)
+
+
 def _back(g: Tensor, layer: nn.Conv2d) -> Tensor:
     """The gradient by a 1x1 convolution's input."""
     return F.conv2d(g, layer.weight.transpose(0, 1))
@@ -67,7 +84,7 @@ def _forward(blocks: nn.Sequential, x: Tensor) -> tuple[list[Saved], Tensor]:
         product = None
         if block.gated:
             value, gate = block.v1a(x), torch.sigmoid(block.v1b(x))
-            x = x + block.v2((value * gate).clamp(-block.limit, block.limit))
+            x = x + block.v2(value.clamp(-block.limit, block.limit) * gate)
             product = value, gate
         saved.append((inner, middle, product))
     return saved, x
@@ -78,9 +95,10 @@ def _backward(blocks: nn.Sequential, saved: list[Saved], g: Tensor) -> Tensor:
         assert isinstance(block, Block)
         if product is not None:
             value, gate = product
-            back = _back(g, block.v2) * _within(value * gate, block.limit)
-            g_gate = back * value * gate * (1.0 - gate)
-            g = g + _back(back * gate, block.v1a) + _back(g_gate, block.v1b)
+            back = _back(g, block.v2) * gate
+            g_gate = back * value.clamp(-block.limit, block.limit) * (1.0 - gate)
+            back = back * _within(value, block.limit)
+            g = g + _back(back, block.v1a) + _back(g_gate, block.v1b)
         flipped = block.dw.weight.flip(2, 3)
         back = _back(g, block.w2) * _within(middle, block.limit)
         through = F.conv2d(back, flipped, padding=1, groups=block.dw.groups)

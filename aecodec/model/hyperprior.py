@@ -165,7 +165,7 @@ class MeanFeatures(nn.Module):
         self.block64 = Block(width, width, width, limit)
         self.up = pointwise(width, 16 * (features // 2))
         self.input16 = pointwise(features // 2, features)
-        self.block16 = Block(features, features, features, limit)
+        self.block16 = Block(features, config.mean_hidden, config.mean_hidden, limit)
         self.mean = Spine(features, config.latents)
         nn.init.zeros_(self.mean.weight)
 
@@ -181,13 +181,15 @@ class Context(nn.Module):
     """One step of the mean context, in units of each latent channel's standard deviation.
 
     features (B,F,h,w), y_hat known so far and zero elsewhere (B,M,h,w), parity of the position
-    (B,1,h,w) in {0,1} -> mu (B,M,h,w).
+    (B,1,h,w) in {0,1} -> mu (B,M,h,w). Of y_hat every channel sees its own, and all see the first
+    `context_known` channels: the other ones tell them next to nothing.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         m, width = config.latents, config.context_width
-        self.known = pointwise(m, width)
+        self.reads = config.context_known
+        self.known = pointwise(self.reads, width)
         self.features = pointwise(config.mean_features, width)
         self.parity = pointwise(1, width)
         self.blocks = nn.Sequential(
@@ -205,7 +207,7 @@ class Context(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor, known: Tensor, parity: Tensor) -> Tensor:
-        x = self.known(known) + self.features(features) + self.parity(parity)
+        x = self.known(known[:, : self.reads]) + self.features(features) + self.parity(parity)
         x = self.output(self.blocks(F.leaky_relu(x, 0.01)))
         with torch.autocast(known.device.type, enabled=False):
             mu: Tensor = x + self.neighbours(known.float())

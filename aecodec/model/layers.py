@@ -71,7 +71,7 @@ class Spine(nn.Conv2d):
 class Block(nn.Module):
     """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
 
-    What W2 and V2 read is clamped to [-limit, limit].
+    What W2 and V2 read stays within [-limit, limit]: dw's result and V1a's are clamped to it.
 
     (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
     The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
@@ -97,8 +97,8 @@ class Block(nn.Module):
         x = x + self.w2(inner.clamp(-self.limit, self.limit))
         if not self.gated:
             return x
-        gated = self.v1a(x) * torch.sigmoid(self.v1b(x))
-        out: Tensor = x + self.v2(gated.clamp(-self.limit, self.limit))
+        gated = self.v1a(x).clamp(-self.limit, self.limit) * torch.sigmoid(self.v1b(x))
+        out: Tensor = x + self.v2(gated)
         return out
 
 

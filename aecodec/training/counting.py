@@ -56,8 +56,9 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
             if not len(qualities):
                 continue
             quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
-            z_hat, symbols, indexes, _ = codec.quantise(y, quality)
-            counts.y.add(indexes.ravel(), symbols.ravel())
+            latents = codec.quantise(y, quality)
+            z_hat = latents.z_hat
+            counts.y.add(latents.indexes.ravel(), latents.symbols.ravel())
             counts.z[band].add(np.repeat(channels, z_hat[0].size), z_hat.ravel())
     return counts
 

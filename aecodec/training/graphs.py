@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
-from aecodec.model.gradient import error_and_gradient
-from aecodec.model.hyperprior import HyperAnalysis, companded
-from aecodec.model.transforms import Analysis, clamp_pixels
+from aecodec.model.gradient import context_gradient, error_and_gradient
+from aecodec.model.hyperprior import HyperAnalysis
+from aecodec.model.transforms import Analysis
 
 __all__ = ["GRAPHS", "held_names", "write_graphs"]
 
@@ -37,12 +37,12 @@ class AnalysisGraph(nn.Module):
         self.analysis = _Strided(model.analysis)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.analysis(x.permute(0, 3, 1, 2).float() * (1.0 / 255.0))
+        y: Tensor = self.analysis(x.permute(0, 3, 1, 2).float())
         return y
 
 
 class _Strided(nn.Module):
-    """`Analysis` with strided convolutions, under the same names."""
+    """`Analysis` of pixels 0..255 with strided convolutions, under the same names."""
 
     def __init__(self, analysis: Analysis) -> None:
         super().__init__()
@@ -52,7 +52,12 @@ class _Strided(nn.Module):
         self.blocks16 = analysis.blocks16
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.blocks16(self.down(self.blocks8(self.input(x - 0.5))))
+        # The first layer reads x / 255 - 0.5: folded into its weights when a session is made.
+        first = self.input
+        assert first.bias is not None
+        bias = first.bias - 0.5 * first.weight.sum((1, 2, 3))
+        x = F.conv2d(x, first.weight * (1.0 / 255.0), bias, stride=first.stride)
+        y: Tensor = self.blocks16(self.down(self.blocks8(x)))
         return y
 
 
@@ -68,14 +73,14 @@ def _strided(layer: nn.Conv2d, side: int) -> nn.Conv2d:
 
 
 class HyperAnalysisGraph(nn.Module):
-    """v (1,M,h,w) -> z (1,N,h/4,w/4), with strided convolutions as well."""
+    """What `companded` makes of v (1,2M,h,w) -> z (1,N,h/4,w/4), with strided convolutions too."""
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.hyper_analysis = _StridedHyper(model.hyper_analysis)
 
-    def forward(self, v: Tensor) -> Tensor:
-        z: Tensor = self.hyper_analysis(v)
+    def forward(self, companded: Tensor) -> Tensor:
+        z: Tensor = self.hyper_analysis(companded)
         return z
 
 
@@ -88,8 +93,8 @@ class _StridedHyper(nn.Module):
         self.block16, self.block32, self.block64 = hyper.block16, hyper.block32, hyper.block64
         self.down32, self.down64 = _strided(hyper.down32, 2), _strided(hyper.down64, 2)
 
-    def forward(self, v: Tensor) -> Tensor:
-        x = self.block32(self.down32(self.block16(self.input(companded(v)))))
+    def forward(self, companded: Tensor) -> Tensor:
+        x = self.block32(self.down32(self.block16(self.input(companded))))
         z: Tensor = self.output(self.block64(self.down64(x)))
         return z
 
@@ -123,7 +128,9 @@ class SynthesisGraph(nn.Module):
 
     What comes out of a convolution stays in ONNX Runtime's blocked layout through all residual
     blocks; otherwise every sum of theirs would be taken out of it and put back (a tenth of the
-    transform's time). Hence two convolutions that change nothing.
+    transform's time). Hence two convolutions that change nothing. What is shuffled leaves that
+    layout with its channels last, in an order in which whole runs of them move; and pixels become
+    bytes before that.
     """
 
     ones16: Tensor
@@ -140,11 +147,44 @@ class SynthesisGraph(nn.Module):
         net = self.synthesis
         scale, shift = net.film16(level).chunk(2, dim=1)
         x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
-        x = F.pixel_shuffle(net.up(x), 2)
+        x = _shuffled(_channels_last(x, net.up, 2), 2).permute(0, 3, 1, 2)
         scale, shift = net.film8(level).chunk(2, dim=1)
         x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
-        x_hat = F.pixel_shuffle(net.output(x), 8) + 0.5
-        return clamp_pixels(x_hat).to(torch.uint8).permute(0, 2, 3, 1)
+        pixels = _channels_last(x, net.output, 8, 255.0, 127.5)
+        return _shuffled(_Bytes.apply(pixels), 8)  # type: ignore[no-untyped-call]
+
+
+def _channels_last(
+    x: Tensor, layer: nn.Conv2d, side: int, scale: float = 1.0, shift: float = 0.0
+) -> Tensor:
+    """scale * layer(x) + shift, (B,h,w,side*side*C), with C innermost in place of outermost."""
+    assert layer.bias is not None
+    width = layer.out_channels // side**2
+    weight = layer.weight.reshape(width, side**2, -1).transpose(0, 1)
+    weight = weight.reshape(layer.out_channels, -1, 1, 1)
+    bias = layer.bias.reshape(width, side**2).transpose(0, 1).reshape(-1)
+    return F.conv2d(x, scale * weight, scale * bias + shift).permute(0, 2, 3, 1)
+
+
+def _shuffled(x: Tensor, side: int) -> Tensor:
+    """(B,h,w,side*side*C) -> (B,side*h,side*w,C)."""
+    b, h, w, runs = x.shape
+    x = x.reshape(b, h, w, side, runs // side).transpose(2, 3)
+    return x.reshape(b, h * side, w * side, runs // side**2)
+
+
+class _Bytes(torch.autograd.Function):
+    """Rounded to 0..255, as uint8: one operator of ONNX's in place of three."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.round(x).clamp(0.0, 255.0).to(torch.uint8)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        scale = g.op("Constant", value_t=torch.tensor(1.0))
+        zero = g.op("Constant", value_t=torch.tensor(0, dtype=torch.uint8))
+        return g.op("QuantizeLinear", x, scale, zero)
 
 
 def _times(x: Tensor, weight: Tensor) -> Tensor:
@@ -168,6 +208,19 @@ class SynthesisGradientGraph(nn.Module):
         return error_and_gradient(self.synthesis, v_hat * inverse_gain, level, pixels, mask)
 
 
+class ContextGradientGraph(nn.Module):
+    """The context's inputs, and the gradient by its mu -> the gradient by what is known."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.context = model.context
+
+    def forward(
+        self, features: Tensor, known: Tensor, parity: Tensor, unit: Tensor, by_mu: Tensor
+    ) -> Tensor:
+        return context_gradient(self.context, features, known / unit, parity, by_mu * unit) / unit
+
+
 GRAPHS: dict[str, type[nn.Module]] = {
     "analysis": AnalysisGraph,
     "hyper_analysis": HyperAnalysisGraph,
@@ -175,6 +228,7 @@ GRAPHS: dict[str, type[nn.Module]] = {
     "context": ContextGraph,
     "synthesis": SynthesisGraph,
     "synthesis_gradient": SynthesisGradientGraph,
+    "context_gradient": ContextGradientGraph,
 }
 """Every graph by the name of its file, with the inputs and outputs that `codec.py` knows."""
 
@@ -236,11 +290,15 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
             ["y"],
             {"x": {1: "H", 2: "W"}, "y": hw},
+            fold=False,  # or the first layer's weights would be stored as multiplied
         )
         _write_graph(
-            HyperAnalysisGraph(model), folder / "hyper_analysis.onnx", {"v": y}, ["z"],
-            {"v": hw, "z": {2: "h64", 3: "w64"}},
-        )  # fmt: skip
+            HyperAnalysisGraph(model),
+            folder / "hyper_analysis.onnx",
+            {"companded": torch.zeros(1, 2 * m, 8, 12)},
+            ["z"],
+            {"companded": hw, "z": {2: "h64", 3: "w64"}},
+        )
         _write_graph(
             MeanFeaturesGraph(model),
             folder / "mean_features.onnx",
@@ -262,6 +320,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"v_hat": y, "inverse_gain": unit, "level": level},
             ["pixels"],
             {"v_hat": hw, "pixels": {1: "H", 2: "W"}},
+            fold=False,  # or weights would be stored in another order than the model's
         )
         _write_graph(
             SynthesisGradientGraph(model),
@@ -272,6 +331,15 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             ["error", "gradient"],
             {"v_hat": hw, "x": {1: "H", 2: "W"}, "mask": {2: "H", 3: "W"}, "gradient": hw},
             fold=False,  # or every weight would be stored twice: as it is, and transposed
+        )  # fmt: skip
+        _write_graph(
+            ContextGradientGraph(model),
+            folder / "context_gradient.onnx",
+            {"features": torch.zeros(1, f, 8, 12), "known": y,
+             "parity": torch.zeros(1, 1, 8, 12), "unit": unit, "by_mu": y},
+            ["gradient"],
+            {"features": hw, "known": hw, "parity": hw, "by_mu": hw, "gradient": hw},
+            fold=False,
         )  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""What more effort buys: BD-rate against effort 1, and seconds a megapixel.
+
+    python benchmarks/efforts.py FOLDER [--pictures NAME,NAME] [--efforts 1,4,9] [--json OUT.json]
+
+Real file bytes and PSNR over RGB; a curve is the mean over the pictures at each quality, as in
+`kodak.py`. High efforts take their time, so every sixth picture is taken if none are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from measure import pixels_of
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import aecodec
+from aecodec.bench.measure import machine
+from aecodec.codec import EFFORTS
+from aecodec.metrics import bd_rate, psnr
+from aecodec.weights import by_name
+
+
+def measure(paths: list[Path], qualities: list[int], effort: int) -> dict[str, Any]:
+    """The mean curve at one effort, and what encoding took."""
+    curve, seconds, pixels = [], 0.0, 0
+    for quality in track(qualities, f"effort {effort}", console=Console(stderr=True)):
+        bpp, decibels = [], []
+        for path in paths:
+            picture = pixels_of(path)
+            count = picture.width * picture.height
+            start = time.perf_counter()
+            data = aecodec.compress(picture, quality, effort=effort)
+            seconds += time.perf_counter() - start
+            pixels += count
+            bpp.append(8.0 * len(data) / count)
+            decibels.append(psnr(np.asarray(picture), np.asarray(aecodec.decompress(data))))
+        curve.append({"quality": quality, "bpp": fmean(bpp), "psnr": fmean(decibels)})
+    return {
+        "effort": effort,
+        "steps": EFFORTS[effort]._asdict(),
+        "seconds_per_megapixel": seconds / (pixels / 1e6),
+        "curve": curve,
+    }
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", help="names without suffix, with commas")
+    parser.add_argument("--qualities", default="15,40,65,90")
+    parser.add_argument("--efforts", default="1,2,4,6,7,8,9")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    paths = sorted(p for p in options.folder.iterdir() if p.suffix.lower() in (".png", ".jpg"))
+    chosen = options.pictures.split(",") if options.pictures else [p.stem for p in paths[::6]]
+    paths = [path for path in paths if path.stem in chosen]
+    qualities = [int(q) for q in options.qualities.split(",")]
+    if not paths or len(qualities) < 4 or not options.efforts.startswith("1,"):
+        parser.error("it needs pictures, four qualities at least, and effort 1 first")
+    aecodec.compress(pixels_of(paths[0]), 50, effort=2)  # warm
+    found = [measure(paths, qualities, int(effort)) for effort in options.efforts.split(",")]
+    curves = [[[p[k] for p in f["curve"]] for k in ("bpp", "psnr")] for f in found]
+    for entry, curve in zip(found, curves, strict=True):
+        entry["bd_rate_effort_1"] = bd_rate(*curves[0], *curve)
+    table = Table("effort", "annealing, descent", "s/MP", "BD-rate against effort 1, %")
+    for entry in found:
+        steps = ", ".join(map(str, entry["steps"].values()))
+        took, rate = entry["seconds_per_megapixel"], entry["bd_rate_effort_1"]
+        table.add_row(str(entry["effort"]), steps, f"{took:.2f}", f"{rate:.2f}")
+    Console().print(table)
+    if options.json:
+        results = {
+            "machine": machine(),
+            "weights": by_name().id.hex(),
+            "pictures": [path.name for path in paths],
+            "measured": found,
+        }
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ import torch
 from aecodec import prior, weights
 from aecodec.errors import KnownAnswerError
 from aecodec.model.autoencoder import step_masks
+from aecodec.model.hyperprior import companded
 from aecodec.training.checkpoint import load_ema
 
 
@@ -134,3 +135,11 @@ def test_both_definitions_of_the_steps_agree() -> None:
     inner = mask[:, 1:-1, 1:-1]
     for neighbour in (mask[:, :-2, 1:-1], mask[:, 2:, 1:-1], mask[:, 1:-1, :-2], mask[:, 1:-1, 2:]):
         assert np.array_equal(neighbour, ~inner)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 7), (3, 1, 1), (320, 64, 200)])
+def test_the_hyper_analysis_reads_what_it_was_trained_on(shape: tuple[int, int, int]) -> None:
+    v = np.random.default_rng(2).normal(0.0, 30.0, shape).astype(np.float32)
+    v[0, 0, 0] = 0.0
+    expected = companded(torch.from_numpy(v)[None])[0].numpy()
+    assert np.allclose(prior.companded(v), expected, atol=2e-6)

@@ -42,9 +42,10 @@ def test_more_effort_makes_better_files(coder: Codec, quality: int) -> None:
     assert found[-1] < 0.99 * found[0]
 
 
-def test_tiles_are_refined_with_their_neighbours_in_sight(coder: Codec) -> None:
+@pytest.mark.parametrize("effort", [4, 6])
+def test_tiles_are_refined_with_their_neighbours_in_sight(coder: Codec, effort: int) -> None:
     picture = samples.photograph("coffee.png", (40, 40, 296, 200))
-    plain, refined = (coder.compress(picture, 60, effort=e, tile_size=64) for e in (1, 4))
+    plain, refined = (coder.compress(picture, 60, effort=e, tile_size=64) for e in (1, effort))
     assert len(bitstream.parse(refined).tiles) == 12
     assert j_of(coder, picture, refined, 60) < 0.99 * j_of(coder, picture, plain, 60)
     restored = np.asarray(coder.decode(bitstream.parse(refined)), int)

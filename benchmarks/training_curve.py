@@ -63,13 +63,15 @@ def main() -> None:
 
     figure, axes = plt.subplots(figsize=(7.5, 4.5))
     trials = json.loads((folder / "trials.json").read_text(encoding="utf-8"))["trials"]
+    # A trial whose curve has no range of PSNR in common with JPEG has no BD-rate.
+    trials = [trial for trial in trials if trial["bd_rate_jpeg"] is not None]
     best = min(trials, key=lambda trial: float(trial["bd_rate_jpeg"]))
     axes.scatter(
         [t["steps"] for t in trials],
         [t["bd_rate_jpeg"] for t in trials],
         marker="x",
         color="#888888",
-        label="trials of 2.5 minutes",
+        label="short trials",
     )
     for path in sorted(folder.glob("*.jsonl")):
         log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

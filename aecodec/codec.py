@@ -275,7 +275,8 @@ class Codec(TileCodec):
         quality = header.quality
 
         def encode(y: Floats) -> bytes:
-            return self.encode_latents(self.quantise(y, quality, dead_zone), quality)
+            with self.runtime.working():
+                return self.encode_latents(self.quantise(y, quality, dead_zone), quality)
 
         whole = (0, 0, header.width, header.height)
         tiles = [b""] * header.tile_count
@@ -421,9 +422,10 @@ class Codec(TileCodec):
     def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
         header = container.header
         _, _, w, h = _tile(header, number)
-        return self.decode_latents(
-            container.tiles[number], -(-h // 16), -(-w // 16), header.quality
-        )
+        with self.runtime.working():
+            return self.decode_latents(
+                container.tiles[number], -(-h // 16), -(-w // 16), header.quality
+            )
 
     def _window(self, header: Header, seen: Box, v_hats: dict[int, Callable[[], Floats]]) -> Floats:
         """v_hat (M,h,w) of the pixels `seen`, from all tiles that have a share in them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -32,6 +33,9 @@ class TorchRuntime:
         if isinstance(outputs, torch.Tensor):
             outputs = (outputs,)
         return [output.numpy() for output in outputs]
+
+    def working(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def aside(self, work: Callable[[], T]) -> Callable[[], T]:
         return work

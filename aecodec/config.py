@@ -35,7 +35,7 @@ class ModelConfig:
     stream8: int = 96
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
     analysis8: Blocks = ((64, 0), (64, 128))
-    analysis16: Blocks = ((64, 64), (64, 0), (64, 0))
+    analysis16: Blocks = ((64, 0), (64, 0), (64, 0))
     synthesis16: Blocks = ((128, 0), (128, 0), (128, 128))
     synthesis8: Blocks = ((128, 128), (128, 128), (32, 128))
     # What the last layer of a block's branches may be given, at 1/8, at 1/16 and in the hyperprior:
@@ -48,6 +48,7 @@ class ModelConfig:
     hyper_latents: int = 64  # N
     hyper_width: int = 128
     scale_width: int = 96
+    symbol_width: int = 48  # what the scales of step 1 make of step 0's symbols
     mean_features: int = 128
     mean_hidden: int = 64
     context_known: int = 128  # how many channels' known latents the context's 1x1 layers see
@@ -88,9 +89,14 @@ class ModelConfig:
         return 8 * len(self.analysis8) + 16 * len(self.analysis16)
 
     @property
+    def synthesis_reach8(self) -> int:
+        """How many pixels away the synthesis' blocks at 1/8 look."""
+        return 8 * len(self.synthesis8)
+
+    @property
     def synthesis_reach(self) -> int:
         """How many pixels beyond its own 16x16 a latent can change."""
-        return 8 * len(self.synthesis8) + 16 * len(self.synthesis16)
+        return self.synthesis_reach8 + 16 * len(self.synthesis16)
 
 
 SIZES: dict[str, ModelConfig] = {
@@ -105,6 +111,7 @@ SIZES: dict[str, ModelConfig] = {
         hyper_latents=16,
         hyper_width=32,
         scale_width=32,
+        symbol_width=8,
         mean_features=32,
         mean_hidden=32,
         context_known=32,
@@ -122,6 +129,7 @@ SIZES: dict[str, ModelConfig] = {
         hyper_latents=96,
         hyper_width=192,
         scale_width=128,
+        symbol_width=64,
         mean_features=192,
         mean_hidden=192,
         context_known=320,

@@ -5,7 +5,7 @@ weights, so an encoder and a decoder can't disagree about a probability. The cod
 constriction's range ANS (Bamler 2022, "Understanding Entropy Coding With Asymmetric Numeral
 Systems"): a stack, so what is decoded first is encoded last.
 
-Order of what is coded, for every array (`y` after `z`):
+Order of what is coded, for every array (z, then the two steps of y):
 
 1. the symbols, grouped by table index in ascending order, in their own order within a group;
 2. the escapes of that array, in the order of 1: first all their bit counts, then, for every bit
@@ -61,9 +61,9 @@ def _uniform(size: int) -> object:
 
 
 class Groups(NamedTuple):
-    """How symbols are coded: table by table."""
+    """How the symbols of one array, or some of them, are coded: table by table."""
 
-    order: npt.NDArray[np.intp]  # the positions of the symbols, table after table
+    order: npt.NDArray[np.intp]  # the positions of those symbols, table after table
     parts: list[tuple[int, slice]]  # (t, its slice of that order), without the empty tables
 
 
@@ -134,8 +134,11 @@ class TableSet:
             models[t] = _model(self._part(t))
         return models[t]
 
-    def groups(self, indexes: Indexes) -> Groups:
-        """The order in which the symbols with these table indexes are coded."""
+    def groups(self, indexes: Indexes, where: npt.NDArray[np.bool_] | None = None) -> Groups:
+        """The order in which the symbols with these table indexes are coded: all, or `where`."""
+        chosen = None if where is None else np.flatnonzero(where)
+        if chosen is not None:
+            indexes = indexes[chosen]
         counts = np.bincount(indexes, minlength=len(self))
         if len(counts) > len(self):
             raise ValueError("a table index beyond the last table")
@@ -144,7 +147,8 @@ class TableSet:
             (int(t), slice(int(ends[t] - counts[t]), int(ends[t])))
             for t in np.flatnonzero((counts > 0) & ~self.empty)
         ]
-        return Groups(np.argsort(indexes, kind="stable"), parts)  # a radix sort for uint8
+        order = np.argsort(indexes, kind="stable")  # a radix sort for uint8
+        return Groups(order if chosen is None else chosen[order], parts)
 
     def bits(self, symbols: Symbols, groups: Groups) -> float:
         """The ideal length in bits of `symbols`, escapes included."""
@@ -265,10 +269,12 @@ class Decoder:
             raise CorruptError("the coded latents do not end as any encoder ends them") from error
 
     @stage("entropy coding")
-    def take(self, indexes: Indexes, tables: TableSet) -> Symbols:
-        """Symbols (len(indexes),) for their table indexes."""
-        order, parts = tables.groups(indexes)
-        ordered = np.zeros(len(indexes), np.int32)
+    def take(
+        self, indexes: Indexes, tables: TableSet, where: npt.NDArray[np.bool_] | None = None
+    ) -> Symbols:
+        """Symbols (len(indexes),) for their table indexes: all, or those `where`, and else 0."""
+        order, parts = tables.groups(indexes, where)
+        ordered = np.zeros(len(order), np.int32)
         escaped: list[npt.NDArray[np.intp]] = []
         for t, part in parts:
             # The count comes from the dimensions; constriction aborts on an absurd one.
@@ -277,7 +283,7 @@ class Decoder:
             edge = (entries == 0) | (entries == tables.lengths[t] - 1)
             if edge.any():
                 escaped.append(order[part][edge])
-        symbols = np.empty_like(ordered)
+        symbols = np.zeros(len(indexes), np.int32)
         symbols[order] = ordered
         if escaped:
             positions = np.concatenate(escaped)

@@ -1,8 +1,8 @@
 """From z_hat and the quality to what the coder needs (integers) and to the means (floats).
 
     z_hat (N,h64,w64) int32, q
-     |-- scale_indexes: integers in float64, exact on every machine --> (M,h,w) uint8
-     `-- Means: float networks, step by step                        --> mu (M,h,w) float32
+     |-- Scales: integers in float64, exact on every machine, step by step --> (M,h,w) uint8
+     `-- Means: float networks, step by step                               --> mu (M,h,w) float32
 
 The integer network. Every activation is an integer, |a| <= ACTIVATION_LIMIT; every accumulator
 is bounded, |acc| < 2^31, by the weights (checked at export). Float64 holds such sums exactly in
@@ -17,7 +17,13 @@ No exp, no division, no float32 here. Layers, in order (all tensors channels-las
     a = act(requantise(dw16 3x3))
     index = clip((requantise(output 1x1) + index_offset[q, step] + 2^7) >> 8, 0, 63)
 
-with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)).
+with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)). In step 1 `output` adds up more, of the
+symbols of step 0 (0 at the other elements):
+
+    b = sizes[min(|symbol|, 127)], which is 2^8 log2(1 + |symbol|), rounded
+    b = requantise(near 3x3, of requantise(magnitude 1x1))
+    b = act(b + requantise(fine 1x1, of a))
+    index as above, of requantise(output 1x1 of a + correction 1x1 of b)
 """
 
 from __future__ import annotations
@@ -34,19 +40,20 @@ from threadpoolctl import ThreadpoolController
 from aecodec.errors import KnownAnswerError
 from aecodec.stages import stage
 
-if TYPE_CHECKING:  # the exporter calls `scale_indexes` where the coder is not installed
+if TYPE_CHECKING:  # the exporter makes `Scales` where the coder is not installed
     from aecodec.runtime import Runtime
     from aecodec.weights import Weights
 
 __all__ = [
     "Features",
+    "Scales",
+    "bounds",
     "check_known_answers",
     "companded",
     "context_gradient",
     "mean_features",
     "one_blas_thread",
     "predict",
-    "scale_indexes",
     "step_mask",
 ]
 
@@ -63,6 +70,8 @@ LEAK_SHIFT = 3
 
 _CACHED = 1 << 15
 """Elements that several arrays of a step can hold at once in a core's cache."""
+_TO_INDEX = 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS)
+"""The value of one unit of a sum before its requantisation, in indexes."""
 HALF = 0.5
 """Added to integers before `floor(x * 2^-k)`: changes nothing, and an error below 1/2 neither."""
 
@@ -126,18 +135,6 @@ def _parity(h: int, w: int) -> npt.NDArray[np.uint8]:
     return ((i + j) % 2).astype(np.uint8)
 
 
-@stage("scale network")
-def scale_indexes(
-    net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
-) -> npt.NDArray[np.uint8]:
-    """Table indexes (M,h,w) of y's symbols, where z_hat (N,ceil(h/4),ceil(w/4)) covers them.
-
-    `net` holds the integers under "scale." of the weights' arrays.
-    """
-    with one_blas_thread:
-        return _scale_indexes(net, z_hat, q, h, w)
-
-
 class _OneBlasThread:
     """Keeps BLAS to one thread while any thread of ours is inside.
 
@@ -169,9 +166,110 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 
-def _scale_indexes(
+class Scales:
+    """The table indexes of a tile's symbols, which are coded in two steps.
+
+    Those of step 0 follow from z_hat (N,ceil(h/4),ceil(w/4)) and the quality q, those of step 1
+    from the symbols of step 0 as well. `net` holds the integers under "scale." of the weights'
+    arrays.
+    """
+
+    first: npt.NDArray[np.uint8]
+    """(M,h,w): the indexes of step 0; what stands at the other elements means nothing."""
+
+    @stage("scale network")
+    def __init__(
+        self, net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
+    ) -> None:
+        self._net = net
+        self._top = int(net["scale.tables"][0]) - 1
+        # Element (c,i,j) belongs to step (c + i + j) mod 2: at a place of parity p, every second
+        # channel from p on comes first.
+        self._places = [np.flatnonzero(_parity(h, w).ravel() == p) for p in (0, 1)]
+        with one_blas_thread:
+            a = _fine_activations(net, z_hat, q, h, w)
+            self._fine = _pointwise(a, net["scale.fine.weight"], net["scale.fine.bias"])
+            self._sums = self._sums_of(a, q)
+        self.first = np.zeros((len(self._sums[0]), h, w), np.uint8)
+        for p in (0, 1):
+            self._put(self.first, self._sums[p][p::2], slice(p, None, 2), p)
+
+    def _sums_of(self, a: Doubles, q: int) -> list[Doubles]:
+        """Of each parity (M,places): what a (h*w,F) says of the indexes, before it is clipped."""
+        # The last requantisation, the offset and its requantisation in one: for an integer c,
+        # floor((floor(x / 2^10) + c) / 2^8) = floor((x + 2^10 c) / 2^18).
+        net = self._net
+        offset = net["scale.index_offset"][q] + 2.0 ** (ACTIVATION_BITS - 1)
+        offset = net["scale.output.bias"] + 2.0 ** (WEIGHT_BITS - 1) + offset * 2.0**WEIGHT_BITS
+        offset += HALF
+        # The matrix product adds it as well, and divides: powers of two leave every bit as it is.
+        fine = a.shape[1]
+        weight = np.empty((offset.shape[1], fine + 1))
+        weight[:, :fine] = net["scale.output.weight"]
+        sums = []
+        for p, places in enumerate(self._places):
+            weight[:, fine] = np.where(np.arange(len(weight)) % 2 == p, offset[0], offset[1])
+            seen = np.ones((len(places), fine + 1))
+            seen[:, :fine] = a[places]
+            sums.append((weight * _TO_INDEX) @ seen.T)
+        return sums
+
+    def _put(
+        self, indexes: npt.NDArray[np.uint8], sums: Doubles, channels: slice, parity: int
+    ) -> None:
+        """Write the indexes (M,h,w) of those channels at the places of a parity."""
+        found = np.clip(sums, 0, self._top).astype(np.uint8)  # rounds down what is not negative
+        _, h, w = indexes.shape
+        if w % 2:
+            indexes.reshape(len(indexes), -1)[channels, self._places[parity]] = found
+            return
+        found = found.reshape(-1, h, w // 2)  # much faster than by a list of places
+        indexes[channels, 0::2, parity::2] = found[:, 0::2]
+        indexes[channels, 1::2, 1 - parity :: 2] = found[:, 1::2]
+
+    def _at(self, symbols: Ints, channels: slice, parity: int) -> Ints:
+        """(channels,places): what stands in symbols (M,h,w) there."""
+        _, h, w = symbols.shape
+        if w % 2:
+            some: Ints = symbols.reshape(len(symbols), -1)[channels, self._places[parity]]
+            return some
+        every = symbols[channels]
+        found = np.empty((len(every), h, w // 2), np.int32)
+        found[:, 0::2] = every[:, 0::2, parity::2]
+        found[:, 1::2] = every[:, 1::2, 1 - parity :: 2]
+        return found.reshape(len(every), -1)
+
+    @stage("scale network")
+    def after(self, symbols: Ints) -> npt.NDArray[np.uint8]:
+        """All indexes (M,h,w), by symbols (M,h,w) of step 0; those of step 1 don't count."""
+        net = self._net
+        _, h, w = symbols.shape
+        sizes = net["scale.sizes"].astype(np.float64)
+        mixed = np.empty((h * w, len(net["scale.magnitude.weight"])))
+        indexes: npt.NDArray[np.uint8] = self.first.copy()
+        with one_blas_thread:
+            for p, places in enumerate(self._places):
+                size = np.abs(self._at(symbols, slice(p, None, 2), p))
+                size = sizes.take(np.minimum(size, len(sizes) - 1, out=size))
+                weight = net["scale.magnitude.weight"][:, p::2]
+                mixed[places] = _pointwise(size.T, weight, net["scale.magnitude.bias"])
+            near = net["scale.near.weight"], net["scale.near.bias"]
+            b = _depthwise(mixed.reshape(h, w, -1), *near).reshape(mixed.shape)
+            b += self._fine
+            _activate(b)
+            weight = net["scale.correction.weight"] * _TO_INDEX
+            for p, places in enumerate(self._places):
+                channels = slice(1 - p, None, 2)
+                sums: Doubles = weight[channels] @ b[places].T
+                sums += self._sums[p][channels]
+                self._put(indexes, sums, channels, p)
+        return indexes
+
+
+def _fine_activations(
     net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
-) -> npt.NDArray[np.uint8]:
+) -> Doubles:
+    """(h*w,F): the last activations that depend on z_hat and the quality alone."""
     n, rows, columns = z_hat.shape
     a = z_hat.transpose(1, 2, 0).reshape(-1, n) * 2.0**Z_SHIFT
     np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
@@ -189,35 +287,34 @@ def _scale_indexes(
     a = a.reshape(rows, columns, 4, 4, fine).transpose(0, 2, 1, 3, 4)
     # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
     a = a.reshape(4 * rows, 4 * columns, fine)[: h + 1, : w + 1]
-    a = _activate(_depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w])
-    # The last requantisation, the offset and its requantisation in one: for an integer c,
-    # floor((floor(x / 2^10) + c) / 2^8) = floor((x + 2^10 c) / 2^18).
-    offset = net["scale.index_offset"][q] + 2.0 ** (ACTIVATION_BITS - 1)
-    offset = net["scale.output.bias"] + 2.0 ** (WEIGHT_BITS - 1) + offset * 2.0**WEIGHT_BITS
-    offset += HALF
-    # The matrix product adds it as well, and divides: powers of two leave every bit as it is.
-    # Element (c,i,j) belongs to step (c + i + j) mod 2: at even positions even channels come first.
-    weight = np.empty((offset.shape[1], fine + 2))
-    weight[:, :fine] = net["scale.output.weight"]
-    for parity in (0, 1):
-        weight[0::2, fine + parity] = offset[parity, 0::2]
-        weight[1::2, fine + parity] = offset[1 - parity, 1::2]
-    weight *= 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS)
-    seen = np.empty((h, w, fine + 2))
-    seen[:, :, :fine] = a
-    seen[:, :, fine + 1] = _parity(h, w)
-    np.subtract(1.0, seen[:, :, fine + 1], out=seen[:, :, fine])
-    acc: Doubles = weight @ seen.reshape(h * w, fine + 2).T
-    np.clip(acc, 0, int(net["scale.tables"][0]) - 1, out=acc)
-    return acc.astype(np.uint8).reshape(-1, h, w)  # rounds down what is not negative
+    a = _depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w]
+    return _activate(a).reshape(h * w, fine)
+
+
+def bounds(net: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+    """The largest magnitude that a sum can have in each layer of the scale network."""
+
+    def reach(name: str) -> npt.NDArray[np.int64]:
+        weight = np.abs(net[f"scale.{name}.weight"].astype(np.int64))
+        found: npt.NDArray[np.int64] = weight.reshape(len(weight), -1).sum(axis=1)
+        return found * ACTIVATION_LIMIT
+
+    found = {}
+    for name in ("input", "dw64", "up", "dw16", "magnitude", "near", "fine", "output"):
+        total = reach(name) + np.abs(net[f"scale.{name}.bias"].astype(np.int64))
+        if name == "output":
+            total += reach("correction")
+        found[name] = int(total.max())
+    return found
 
 
 def check_known_answers(weights: Weights) -> None:
     """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
-    z_hat = weights.arrays["known.z_hat"]
+    z_hat, symbols = weights.arrays["known.z_hat"], weights.arrays["known.symbols"]
     for q, expected in zip(weights.arrays["known.q"], weights.arrays["known.index"], strict=True):
         _, h, w = expected.shape
-        if not np.array_equal(scale_indexes(weights.arrays, z_hat, int(q), h, w), expected):
+        found = Scales(weights.arrays, z_hat, int(q), h, w).after(symbols)
+        if not np.array_equal(found, expected):
             raise KnownAnswerError(
                 f"{weights.folder}: this machine's arithmetic gives other table indexes than the"
                 " weights expect, so files would not decode"
@@ -269,18 +366,27 @@ def mean_features(weights: Weights, runtime: Runtime, z_hat: Ints, q: int) -> Fe
 
 
 def predict(
-    weights: Weights, runtime: Runtime, known: Features, q: int, h: int, w: int, quantise: Quantise
+    weights: Weights,
+    runtime: Runtime,
+    known: Features,
+    q: int,
+    h: int,
+    w: int,
+    quantise: Quantise,
+    between: Callable[[], object] | None = None,
 ) -> Floats:
     """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
 
     `quantise(part, mu, mask)` returns the symbols (m,h,w) of the channels `part` as float32, 0
     where the mask (of 0.0 and 1.0) is 0: an encoder rounds v - mu there, a decoder returns what it
     has decoded. (Products with such masks are several times as fast as assignments under a
-    condition.)
+    condition.) `between` is called when step 0 is done.
     """
     v_hat = np.zeros((weights.config.latents, h, w), np.float32)
     mask = step_mask(_at_once(h, w), h, w).astype(np.float32)
     _place(v_hat, known.mu[0, :, :h, :w], mask, quantise)
+    if between:
+        between()
     (mu,) = runtime.run("context", **_context_inputs(weights, known, q, v_hat))
     _place(v_hat, mu[0], 1.0 - mask, quantise)
     return v_hat

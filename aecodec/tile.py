@@ -2,11 +2,12 @@
 
 encoding                                     decoding
 rgb --analysis--> y                          payload --ANS--> z_hat
-v = gain(q) * y                              z_hat --scale network--> indexes
-v --hyper-analysis, round--> z_hat           payload --ANS--> symbols s
-z_hat --scale network--> indexes             z_hat, s --means, step by step--> v_hat
-z_hat, v --means, step by step--> s, v_hat   v_hat, neighbours' v_hat --synthesis--> rgb
-z_hat, s, indexes --ANS--> payload
+v = gain(q) * y                              z_hat --scale network--> indexes of step 0
+v --hyper-analysis, round--> z_hat           payload --ANS--> symbols s of step 0
+z_hat, s --scale network--> indexes          z_hat, s --scale network--> indexes of step 1
+z_hat, v --means, step by step--> s, v_hat   payload --ANS--> symbols s of step 1
+z_hat, s, indexes --ANS--> payload           z_hat, s --means, step by step--> v_hat
+                                             v_hat, neighbours' v_hat --synthesis--> rgb
 
 With effort, v_hat --synthesis and its gradient--> a better y, and again (refinement.py).
 """
@@ -26,8 +27,8 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy.typing as npt
 
     from aecodec.entropy import Groups, TableSet
-    from aecodec.prior import Features
-    from aecodec.runtime import Options
+    from aecodec.prior import Features, Scales
+    from aecodec.runtime import Options, Runtime
     from aecodec.weights import Weights
 
     Pixels = npt.NDArray[np.uint8]
@@ -53,8 +54,7 @@ class Known(NamedTuple):
     """What the decoder knows of a tile before its symbols: all that follows from z_hat."""
 
     z_hat: Ints  # (N,h/4,w/4)
-    indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
-    groups: Callable[[], Groups]  # waits for them
+    scales: Scales
     features: Features
 
 
@@ -64,8 +64,42 @@ class Latents(NamedTuple):
     z_hat: Ints  # (N,h/4,w/4)
     symbols: Ints  # (M,h,w)
     indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
-    groups: Groups  # the symbols by table
+    groups: tuple[Groups, Groups]  # the symbols by table, step by step
     v_hat: Floats  # (M,h,w)
+
+
+class _Tables:
+    """The tables of a tile's symbols, found beside what an encoder does meanwhile."""
+
+    def __init__(self, runtime: Runtime, tables: TableSet, scales: Scales) -> None:
+        from aecodec.prior import step_mask
+
+        self._runtime, self._tables, self._scales = runtime, tables, scales
+        self._mask = step_mask(*scales.first.shape).ravel()
+        self._indexes = scales.first
+        self._coming: Callable[[], npt.NDArray[np.uint8]] | None = None
+        self._groups = [self._grouped(self._indexes, self._mask)]
+
+    def _grouped(
+        self, indexes: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]
+    ) -> Callable[[], Groups]:
+        return self._runtime.aside(lambda: self._tables.groups(indexes.ravel(), where))
+
+    def begin(self, symbols: Ints) -> None:
+        """The symbols (M,h,w) of step 0 are known."""
+        self._coming = self._runtime.aside(lambda: self._scales.after(symbols))
+
+    def indexes(self) -> npt.NDArray[np.uint8]:
+        """(M,h,w): those of step 0, and of step 1 once that has begun."""
+        if self._coming is not None:
+            self._indexes, self._coming = self._coming(), None
+            self._groups.append(self._grouped(self._indexes, ~self._mask))
+        return self._indexes
+
+    def groups(self) -> tuple[Groups, Groups]:
+        """Both steps' symbols by table."""
+        first, second = self._groups
+        return first(), second()
 
 
 class TileCodec:
@@ -119,7 +153,8 @@ class TileCodec:
         z_hat, symbols = latents.z_hat, latents.symbols
         encoder, z_tables = Encoder(), self._z_tables(quality)
         encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
-        encoder.add(symbols.ravel(), latents.groups, self.weights.y_tables)
+        for groups in latents.groups:
+            encoder.add(symbols.ravel(), groups, self.weights.y_tables)
         return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
 
     def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
@@ -134,7 +169,7 @@ class TileCodec:
         """What the decoder knows of a tile before its symbols."""
         import numpy as np
 
-        from aecodec.prior import companded, mean_features, scale_indexes
+        from aecodec.prior import Scales, companded, mean_features
 
         _, h, w = v.shape
         if h % 4 or w % 4:
@@ -143,33 +178,38 @@ class TileCodec:
         z_hat = np.rint(z[0]).astype(np.int32)
         work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
         features = self.runtime.aside(work)
-        indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        groups = self.runtime.aside(lambda: self.weights.y_tables.groups(indexes.ravel()))
-        return Known(z_hat, indexes, groups, features())
+        scales = Scales(self.weights.arrays, z_hat, quality, h, w)
+        return Known(z_hat, scales, features())
 
     def _quantise(self, v: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
         import numpy as np
 
         from aecodec.prior import predict
 
-        z_hat, indexes, groups, features = known
-        _, h, w = v.shape
         least = self.weights.y_tables.thresholds
         symbols = np.zeros(v.shape, np.float32)
+        tables = _Tables(self.runtime, self.weights.y_tables, known.scales)
 
         def quantise(part: slice, mu: Floats, mask: Floats) -> Floats:
             s: Floats = v[part] - mu
             if dead_zone:
                 s -= np.clip(s, -dead_zone, dead_zone)
-            worth = np.abs(s) >= least.take(indexes[part])
+            worth = np.abs(s) >= least.take(tables.indexes()[part])
             np.rint(s, out=s)
             s *= worth
             s *= mask
             symbols[part] += s
             return s
 
-        v_hat = predict(self.weights, self.runtime, features, quality, h, w, quantise)
-        return Latents(z_hat, symbols.astype(np.int32), indexes, groups(), v_hat)
+        def between() -> None:
+            tables.begin(symbols.astype(np.int32))
+
+        _, h, w = v.shape
+        networks = self.weights, self.runtime, known.features, quality
+        v_hat = predict(*networks, h, w, quantise, between)
+        return Latents(
+            known.z_hat, symbols.astype(np.int32), tables.indexes(), tables.groups(), v_hat
+        )
 
     def _bits_per_error(self, quality: int) -> float:
         """The bits that a squared error of 1, summed over pixels in [0,1], is worth: lambda's."""
@@ -222,24 +262,30 @@ class TileCodec:
 
         start = self.analyse(rgb, box)
         known = self._hyper(start * gain, quality)
-        coded = ~tables.empty[known.indexes]
 
         def soft_gradient(v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
-            low, slope = np.zeros(v.shape, np.int32), np.zeros_like(v)
+            low, near = np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)
+            slope = np.zeros_like(v)
+            indexes = known.scales.first
 
             def quantised(part: slice, mu: Floats, mask: Floats) -> Floats:
                 soft = soften(v[part] - mu)
-                free = mask * coded[part]
+                free = mask * ~tables.empty[indexes[part]]
                 low[part] += (soft.low * free).astype(np.int32)
                 slope[part] += soft.slope * free
                 symbols: Floats = (soft.low + soft.share) * free
+                near[part] += np.rint(symbols).astype(np.int32)
                 return symbols
+
+            def between() -> None:
+                nonlocal indexes
+                indexes = known.scales.after(near)
 
             networks = self.weights, self.runtime, known.features, quality
             _, rows, columns = v.shape
-            v_hat = predict(*networks, rows, columns, quantised)
+            v_hat = predict(*networks, rows, columns, quantised, between)
             gradient = error(v_hat)[1] * (worth / gain)
-            bits = tables.rises(low.ravel(), known.indexes.ravel()).reshape(v.shape)
+            bits = tables.rises(low.ravel(), indexes.ravel()).reshape(v.shape)
             # Where a mean rises, what is left to code falls, and with it the symbol.
             by_mu = gradient - (gradient + bits) * slope
             gradient += context_gradient(*networks, v_hat, by_mu)
@@ -264,7 +310,8 @@ class TileCodec:
         """The ideal length of a tile's symbols in bits."""
         z_hat, z_tables = latents.z_hat, self._z_tables(quality)
         z_bits = z_tables.bits(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)))
-        return z_bits + self.weights.y_tables.bits(latents.symbols.ravel(), latents.groups)
+        symbols = latents.symbols.ravel()
+        return z_bits + sum(self.weights.y_tables.bits(symbols, g) for g in latents.groups)
 
     # --- Decoding -------------------------------------------------------------------------------
 
@@ -282,7 +329,7 @@ class TileCodec:
         symbols' hash differs: never a picture from wrong symbols.
         """
         from aecodec.entropy import Decoder
-        from aecodec.prior import scale_indexes
+        from aecodec.prior import Scales, step_mask
 
         config = self.weights.config
         decoder = Decoder(payload[_HASH_SIZE:])
@@ -290,8 +337,12 @@ class TileCodec:
         z_hat = decoder.take(_z_indexes(shape), self._z_tables(quality)).reshape(shape)
         if meanwhile:
             meanwhile(z_hat)
-        indexes = scale_indexes(self.weights.arrays, z_hat, quality, h, w)
-        symbols = decoder.take(indexes.ravel(), self.weights.y_tables).reshape(indexes.shape)
+        scales, tables = Scales(self.weights.arrays, z_hat, quality, h, w), self.weights.y_tables
+        indexes = scales.first
+        first = step_mask(*indexes.shape).ravel()
+        symbols = decoder.take(indexes.ravel(), tables, first).reshape(indexes.shape)
+        indexes = scales.after(symbols)
+        symbols += decoder.take(indexes.ravel(), tables, ~first).reshape(indexes.shape)
         decoder.finish()
         if _hash(z_hat, symbols) != int.from_bytes(payload[:_HASH_SIZE], "little"):
             raise CorruptError("the decoded latents are not those that were written")
@@ -335,14 +386,26 @@ class TileCodec:
         x, y, w, h = box[0] - origin[0], box[1] - origin[1], box[2], box[3]
         left, top = max(0, x // 16 - self.halo), max(0, y // 16 - self.halo)
         bottom, right = -(-(y + h) // 16) + self.halo, -(-(x + w) // 16) + self.halo
+        part = v_hat[:, top:bottom, left:right]
+        # In blocks of 8x8, the pixels and the margin that the blocks at 1/8 need.
+        _, rows, columns = part.shape
+        near = self.weights.config.synthesis_reach8 // 8
+        row, column = y - 16 * top, x - 16 * left
+        begin = max(0, row // 8 - near), max(0, column // 8 - near)
+        end = (
+            min(2 * rows, -(-(row + h) // 8) + near),
+            min(2 * columns, -(-(column + w) // 8) + near),
+        )
         inverse = 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1)
         (pixels,) = self.runtime.run(
             "synthesis",
-            v_hat=np.ascontiguousarray(v_hat[:, top:bottom, left:right])[None],
+            v_hat=np.ascontiguousarray(part)[None],
             inverse_gain=inverse,
             level=level_of_quality(self.weights, quality),
+            begin=np.array(begin, np.int64),
+            end=np.array(end, np.int64),
         )
-        row, column = y - 16 * top, x - 16 * left
+        row, column = row - 8 * begin[0], column - 8 * begin[1]
         tile: Pixels = pixels[0, row : row + h, column : column + w]
         return tile
 

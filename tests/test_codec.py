@@ -364,13 +364,16 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     config = coder.weights.config
     rows, columns = -(-header.height // 16), -(-header.width // 16)
     z_hat = np.zeros((config.hyper_latents, -(-rows // 4), -(-columns // 4)), np.int32)
-    indexes = prior.scale_indexes(coder.weights.arrays, z_hat, 60, rows, columns)
-    symbols = np.full(indexes.shape, 2**30 - 1, np.int32)
-    symbols[coder.weights.y_tables.lengths[indexes] == 0] = 0
     encoder = Encoder()
     z_tables, y_tables = coder._z_tables(60), coder.weights.y_tables
     encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
-    encoder.add(symbols.ravel(), y_tables.groups(indexes.ravel()), y_tables)
+    scales = prior.Scales(coder.weights.arrays, z_hat, 60, rows, columns)
+    first = prior.step_mask(*scales.first.shape)
+    symbols = np.zeros(first.shape, np.int32)
+    for mask in (first, ~first):
+        indexes = scales.after(symbols)
+        symbols[mask & (y_tables.lengths[indexes] != 0)] = 2**30 - 1
+        encoder.add(symbols.ravel(), y_tables.groups(indexes.ravel(), mask.ravel()), y_tables)
     payload = _hash(z_hat, symbols).to_bytes(4, "little") + encoder.finish()
     forged = bitstream.pack(header, [payload])
     assert aecodec.decompress(forged).size == (header.width, header.height)

@@ -58,6 +58,22 @@ def test_several_arrays_come_back_in_order() -> None:
     decoder.finish()
 
 
+def test_some_symbols_of_an_array_now_and_the_others_later() -> None:
+    """The others' tables may depend on the first ones' symbols: they are not looked at before."""
+    symbols, indexes = drawn(3000)
+    first = np.random.default_rng(8).random(3000) < 0.4
+    later = np.where(first, 255, indexes).astype(np.uint8)  # no table of ours
+    early = np.where(first, indexes, 255).astype(np.uint8)
+    encoder = Encoder()
+    encoder.add(symbols, TABLES.groups(early, first), TABLES)
+    encoder.add(symbols, TABLES.groups(later, ~first), TABLES)
+    decoder = Decoder(encoder.finish())
+    some = decoder.take(early, TABLES, first)
+    assert np.array_equal(some, np.where(first, symbols, 0))
+    assert np.array_equal(decoder.take(later, TABLES, ~first), np.where(first, 0, symbols))
+    decoder.finish()
+
+
 def test_real_bytes_are_what_the_tables_promise() -> None:
     for count in (10, 1000, 200_000):
         symbols, indexes = drawn(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ def small() -> weights.Weights:
     return weights.by_name("small")
 
 
-def naive_indexes(net: dict, z_hat: np.ndarray, q: int, h: int, w: int) -> np.ndarray:
+def naive_indexes(
+    net: dict, z_hat: np.ndarray, q: int, h: int, w: int, symbols: np.ndarray
+) -> np.ndarray:
     """A second evaluation by the text of `prior.py`: Python's own int64 sums, tap by tap."""
 
     def requantise(acc: np.ndarray, bits: int) -> np.ndarray:
@@ -29,13 +32,17 @@ def naive_indexes(net: dict, z_hat: np.ndarray, q: int, h: int, w: int) -> np.nd
     def act(a: np.ndarray) -> np.ndarray:
         return np.clip(np.where(a >= 0, a, (a + 4) >> 3), -4095, 4095)
 
-    def mix(a: np.ndarray, name: str) -> np.ndarray:
+    def sums(a: np.ndarray, name: str) -> np.ndarray:
         weight = net[f"scale.{name}.weight"].astype(np.int64)
         acc = np.zeros((len(weight), *a.shape[1:]), np.int64)
         for source in range(weight.shape[1]):
             acc += weight[:, source, None, None] * a[source]
         assert np.abs(acc).max() < 2**31
-        return requantise(acc + net[f"scale.{name}.bias"].astype(np.int64)[:, None, None], 10)
+        return acc
+
+    def mix(a: np.ndarray, name: str) -> np.ndarray:
+        bias = net[f"scale.{name}.bias"].astype(np.int64)[:, None, None]
+        return requantise(sums(a, name) + bias, 10)
 
     def depthwise(a: np.ndarray, name: str) -> np.ndarray:
         weight = net[f"scale.{name}.weight"].astype(np.int64)
@@ -58,17 +65,34 @@ def naive_indexes(net: dict, z_hat: np.ndarray, q: int, h: int, w: int) -> np.nd
     a = a.reshape(wide // 16, 4, 4, rows, columns).transpose(0, 3, 1, 4, 2)
     a = act(a.reshape(wide // 16, 4 * rows, 4 * columns))
     a = act(depthwise(a, "dw16"))
-    a = mix(a, "output")[:, :h, :w]
+    a = a[:, :h, :w]
+    size = np.zeros(symbols.shape, np.int64)
+    for c, i, j in zip(*np.nonzero(symbols), strict=True):
+        if (c + i + j) % 2 == 0:  # of step 0
+            size[c, i, j] = round(256 * math.log2(1 + min(abs(int(symbols[c, i, j])), 127)))
+    b = depthwise(mix(size, "magnitude"), "near")
+    b = act(b + mix(a, "fine"))
+    bias = net["scale.output.bias"].astype(np.int64)[:, None, None]
+    first = requantise(sums(a, "output") + bias, 10)
+    second = requantise(sums(a, "output") + sums(b, "correction") + bias, 10)
     offset = net["scale.index_offset"][q].astype(np.int64)
-    out = np.empty(a.shape, np.int64)
-    for c in range(a.shape[0]):
+    out = np.empty(first.shape, np.int64)
+    for c in range(first.shape[0]):
         for i in range(h):
             for j in range(w):
-                out[c, i, j] = a[c, i, j] + offset[(c + i + j) % 2, c]
+                step = (c + i + j) % 2
+                out[c, i, j] = (first, second)[step][c, i, j] + offset[step, c]
     return np.clip(requantise(out, 8), 0, 63).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 4), (5, 7), (8, 9)])
+def drawn(rng: np.random.Generator, shape: tuple[int, int, int], spread: float) -> np.ndarray:
+    """Symbols (M,h,w), a few of them enormous."""
+    symbols = np.rint(rng.laplace(0.0, spread, shape)).astype(np.int32)
+    symbols[rng.random(shape) < 0.01] = -(2**30) + 1
+    return symbols
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 4), (5, 6), (5, 7), (8, 9)])
 @pytest.mark.parametrize("spread", [0, 3, 100])
 def test_equals_a_naive_integer_evaluation(
     small: weights.Weights, h: int, w: int, spread: int
@@ -76,27 +100,54 @@ def test_equals_a_naive_integer_evaluation(
     rng = np.random.default_rng([h, w, spread])
     shape = (small.config.hyper_latents, -(-h // 4), -(-w // 4))
     z_hat = rng.integers(-spread, spread + 1, shape).astype(np.int32)
+    symbols = drawn(rng, (small.config.latents, h, w), spread)
     for q in (1, 37, 75, 100):
-        got = prior.scale_indexes(small.arrays, z_hat, q, h, w)
-        assert np.array_equal(got, naive_indexes(small.arrays, z_hat, q, h, w))
-    assert len(np.unique(got)) > 5
+        scales = prior.Scales(small.arrays, z_hat, q, h, w)
+        expected = naive_indexes(small.arrays, z_hat, q, h, w, symbols)
+        assert np.array_equal(scales.after(symbols), expected)
+        mask = prior.step_mask(*symbols.shape)
+        assert np.array_equal(scales.first[mask], expected[mask])
+    assert len(np.unique(expected)) > 5
+
+
+def test_step_1_sees_the_symbols_of_step_0_and_no_others(small: weights.Weights) -> None:
+    rng = np.random.default_rng(5)
+    z_hat = rng.integers(-3, 4, (small.config.hyper_latents, 2, 2)).astype(np.int32)
+    scales = prior.Scales(small.arrays, z_hat, 75, 8, 8)
+    symbols = drawn(rng, (small.config.latents, 8, 8), 1.0)
+    mask = prior.step_mask(*symbols.shape)
+    seen = scales.after(symbols)
+    assert np.array_equal(seen, scales.after(np.where(mask, symbols, 99)))
+    # A second call begins from the same place: an encoder tries many symbols.
+    still = scales.after(np.zeros_like(symbols))
+    assert np.array_equal(seen, scales.after(symbols))
+    assert np.array_equal(seen[mask], still[mask])
+    # Large symbols make their neighbours' scales larger.
+    assert np.mean(seen[~mask].astype(int) - still[~mask]) > 1.0
 
 
 def test_extreme_z_saturates_without_overflow(small: weights.Weights) -> None:
     shape = (small.config.hyper_latents, 1, 1)
     for value in (2**30 - 1, -(2**30) + 1):
         z_hat = np.full(shape, value, np.int32)
-        got = prior.scale_indexes(small.arrays, z_hat, 50, 4, 4)
+        symbols = np.full((small.config.latents, 4, 4), value, np.int32)
+        got = prior.Scales(small.arrays, z_hat, 50, 4, 4).after(symbols)
         limit = np.full(shape, np.sign(value) * 256, np.int32)
-        assert np.array_equal(got, naive_indexes(small.arrays, limit, 50, 4, 4))
+        assert np.array_equal(got, naive_indexes(small.arrays, limit, 50, 4, 4, symbols))
 
 
 def test_accumulators_are_bounded_by_the_weights(small: weights.Weights) -> None:
-    for name in ("input", "dw64", "up", "dw16", "output"):
+    found = prior.bounds(small.arrays)
+    for name, bound in found.items():
         weight = np.abs(small.arrays[f"scale.{name}.weight"].astype(np.int64))
+        if name == "output":  # both add up in step 1
+            more = np.abs(small.arrays["scale.correction.weight"].astype(np.int64))
+            weight = np.concatenate([weight, more], axis=1)
         bias = np.abs(small.arrays[f"scale.{name}.bias"].astype(np.int64))
-        bound = weight.reshape(len(weight), -1).sum(axis=1) * prior.ACTIVATION_LIMIT + bias
-        assert bound.max() < 2**31 - 2**prior.WEIGHT_BITS
+        reach = weight.reshape(len(weight), -1).sum(axis=1) * prior.ACTIVATION_LIMIT + bias
+        assert bound == reach.max() < 2**31 - 2**prior.WEIGHT_BITS
+    layers = {name.split(".")[1] for name in small.arrays if name.endswith(".weight")}
+    assert layers == {*found, "correction"}
 
 
 def test_known_answers_hold_and_refuse_a_changed_network(small: weights.Weights) -> None:
@@ -115,12 +166,15 @@ def test_the_training_shadow_computes_the_same_indexes(small: weights.Weights) -
     z_hat = rng.integers(-9, 10, (small.config.hyper_latents, 3, 2)).astype(np.int32)
     for q in (5, 60, 95):
         level = torch.from_numpy(small.arrays["level"][q : q + 1])
+        symbols = drawn(rng, (small.config.latents, 12, 8), 2.0)
+        mask = prior.step_mask(*symbols.shape)
+        net = model.scale_network
         with torch.no_grad():
-            steps = model.scale_network(torch.from_numpy(z_hat)[None].float(), level)[0]
-        mask = prior.step_mask(*steps.shape[1:])
-        shadow = np.where(mask, steps[0].numpy(), steps[1].numpy())
-        shadow = np.clip(np.floor(shadow + 0.5), 0, 63)
-        exact = prior.scale_indexes(small.arrays, z_hat, q, 12, 8)
+            scales = net(torch.from_numpy(z_hat)[None].float(), level)
+            first = net.alone(scales, level)[0].numpy()
+            second = net.after(scales, level, torch.from_numpy(symbols * mask)[None])[0].numpy()
+        shadow = np.clip(np.floor(np.where(mask, first, second) + 0.5), 0, 63)
+        exact = prior.Scales(small.arrays, z_hat, q, 12, 8).after(symbols)
         # Float32 sums may differ in the last of their 18 fractional bits.
         assert np.mean(shadow != exact) < 2e-3
         assert np.abs(shadow - exact).max() <= 1

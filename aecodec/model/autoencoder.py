@@ -115,14 +115,20 @@ class Autoencoder(nn.Module):
         z_hat = round_ste(z)
         z_rate_at = z + torch.rand_like(z) - 0.5 if noise else z_hat
         features, mu0 = self.mean_features(z_hat, level)
-        index = self.scale_network(z_hat, level)
+        scales = self.scale_network(z_hat, level)
         std = torch.exp(self.log_std)[None, :, None, None]
         first, parity = step_masks(v)
         mu = mu0 * std * gain
         known = (round_ste(v - mu) + mu) / (std * gain) * first
         mu1 = self.context(features, known, parity.to(known.dtype)) * std * gain
+        # What step 1's scales see is no way to teach step 0's symbols: they are as they are.
+        coded = torch.round((v - mu).detach()) * first
+        index = torch.where(
+            first,
+            self.scale_network.alone(scales, level),
+            self.scale_network.after(scales, level, coded),
+        )
         mu = torch.where(first, mu, mu1)
-        index = torch.where(first, index[:, 0], index[:, 1])
         symbols = v - mu
         y_hat = (round_ste(symbols) + mu) / gain
         rate_at = symbols + torch.rand_like(symbols) - 0.5 if noise else torch.round(symbols)

@@ -6,11 +6,14 @@
      |                  \\
      | ScaleNetwork      MeanFeatures --> features, mu of step 0
      | (integers)         |
-    table index          Context(features, y_hat of step 0) --> mu of step 1
+    table indexes        Context(features, y_hat of step 0) --> mu of step 1
 
-Scales depend on z_hat and q alone, through integers: identical on every machine. Means may use
-decoded neighbours, because no probability depends on them (the "one-shot context" of PICO, 2026;
-two-step checkerboard as in He et al. 2021, with channels alternating as in DCVC-DC).
+Scales depend on z_hat, q and the symbols of step 0 alone, through integers: identical on every
+machine. How large those symbols turned out says more of the others' scales than z_hat could at its
+price, and no less than a float context that sees y_hat itself, with which files would decode on one
+machine alone (`benchmarks/trials.py prior`). Means may use floats, because no probability depends
+on them (the "one-shot context" of PICO, 2026; two-step checkerboard as in He et al. 2021,
+with channels alternating as in DCVC-DC).
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ Z_SHIFT = 4
 """z_hat enters as z_hat << Z_SHIFT, that is z_hat / 16."""
 LEAK_SHIFT = 3
 """The leaky ReLU's slope is 2 ** -LEAK_SHIFT."""
+SYMBOL_BITS = 7.0
+"""The largest log2(1 + magnitude) of a symbol that step 1's scales tell from larger ones."""
 
 
 def companded(v: Tensor) -> Tensor:
@@ -98,11 +103,11 @@ class FactorizedPrior(nn.Module):
 
 
 class ScaleNetwork(nn.Module):
-    """z_hat (B,N,h,w) integers, level (B,) -> table index of y, real-valued (B,2,M,4h,4w).
+    """From z_hat, the level and the symbols of step 0 to the table indexes of y, real-valued.
 
     The training shadow of the integer network that `prior.py` evaluates: same layers, float
     arithmetic. With `rounding` on, every intermediate is rounded to the integer network's grid
-    (straight-through). Dimension 1 of the result is the step of the context. Units: tables.
+    (straight-through). Indexes (B,M,4h,4w) are in units of tables.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -116,6 +121,14 @@ class ScaleNetwork(nn.Module):
         self.dw16 = nn.Conv2d(fine, fine, 3, padding=1, groups=fine)
         self.output = pointwise(fine, config.latents)
         self.offset = LevelTable(config.anchors, self.steps * config.latents)
+        # What the symbols of step 0 add in step 1; nothing, at first.
+        self.magnitude = pointwise(config.latents, config.symbol_width)
+        self.near = nn.Conv2d(
+            config.symbol_width, config.symbol_width, 3, padding=1, groups=config.symbol_width
+        )
+        self.fine = pointwise(fine, config.symbol_width)
+        self.correction = nn.Conv2d(config.symbol_width, config.latents, 1, bias=False)
+        nn.init.zeros_(self.correction.weight)
         self.rounding = False
 
     def _grid(self, x: Tensor, bits: int) -> Tensor:
@@ -124,12 +137,15 @@ class ScaleNetwork(nn.Module):
         unit = float(2**bits)
         return x + (torch.floor(x * unit + 0.5) / unit - x).detach()
 
+    def _sums(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
+        """The layer with rounded weights; its sums are not rounded yet."""
+        weight, bias = self._grid(layer.weight, WEIGHT_BITS), layer.bias
+        if bias is not None:
+            bias = self._grid(bias, WEIGHT_BITS + ACTIVATION_BITS)
+        return F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)
+
     def _convolve(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
-        assert layer.bias is not None
-        weight = self._grid(layer.weight, WEIGHT_BITS)
-        bias = self._grid(layer.bias, WEIGHT_BITS + ACTIVATION_BITS)
-        x = F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)
-        return self._grid(x, ACTIVATION_BITS)
+        return self._grid(self._sums(layer, x), ACTIVATION_BITS)
 
     def _activate(self, x: Tensor) -> Tensor:
         limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
@@ -137,6 +153,7 @@ class ScaleNetwork(nn.Module):
         return self._grid(leaky, ACTIVATION_BITS).clamp(-limit, limit)
 
     def forward(self, z_hat: Tensor, level: Tensor) -> Tensor:
+        """z_hat (B,N,h,w) integers, level (B,) -> what both steps begin with (B,F,4h,4w)."""
         with torch.autocast(z_hat.device.type, enabled=False):
             limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
             x = (z_hat.float() * 2.0 ** (Z_SHIFT - ACTIVATION_BITS)).clamp(-limit, limit)
@@ -144,10 +161,29 @@ class ScaleNetwork(nn.Module):
             x = self._activate(x + self._grid(self.level_bias(level), ACTIVATION_BITS))
             x = self._activate(self._convolve(self.dw64, x))
             x = self._activate(F.pixel_shuffle(self._convolve(self.up, x), 4))
-            x = self._activate(self._convolve(self.dw16, x))
-            x = self._convolve(self.output, x)
-            offset = self._grid(self.offset(level), ACTIVATION_BITS)
-            return x[:, None] + offset.reshape(offset.shape[0], self.steps, -1, 1, 1)
+            return self._activate(self._convolve(self.dw16, x))
+
+    def alone(self, x: Tensor, level: Tensor, step: int = 0) -> Tensor:
+        """The indexes of a step (B,M,h,w) by z_hat alone, from what `forward` gave."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._indexes(self._sums(self.output, x), level, step)
+
+    def after(self, x: Tensor, level: Tensor, symbols: Tensor) -> Tensor:
+        """The indexes of step 1 (B,M,h,w).
+
+        symbols (B,M,h,w) are the integers of step 0, and 0 elsewhere.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            size = torch.log2(1.0 + torch.abs(symbols.float())).clamp(max=SYMBOL_BITS)
+            size = torch.floor(size * 2.0**ACTIVATION_BITS + 0.5) * 2.0**-ACTIVATION_BITS
+            seen = self._convolve(self.near, self._convolve(self.magnitude, size))
+            seen = self._activate(seen + self._convolve(self.fine, x))
+            sums = self._sums(self.output, x) + self._sums(self.correction, seen)
+            return self._indexes(sums, level, 1)
+
+    def _indexes(self, sums: Tensor, level: Tensor, step: int) -> Tensor:
+        offset = self._grid(self.offset(level), ACTIVATION_BITS)
+        return self._grid(sums, ACTIVATION_BITS) + offset.chunk(self.steps, dim=1)[step]
 
 
 class MeanFeatures(nn.Module):

@@ -48,17 +48,18 @@ def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
     """The scale network's integers; checks that no accumulator can reach 2^31."""
     net = model.scale_network
     arrays: Arrays = {}
-    for name in ("input", "dw64", "up", "dw16", "output"):
+    for name in ("input", "dw64", "up", "dw16", "output", "magnitude", "near", "fine"):
         layer: nn.Conv2d = getattr(net, name)
         assert layer.bias is not None
         weight = _fixed(layer.weight, prior.WEIGHT_BITS)
         bias = _fixed(layer.bias, prior.WEIGHT_BITS + prior.ACTIVATION_BITS)
         weight = weight[:, 0] if layer.groups > 1 else weight[:, :, 0, 0]
-        reach = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
-        bound = int((reach * prior.ACTIVATION_LIMIT + np.abs(bias.astype(np.int64))).max())
+        arrays |= {f"scale.{name}.weight": weight, f"scale.{name}.bias": bias}
+    arrays["scale.correction.weight"] = _fixed(net.correction.weight, prior.WEIGHT_BITS)[:, :, 0, 0]
+    arrays["scale.sizes"] = _fixed(torch.log2(1.0 + torch.arange(128.0)), prior.ACTIVATION_BITS)
+    for name, bound in prior.bounds(arrays).items():
         if bound + (1 << prior.WEIGHT_BITS) >= 2**31:
             raise ValueError(f"scale network, {name}: an accumulator could reach {bound}")
-        arrays |= {f"scale.{name}.weight": weight, f"scale.{name}.bias": bias}
     arrays["scale.level_bias"] = _fixed(net.level_bias(levels)[:, :, 0, 0], prior.ACTIVATION_BITS)
     offset = net.offset(levels).reshape(len(levels), net.steps, -1)
     arrays["scale.index_offset"] = _fixed(offset, prior.ACTIVATION_BITS)
@@ -70,8 +71,15 @@ def _known_answers(net: Arrays, config: ModelConfig) -> Arrays:
     rng = np.random.default_rng(20220)
     z_hat = np.rint(rng.normal(0.0, 4.0, (config.hyper_latents, 2, 2))).astype(np.int32)
     qualities = np.array([1, 50, 100], np.int32)
-    index = np.stack([prior.scale_indexes(net, z_hat, int(q), 5, 6) for q in qualities])
-    return {"known.z_hat": z_hat, "known.q": qualities, "known.index": index}
+    symbols = np.rint(rng.laplace(0.0, 3.0, (config.latents, 5, 6))).astype(np.int32)
+    symbols *= prior.step_mask(*symbols.shape)
+    index = np.stack([prior.Scales(net, z_hat, int(q), 5, 6).after(symbols) for q in qualities])
+    return {
+        "known.z_hat": z_hat,
+        "known.symbols": symbols,
+        "known.q": qualities,
+        "known.index": index,
+    }
 
 
 def _by_quality(model: Autoencoder, levels: npt.NDArray[np.float32]) -> Arrays:

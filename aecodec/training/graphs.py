@@ -124,7 +124,11 @@ class ContextGraph(nn.Module):
 
 
 class SynthesisGraph(nn.Module):
-    """v_hat, 1 / gain, level -> pixels (1,16h,16w,3) uint8.
+    """v_hat, 1 / gain, level, begin (2,), end (2,) -> pixels (1,H,W,3) uint8.
+
+    `begin` and `end` are the row and the column, in blocks of 8x8 pixels, of the pixels wanted and
+    of what follows them. The latents' margin is wider than that of the blocks at 1/8: what only the
+    blocks at 1/16 need is left behind there, before most of the work.
 
     What comes out of a convolution stays in ONNX Runtime's blocked layout through all residual
     blocks; otherwise every sum of theirs would be taken out of it and put back (a tenth of the
@@ -143,11 +147,14 @@ class SynthesisGraph(nn.Module):
         self.register_buffer("ones16", torch.ones(model.config.latents, 1, 1, 1))
         self.register_buffer("ones8", torch.ones(model.config.stream8, 1, 1, 1))
 
-    def forward(self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor) -> Tensor:
+    def forward(
+        self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor, begin: Tensor, end: Tensor
+    ) -> Tensor:
         net = self.synthesis
         scale, shift = net.film16(level).chunk(2, dim=1)
         x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
-        x = _shuffled(_channels_last(x, net.up, 2), 2).permute(0, 3, 1, 2)
+        x = _shuffled(_channels_last(x, net.up, 2), 2)
+        x = _Part.apply(x, begin, end).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
         scale, shift = net.film8(level).chunk(2, dim=1)
         x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
         pixels = _channels_last(x, net.output, 8, 255.0, 127.5)
@@ -171,6 +178,19 @@ def _shuffled(x: Tensor, side: int) -> Tensor:
     b, h, w, runs = x.shape
     x = x.reshape(b, h, w, side, runs // side).transpose(2, 3)
     return x.reshape(b, h * side, w * side, runs // side**2)
+
+
+class _Part(torch.autograd.Function):
+    """x[:, begin[0] : end[0], begin[1] : end[1]]: one operator of ONNX's in place of many."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+        return x[:, int(begin[0]) : int(end[0]), int(begin[1]) : int(end[1])].clone()
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, begin: Any, end: Any) -> Any:
+        axes = g.op("Constant", value_t=torch.tensor([1, 2]))
+        return g.op("Slice", x, begin, end, axes)
 
 
 class _Bytes(torch.autograd.Function):
@@ -317,11 +337,12 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
         _write_graph(
             SynthesisGraph(model),
             folder / "synthesis.onnx",
-            {"v_hat": y, "inverse_gain": unit, "level": level},
+            {"v_hat": y, "inverse_gain": unit, "level": level,
+             "begin": torch.tensor([0, 0]), "end": torch.tensor([16, 24])},
             ["pixels"],
             {"v_hat": hw, "pixels": {1: "H", 2: "W"}},
             fold=False,  # or weights would be stored in another order than the model's
-        )
+        )  # fmt: skip
         _write_graph(
             SynthesisGradientGraph(model),
             folder / "synthesis_gradient.onnx",

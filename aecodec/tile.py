@@ -83,11 +83,12 @@ class _Tables:
     def _grouped(
         self, indexes: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]
     ) -> Callable[[], Groups]:
-        return self._runtime.aside(lambda: self._tables.groups(indexes.ravel(), where))
+        # Nothing here may refer to this object, or megabytes would wait for the garbage collector.
+        return self._runtime.aside(functools.partial(self._tables.groups, indexes.ravel(), where))
 
     def begin(self, symbols: Ints) -> None:
         """The symbols (M,h,w) of step 0 are known."""
-        self._coming = self._runtime.aside(lambda: self._scales.after(symbols))
+        self._coming = self._runtime.aside(functools.partial(self._scales.after, symbols))
 
     def indexes(self) -> npt.NDArray[np.uint8]:
         """(M,h,w): those of step 0, and of step 1 once that has begun."""

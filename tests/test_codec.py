@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import io
 import itertools
 import json
@@ -483,6 +484,20 @@ def test_drawings_show_no_seam_either(coder: Codec, side: int) -> None:
 
 
 # --- Quantisation -------------------------------------------------------------------------------
+
+
+def test_a_tiles_tables_do_not_outlive_it(coder: Codec) -> None:
+    """They take megabytes: a cycle would keep those of many tiles until the collector comes."""
+    y = coder.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), (0, 0, 128, 128))
+    gc.collect()
+    gc.disable()
+    try:
+        latents = coder.quantise(y, 60)
+        coder.decode_latents(coder.encode_latents(latents, 60), 8, 8, 60)
+        alive = [type(o).__name__ for o in gc.get_objects() if isinstance(o, prior.Scales)]
+    finally:
+        gc.enable()
+    assert not alive
 
 
 @pytest.mark.parametrize("quality", [20, 60, 90])

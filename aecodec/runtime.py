@@ -173,8 +173,10 @@ class Runtime:
         What it takes counts for no stage: only waiting for it does, if the caller says so.
         """
         with self._lock:
-            if self._busy >= self.threads or self.threads < 2:
-                return functools.cache(work)
-            if self._helper is None:
+            idle = self.threads > max(1, self._busy)
+            if idle and self._helper is None:
                 self._helper = ThreadPoolExecutor(1, "aecodec-aside")
-        return self._helper.submit(work).result
+        if idle and self._helper is not None:
+            return self._helper.submit(work).result
+        found = work()  # now: to keep the work would keep all that it refers to
+        return lambda: found

@@ -83,7 +83,6 @@ class _Tables:
     def _grouped(
         self, indexes: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]
     ) -> Callable[[], Groups]:
-        # Nothing here may refer to this object, or megabytes would wait for the garbage collector.
         return self._runtime.aside(functools.partial(self._tables.groups, indexes.ravel(), where))
 
     def begin(self, symbols: Ints) -> None:

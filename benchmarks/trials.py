@@ -51,15 +51,9 @@ HELD_OUT = 24
 class Silu(Block):
     """A block with SiLU in its depthwise branch."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)."""
-        inner = self.dw(F.silu(self.w1(x)))
-        x = x + self.w2(inner.clamp(-self.limit, self.limit))
-        if not self.gated:
-            return x
-        gated = self.v1a(x).clamp(-self.limit, self.limit) * torch.sigmoid(self.v1b(x))
-        out: Tensor = x + self.v2(gated)
-        return out
+    def activate(self, x: Tensor) -> Tensor:
+        """x * sigmoid(x)."""
+        return F.silu(x)
 
 
 def haar(size: int) -> Tensor:

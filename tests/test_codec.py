@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import io
@@ -487,13 +488,20 @@ def test_drawings_show_no_seam_either(coder: Codec, side: int) -> None:
 
 
 def test_a_tiles_tables_do_not_outlive_it(coder: Codec) -> None:
-    """They take megabytes: a cycle would keep those of many tiles until the collector comes."""
+    """They take megabytes: a cycle would keep those of many tiles until the collector comes.
+
+    With every core at work, as when there are many tiles, and with an idle one.
+    """
     y = coder.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), (0, 0, 128, 128))
     gc.collect()
     gc.disable()
     try:
-        latents = coder.quantise(y, 60)
-        coder.decode_latents(coder.encode_latents(latents, 60), 8, 8, 60)
+        for busy in (0, coder.runtime.threads):
+            with contextlib.ExitStack() as stack:
+                for _ in range(busy):
+                    stack.enter_context(coder.runtime.working())
+                latents = coder.quantise(y, 60)
+                coder.decode_latents(coder.encode_latents(latents, 60), 8, 8, 60)
         alive = [type(o).__name__ for o in gc.get_objects() if isinstance(o, prior.Scales)]
     finally:
         gc.enable()

@@ -92,8 +92,12 @@ class Block(nn.Module):
             self.v1b = pointwise(channels, gated)
             self.v2 = _zeroed(pointwise(gated, channels))
 
+    def activate(self, x: Tensor) -> Tensor:
+        """The depthwise branch's activation."""
+        return F.leaky_relu(x, 0.01)
+
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.dw(F.leaky_relu(self.w1(x), 0.01))
+        inner = self.dw(self.activate(self.w1(x)))
         x = x + self.w2(inner.clamp(-self.limit, self.limit))
         if not self.gated:
             return x

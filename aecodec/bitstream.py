@@ -23,7 +23,7 @@ Header
                                that sets a bit it does not know.
     11      u8    mode         colour mode: 0 = L, 1 = LA, 2 = RGB, 3 = RGBA
     12      u8    quality      1..100
-    13      u8    tile size    in units of 64 pixels, 1..255; 16 (1024 pixels) by default
+    13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most
     14      8     model id     the first 8 bytes of the SHA-256 of the weights
     22      varint width       1..2**20
             varint height      1..2**20
@@ -35,9 +35,11 @@ transfer damages. A header has 29 to 39 bytes.
 
 Tiles
 -----
-The picture is cut, from its top left corner, into squares of the tile size; those in the last
-column and row are smaller where the size does not divide the picture. Their number is therefore
-``ceil(width / tile) * ceil(height / tile)``. It is derived, never stored.
+The picture is cut into as few columns and rows of tiles as the tile size allows, which are made as
+even as multiples of 64 pixels can be. Of a side of n pixels, which is ``u = ceil(n / 64)`` units,
+tiles of at most t units make ``k = ceil(u / t)`` columns (or rows) of ``ceil(u / k)`` units each,
+from the left (or the top) on; the last one ends with the picture. So 768 pixels are two tiles of
+384 where the tile size is 512. All of this is derived, never stored.
 
 Sections
 --------
@@ -97,10 +99,13 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
 
 1. z_hat, in order (channel, row, column). Element (c, i, j) uses table c of the set that
    ``z_band[quality]`` names.
-2. y's symbols, in order (channel, row, column). The table index of each is a function of z_hat and
-   the quality, computed in integers: ``prior.py`` defines it.
+2. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
+   channels, then those of the odd ones, both in order (channel, row, column). The table index of
+   each is a function of z_hat and the quality, computed in integers: ``prior.py`` defines it.
+3. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
+   of step 0's symbols as well.
 
-Each of the two arrays is coded so: its elements are sorted by table index, ascending, keeping their
+Each of the three arrays is coded so: its elements are sorted by table index, ascending, keeping their
 order within a table; then coded one after another, each with its table. A table lists integer
 probabilities that sum to 2**24: first that of the *low escape*, then those of the symbols
 ``first``, ``first + 1``, ..., last that of the *high escape*. A table without entries means: the
@@ -110,8 +115,8 @@ number of bits of e + 1: first all n, each uniform over 0..31; then for n = 1, 2
 n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first,
 each uniform over its range. Symbols lie strictly between -2**30 and 2**30.
 
-The CRC-32 of the symbols is taken over z_hat, then y's symbols, in order (channel, row, column),
-each as a signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from
+The CRC-32 of the symbols is taken over these three arrays, in the orders given, each symbol as a
+signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from
 the writer's, which no checksum over the file can.
 
 From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
@@ -282,19 +287,31 @@ class Header:
         return -(-self.height // self.tile_size)
 
     @property
+    def tile_width(self) -> int:
+        """Pixels of every tile's width but the last column's."""
+        return _even(self.width, self.tile_columns)
+
+    @property
+    def tile_height(self) -> int:
+        """Pixels of every tile's height but the last row's."""
+        return _even(self.height, self.tile_rows)
+
+    @property
     def tile_count(self) -> int:
         return self.tile_columns * self.tile_rows
 
     def tiles(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield (x, y, width, height) of every tile in the order of the file."""
-        for y in range(0, self.height, self.tile_size):
-            for x in range(0, self.width, self.tile_size):
-                yield (
-                    x,
-                    y,
-                    min(self.tile_size, self.width - x),
-                    min(self.tile_size, self.height - y),
-                )
+        width, height = self.tile_width, self.tile_height
+        for y in range(0, self.height, height):
+            for x in range(0, self.width, width):
+                yield x, y, min(width, self.width - x), min(height, self.height - y)
+
+
+def _even(side: int, count: int) -> int:
+    """The smallest multiple of TILE_UNIT of which so many make `side`."""
+    units = -(-side // TILE_UNIT)
+    return -(-units // count) * TILE_UNIT
 
 
 class ParsedHeader(NamedTuple):

@@ -448,7 +448,7 @@ def _page(source: str, found: Any) -> str:
         ("quality", str(found.quality)),
         ("model", found.model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
-        ("tiles", f"{found.tile_size} px"),
+        ("tiles", f"{found.tiles} of at most {found.tile_size} px"),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]

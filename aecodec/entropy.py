@@ -61,9 +61,9 @@ def _uniform(size: int) -> object:
 
 
 class Groups(NamedTuple):
-    """How the symbols of one array, or some of them, are coded: table by table."""
+    """How the symbols of one array are coded: table by table."""
 
-    order: npt.NDArray[np.intp]  # the positions of those symbols, table after table
+    order: npt.NDArray[np.intp]  # positions of symbols, table after table; not of all empty tables
     parts: list[tuple[int, slice]]  # (t, its slice of that order), without the empty tables
 
 
@@ -134,9 +134,15 @@ class TableSet:
             models[t] = _model(self._part(t))
         return models[t]
 
-    def groups(self, indexes: Indexes, where: npt.NDArray[np.bool_] | None = None) -> Groups:
-        """The order in which the symbols with these table indexes are coded: all, or `where`."""
-        chosen = None if where is None else np.flatnonzero(where)
+    @functools.cached_property
+    def _leading(self) -> int:
+        """How many tables are empty before the first that is not."""
+        return int(np.argmin(np.append(self.empty, False)))
+
+    def groups(self, indexes: Indexes) -> Groups:
+        """The order in which the symbols with these table indexes are coded."""
+        # Most have one of the first tables, which are empty: what is not sorted costs little.
+        chosen = np.flatnonzero(indexes >= self._leading) if self._leading else None
         if chosen is not None:
             indexes = indexes[chosen]
         counts = np.bincount(indexes, minlength=len(self))
@@ -269,11 +275,9 @@ class Decoder:
             raise CorruptError("the coded latents do not end as any encoder ends them") from error
 
     @stage("entropy coding")
-    def take(
-        self, indexes: Indexes, tables: TableSet, where: npt.NDArray[np.bool_] | None = None
-    ) -> Symbols:
-        """Symbols (len(indexes),) for their table indexes: all, or those `where`, and else 0."""
-        order, parts = tables.groups(indexes, where)
+    def take(self, indexes: Indexes, tables: TableSet) -> Symbols:
+        """Symbols (len(indexes),) for their table indexes."""
+        order, parts = tables.groups(indexes)
         ordered = np.zeros(len(order), np.int32)
         escaped: list[npt.NDArray[np.intp]] = []
         for t, part in parts:

@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from aecodec.checkerboard import Checkerboard
 from aecodec.errors import KnownAnswerError
 from aecodec.stages import stage
 
@@ -54,12 +55,12 @@ __all__ = [
     "mean_features",
     "one_blas_thread",
     "predict",
-    "step_mask",
 ]
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Indexes = npt.NDArray[np.uint8]
 
 ACTIVATION_BITS = 8
 WEIGHT_BITS = 10
@@ -121,20 +122,6 @@ def _depthwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
     return out.reshape(h, w, channels)
 
 
-def step_mask(m: int, h: int, w: int) -> npt.NDArray[np.bool_]:
-    """(M,h,w): True where step 0 codes. Element (c,i,j) belongs to step (c + i + j) mod 2."""
-    even = _parity(h, w) == 0
-    mask = np.empty((m, h, w), np.bool_)
-    mask[0::2], mask[1::2] = even, ~even
-    return mask
-
-
-def _parity(h: int, w: int) -> npt.NDArray[np.uint8]:
-    """(h,w): (i + j) mod 2."""
-    i, j = np.ogrid[:h, :w]
-    return ((i + j) % 2).astype(np.uint8)
-
-
 class _OneBlasThread:
     """Keeps BLAS to one thread while any thread of ours is inside.
 
@@ -171,99 +158,65 @@ class Scales:
 
     Those of step 0 follow from z_hat (N,ceil(h/4),ceil(w/4)) and the quality q, those of step 1
     from the symbols of step 0 as well. `net` holds the integers under "scale." of the weights'
-    arrays.
+    arrays; `board` is that of the tile's (M,h,w).
     """
 
-    first: npt.NDArray[np.uint8]
-    """(M,h,w): the indexes of step 0; what stands at the other elements means nothing."""
+    first: Indexes
+    """The indexes of step 0, in its row."""
 
     @stage("scale network")
     def __init__(
-        self, net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
+        self, net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, board: Checkerboard
     ) -> None:
-        self._net = net
+        self._net, self._board = net, board
         self._top = int(net["scale.tables"][0]) - 1
-        # Element (c,i,j) belongs to step (c + i + j) mod 2: at a place of parity p, every second
-        # channel from p on comes first.
-        self._places = [np.flatnonzero(_parity(h, w).ravel() == p) for p in (0, 1)]
-        with one_blas_thread:
-            a = _fine_activations(net, z_hat, q, h, w)
-            self._fine = _pointwise(a, net["scale.fine.weight"], net["scale.fine.bias"])
-            self._sums = self._sums_of(a, q)
-        self.first = np.zeros((len(self._sums[0]), h, w), np.uint8)
-        for p in (0, 1):
-            self._put(self.first, self._sums[p][p::2], slice(p, None, 2), p)
-
-    def _sums_of(self, a: Doubles, q: int) -> list[Doubles]:
-        """Of each parity (M,places): what a (h*w,F) says of the indexes, before it is clipped."""
+        _, h, w = board.shape
         # The last requantisation, the offset and its requantisation in one: for an integer c,
         # floor((floor(x / 2^10) + c) / 2^8) = floor((x + 2^10 c) / 2^18).
-        net = self._net
         offset = net["scale.index_offset"][q] + 2.0 ** (ACTIVATION_BITS - 1)
-        offset = net["scale.output.bias"] + 2.0 ** (WEIGHT_BITS - 1) + offset * 2.0**WEIGHT_BITS
-        offset += HALF
-        # The matrix product adds it as well, and divides: powers of two leave every bit as it is.
-        fine = a.shape[1]
-        weight = np.empty((offset.shape[1], fine + 1))
-        weight[:, :fine] = net["scale.output.weight"]
-        sums = []
-        for p, places in enumerate(self._places):
-            weight[:, fine] = np.where(np.arange(len(weight)) % 2 == p, offset[0], offset[1])
-            seen = np.ones((len(places), fine + 1))
-            seen[:, :fine] = a[places]
-            sums.append((weight * _TO_INDEX) @ seen.T)
-        return sums
+        self._offset = (
+            net["scale.output.bias"]
+            + 2.0 ** (WEIGHT_BITS - 1)
+            + offset * 2.0**WEIGHT_BITS
+            + HALF
+        )
+        parity = board.parity().ravel()
+        self._places = [np.flatnonzero(parity == p) for p in (0, 1)]
+        with one_blas_thread:
+            self._fine = _fine_activations(net, z_hat, q, h, w)
+            self.first = self._indexes(0, net["scale.output.weight"], self._fine)
 
-    def _put(
-        self, indexes: npt.NDArray[np.uint8], sums: Doubles, channels: slice, parity: int
-    ) -> None:
-        """Write the indexes (M,h,w) of those channels at the places of a parity."""
-        found = np.clip(sums, 0, self._top).astype(np.uint8)  # rounds down what is not negative
-        _, h, w = indexes.shape
-        if w % 2:
-            indexes.reshape(len(indexes), -1)[channels, self._places[parity]] = found
-            return
-        found = found.reshape(-1, h, w // 2)  # much faster than by a list of places
-        indexes[channels, 0::2, parity::2] = found[:, 0::2]
-        indexes[channels, 1::2, 1 - parity :: 2] = found[:, 1::2]
-
-    def _at(self, symbols: Ints, channels: slice, parity: int) -> Ints:
-        """(channels,places): what stands in symbols (M,h,w) there."""
-        _, h, w = symbols.shape
-        if w % 2:
-            some: Ints = symbols.reshape(len(symbols), -1)[channels, self._places[parity]]
-            return some
-        every = symbols[channels]
-        found = np.empty((len(every), h, w // 2), np.int32)
-        found[:, 0::2] = every[:, 0::2, parity::2]
-        found[:, 1::2] = every[:, 1::2, 1 - parity :: 2]
-        return found.reshape(len(every), -1)
+    def _indexes(self, step: int, weight: Ints, a: Doubles) -> Indexes:
+        """The row of a step from the last layer's weight (M,I) and its input a (h*w,I)."""
+        found = np.empty(self._board.sizes[step], np.uint8)
+        seen = [np.ascontiguousarray(a[places].T) for places in self._places]
+        for channels, parity, block in self._board.blocks(found, step):
+            # A power of two leaves every bit of a product as it is.
+            sums: Doubles = (weight[channels] * _TO_INDEX) @ seen[parity]
+            sums += self._offset[step, channels, None] * _TO_INDEX
+            np.clip(sums, 0, self._top, out=sums)
+            block[:] = sums  # rounds down what is not negative
+        return found
 
     @stage("scale network")
-    def after(self, symbols: Ints) -> npt.NDArray[np.uint8]:
-        """All indexes (M,h,w), by symbols (M,h,w) of step 0; those of step 1 don't count."""
-        net = self._net
-        _, h, w = symbols.shape
+    def after(self, symbols: Ints) -> Indexes:
+        """The row of indexes of step 1, by the row of symbols of step 0."""
+        net, board = self._net, self._board
+        _, h, w = board.shape
         sizes = net["scale.sizes"].astype(np.float64)
         mixed = np.empty((h * w, len(net["scale.magnitude.weight"])))
-        indexes: npt.NDArray[np.uint8] = self.first.copy()
         with one_blas_thread:
-            for p, places in enumerate(self._places):
-                size = np.abs(self._at(symbols, slice(p, None, 2), p))
-                size = sizes.take(np.minimum(size, len(sizes) - 1, out=size))
-                weight = net["scale.magnitude.weight"][:, p::2]
-                mixed[places] = _pointwise(size.T, weight, net["scale.magnitude.bias"])
+            for channels, parity, block in board.blocks(np.abs(symbols), 0):
+                size = sizes.take(block, mode="clip")
+                weight = net["scale.magnitude.weight"][:, channels]
+                found = _pointwise(size.T, weight, net["scale.magnitude.bias"])
+                mixed[self._places[parity]] = found
             near = net["scale.near.weight"], net["scale.near.bias"]
             b = _depthwise(mixed.reshape(h, w, -1), *near).reshape(mixed.shape)
-            b += self._fine
+            b += _pointwise(self._fine, net["scale.fine.weight"], net["scale.fine.bias"])
             _activate(b)
-            weight = net["scale.correction.weight"] * _TO_INDEX
-            for p, places in enumerate(self._places):
-                channels = slice(1 - p, None, 2)
-                sums: Doubles = weight[channels] @ b[places].T
-                sums += self._sums[p][channels]
-                self._put(indexes, sums, channels, p)
-        return indexes
+            weight = np.hstack([net["scale.output.weight"], net["scale.correction.weight"]])
+            return self._indexes(1, weight, np.hstack([self._fine, b]))
 
 
 def _fine_activations(
@@ -312,9 +265,10 @@ def check_known_answers(weights: Weights) -> None:
     """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
     z_hat, symbols = weights.arrays["known.z_hat"], weights.arrays["known.symbols"]
     for q, expected in zip(weights.arrays["known.q"], weights.arrays["known.index"], strict=True):
-        _, h, w = expected.shape
-        found = Scales(weights.arrays, z_hat, int(q), h, w).after(symbols)
-        if not np.array_equal(found, expected):
+        board = Checkerboard(*expected.shape)
+        scales = Scales(weights.arrays, z_hat, int(q), board)
+        found = scales.first, scales.after(board.row(symbols, 0))
+        if not np.array_equal(board.whole(*found), expected):
             raise KnownAnswerError(
                 f"{weights.folder}: this machine's arithmetic gives other table indexes than the"
                 " weights expect, so files would not decode"
@@ -344,7 +298,7 @@ def companded(v: Floats) -> Floats:
     return out
 
 
-Quantise = Callable[[slice, Floats, Floats], Floats]
+Quantise = Callable[[int, Floats], Floats]
 
 
 class Features(NamedTuple):
@@ -370,55 +324,56 @@ def predict(
     runtime: Runtime,
     known: Features,
     q: int,
-    h: int,
-    w: int,
+    board: Checkerboard,
     quantise: Quantise,
     between: Callable[[], object] | None = None,
 ) -> Floats:
     """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
 
-    `quantise(part, mu, mask)` returns the symbols (m,h,w) of the channels `part` as float32, 0
-    where the mask (of 0.0 and 1.0) is 0: an encoder rounds v - mu there, a decoder returns what it
-    has decoded. (Products with such masks are several times as fast as assignments under a
-    condition.) `between` is called when step 0 is done.
+    `quantise(step, mu)` returns the step's row of symbols as float32, which is overwritten: an
+    encoder rounds its row of v less that of mu, a decoder returns what it has decoded. `between` is
+    called when step 0 is done.
     """
-    v_hat = np.zeros((weights.config.latents, h, w), np.float32)
-    mask = step_mask(_at_once(h, w), h, w).astype(np.float32)
-    _place(v_hat, known.mu[0, :, :h, :w], mask, quantise)
+    _, h, w = board.shape
+    v_hat = np.zeros(board.shape, np.float32)
+    _place(v_hat, known.mu[0, :, :h, :w], board, 0, quantise)
     if between:
         between()
-    (mu,) = runtime.run("context", **_context_inputs(weights, known, q, v_hat))
-    _place(v_hat, mu[0], 1.0 - mask, quantise)
+    (mu,) = runtime.run("context", **_context_inputs(weights, known, q, board, v_hat))
+    _place(v_hat, mu[0], board, 1, quantise)
     return v_hat
 
 
 def context_gradient(
-    weights: Weights, runtime: Runtime, known: Features, q: int, v_hat: Floats, by_mu: Floats
+    weights: Weights,
+    runtime: Runtime,
+    known: Features,
+    q: int,
+    board: Checkerboard,
+    v_hat: Floats,
+    by_mu: Floats,
 ) -> Floats:
-    """The gradient by v_hat (M,h,w) of step 0, from that by the means of step 1: an encoder's.
-
-    What `by_mu` holds elsewhere does not count, and the result is 0 there.
-    """
-    first = step_mask(*v_hat.shape).astype(np.float32)
-    inputs = _context_inputs(weights, known, q, v_hat * first)
-    (gradient,) = runtime.run("context_gradient", by_mu=(by_mu * (1.0 - first))[None], **inputs)
-    found: Floats = gradient[0] * first
+    """The gradient (n,) by step 0's row of v_hat (M,h,w), from that by step 1's row of means (n,):
+    an encoder's."""
+    first = board.whole(board.row(v_hat, 0))
+    by_means = np.zeros_like(first)
+    board.put(by_mu, by_means, 1)
+    inputs = _context_inputs(weights, known, q, board, first)
+    (gradient,) = runtime.run("context_gradient", by_mu=by_means[None], **inputs)
+    found: Floats = board.row(gradient[0], 0)
     return found
 
 
-def _context_inputs(weights: Weights, known: Features, q: int, v_hat: Floats) -> dict[str, Floats]:
-    _, h, w = v_hat.shape
+def _context_inputs(
+    weights: Weights, known: Features, q: int, board: Checkerboard, v_hat: Floats
+) -> dict[str, Floats]:
+    _, h, w = board.shape
     return {
         "features": np.ascontiguousarray(known.features[:, :, :h, :w]),
         "known": v_hat[None],
-        "parity": _parity(h, w).astype(np.float32)[None, None],
+        "parity": board.parity().astype(np.float32)[None, None],
         "unit": _unit(weights, q),
     }
-
-
-def _at_once(h: int, w: int) -> int:
-    """How many channels to work on at once, an even number: such as stay in a core's cache."""
-    return max(2, _CACHED // (h * w) // 2 * 2)
 
 
 def _unit(weights: Weights, q: int) -> Floats:
@@ -427,12 +382,9 @@ def _unit(weights: Weights, q: int) -> Floats:
     return unit
 
 
-def _place(v_hat: Floats, mu: Floats, mask: Floats, quantise: Quantise) -> None:
-    """Add symbols and means of one step to v_hat (M,h,w). The mask is that of the first channels,
-    and the next ones' as well."""
-    for first in range(0, len(v_hat), len(mask)):
-        part = slice(first, min(first + len(mask), len(v_hat)))
-        near = mask[: part.stop - first]
-        placed = mu[part] * near
-        placed += quantise(part, mu[part], near)
-        v_hat[part] += placed
+def _place(v_hat: Floats, mu: Floats, board: Checkerboard, step: int, quantise: Quantise) -> None:
+    """Symbols and means (M,h,w) of one step are that step's v_hat (M,h,w)."""
+    means = board.row(mu, step)
+    row = quantise(step, means)
+    row += means
+    board.put(row, v_hat, step)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
     import numpy.typing as npt
 
+    from aecodec.checkerboard import Checkerboard
     from aecodec.entropy import Groups, TableSet
     from aecodec.prior import Features, Scales
     from aecodec.runtime import Options, Runtime
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
     Ints = npt.NDArray[np.int32]
+    Indexes = npt.NDArray[np.uint8]
 
 __all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of"]
 
@@ -41,6 +43,8 @@ Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
+_CACHED = 1 << 15
+"""Elements that several arrays of a step can hold at once in a core's cache."""
 
 
 class Effort(NamedTuple):
@@ -62,9 +66,9 @@ class Latents(NamedTuple):
     """A tile's quantised latents: what is coded, and what the synthesis makes pixels of."""
 
     z_hat: Ints  # (N,h/4,w/4)
-    symbols: Ints  # (M,h,w)
-    indexes: npt.NDArray[np.uint8]  # (M,h,w), the symbols' tables
-    groups: tuple[Groups, Groups]  # the symbols by table, step by step
+    symbols: tuple[Ints, Ints]  # each step's row: checkerboard.py
+    indexes: tuple[Indexes, Indexes]  # the symbols' tables
+    groups: tuple[Groups, Groups]  # the symbols by table
     v_hat: Floats  # (M,h,w)
 
 
@@ -72,29 +76,29 @@ class _Tables:
     """The tables of a tile's symbols, found beside what an encoder does meanwhile."""
 
     def __init__(self, runtime: Runtime, tables: TableSet, scales: Scales) -> None:
-        from aecodec.prior import step_mask
-
         self._runtime, self._tables, self._scales = runtime, tables, scales
-        self._mask = step_mask(*scales.first.shape).ravel()
-        self._indexes = scales.first
-        self._coming: Callable[[], npt.NDArray[np.uint8]] | None = None
-        self._groups = [self._grouped(self._indexes, self._mask)]
+        self._indexes = [scales.first]
+        self._coming: Callable[[], Indexes] | None = None
+        self._groups = [self._grouped(scales.first)]
 
-    def _grouped(
-        self, indexes: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]
-    ) -> Callable[[], Groups]:
-        return self._runtime.aside(functools.partial(self._tables.groups, indexes.ravel(), where))
+    def _grouped(self, indexes: Indexes) -> Callable[[], Groups]:
+        return self._runtime.aside(functools.partial(self._tables.groups, indexes))
 
     def begin(self, symbols: Ints) -> None:
-        """The symbols (M,h,w) of step 0 are known."""
+        """The row of symbols of step 0 is known."""
         self._coming = self._runtime.aside(functools.partial(self._scales.after, symbols))
 
-    def indexes(self) -> npt.NDArray[np.uint8]:
-        """(M,h,w): those of step 0, and of step 1 once that has begun."""
-        if self._coming is not None:
-            self._indexes, self._coming = self._coming(), None
-            self._groups.append(self._grouped(self._indexes, ~self._mask))
-        return self._indexes
+    def indexes(self, step: int) -> Indexes:
+        """The row of a step; of step 1, once that has begun."""
+        if step and self._coming is not None:
+            self._indexes.append(self._coming())
+            self._groups.append(self._grouped(self._indexes[1]))
+            self._coming = None
+        return self._indexes[step]
+
+    def both(self) -> tuple[Indexes, Indexes]:
+        """Both steps' rows."""
+        return self.indexes(0), self.indexes(1)
 
     def groups(self) -> tuple[Groups, Groups]:
         """Both steps' symbols by table."""
@@ -150,12 +154,12 @@ class TileCodec:
         """A tile's payload: the hash of its symbols and the coded symbols."""
         from aecodec.entropy import Encoder
 
-        z_hat, symbols = latents.z_hat, latents.symbols
+        z_hat = latents.z_hat
         encoder, z_tables = Encoder(), self._z_tables(quality)
         encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
-        for groups in latents.groups:
-            encoder.add(symbols.ravel(), groups, self.weights.y_tables)
-        return _hash(z_hat, symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
+        for symbols, groups in zip(latents.symbols, latents.groups, strict=True):
+            encoder.add(symbols, groups, self.weights.y_tables)
+        return _hash(z_hat, *latents.symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
 
     def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
         """Quantise a tile's y (M,h,w), by rounding, but for what is not worth its bits.
@@ -169,8 +173,10 @@ class TileCodec:
         """What the decoder knows of a tile before its symbols."""
         import numpy as np
 
+        from aecodec.checkerboard import Checkerboard
         from aecodec.prior import Scales, companded, mean_features
 
+        board = Checkerboard(*v.shape)
         _, h, w = v.shape
         if h % 4 or w % 4:
             v = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
@@ -178,38 +184,41 @@ class TileCodec:
         z_hat = np.rint(z[0]).astype(np.int32)
         work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
         features = self.runtime.aside(work)
-        scales = Scales(self.weights.arrays, z_hat, quality, h, w)
+        scales = Scales(self.weights.arrays, z_hat, quality, board)
         return Known(z_hat, scales, features())
 
     def _quantise(self, v: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
         import numpy as np
 
+        from aecodec.checkerboard import Checkerboard
         from aecodec.prior import predict
 
         least = self.weights.y_tables.thresholds
-        symbols = np.zeros(v.shape, np.float32)
+        board = Checkerboard(*v.shape)
         tables = _Tables(self.runtime, self.weights.y_tables, known.scales)
+        coded: list[Ints] = []
 
-        def quantise(part: slice, mu: Floats, mask: Floats) -> Floats:
-            s: Floats = v[part] - mu
-            if dead_zone:
-                s -= np.clip(s, -dead_zone, dead_zone)
-            worth = np.abs(s) >= least.take(tables.indexes()[part])
-            np.rint(s, out=s)
-            s *= worth
-            s *= mask
-            symbols[part] += s
-            return s
+        def quantise(step: int, mu: Floats) -> Floats:
+            row: Floats = board.row(v, step)
+            indexes = tables.indexes(step)
+            symbols = np.empty(row.shape, np.int32)
+            for first in range(0, len(row), _CACHED):
+                part = slice(first, first + _CACHED)
+                s = row[part]
+                s -= mu[part]
+                if dead_zone:
+                    s -= np.clip(s, -dead_zone, dead_zone)
+                worth = np.abs(s) >= least.take(indexes[part])
+                np.rint(s, out=s)
+                s *= worth  # several times as fast as an assignment under a condition
+                symbols[part] = s
+            coded.append(symbols)
+            return row
 
-        def between() -> None:
-            tables.begin(symbols.astype(np.int32))
-
-        _, h, w = v.shape
         networks = self.weights, self.runtime, known.features, quality
-        v_hat = predict(*networks, h, w, quantise, between)
-        return Latents(
-            known.z_hat, symbols.astype(np.int32), tables.indexes(), tables.groups(), v_hat
-        )
+        v_hat = predict(*networks, board, quantise, lambda: tables.begin(coded[0]))
+        first, second = coded
+        return Latents(known.z_hat, (first, second), tables.both(), tables.groups(), v_hat)
 
     def _bits_per_error(self, quality: int) -> float:
         """The bits that a squared error of 1, summed over pixels in [0,1], is worth: lambda's."""
@@ -227,6 +236,7 @@ class TileCodec:
         """The latents of the tile `box`, refined; v_hat (M,H/16,W/16) is the whole picture's."""
         import numpy as np
 
+        from aecodec.checkerboard import STEPS, Checkerboard
         from aecodec.image import pad_to_multiple
         from aecodec.prior import context_gradient, level_of_quality, predict
         from aecodec.refinement import Soft, anneal, descend
@@ -256,41 +266,41 @@ class TileCodec:
 
         def cost(latents: Latents) -> tuple[float, Floats]:
             found, gradient = error(latents.v_hat)
-            s, t = latents.symbols, latents.indexes
-            slope = tables.slopes(s.ravel(), t.ravel()).reshape(s.shape)
+            rows = zip(latents.symbols, latents.indexes, strict=True)
+            slope = board.whole(*(tables.slopes(*row) for row in rows))
             return self.rate(latents, quality) / worth + found, gradient + slope * (gain / worth)
 
         start = self.analyse(rgb, box)
         known = self._hyper(start * gain, quality)
+        board = Checkerboard(*start.shape)
 
         def soft_gradient(v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
-            low, near = np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)
-            slope = np.zeros_like(v)
-            indexes = known.scales.first
+            lows: list[Ints] = []
+            slopes: list[Floats] = []
+            near: list[Ints] = []
+            indexes = [known.scales.first]
 
-            def quantised(part: slice, mu: Floats, mask: Floats) -> Floats:
-                soft = soften(v[part] - mu)
-                free = mask * ~tables.empty[indexes[part]]
-                low[part] += (soft.low * free).astype(np.int32)
-                slope[part] += soft.slope * free
+            def quantised(step: int, mu: Floats) -> Floats:
+                soft = soften(board.row(v, step) - mu)
+                free = ~tables.empty[indexes[step]]
+                lows.append((soft.low * free).astype(np.int32))
+                slopes.append(soft.slope * free)
                 symbols: Floats = (soft.low + soft.share) * free
-                near[part] += np.rint(symbols).astype(np.int32)
+                near.append(np.rint(symbols).astype(np.int32))
                 return symbols
 
-            def between() -> None:
-                nonlocal indexes
-                indexes = known.scales.after(near)
-
             networks = self.weights, self.runtime, known.features, quality
-            _, rows, columns = v.shape
-            v_hat = predict(*networks, rows, columns, quantised, between)
-            gradient = error(v_hat)[1] * (worth / gain)
-            bits = tables.rises(low.ravel(), indexes.ravel()).reshape(v.shape)
+            v_hat = predict(
+                *networks, board, quantised, lambda: indexes.append(known.scales.after(near[0]))
+            )
+            by_v_hat = error(v_hat)[1] * (worth / gain)
+            gradients = [board.row(by_v_hat, step) for step in range(STEPS)]
+            bits = [tables.rises(*rows) for rows in zip(lows, indexes, strict=True)]
             # Where a mean rises, what is left to code falls, and with it the symbol.
-            by_mu = gradient - (gradient + bits) * slope
-            gradient += context_gradient(*networks, v_hat, by_mu)
-            total: Floats = (gradient + bits) * slope
-            return total
+            by_mu = gradients[1] - (gradients[1] + bits[1]) * slopes[1]
+            gradients[0] += context_gradient(*networks, board, v_hat, by_mu)
+            rows = zip(gradients, bits, slopes, strict=True)
+            return board.whole(*((gradient + b) * slope for gradient, b, slope in rows))
 
         def quantise(y: Floats) -> tuple[Latents, Floats]:
             latents = self._quantise(y * gain, quality, known, dead_zone)
@@ -310,8 +320,8 @@ class TileCodec:
         """The ideal length of a tile's symbols in bits."""
         z_hat, z_tables = latents.z_hat, self._z_tables(quality)
         z_bits = z_tables.bits(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)))
-        symbols = latents.symbols.ravel()
-        return z_bits + sum(self.weights.y_tables.bits(symbols, g) for g in latents.groups)
+        rows = zip(latents.symbols, latents.groups, strict=True)
+        return z_bits + sum(self.weights.y_tables.bits(*row) for row in rows)
 
     # --- Decoding -------------------------------------------------------------------------------
 
@@ -322,14 +332,15 @@ class TileCodec:
         w: int,
         quality: int,
         meanwhile: Callable[[Ints], object] | None = None,
-    ) -> tuple[Ints, Ints, npt.NDArray[np.uint8]]:
-        """z_hat, symbols (M,h,w) and their table indexes from a tile's payload.
+    ) -> tuple[Ints, tuple[Ints, Ints], tuple[Indexes, Indexes]]:
+        """z_hat (N,h/4,w/4), both steps' rows of symbols and of their table indexes.
 
         `meanwhile` is called with z_hat as soon as that is known. Raises CorruptError where the
         symbols' hash differs: never a picture from wrong symbols.
         """
+        from aecodec.checkerboard import Checkerboard
         from aecodec.entropy import Decoder
-        from aecodec.prior import Scales, step_mask
+        from aecodec.prior import Scales
 
         config = self.weights.config
         decoder = Decoder(payload[_HASH_SIZE:])
@@ -337,21 +348,21 @@ class TileCodec:
         z_hat = decoder.take(_z_indexes(shape), self._z_tables(quality)).reshape(shape)
         if meanwhile:
             meanwhile(z_hat)
-        scales, tables = Scales(self.weights.arrays, z_hat, quality, h, w), self.weights.y_tables
-        indexes = scales.first
-        first = step_mask(*indexes.shape).ravel()
-        symbols = decoder.take(indexes.ravel(), tables, first).reshape(indexes.shape)
-        indexes = scales.after(symbols)
-        symbols += decoder.take(indexes.ravel(), tables, ~first).reshape(indexes.shape)
+        board, tables = Checkerboard(config.latents, h, w), self.weights.y_tables
+        scales = Scales(self.weights.arrays, z_hat, quality, board)
+        first = decoder.take(scales.first, tables)
+        indexes = scales.after(first)
+        second = decoder.take(indexes, tables)
         decoder.finish()
-        if _hash(z_hat, symbols) != int.from_bytes(payload[:_HASH_SIZE], "little"):
+        if _hash(z_hat, first, second) != int.from_bytes(payload[:_HASH_SIZE], "little"):
             raise CorruptError("the decoded latents are not those that were written")
-        return z_hat, symbols, indexes
+        return z_hat, (first, second), (scales.first, indexes)
 
     def decode_latents(self, payload: bytes, h: int, w: int, quality: int) -> Floats:
         """v_hat (M,h,w) of a tile."""
         import numpy as np
 
+        from aecodec.checkerboard import Checkerboard
         from aecodec.prior import mean_features, predict
 
         begun: list[Callable[[], Features]] = []
@@ -362,15 +373,11 @@ class TileCodec:
             begun.append(self.runtime.aside(work))
 
         _, symbols, _ = self.decode_symbols(payload, h, w, quality, begin)
-
-        def quantised(part: slice, mu: Floats, mask: Floats) -> Floats:
-            values: Floats = symbols[part].astype(np.float32)
-            values *= mask
-            return values
-
         with stage("mean features"):
             features = begun[0]()
-        return predict(self.weights, self.runtime, features, quality, h, w, quantised)
+        board = Checkerboard(self.weights.config.latents, h, w)
+        networks = self.weights, self.runtime, features, quality
+        return predict(*networks, board, lambda step, mu: symbols[step].astype(np.float32))
 
     def synthesise(
         self, v_hat: Floats, box: Box, quality: int, origin: tuple[int, int] = (0, 0)
@@ -457,7 +464,9 @@ def _z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
 
 
-def _hash(z_hat: Ints, symbols: Ints) -> int:
-    """CRC-32 over all symbols, z before y, each as int32 little-endian in (C,h,w) order."""
-    first = zlib.crc32(z_hat.astype("<i4", order="C", copy=False).data)
-    return zlib.crc32(symbols.astype("<i4", order="C", copy=False).data, first)
+def _hash(*arrays: Ints) -> int:
+    """CRC-32 over all symbols of these arrays, each as int32 little-endian in C order."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(array.astype("<i4", order="C", copy=False).data, found)
+    return found

@@ -252,6 +252,22 @@ def test_tiles_cover_every_pixel_once_in_raster_order() -> None:
     assert (head.tile_columns, head.tile_rows) == (3, 2)
 
 
+def test_tiles_are_even_and_no_more_than_it_takes() -> None:
+    """By the text of the format: units of 64 pixels, shared out among the fewest columns."""
+    assert list(header(768, 512, tile_size=512).tiles()) == [(0, 0, 384, 512), (384, 0, 384, 512)]
+    assert list(header(1, 1030, tile_size=1024).tiles()) == [(0, 0, 1, 576), (0, 576, 1, 454)]
+    for units in range(1, 120):
+        for most in range(1, 40):
+            head = header(64 * units - 3, 1, tile_size=64 * most)
+            widths = [w for _, _, w, _ in head.tiles()]
+            assert sum(widths) == head.width
+            assert len(widths) == head.tile_columns == -(-units // most)
+            assert set(widths[:-1]) <= {head.tile_width}
+            assert 1 <= widths[-1] <= head.tile_width <= 64 * most
+            # One unit less, and so many tiles would not do.
+            assert (head.tile_width - 64) * len(widths) < head.width
+
+
 def test_tiles_are_not_listed_before_they_are_asked_for() -> None:
     """2**40 pixels make 2**28 tiles of the smallest size: only an iterator stands that."""
     head = header(2**20, 2**20, tile_size=64)

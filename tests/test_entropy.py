@@ -58,19 +58,21 @@ def test_several_arrays_come_back_in_order() -> None:
     decoder.finish()
 
 
-def test_some_symbols_of_an_array_now_and_the_others_later() -> None:
-    """The others' tables may depend on the first ones' symbols: they are not looked at before."""
-    symbols, indexes = drawn(3000)
-    first = np.random.default_rng(8).random(3000) < 0.4
-    later = np.where(first, 255, indexes).astype(np.uint8)  # no table of ours
-    early = np.where(first, indexes, 255).astype(np.uint8)
+def test_an_empty_table_between_others_codes_nothing() -> None:
+    """Wherever it stands: those that come first are left out early, the others late."""
+    half = np.array([1, 1 << 23, (1 << 23) - 2, 1], np.uint32)
+    lengths, first = np.array([0, 4, 0, 4], np.int32), np.array([0, 0, 0, 5], np.int32)
+    tables = TableSet(np.concatenate([half, half]), lengths, first)
+    indexes = np.arange(4000, dtype=np.uint8) % 4
+    symbols = np.array([0, 1, 0, 5], np.int32)[indexes]
+    symbols[1::8] = 0
+    groups = tables.groups(indexes)
+    assert [t for t, _ in groups.parts] == [1, 3]
+    assert tables.bits(symbols, groups) == pytest.approx(2000.0, rel=1e-3)
     encoder = Encoder()
-    encoder.add(symbols, TABLES.groups(early, first), TABLES)
-    encoder.add(symbols, TABLES.groups(later, ~first), TABLES)
+    encoder.add(symbols, groups, tables)
     decoder = Decoder(encoder.finish())
-    some = decoder.take(early, TABLES, first)
-    assert np.array_equal(some, np.where(first, symbols, 0))
-    assert np.array_equal(decoder.take(later, TABLES, ~first), np.where(first, 0, symbols))
+    assert np.array_equal(decoder.take(indexes, tables), symbols)
     decoder.finish()
 
 

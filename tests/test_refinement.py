@@ -14,6 +14,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import bitstream, codec, prior, weights
+from aecodec.checkerboard import Checkerboard
 from aecodec.codec import EFFORTS, Codec
 from aecodec.config import SIZES
 from aecodec.refinement import Soft, anneal, descend
@@ -158,9 +159,13 @@ def test_the_contexts_written_out_gradient_is_autograds(coder: Codec) -> None:
     features = coder._hyper(v, quality).features
     m, h, w = v.shape
     by_mu = np.random.default_rng(3).normal(size=v.shape).astype(np.float32)
-    found = prior.context_gradient(coder.weights, coder.runtime, features, quality, v, by_mu)
+    board = Checkerboard(m, h, w)
+    found = prior.context_gradient(
+        coder.weights, coder.runtime, features, quality, board, v, board.row(by_mu, 1)
+    )
 
-    first = torch.from_numpy(prior.step_mask(m, h, w).astype(np.float32))
+    ones = np.ones(board.sizes[0], np.float32)
+    first = torch.from_numpy(board.whole(ones))
     arrays = coder.weights.arrays
     unit = torch.from_numpy((arrays["std"] * arrays["gain"][quality]).reshape(1, m, 1, 1))
     known = torch.from_numpy(v).requires_grad_(True)
@@ -170,7 +175,8 @@ def test_the_contexts_written_out_gradient_is_autograds(coder: Codec) -> None:
     pulled = (mu[0] * (1.0 - first) * torch.from_numpy(by_mu)).sum()
     (wanted,) = torch.autograd.grad(pulled, known)
     assert float(wanted.abs().max()) > 0.1
-    assert np.abs(found - wanted.numpy()).max() < 1e-3 * float(wanted.abs().max())
+    assert not (wanted * (1.0 - first)).any()
+    assert np.abs(board.whole(found) - wanted.numpy()).max() < 1e-3 * float(wanted.abs().max())
 
 
 def test_slopes_are_those_of_the_costs(coder: Codec) -> None:

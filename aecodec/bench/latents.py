@@ -14,6 +14,7 @@ import numpy.typing as npt
 import zstandard
 
 from aecodec import bitstream, weights
+from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError
 from aecodec.weights import Weights
@@ -76,8 +77,10 @@ def bit_map(data: bytes) -> Floats:
     made: Floats = np.zeros((-(-header.height // 16), -(-header.width // 16)), np.float32)
     for (x, y, w, h), payload in zip(header.tiles(), container.tiles, strict=True):
         rows, columns = -(-h // 16), -(-w // 16)
-        z_hat, symbols, indexes = model.decode_symbols(payload, rows, columns, header.quality)
-        bits = np.zeros(symbols.shape, np.float32)
+        z_hat, *steps = model.decode_symbols(payload, rows, columns, header.quality)
+        board = Checkerboard(model.weights.config.latents, rows, columns)
+        symbols, indexes = (board.whole(*step) for step in steps)
+        bits = np.zeros(board.shape, np.float32)
         coded = ~y_tables.empty[indexes]
         bits[coded] = y_tables.costs(symbols[coded], indexes[coded])
         channel = np.repeat(np.arange(len(z_hat), dtype=np.uint8), z_hat[0].size)

@@ -58,7 +58,8 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
             quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
             latents = codec.quantise(y, quality)
             z_hat = latents.z_hat
-            counts.y.add(latents.indexes.ravel(), latents.symbols.ravel())
+            for indexes, symbols in zip(latents.indexes, latents.symbols, strict=True):
+                counts.y.add(indexes, symbols)
             counts.z[band].add(np.repeat(channels, z_hat[0].size), z_hat.ravel())
     return counts
 

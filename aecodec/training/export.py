@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from aecodec import prior, weights
+from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.config import QUALITIES, ModelConfig
 from aecodec.model import Autoencoder
@@ -72,13 +73,17 @@ def _known_answers(net: Arrays, config: ModelConfig) -> Arrays:
     z_hat = np.rint(rng.normal(0.0, 4.0, (config.hyper_latents, 2, 2))).astype(np.int32)
     qualities = np.array([1, 50, 100], np.int32)
     symbols = np.rint(rng.laplace(0.0, 3.0, (config.latents, 5, 6))).astype(np.int32)
-    symbols *= prior.step_mask(*symbols.shape)
-    index = np.stack([prior.Scales(net, z_hat, int(q), 5, 6).after(symbols) for q in qualities])
+    board = Checkerboard(*symbols.shape)
+    first = board.row(symbols, 0)
+    index = []
+    for quality in qualities:
+        scales = prior.Scales(net, z_hat, int(quality), board)
+        index.append(board.whole(scales.first, scales.after(first)))
     return {
         "known.z_hat": z_hat,
-        "known.symbols": symbols,
+        "known.symbols": board.whole(first),
         "known.q": qualities,
-        "known.index": index,
+        "known.index": np.stack(index),
     }
 
 

@@ -199,7 +199,7 @@ class Codec(TileCodec):
         effort: int = DEFAULT_EFFORT,
         target_size: int | None = None,
         target_psnr: float | None = None,
-        tile_size: int | None = None,
+        tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
         from aecodec.image import Picture, load
@@ -211,9 +211,6 @@ class Codec(TileCodec):
         if target_size is not None and target_psnr is not None:
             raise ValueError("one target, not two")
         picture = image if isinstance(image, Picture) else load(image)
-        if tile_size is None:
-            height, width = picture.rgb.shape[:2]
-            tile_size = _tile_size(width, height, effort)
         if target_size is None and target_psnr is None:
             return self._file(picture, quality, effort, tile_size)
         return self._search(picture, effort, tile_size, target_size, target_psnr)
@@ -450,16 +447,6 @@ def _check_tiles(header: Header) -> None:
     size = header.tile_size
     if size > MAX_TILE_SIZE:
         raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
-
-
-def _tile_size(width: int, height: int, effort: int) -> int:
-    """The tile size of a picture's file.
-
-    A small picture is cut in two (or four) for several cores, at 0.2 % of its bytes a cut. But
-    refinement sees a tile with a margin of its neighbours, of which small tiles have more.
-    """
-    whole = max(width, height) <= DEFAULT_TILE_SIZE
-    return DEFAULT_TILE_SIZE // 2 if whole and effort == 1 else DEFAULT_TILE_SIZE
 
 
 def _whole(box: Box) -> Box:

@@ -48,13 +48,16 @@ if TYPE_CHECKING:  # the exporter makes `Scales` where the coder is not installe
 __all__ = [
     "Features",
     "Scales",
+    "add_second",
     "bounds",
     "check_known_answers",
     "companded",
     "context_gradient",
+    "first_v_hat",
     "mean_features",
     "one_blas_thread",
     "predict",
+    "second_means",
 ]
 
 Ints = npt.NDArray[np.int32]
@@ -328,20 +331,44 @@ def predict(
     quantise: Quantise,
     between: Callable[[], object] | None = None,
 ) -> Floats:
-    """v_hat (M,h,w), step by step: the one function that encoding and decoding share.
+    """v_hat (M,h,w), step by step: an encoder's way.
 
-    `quantise(step, mu)` returns the step's row of symbols as float32, which is overwritten: an
-    encoder rounds its row of v less that of mu, a decoder returns what it has decoded. `between` is
-    called when step 0 is done.
+    `quantise(step, mu)` returns the step's row of symbols as float32, which is overwritten, from
+    its row of means. `between` is called when step 0 is done.
     """
-    _, h, w = board.shape
-    v_hat = np.zeros(board.shape, np.float32)
-    _place(v_hat, known.mu[0, :, :h, :w], board, 0, quantise)
+    means = board.row(known.mu[0, :, : board.shape[1], : board.shape[2]], 0)
+    v_hat = board.whole(_plus(quantise(0, means), means))
     if between:
         between()
-    (mu,) = runtime.run("context", **_context_inputs(weights, known, q, board, v_hat))
-    _place(v_hat, mu[0], board, 1, quantise)
+    means = second_means(weights, runtime, known, q, board, v_hat)
+    board.put(_plus(quantise(1, means), means), v_hat, 1)
     return v_hat
+
+
+def first_v_hat(known: Features, board: Checkerboard, symbols: Ints) -> Floats:
+    """v_hat (M,h,w) of step 0 from its row of symbols, and zero elsewhere: a decoder's way."""
+    means = board.row(known.mu[0, :, : board.shape[1], : board.shape[2]], 0)
+    return board.whole(_plus(symbols.astype(np.float32), means))
+
+
+def second_means(
+    weights: Weights, runtime: Runtime, known: Features, q: int, board: Checkerboard, v_hat: Floats
+) -> Floats:
+    """The row of means of step 1, from v_hat (M,h,w) of step 0."""
+    (mu,) = runtime.run("context", **_context_inputs(weights, known, q, board, v_hat))
+    means: Floats = board.row(mu[0], 1)
+    return means
+
+
+def add_second(v_hat: Floats, board: Checkerboard, means: Floats, symbols: Ints) -> None:
+    """Complete v_hat (M,h,w) with step 1's rows of means and symbols: a decoder's way."""
+    board.put(_plus(symbols.astype(np.float32), means), v_hat, 1)
+
+
+def _plus(symbols: Floats, means: Floats) -> Floats:
+    """v_hat of symbols, which are overwritten: the one sum that encoder and decoder share."""
+    symbols += means
+    return symbols
 
 
 def context_gradient(
@@ -380,11 +407,3 @@ def _unit(weights: Weights, q: int) -> Floats:
     """(1,M,1,1): the standard deviation of each channel of v."""
     unit: Floats = (weights.arrays["std"] * weights.arrays["gain"][q]).reshape(1, -1, 1, 1)
     return unit
-
-
-def _place(v_hat: Floats, mu: Floats, board: Checkerboard, step: int, quantise: Quantise) -> None:
-    """Symbols and means (M,h,w) of one step are that step's v_hat (M,h,w)."""
-    means = board.row(mu, step)
-    row = quantise(step, means)
-    row += means
-    board.put(row, v_hat, step)

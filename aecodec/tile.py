@@ -157,9 +157,11 @@ class TileCodec:
         z_hat = latents.z_hat
         encoder, z_tables = Encoder(), self._z_tables(quality)
         encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
+        crc = self.runtime.aside(functools.partial(_hash, z_hat, *latents.symbols))
         for symbols, groups in zip(latents.symbols, latents.groups, strict=True):
             encoder.add(symbols, groups, self.weights.y_tables)
-        return _hash(z_hat, *latents.symbols).to_bytes(_HASH_SIZE, "little") + encoder.finish()
+        coded = encoder.finish()
+        return crc().to_bytes(_HASH_SIZE, "little") + coded
 
     def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
         """Quantise a tile's y (M,h,w), by rounding, but for what is not worth its bits.
@@ -332,10 +334,12 @@ class TileCodec:
         w: int,
         quality: int,
         meanwhile: Callable[[Ints], object] | None = None,
+        between: Callable[[Ints], object] | None = None,
     ) -> tuple[Ints, tuple[Ints, Ints], tuple[Indexes, Indexes]]:
         """z_hat (N,h/4,w/4), both steps' rows of symbols and of their table indexes.
 
-        `meanwhile` is called with z_hat as soon as that is known. Raises CorruptError where the
+        `meanwhile` is called with z_hat, and `between` with the symbols of step 0, as soon as those
+        are known. Raises CorruptError where the
         symbols' hash differs: never a picture from wrong symbols.
         """
         from aecodec.checkerboard import Checkerboard
@@ -351,6 +355,8 @@ class TileCodec:
         board, tables = Checkerboard(config.latents, h, w), self.weights.y_tables
         scales = Scales(self.weights.arrays, z_hat, quality, board)
         first = decoder.take(scales.first, tables)
+        if between:
+            between(first)
         indexes = scales.after(first)
         second = decoder.take(indexes, tables)
         decoder.finish()
@@ -360,24 +366,33 @@ class TileCodec:
 
     def decode_latents(self, payload: bytes, h: int, w: int, quality: int) -> Floats:
         """v_hat (M,h,w) of a tile."""
-        import numpy as np
-
         from aecodec.checkerboard import Checkerboard
-        from aecodec.prior import mean_features, predict
+        from aecodec.prior import add_second, first_v_hat, mean_features, second_means
 
-        begun: list[Callable[[], Features]] = []
+        # The means come beside the integer network and the entropy decoder, which have but one
+        # thread.
+        board = Checkerboard(self.weights.config.latents, h, w)
+        networks = self.weights, self.runtime
+        features: list[Callable[[], Features]] = []
+        means: list[Callable[[], tuple[Floats, Floats]]] = []
 
         def begin(z_hat: Ints) -> None:
-            # Beside the integer network and the entropy decoder, which have but one thread.
-            work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
-            begun.append(self.runtime.aside(work))
+            work = functools.partial(mean_features, *networks, z_hat, quality)
+            features.append(self.runtime.aside(work))
 
-        _, symbols, _ = self.decode_symbols(payload, h, w, quality, begin)
-        with stage("mean features"):
-            features = begun[0]()
-        board = Checkerboard(self.weights.config.latents, h, w)
-        networks = self.weights, self.runtime, features, quality
-        return predict(*networks, board, lambda step, mu: symbols[step].astype(np.float32))
+        def after(symbols: Ints) -> tuple[Floats, Floats]:
+            known = features[0]()
+            v_hat = first_v_hat(known, board, symbols)
+            return v_hat, second_means(*networks, known, quality, board, v_hat)
+
+        def go_on(symbols: Ints) -> None:
+            means.append(self.runtime.aside(functools.partial(after, symbols)))
+
+        _, (_, symbols), _ = self.decode_symbols(payload, h, w, quality, begin, go_on)
+        with stage("means"):
+            v_hat, second = means[0]()
+        add_second(v_hat, board, second, symbols)
+        return v_hat
 
     def synthesise(
         self, v_hat: Floats, box: Box, quality: int, origin: tuple[int, int] = (0, 0)

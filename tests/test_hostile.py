@@ -128,7 +128,7 @@ def test_another_quality_under_good_checksums_is_noticed(quality: int) -> None:
     assert picture.size == (old.width, old.height)
 
 
-@pytest.mark.parametrize(("width", "height"), [(159, 120), (160, 177), (1024, 1024), (64, 64)])
+@pytest.mark.parametrize(("width", "height"), [(159, 120), (160, 177), (512, 512), (64, 64)])
 def test_other_dimensions_under_good_checksums_are_noticed(width: int, height: int) -> None:
     container = bitstream.parse(FILES["plain"])
     old = container.header

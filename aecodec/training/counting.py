@@ -27,8 +27,11 @@ __all__ = ["Counts", "calibrate", "count"]
 Arrays = dict[str, npt.NDArray[Any]]
 Z_REACH = 48
 """z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes."""
-CERTAIN = 2e-4
-"""A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else."""
+CERTAIN = 5e-3
+"""A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else.
+
+With 2e-4 files are 0.08 % smaller at the same PSNR (of pictures held out), but 44 % in place of
+32 % of all symbols have to be sorted and coded."""
 
 
 class Counts:

@@ -105,19 +105,19 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
 3. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
    of step 0's symbols as well.
 
-Each of the three arrays is coded so: its elements are sorted by table index, ascending, keeping their
-order within a table; then coded one after another, each with its table. A table lists integer
+Each of the three arrays is coded so: its elements are sorted by table index, ascending, keeping
+their order within a table; then coded one after another, each with its table. A table lists integer
 probabilities that sum to 2**24: first that of the *low escape*, then those of the symbols
 ``first``, ``first + 1``, ..., last that of the *high escape*. A table without entries means: the
 symbol is 0 and nothing is coded. After the array come its escapes, in the order in which they
 occurred. An escaped symbol lies e + 1 below or above the table's outermost one. Let n + 1 be the
 number of bits of e + 1: first all n, each uniform over 0..31; then for n = 1, 2, ..., 31 the lower
-n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first,
-each uniform over its range. Symbols lie strictly between -2**30 and 2**30.
+n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first, each
+uniform over its range. Symbols lie strictly between -2**30 and 2**30.
 
 The CRC-32 of the symbols is taken over these three arrays, in the orders given, each symbol as a
-signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from
-the writer's, which no checksum over the file can.
+signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from the
+writer's, which no checksum over the file can.
 
 From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
 (c, i, j) with (c + i + j) mod 2 = k, where mu_0 comes from z_hat and mu_1 from z_hat and the v_hat

@@ -45,8 +45,9 @@ class Checkerboard:
         start = 0
         for odd in (0, 1):
             channels, parity = (self.shape[0] + 1 - odd) // 2, (step + odd) % 2
-            end = start + channels * self._places[parity]
-            yield slice(odd, None, 2), parity, row[start:end].reshape(channels, self._places[parity])
+            places = self._places[parity]
+            end = start + channels * places
+            yield slice(odd, None, 2), parity, row[start:end].reshape(channels, places)
             start = end
 
     def _views(self, row: Array, array: Array, step: int) -> Iterator[tuple[Array, Array]]:

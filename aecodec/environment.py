@@ -76,7 +76,7 @@ def _weights(name: str) -> dict[str, str]:
     found = {"name": name, "folder": str(folder)}
     try:
         found["id"] = weights.model_id(folder).hex()
-        prior.check_known_answers(weights.load(folder))
+        prior.checked_scale_network(weights.load(folder))
     except AecodecError as error:
         return {**found, "state": one_line(error)}
     return {**found, "state": "ok"}

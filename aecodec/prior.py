@@ -1,14 +1,16 @@
 """From z_hat and the quality to what the coder needs (integers) and to the means (floats).
 
     z_hat (N,h64,w64) int32, q
-     |-- Scales: integers in float64, exact on every machine, step by step --> (M,h,w) uint8
-     `-- Means: float networks, step by step                               --> mu (M,h,w) float32
+     |-- Scales: integers, exact on every machine, step by step --> (M,h,w) uint8
+     `-- Means: float networks, step by step                    --> mu (M,h,w) float32
 
-The integer network. Every activation is an integer, |a| <= ACTIVATION_LIMIT; every accumulator
-is bounded, |acc| < 2^31, by the weights (checked at export). Float64 holds such sums exactly in
-any order; and where they are rounded down, they are taken for integers plus 1/2, so that even an
-inexact algorithm would give the right integer. Requantisation is floor((acc + 2^(k-1)) / 2^k).
-No exp, no division, no float32 here. Layers, in order (all tensors channels-last here):
+The integer network, whose numbers `fixed_point.py` has. Every activation is an integer of magnitude
+ACTIVATION_LIMIT at most, with ACTIVATION_BITS bits after the point; the weights of a layer have
+WEIGHT_BITS[layer] of them. Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such
+sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^23; and
+where they are rounded down, they are taken for integers plus 1/2, so that even an inexact algorithm
+would give the right integer. Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No exp and
+no division. Layers, in order (all tensors channels-last here):
 
     a = clip(z_hat << Z_SHIFT)
     a = act(requantise(input 1x1) + level_bias[q])
@@ -21,7 +23,8 @@ with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)). In step 1 `output` a
 symbols of step 0 (0 at the other elements):
 
     b = sizes[min(|symbol|, 127)], which is 2^8 log2(1 + |symbol|), rounded
-    b = requantise(near 3x3, of requantise(magnitude 1x1))
+    b = clip(requantise(magnitude 1x1)) to MIXED_LIMIT
+    b = requantise(near 3x3)
     b = act(b + requantise(fine 1x1, of a))
     index as above, of requantise(output 1x1 of a + correction 1x1 of b)
 """
@@ -39,6 +42,14 @@ from threadpoolctl import ThreadpoolController
 
 from aecodec.checkerboard import Checkerboard
 from aecodec.errors import KnownAnswerError
+from aecodec.fixed_point import (
+    ACTIVATION_BITS,
+    ACTIVATION_LIMIT,
+    LEAK_SHIFT,
+    MIXED_LIMIT,
+    WEIGHT_BITS,
+    Z_SHIFT,
+)
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # the exporter makes `Scales` where the coder is not installed
@@ -47,10 +58,11 @@ if TYPE_CHECKING:  # the exporter makes `Scales` where the coder is not installe
 
 __all__ = [
     "Features",
+    "ScaleNetwork",
     "Scales",
     "add_second",
     "bounds",
-    "check_known_answers",
+    "checked_scale_network",
     "companded",
     "context_gradient",
     "first_v_hat",
@@ -62,32 +74,34 @@ __all__ = [
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+Exact = npt.NDArray[np.floating[Any]]
 Indexes = npt.NDArray[np.uint8]
-
-ACTIVATION_BITS = 8
-WEIGHT_BITS = 10
-ACTIVATION_LIMIT = 4095
-Z_SHIFT = 4
-LEAK_SHIFT = 3
-
 
 _CACHED = 1 << 15
 """Elements that several arrays of a step can hold at once in a core's cache."""
-_TO_INDEX = 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS)
+_TO_INDEX = 2.0 ** -(WEIGHT_BITS["output"] + ACTIVATION_BITS)
 """The value of one unit of a sum before its requantisation, in indexes."""
 HALF = 0.5
 """Added to integers before `floor(x * 2^-k)`: changes nothing, and an error below 1/2 neither."""
+_SINGLE = 1 << 23
+"""Float32 holds integers plus 1/2 below it."""
 
 
-def _shift(acc: Doubles, bits: int) -> Doubles:
-    """floor(acc * 2^-bits), in place, of integers that the half of 2^bits was added to."""
-    acc += HALF
+class _Layer(NamedTuple):
+    """Integers, in the floats that hold the layer's sums exactly."""
+
+    weight: Exact
+    bias: Exact  # and what a requantisation adds
+    bits: int
+
+
+def _shift(acc: Exact, bits: int) -> Exact:
+    """floor(acc * 2^-bits), in place, of integers plus 1/2."""
     acc *= 2.0**-bits
     return np.floor(acc, out=acc)
 
 
-def _activate(a: Doubles) -> Doubles:
+def _activate(a: Exact) -> Exact:
     """Overwrites a. For integers floor((a + 4) / 8) is above a just where a is below 0."""
     leaked = a + 2.0 ** (LEAK_SHIFT - 1)
     leaked *= 2.0**-LEAK_SHIFT
@@ -96,32 +110,32 @@ def _activate(a: Doubles) -> Doubles:
     return np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
 
 
-def _pointwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
-    """(n,I) with weight (O,I) -> (n,O), requantised."""
-    acc: Doubles = a @ weight.T.astype(np.float64)
-    acc += bias + 2.0 ** (WEIGHT_BITS - 1)
-    return _shift(acc, WEIGHT_BITS)
+def _pointwise(a: Exact, layer: _Layer) -> Exact:
+    """(n,I) with weight (I,O) -> (n,O), requantised."""
+    acc: Exact = a.astype(layer.weight.dtype, copy=False) @ layer.weight
+    acc += layer.bias
+    return _shift(acc, layer.bits)
 
 
-def _depthwise(a: Doubles, weight: Ints, bias: Ints) -> Doubles:
-    """(h,w,C) with weight (C,3,3), zero-padded -> (h,w,C), requantised."""
+def _depthwise(a: Exact, layer: _Layer) -> Exact:
+    """(h,w,C) with weight (3,3,C), zero-padded -> (h,w,C), requantised."""
     h, w, channels = a.shape
-    padded = np.zeros((h + 2, w + 2, channels))
+    padded = np.zeros((h + 2, w + 2, channels), layer.weight.dtype)
     padded[1:-1, 1:-1] = a
     # Whole rows at once, and no more of them than stay in the cache.
     padded = padded.reshape(h + 2, -1)
-    taps = np.tile(weight.transpose(1, 2, 0).astype(np.float64), w)
-    out = np.empty((h, w * channels))
+    taps = np.tile(layer.weight, w)
+    out = np.empty((h, w * channels), layer.weight.dtype)
     some = max(1, _CACHED // (w * channels))
     part = np.empty_like(out[:some])
     for first in range(0, h, some):
         acc = out[first : first + some]
-        acc[:] = np.tile(bias + 2.0 ** (WEIGHT_BITS - 1), w)
+        acc[:] = np.tile(layer.bias, w)
         for i in range(3):
             for j in range(3):
                 near = padded[first + i : first + i + len(acc), j * channels :][:, : w * channels]
                 acc += np.multiply(near, taps[i, j], out=part[: len(acc)])
-        _shift(acc, WEIGHT_BITS)
+        _shift(acc, layer.bits)
     return out.reshape(h, w, channels)
 
 
@@ -156,48 +170,104 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 
+class ScaleNetwork:
+    """The integer network, ready for use: "scale." of the weights' arrays."""
+
+    def __init__(self, net: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._limits = bounds(net)
+        self._net = net
+        self.top = int(net["scale.tables"][0]) - 1
+        self.level_bias = net["scale.level_bias"]
+        self.input = self._mixing("input")
+        self.dw64 = self._near("dw64")
+        # Outputs (row, column, channel) in place of (channel, row, column): the shuffle then moves
+        # whole runs of channels.
+        wide = len(net["scale.up.weight"])
+        self.up = self._mixing("up", np.arange(wide).reshape(-1, 16).T.ravel())
+        self.dw16 = self._near("dw16")
+        self.magnitude = self._mixing("magnitude")
+        self.near = self._near("near")
+        self.fine = self._mixing("fine")
+        self.sizes = net["scale.sizes"].astype(self.magnitude.weight.dtype)
+        # Powers of two leave every bit of a sum as it is: it comes out in indexes.
+        kind = self._kind("output")
+        alone = net["scale.output.weight"] * _TO_INDEX
+        more = np.hstack([alone, net["scale.correction.weight"] * _TO_INDEX])
+        self.output = alone.astype(kind), more.astype(kind)
+        # The last requantisation, the offset and its requantisation in one: for an integer c,
+        # floor((floor(x / 2^k) + c) / 2^8) = floor((x + 2^k c) / 2^(k+8)).
+        bits = WEIGHT_BITS["output"]
+        offset = (net["scale.index_offset"] + 2.0 ** (ACTIVATION_BITS - 1)) * 2.0**bits
+        offset += net["scale.output.bias"] + (2.0 ** (bits - 1) + HALF)
+        self.offset = (offset * _TO_INDEX).astype(kind)  # (Q,steps,M)
+
+    def _kind(self, name: str) -> type[np.floating[Any]]:
+        return np.float32 if self._limits[name] < _SINGLE else np.float64
+
+    def _bias(self, name: str) -> Exact:
+        bias = self._net[f"scale.{name}.bias"] + (2.0 ** (WEIGHT_BITS[name] - 1) + HALF)
+        return bias.astype(self._kind(name))
+
+    def _mixing(self, name: str, order: npt.NDArray[np.intp] | None = None) -> _Layer:
+        weight, bias = self._net[f"scale.{name}.weight"], self._bias(name)
+        if order is not None:
+            weight, bias = weight[order], bias[order]
+        weight = np.ascontiguousarray(weight.T, self._kind(name))
+        return _Layer(weight, bias, WEIGHT_BITS[name])
+
+    def _near(self, name: str) -> _Layer:
+        weight = self._net[f"scale.{name}.weight"].transpose(1, 2, 0)
+        weight = np.ascontiguousarray(weight, self._kind(name))
+        return _Layer(weight, self._bias(name), WEIGHT_BITS[name])
+
+    def fine_activations(self, z_hat: Ints, q: int, h: int, w: int) -> Exact:
+        """(h*w,F): the last activations that depend on z_hat and the quality alone."""
+        n, rows, columns = z_hat.shape
+        a: Exact = z_hat.transpose(1, 2, 0).reshape(-1, n) * 2.0**Z_SHIFT
+        np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
+        a = _pointwise(a, self.input)
+        a += self.level_bias[q]
+        a = _activate(a).reshape(rows, columns, -1)
+        a = _activate(_depthwise(a, self.dw64)).reshape(rows * columns, -1)
+        a = _activate(_pointwise(a, self.up))
+        a = a.reshape(rows, columns, 4, 4, -1).transpose(0, 2, 1, 3, 4)
+        # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
+        a = a.reshape(4 * rows, 4 * columns, -1)[: h + 1, : w + 1]
+        a = _depthwise(a, self.dw16)[:h, :w]
+        return _activate(a).reshape(h * w, -1)
+
+
 class Scales:
     """The table indexes of a tile's symbols, which are coded in two steps.
 
     Those of step 0 follow from z_hat (N,ceil(h/4),ceil(w/4)) and the quality q, those of step 1
-    from the symbols of step 0 as well. `net` holds the integers under "scale." of the weights'
-    arrays; `board` is that of the tile's (M,h,w).
+    from the symbols of step 0 as well. `board` is that of the tile's (M,h,w).
     """
 
     first: Indexes
     """The indexes of step 0, in its row."""
 
     @stage("scale network")
-    def __init__(
-        self, net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, board: Checkerboard
-    ) -> None:
+    def __init__(self, net: ScaleNetwork, z_hat: Ints, q: int, board: Checkerboard) -> None:
         self._net, self._board = net, board
-        self._top = int(net["scale.tables"][0]) - 1
+        self._offset = net.offset[q]
         _, h, w = board.shape
-        # The last requantisation, the offset and its requantisation in one: for an integer c,
-        # floor((floor(x / 2^10) + c) / 2^8) = floor((x + 2^10 c) / 2^18).
-        offset = net["scale.index_offset"][q] + 2.0 ** (ACTIVATION_BITS - 1)
-        self._offset = (
-            net["scale.output.bias"]
-            + 2.0 ** (WEIGHT_BITS - 1)
-            + offset * 2.0**WEIGHT_BITS
-            + HALF
-        )
         parity = board.parity().ravel()
         self._places = [np.flatnonzero(parity == p) for p in (0, 1)]
         with one_blas_thread:
-            self._fine = _fine_activations(net, z_hat, q, h, w)
-            self.first = self._indexes(0, net["scale.output.weight"], self._fine)
+            self._fine = net.fine_activations(z_hat, q, h, w)
+            self.first = self._indexes(0, self._fine)
 
-    def _indexes(self, step: int, weight: Ints, a: Doubles) -> Indexes:
-        """The row of a step from the last layer's weight (M,I) and its input a (h*w,I)."""
+    def _indexes(self, step: int, a: Exact) -> Indexes:
+        """The row of a step from the last layer's input a (h*w,I)."""
         found = np.empty(self._board.sizes[step], np.uint8)
+        weight = self._net.output[step]
+        a = a.astype(weight.dtype, copy=False)
         seen = [np.ascontiguousarray(a[places].T) for places in self._places]
         for channels, parity, block in self._board.blocks(found, step):
-            # A power of two leaves every bit of a product as it is.
-            sums: Doubles = (weight[channels] * _TO_INDEX) @ seen[parity]
-            sums += self._offset[step, channels, None] * _TO_INDEX
-            np.clip(sums, 0, self._top, out=sums)
+            sums: Exact = weight[channels] @ seen[parity]
+            sums += self._offset[step, channels, None]
+            np.clip(sums, 0, self._net.top, out=sums)
             block[:] = sums  # rounds down what is not negative
         return found
 
@@ -206,76 +276,57 @@ class Scales:
         """The row of indexes of step 1, by the row of symbols of step 0."""
         net, board = self._net, self._board
         _, h, w = board.shape
-        sizes = net["scale.sizes"].astype(np.float64)
-        mixed = np.empty((h * w, len(net["scale.magnitude.weight"])))
+        bias, bits = net.magnitude.bias, net.magnitude.bits
+        mixed = np.empty((h * w, len(bias)), bias.dtype)
         with one_blas_thread:
             for channels, parity, block in board.blocks(np.abs(symbols), 0):
-                size = sizes.take(block, mode="clip")
-                weight = net["scale.magnitude.weight"][:, channels]
-                found = _pointwise(size.T, weight, net["scale.magnitude.bias"])
-                mixed[self._places[parity]] = found
-            near = net["scale.near.weight"], net["scale.near.bias"]
-            b = _depthwise(mixed.reshape(h, w, -1), *near).reshape(mixed.shape)
-            b += _pointwise(self._fine, net["scale.fine.weight"], net["scale.fine.bias"])
-            _activate(b)
-            weight = np.hstack([net["scale.output.weight"], net["scale.correction.weight"]])
-            return self._indexes(1, weight, np.hstack([self._fine, b]))
-
-
-def _fine_activations(
-    net: Mapping[str, npt.NDArray[Any]], z_hat: Ints, q: int, h: int, w: int
-) -> Doubles:
-    """(h*w,F): the last activations that depend on z_hat and the quality alone."""
-    n, rows, columns = z_hat.shape
-    a = z_hat.transpose(1, 2, 0).reshape(-1, n) * 2.0**Z_SHIFT
-    np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
-    a = _pointwise(a, net["scale.input.weight"], net["scale.input.bias"])
-    a += net["scale.level_bias"][q]
-    a = _activate(a).reshape(rows, columns, -1)
-    a = _activate(_depthwise(a, net["scale.dw64.weight"], net["scale.dw64.bias"]))
-    up = net["scale.up.weight"]
-    fine = len(up) // 16
-    # Outputs (row, column, channel) in place of (channel, row, column): the shuffle then moves
-    # whole runs of channels.
-    order = np.arange(len(up)).reshape(fine, 16).T.ravel()
-    a = a.reshape(rows * columns, -1)
-    a = _activate(_pointwise(a, up[order], net["scale.up.bias"][order]))
-    a = a.reshape(rows, columns, 4, 4, fine).transpose(0, 2, 1, 3, 4)
-    # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
-    a = a.reshape(4 * rows, 4 * columns, fine)[: h + 1, : w + 1]
-    a = _depthwise(a, net["scale.dw16.weight"], net["scale.dw16.bias"])[:h, :w]
-    return _activate(a).reshape(h * w, fine)
+                size = net.sizes.take(block, mode="clip")
+                part = _Layer(net.magnitude.weight[channels], bias, bits)
+                some = _pointwise(size.T, part)
+                mixed[self._places[parity]] = np.clip(some, -MIXED_LIMIT, MIXED_LIMIT, out=some)
+            b = _depthwise(mixed.reshape(h, w, -1), net.near).reshape(mixed.shape)
+            b += _pointwise(self._fine, net.fine)
+            return self._indexes(1, np.hstack([self._fine, _activate(b)]))
 
 
 def bounds(net: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
-    """The largest magnitude that a sum can have in each layer of the scale network."""
+    """The largest magnitude that a sum can have in each layer of the scale network.
+
+    The bias and what a requantisation adds are part of a sum; so is the offset of an index.
+    """
+
+    limits = {"magnitude": int(net["scale.sizes"].max()), "near": MIXED_LIMIT}
 
     def reach(name: str) -> npt.NDArray[np.int64]:
         weight = np.abs(net[f"scale.{name}.weight"].astype(np.int64))
         found: npt.NDArray[np.int64] = weight.reshape(len(weight), -1).sum(axis=1)
-        return found * ACTIVATION_LIMIT
+        return found * limits.get(name, ACTIVATION_LIMIT)
 
     found = {}
     for name in ("input", "dw64", "up", "dw16", "magnitude", "near", "fine", "output"):
         total = reach(name) + np.abs(net[f"scale.{name}.bias"].astype(np.int64))
         if name == "output":
             total += reach("correction")
-        found[name] = int(total.max())
+            offset = np.abs(net["scale.index_offset"].astype(np.int64)).max(axis=(0, 1))
+            total += (offset + 2 ** (ACTIVATION_BITS - 1)) << WEIGHT_BITS[name]
+        found[name] = int(total.max()) + 2 ** (WEIGHT_BITS[name] - 1) + 1
     return found
 
 
-def check_known_answers(weights: Weights) -> None:
+def checked_scale_network(weights: Weights) -> ScaleNetwork:
     """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
+    network = ScaleNetwork(weights.arrays)
     z_hat, symbols = weights.arrays["known.z_hat"], weights.arrays["known.symbols"]
     for q, expected in zip(weights.arrays["known.q"], weights.arrays["known.index"], strict=True):
         board = Checkerboard(*expected.shape)
-        scales = Scales(weights.arrays, z_hat, int(q), board)
+        scales = Scales(network, z_hat, int(q), board)
         found = scales.first, scales.after(board.row(symbols, 0))
         if not np.array_equal(board.whole(*found), expected):
             raise KnownAnswerError(
                 f"{weights.folder}: this machine's arithmetic gives other table indexes than the"
                 " weights expect, so files would not decode"
             )
+    return network
 
 
 def level_of_quality(weights: Weights, q: int) -> Floats:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
     import numpy.typing as npt
 
-    from aecodec.checkerboard import Checkerboard
     from aecodec.entropy import Groups, TableSet
     from aecodec.prior import Features, Scales
     from aecodec.runtime import Options, Runtime
@@ -112,10 +111,10 @@ class TileCodec:
     def __init__(self, weights: Weights, options: Options | None = None) -> None:
         import numpy as np
 
-        from aecodec.prior import check_known_answers
+        from aecodec.prior import checked_scale_network
         from aecodec.runtime import Runtime
 
-        check_known_answers(weights)
+        self.scale_network = checked_scale_network(weights)
         # glibc keeps twice as much freed memory as the largest block (of 32 MiB at most) that was
         # ever freed, and else gives it back: a small picture's megabytes would come and go with
         # each picture, which takes a tenth of its time. So this is never touched, and freed.
@@ -186,7 +185,7 @@ class TileCodec:
         z_hat = np.rint(z[0]).astype(np.int32)
         work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
         features = self.runtime.aside(work)
-        scales = Scales(self.weights.arrays, z_hat, quality, board)
+        scales = Scales(self.scale_network, z_hat, quality, board)
         return Known(z_hat, scales, features())
 
     def _quantise(self, v: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
@@ -353,7 +352,7 @@ class TileCodec:
         if meanwhile:
             meanwhile(z_hat)
         board, tables = Checkerboard(config.latents, h, w), self.weights.y_tables
-        scales = Scales(self.weights.arrays, z_hat, quality, board)
+        scales = Scales(self.scale_network, z_hat, quality, board)
         first = decoder.take(scales.first, tables)
         if between:
             between(first)

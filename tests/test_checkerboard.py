@@ -50,7 +50,7 @@ def test_rows_give_the_array_back(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_blocks_are_views_of_one_parity(shape: tuple[int, int, int]) -> None:
-    m, h, w = shape
+    _, h, w = shape
     board = Checkerboard(*shape)
     parity = board.parity()
     assert parity.tolist() == [[(i + j) % 2 for j in range(w)] for i in range(h)]

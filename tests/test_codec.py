@@ -372,7 +372,7 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     z_tables, y_tables = coder._z_tables(60), coder.weights.y_tables
     encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
     board = Checkerboard(config.latents, rows, columns)
-    scales = prior.Scales(coder.weights.arrays, z_hat, 60, board)
+    scales = prior.Scales(coder.scale_network, z_hat, 60, board)
     coded: list[np.ndarray] = []
     for _ in range(2):
         indexes = scales.after(coded[0]) if coded else scales.first

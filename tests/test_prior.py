@@ -12,6 +12,7 @@ import torch
 from aecodec import prior, weights
 from aecodec.checkerboard import Checkerboard
 from aecodec.errors import KnownAnswerError
+from aecodec.fixed_point import WEIGHT_BITS
 from aecodec.model.hyperprior import companded
 from aecodec.training.checkpoint import load_ema
 
@@ -42,7 +43,7 @@ def naive_indexes(
 
     def mix(a: np.ndarray, name: str) -> np.ndarray:
         bias = net[f"scale.{name}.bias"].astype(np.int64)[:, None, None]
-        return requantise(sums(a, name) + bias, 10)
+        return requantise(sums(a, name) + bias, WEIGHT_BITS[name])
 
     def depthwise(a: np.ndarray, name: str) -> np.ndarray:
         weight = net[f"scale.{name}.weight"].astype(np.int64)
@@ -55,7 +56,8 @@ def naive_indexes(
                         y, x = i + di - 1, j + dj - 1
                         if 0 <= y < rows and 0 <= x < columns:
                             acc[:, i, j] += weight[:, di, dj] * a[:, y, x]
-        return requantise(acc + net[f"scale.{name}.bias"].astype(np.int64)[:, None, None], 10)
+        bias = net[f"scale.{name}.bias"].astype(np.int64)[:, None, None]
+        return requantise(acc + bias, WEIGHT_BITS[name])
 
     a = np.clip(z_hat.astype(np.int64) << 4, -4095, 4095)
     a = act(mix(a, "input") + net["scale.level_bias"][q].astype(np.int64)[:, None, None])
@@ -70,11 +72,12 @@ def naive_indexes(
     for c, i, j in zip(*np.nonzero(symbols), strict=True):
         if (c + i + j) % 2 == 0:  # of step 0
             size[c, i, j] = round(256 * math.log2(1 + min(abs(int(symbols[c, i, j])), 127)))
-    b = depthwise(mix(size, "magnitude"), "near")
+    b = depthwise(np.clip(mix(size, "magnitude"), -8191, 8191), "near")
     b = act(b + mix(a, "fine"))
     bias = net["scale.output.bias"].astype(np.int64)[:, None, None]
-    first = requantise(sums(a, "output") + bias, 10)
-    second = requantise(sums(a, "output") + sums(b, "correction") + bias, 10)
+    bits = WEIGHT_BITS["output"]
+    first = requantise(sums(a, "output") + bias, bits)
+    second = requantise(sums(a, "output") + sums(b, "correction") + bias, bits)
     offset = net["scale.index_offset"][q].astype(np.int64)
     out = np.empty(first.shape, np.int64)
     for c in range(first.shape[0]):
@@ -97,7 +100,7 @@ def exact_indexes(
 ) -> np.ndarray:
     """Both steps' (M,h,w); those of the symbols (M,h,w) that are of step 1 are not looked at."""
     board = Checkerboard(*symbols.shape)
-    scales = prior.Scales(small.arrays, z_hat, q, board)
+    scales = prior.Scales(prior.ScaleNetwork(small.arrays), z_hat, q, board)
     return board.whole(scales.first, scales.after(board.row(symbols, 0)))
 
 
@@ -120,7 +123,7 @@ def test_step_1_sees_the_symbols_of_step_0(small: weights.Weights) -> None:
     rng = np.random.default_rng(5)
     z_hat = rng.integers(-3, 4, (small.config.hyper_latents, 2, 2)).astype(np.int32)
     board = Checkerboard(small.config.latents, 8, 8)
-    scales = prior.Scales(small.arrays, z_hat, 75, board)
+    scales = prior.Scales(prior.ScaleNetwork(small.arrays), z_hat, 75, board)
     symbols = board.row(drawn(rng, board.shape, 1.0), 0)
     seen = scales.after(symbols)
     # A second call begins from the same place: an encoder tries many symbols.
@@ -142,24 +145,49 @@ def test_extreme_z_saturates_without_overflow(small: weights.Weights) -> None:
 
 def test_accumulators_are_bounded_by_the_weights(small: weights.Weights) -> None:
     found = prior.bounds(small.arrays)
+    largest = {"magnitude": 7 * 256, "near": 8191}
     for name, bound in found.items():
         weight = np.abs(small.arrays[f"scale.{name}.weight"].astype(np.int64))
-        if name == "output":  # both add up in step 1
+        bias = np.abs(small.arrays[f"scale.{name}.bias"].astype(np.int64))
+        if name == "output":  # both add up in step 1, and the offset does
             more = np.abs(small.arrays["scale.correction.weight"].astype(np.int64))
             weight = np.concatenate([weight, more], axis=1)
-        bias = np.abs(small.arrays[f"scale.{name}.bias"].astype(np.int64))
-        reach = weight.reshape(len(weight), -1).sum(axis=1) * prior.ACTIVATION_LIMIT + bias
-        assert bound == reach.max() < 2**31 - 2**prior.WEIGHT_BITS
+            offset = np.abs(small.arrays["scale.index_offset"].astype(np.int64)).max(axis=(0, 1))
+            bias += (offset + 128) * 2 ** WEIGHT_BITS[name]
+        reach = weight.reshape(len(weight), -1).sum(axis=1) * largest.get(name, 4095) + bias
+        assert bound == reach.max() + 2 ** (WEIGHT_BITS[name] - 1) + 1 < 2**31
     layers = {name.split(".")[1] for name in small.arrays if name.endswith(".weight")}
-    assert layers == {*found, "correction"}
+    assert layers == {*found, "correction"} == {*WEIGHT_BITS}
+
+
+def test_a_layer_is_as_wide_as_its_sums(small: weights.Weights) -> None:
+    """Float32 where it holds them exactly, and the same indexes where one layer needs more."""
+    network = prior.ScaleNetwork(small.arrays)
+    found = prior.bounds(small.arrays)
+    for name in ("input", "dw64", "up", "dw16", "magnitude", "near", "fine"):
+        kind = np.float32 if found[name] < 2**23 else np.float64
+        assert getattr(network, name).weight.dtype == getattr(network, name).bias.dtype == kind
+    assert {layer.dtype for layer in network.output} == {network.offset.dtype}
+    rng = np.random.default_rng(11)
+    z_hat = rng.integers(-5, 6, (small.config.hyper_latents, 2, 2)).astype(np.int32)
+    symbols = drawn(rng, (small.config.latents, 6, 7), 3.0)
+    for name in ("dw16", "near", "fine", "output"):
+        arrays = dict(small.arrays)
+        large = arrays[f"scale.{name}.weight"].copy()
+        large.reshape(-1)[3] = 1 << 15
+        arrays[f"scale.{name}.weight"] = large
+        assert prior.bounds(arrays)[name] >= 2**23
+        changed = dataclasses.replace(small, arrays=arrays)
+        expected = naive_indexes(arrays, z_hat, 60, 6, 7, symbols)
+        assert np.array_equal(exact_indexes(changed, z_hat, 60, symbols), expected)
 
 
 def test_known_answers_hold_and_refuse_a_changed_network(small: weights.Weights) -> None:
-    prior.check_known_answers(small)
+    prior.checked_scale_network(small)
     arrays = dict(small.arrays)
     arrays["scale.output.bias"] = arrays["scale.output.bias"] + (1 << 17)
     with pytest.raises(KnownAnswerError, match="arithmetic"):
-        prior.check_known_answers(dataclasses.replace(small, arrays=arrays))
+        prior.checked_scale_network(dataclasses.replace(small, arrays=arrays))
 
 
 def test_the_training_shadow_computes_the_same_indexes(small: weights.Weights) -> None:

@@ -77,9 +77,9 @@ def bit_map(data: bytes) -> Floats:
     made: Floats = np.zeros((-(-header.height // 16), -(-header.width // 16)), np.float32)
     for (x, y, w, h), payload in zip(header.tiles(), container.tiles, strict=True):
         rows, columns = -(-h // 16), -(-w // 16)
-        z_hat, *steps = model.decode_symbols(payload, rows, columns, header.quality)
+        z_hat, of_symbols, of_tables = model.decode_symbols(payload, rows, columns, header.quality)
         board = Checkerboard(model.weights.config.latents, rows, columns)
-        symbols, indexes = (board.whole(*step) for step in steps)
+        symbols, indexes = board.whole(*of_symbols), board.whole(*of_tables)
         bits = np.zeros(board.shape, np.float32)
         coded = ~y_tables.empty[indexes]
         bits[coded] = y_tables.costs(symbols[coded], indexes[coded])

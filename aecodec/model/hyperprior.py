@@ -23,6 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.config import ModelConfig
+from aecodec.fixed_point import (
+    ACTIVATION_BITS,
+    ACTIVATION_LIMIT,
+    LEAK_SHIFT,
+    MIXED_LIMIT,
+    WEIGHT_BITS,
+    Z_SHIFT,
+)
 from aecodec.model.layers import Block, LevelTable, Spine, pointwise
 
 __all__ = [
@@ -34,16 +42,6 @@ __all__ = [
     "companded",
 ]
 
-ACTIVATION_BITS = 8
-"""Fractional bits of an activation in the integer scale network."""
-WEIGHT_BITS = 10
-"""Fractional bits of a weight there."""
-ACTIVATION_LIMIT = 4095
-"""Largest magnitude of an integer activation."""
-Z_SHIFT = 4
-"""z_hat enters as z_hat << Z_SHIFT, that is z_hat / 16."""
-LEAK_SHIFT = 3
-"""The leaky ReLU's slope is 2 ** -LEAK_SHIFT."""
 SYMBOL_BITS = 7.0
 """The largest log2(1 + magnitude) of a symbol that step 1's scales tell from larger ones."""
 
@@ -137,15 +135,16 @@ class ScaleNetwork(nn.Module):
         unit = float(2**bits)
         return x + (torch.floor(x * unit + 0.5) / unit - x).detach()
 
-    def _sums(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
+    def _sums(self, name: str, x: Tensor) -> Tensor:
         """The layer with rounded weights; its sums are not rounded yet."""
-        weight, bias = self._grid(layer.weight, WEIGHT_BITS), layer.bias
+        layer, bits = getattr(self, name), WEIGHT_BITS[name]
+        weight, bias = self._grid(layer.weight, bits), layer.bias
         if bias is not None:
-            bias = self._grid(bias, WEIGHT_BITS + ACTIVATION_BITS)
+            bias = self._grid(bias, bits + ACTIVATION_BITS)
         return F.conv2d(x, weight, bias, padding=layer.padding, groups=layer.groups)
 
-    def _convolve(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
-        return self._grid(self._sums(layer, x), ACTIVATION_BITS)
+    def _convolve(self, name: str, x: Tensor) -> Tensor:
+        return self._grid(self._sums(name, x), ACTIVATION_BITS)
 
     def _activate(self, x: Tensor) -> Tensor:
         limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
@@ -157,16 +156,16 @@ class ScaleNetwork(nn.Module):
         with torch.autocast(z_hat.device.type, enabled=False):
             limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
             x = (z_hat.float() * 2.0 ** (Z_SHIFT - ACTIVATION_BITS)).clamp(-limit, limit)
-            x = self._convolve(self.input, x)
+            x = self._convolve("input", x)
             x = self._activate(x + self._grid(self.level_bias(level), ACTIVATION_BITS))
-            x = self._activate(self._convolve(self.dw64, x))
-            x = self._activate(F.pixel_shuffle(self._convolve(self.up, x), 4))
-            return self._activate(self._convolve(self.dw16, x))
+            x = self._activate(self._convolve("dw64", x))
+            x = self._activate(F.pixel_shuffle(self._convolve("up", x), 4))
+            return self._activate(self._convolve("dw16", x))
 
     def alone(self, x: Tensor, level: Tensor, step: int = 0) -> Tensor:
         """The indexes of a step (B,M,h,w) by z_hat alone, from what `forward` gave."""
         with torch.autocast(x.device.type, enabled=False):
-            return self._indexes(self._sums(self.output, x), level, step)
+            return self._indexes(self._sums("output", x), level, step)
 
     def after(self, x: Tensor, level: Tensor, symbols: Tensor) -> Tensor:
         """The indexes of step 1 (B,M,h,w).
@@ -176,9 +175,11 @@ class ScaleNetwork(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             size = torch.log2(1.0 + torch.abs(symbols.float())).clamp(max=SYMBOL_BITS)
             size = torch.floor(size * 2.0**ACTIVATION_BITS + 0.5) * 2.0**-ACTIVATION_BITS
-            seen = self._convolve(self.near, self._convolve(self.magnitude, size))
-            seen = self._activate(seen + self._convolve(self.fine, x))
-            sums = self._sums(self.output, x) + self._sums(self.correction, seen)
+            limit = MIXED_LIMIT / 2**ACTIVATION_BITS
+            seen = self._convolve("magnitude", size).clamp(-limit, limit)
+            seen = self._convolve("near", seen)
+            seen = self._activate(seen + self._convolve("fine", x))
+            sums = self._sums("output", x) + self._sums("correction", seen)
             return self._indexes(sums, level, 1)
 
     def _indexes(self, sums: Tensor, level: Tensor, step: int) -> Tensor:

@@ -24,6 +24,7 @@ from aecodec import prior, weights
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.config import QUALITIES, ModelConfig
+from aecodec.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.training.checkpoint import EXPORTED, load_ema
@@ -49,22 +50,20 @@ def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
     """The scale network's integers; checks that no accumulator can reach 2^31."""
     net = model.scale_network
     arrays: Arrays = {}
-    for name in ("input", "dw64", "up", "dw16", "output", "magnitude", "near", "fine"):
+    for name, bits in WEIGHT_BITS.items():
         layer: nn.Conv2d = getattr(net, name)
-        assert layer.bias is not None
-        weight = _fixed(layer.weight, prior.WEIGHT_BITS)
-        bias = _fixed(layer.bias, prior.WEIGHT_BITS + prior.ACTIVATION_BITS)
-        weight = weight[:, 0] if layer.groups > 1 else weight[:, :, 0, 0]
-        arrays |= {f"scale.{name}.weight": weight, f"scale.{name}.bias": bias}
-    arrays["scale.correction.weight"] = _fixed(net.correction.weight, prior.WEIGHT_BITS)[:, :, 0, 0]
-    arrays["scale.sizes"] = _fixed(torch.log2(1.0 + torch.arange(128.0)), prior.ACTIVATION_BITS)
-    for name, bound in prior.bounds(arrays).items():
-        if bound + (1 << prior.WEIGHT_BITS) >= 2**31:
-            raise ValueError(f"scale network, {name}: an accumulator could reach {bound}")
-    arrays["scale.level_bias"] = _fixed(net.level_bias(levels)[:, :, 0, 0], prior.ACTIVATION_BITS)
+        weight = _fixed(layer.weight, bits)
+        arrays[f"scale.{name}.weight"] = weight[:, 0] if layer.groups > 1 else weight[:, :, 0, 0]
+        if layer.bias is not None:
+            arrays[f"scale.{name}.bias"] = _fixed(layer.bias, bits + ACTIVATION_BITS)
+    arrays["scale.sizes"] = _fixed(torch.log2(1.0 + torch.arange(128.0)), ACTIVATION_BITS)
+    arrays["scale.level_bias"] = _fixed(net.level_bias(levels)[:, :, 0, 0], ACTIVATION_BITS)
     offset = net.offset(levels).reshape(len(levels), net.steps, -1)
-    arrays["scale.index_offset"] = _fixed(offset, prior.ACTIVATION_BITS)
+    arrays["scale.index_offset"] = _fixed(offset, ACTIVATION_BITS)
     arrays["scale.tables"] = np.array([model.config.tables], np.int32)
+    for name, bound in prior.bounds(arrays).items():
+        if bound >= 2**31:
+            raise ValueError(f"scale network, {name}: an accumulator could reach {bound}")
     return arrays
 
 
@@ -76,8 +75,9 @@ def _known_answers(net: Arrays, config: ModelConfig) -> Arrays:
     board = Checkerboard(*symbols.shape)
     first = board.row(symbols, 0)
     index = []
+    network = prior.ScaleNetwork(net)
     for quality in qualities:
-        scales = prior.Scales(net, z_hat, int(quality), board)
+        scales = prior.Scales(network, z_hat, int(quality), board)
         index.append(board.whole(scales.first, scales.after(first)))
     return {
         "known.z_hat": z_hat,

@@ -1,0 +1,39 @@
+"""The numbers of the integer scale network, which `prior.py` evaluates and training shadows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "ACTIVATION_BITS",
+    "ACTIVATION_LIMIT",
+    "LEAK_SHIFT",
+    "MIXED_LIMIT",
+    "WEIGHT_BITS",
+    "Z_SHIFT",
+]
+
+ACTIVATION_BITS: Final = 8
+"""Fractional bits of an activation."""
+WEIGHT_BITS: Final = {
+    "input": 10,
+    "dw64": 7,
+    "up": 10,
+    "dw16": 7,
+    "output": 6,
+    "magnitude": 5,
+    "near": 7,
+    "fine": 7,
+    "correction": 6,
+}
+"""Fractional bits of every layer's weights: of the layers with most of the work, as many as let
+float32 hold their sums. (An index is rounded by a quarter on average; 6 bits of the last layer's
+weights change it by a twentieth.)"""
+ACTIVATION_LIMIT: Final = 4095
+"""The largest magnitude of an activation."""
+MIXED_LIMIT: Final = 8191
+"""The largest magnitude of what is mixed from the sizes of symbols."""
+Z_SHIFT: Final = 4
+"""z_hat enters as z_hat << Z_SHIFT, that is z_hat / 16."""
+LEAK_SHIFT: Final = 3
+"""The leaky ReLU's slope is 2 ** -LEAK_SHIFT."""

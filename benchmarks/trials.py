@@ -2,14 +2,16 @@
 
     python benchmarks/trials.py whole FOLDER [--steps 300] [--only NAME ...]
     python benchmarks/trials.py prior FOLDER --weights weights/small [--steps 600] [--only ...]
+    python benchmarks/trials.py capacity FOLDER --weights weights/small [--steps 600] [--only ...]
     python benchmarks/trials.py draw
 
 FOLDER holds the training's photographs; the figure is the BD-rate against JPEG on those that the
 training holds out. `whole` trains everything from the KLT start with `aecodec train`'s own loop.
 `prior` keeps the transforms and gains of trained weights and trains a hyperprior and a context from
-nothing on cached latents: the transforms' noise is gone, and differences of
-some tenths of a percent show. All trials of a part see the same crops in the same order. Results go
-to `benchmarks/training/trials-PART.json`, one by one; `draw` makes `trials.svg` of them.
+nothing on cached latents: the transforms' noise is gone, and differences of some tenths of a
+percent show. `capacity` does the same with priors of other widths. All trials of a part see the
+same crops in the same order. Results go to `benchmarks/training/trials-PART.json`, one by one;
+`draw` makes `trials.svg` of them.
 """
 
 from __future__ import annotations
@@ -337,6 +339,16 @@ PRIOR: dict[str, OfPrior] = {
     "N = 32": OfPrior({"hyper_latents": 32}),
     "N = 128": OfPrior({"hyper_latents": 128}),
 }
+CAPACITY: dict[str, OfPrior] = {
+    name: OfPrior(config, seeing="symbols")
+    for name, config in {
+        "as it is": {},
+        "two blocks in the context": {"context_blocks": 2},
+        "context 256 wide": {"context_width": 256},
+        "hyperprior 192 wide": {"hyper_width": 192},
+        "features 192 wide": {"mean_features": 192, "mean_hidden": 128},
+    }.items()
+}
 
 
 class Cached:
@@ -438,7 +450,7 @@ def draw() -> None:
     mpl.use("svg")
     import matplotlib.pyplot as plt
 
-    parts = [p for p in ("whole", "prior") if (ROOT / f"trials-{p}.json").exists()]
+    parts = [p for p in ("whole", "prior", "capacity") if (ROOT / f"trials-{p}.json").exists()]
     figure, axes = plt.subplots(len(parts), 1, figsize=(8.0, 3.4 * len(parts)), squeeze=False)
     for part, axis in zip(parts, axes[:, 0], strict=True):
         data = json.loads((ROOT / f"trials-{part}.json").read_text(encoding="utf-8"))
@@ -460,7 +472,7 @@ def draw() -> None:
 def main() -> None:
     """Train, print, record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=("whole", "prior", "draw"))
+    parser.add_argument("part", choices=("whole", "prior", "capacity", "draw"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--steps", type=int)
@@ -469,11 +481,13 @@ def main() -> None:
     if options.part == "draw":
         draw()
         return
-    if options.folder is None or (options.part == "prior" and options.weights is None):
-        parser.error("which photographs, and for `prior`, which weights?")
-    steps = options.steps or {"whole": 300, "prior": 600}[options.part]
-    trials: dict[str, Any] = WHOLE if options.part == "whole" else PRIOR
-    cached = Cached(options.weights, options.folder) if options.part == "prior" else None
+    whole = options.part == "whole"
+    if options.folder is None or (not whole and options.weights is None):
+        parser.error("which photographs, and but for `whole`, which weights?")
+    steps = options.steps or (300 if whole else 600)
+    parts: dict[str, dict[str, Any]] = {"whole": WHOLE, "prior": PRIOR, "capacity": CAPACITY}
+    trials = parts[options.part]
+    cached = None if whole else Cached(options.weights, options.folder)
     results: list[dict[str, Any]] = []
     for name in options.only or trials:
         begun = time.monotonic()

@@ -26,9 +26,9 @@ WEIGHT_BITS: Final = {
     "fine": 7,
     "correction": 6,
 }
-"""Fractional bits of every layer's weights: of the layers with most of the work, as many as let
-float32 hold their sums. (An index is rounded by a quarter on average; 6 bits of the last layer's
-weights change it by a twentieth.)"""
+"""Fractional bits of every layer's weights: in the layers with most of the work, so few that
+float32 holds their sums. (With 10 everywhere files are 0.01 % smaller; with one less in output,
+correction, near and fine they are 0.06 % larger.)"""
 ACTIVATION_LIMIT: Final = 4095
 """The largest magnitude of an activation."""
 MIXED_LIMIT: Final = 8191

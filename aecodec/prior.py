@@ -7,10 +7,10 @@
 The integer network, whose numbers `fixed_point.py` has. Every activation is an integer of magnitude
 ACTIVATION_LIMIT at most, with ACTIVATION_BITS bits after the point; the weights of a layer have
 WEIGHT_BITS[layer] of them. Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such
-sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^23; and
-where they are rounded down, they are taken for integers plus 1/2, so that even an inexact algorithm
-would give the right integer. Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No exp and
-no division. Layers, in order (all tensors channels-last here):
+sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^24.
+(Where float64 is rounded down, it is taken for an integer plus 1/2, so that even an inexact
+algorithm would give the right one.) Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No
+exp and no division. Layers, in order (all tensors channels-last here):
 
     a = clip(z_hat << Z_SHIFT)
     a = act(requantise(input 1x1) + level_bias[q])
@@ -81,10 +81,10 @@ _CACHED = 1 << 15
 """Elements that several arrays of a step can hold at once in a core's cache."""
 _TO_INDEX = 2.0 ** -(WEIGHT_BITS["output"] + ACTIVATION_BITS)
 """The value of one unit of a sum before its requantisation, in indexes."""
-HALF = 0.5
-"""Added to integers before `floor(x * 2^-k)`: changes nothing, and an error below 1/2 neither."""
-_SINGLE = 1 << 23
-"""Float32 holds integers plus 1/2 below it."""
+_HALF = 0.5
+"""Added in float64 before `floor(x * 2^-k)`: changes nothing, and an error below 1/2 neither."""
+_SINGLE = 1 << 24
+"""Float32 holds all integers below it."""
 
 
 class _Layer(NamedTuple):
@@ -96,7 +96,7 @@ class _Layer(NamedTuple):
 
 
 def _shift(acc: Exact, bits: int) -> Exact:
-    """floor(acc * 2^-bits), in place, of integers plus 1/2."""
+    """floor(acc * 2^-bits), in place."""
     acc *= 2.0**-bits
     return np.floor(acc, out=acc)
 
@@ -198,15 +198,20 @@ class ScaleNetwork:
         # floor((floor(x / 2^k) + c) / 2^8) = floor((x + 2^k c) / 2^(k+8)).
         bits = WEIGHT_BITS["output"]
         offset = (net["scale.index_offset"] + 2.0 ** (ACTIVATION_BITS - 1)) * 2.0**bits
-        offset += net["scale.output.bias"] + (2.0 ** (bits - 1) + HALF)
+        offset += net["scale.output.bias"] + self._rounding("output")
         self.offset = (offset * _TO_INDEX).astype(kind)  # (Q,steps,M)
 
     def _kind(self, name: str) -> type[np.floating[Any]]:
         return np.float32 if self._limits[name] < _SINGLE else np.float64
 
     def _bias(self, name: str) -> Exact:
-        bias = self._net[f"scale.{name}.bias"] + (2.0 ** (WEIGHT_BITS[name] - 1) + HALF)
+        bias = self._net[f"scale.{name}.bias"] + self._rounding(name)
         return bias.astype(self._kind(name))
+
+    def _rounding(self, name: str) -> float:
+        """What a requantisation adds before it rounds down."""
+        half = _HALF if self._kind(name) is np.float64 else 0.0
+        return 2.0 ** (WEIGHT_BITS[name] - 1) + half
 
     def _mixing(self, name: str, order: npt.NDArray[np.intp] | None = None) -> _Layer:
         weight, bias = self._net[f"scale.{name}.weight"], self._bias(name)

@@ -165,7 +165,7 @@ def test_a_layer_is_as_wide_as_its_sums(small: weights.Weights) -> None:
     network = prior.ScaleNetwork(small.arrays)
     found = prior.bounds(small.arrays)
     for name in ("input", "dw64", "up", "dw16", "magnitude", "near", "fine"):
-        kind = np.float32 if found[name] < 2**23 else np.float64
+        kind = np.float32 if found[name] < 2**24 else np.float64
         assert getattr(network, name).weight.dtype == getattr(network, name).bias.dtype == kind
     assert {layer.dtype for layer in network.output} == {network.offset.dtype}
     rng = np.random.default_rng(11)
@@ -174,9 +174,9 @@ def test_a_layer_is_as_wide_as_its_sums(small: weights.Weights) -> None:
     for name in ("dw16", "near", "fine", "output"):
         arrays = dict(small.arrays)
         large = arrays[f"scale.{name}.weight"].copy()
-        large.reshape(-1)[3] = 1 << 15
+        large.reshape(-1)[3] = 1 << 16
         arrays[f"scale.{name}.weight"] = large
-        assert prior.bounds(arrays)[name] >= 2**23
+        assert prior.bounds(arrays)[name] >= 2**24
         changed = dataclasses.replace(small, arrays=arrays)
         expected = naive_indexes(arrays, z_hat, 60, 6, 7, symbols)
         assert np.array_equal(exact_indexes(changed, z_hat, 60, symbols), expected)

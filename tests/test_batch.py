@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import albums
@@ -292,6 +293,40 @@ def test_a_source_that_has_changed_since_is_stale_by_size_too(here: Path) -> Non
     again = convert_here(Plan(Task(skip_existing=True), ["in"], "out", recursive=True))
     assert sorted(e.status for e in again if isinstance(e, Result)) == ["done", "kept", "kept"]
     assert Path("out/p0000.aec").read_bytes() != before
+
+
+def test_what_a_worker_made_before_it_died_is_adopted(here: Path) -> None:
+    """It may die when the file has its name, and before anybody heard of it."""
+    from aecodec.batch import pool
+    from aecodec.batch.worker import failure
+
+    def dying(task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
+        for result in pool.convert_here(task, jobs):
+            if result.source.endswith("p0000.png"):
+                died = pool.WorkerDiedError("a worker process died")
+                result = failure(result.source, died, target=result.target, key=result.key)
+            yield result
+
+    albums.fill(here / "in", 3)
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    told: list[Event] = []
+    assert convert(plan, told.append, dying).failed == 1
+    made = Path("out/p0000.aec").read_bytes()
+    again = [e for e in convert_here(plan) if isinstance(e, Result)]
+    assert [e.error for e in again if e.status == "failed"] == []
+    assert Path("out/p0000.aec").read_bytes() == made
+    # Somebody else's is not: it was there before the work had begun.
+    shutil.rmtree("out")
+    Path("out").mkdir()
+    Path("out/p0000.aec").write_bytes(made)
+    for plan_of in (Plan(Task(), ["in"], "out", recursive=True),) * 2:
+        told.clear()
+        convert(plan_of, told.append, dying)
+        (refused,) = [e for e in told if isinstance(e, Result) and e.status == "failed"]
+        assert refused.target.endswith("p0000.aec")
+    assert [e.error_type for e in convert_here(plan) if isinstance(e, Result) and e.error] == [
+        "OutputExistsError"
+    ]
 
 
 def test_other_options_make_other_files(packed: Path, here: Path) -> None:

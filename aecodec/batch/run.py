@@ -275,7 +275,9 @@ class _Run:
     def _record(self, result: Result) -> None:
         """Write a result down, and tell of it."""
         try:
-            if result.status == "failed":
+            if result.error_type == pool.WorkerDiedError.__name__:
+                pass  # it may have finished the file: the next run adopts what is whole
+            elif result.status == "failed":
                 self.manifest.failed(result.key or result.source, result.error, result.error_type)
             elif result.status in ("kept", "left"):
                 self.manifest.kept(result.key)

@@ -77,7 +77,7 @@ Floats = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.floating[Any]]
 Indexes = npt.NDArray[np.uint8]
 
-_CACHED = 1 << 15
+CACHED = 1 << 15
 """Elements that several arrays of a step can hold at once in a core's cache."""
 _TO_INDEX = 2.0 ** -(WEIGHT_BITS["output"] + ACTIVATION_BITS)
 """The value of one unit of a sum before its requantisation, in indexes."""
@@ -126,7 +126,7 @@ def _depthwise(a: Exact, layer: _Layer) -> Exact:
     padded = padded.reshape(h + 2, -1)
     taps = np.tile(layer.weight, w)
     out = np.empty((h, w * channels), layer.weight.dtype)
-    some = max(1, _CACHED // (w * channels))
+    some = max(1, CACHED // (w * channels))
     part = np.empty_like(out[:some])
     for first in range(0, h, some):
         acc = out[first : first + some]
@@ -347,7 +347,7 @@ def companded(v: Floats) -> Floats:
     """
     m = len(v)
     out = np.empty((2 * m, *v.shape[1:]), np.float32)
-    step = max(1, _CACHED // v[0].size)
+    step = max(1, CACHED // v[0].size)
     for first in range(0, m, step):
         part = slice(first, min(first + step, m))
         magnitude = np.abs(v[part])

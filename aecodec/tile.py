@@ -42,8 +42,6 @@ Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
-_CACHED = 1 << 15
-"""Elements that several arrays of a step can hold at once in a core's cache."""
 
 
 class Effort(NamedTuple):
@@ -192,7 +190,7 @@ class TileCodec:
         import numpy as np
 
         from aecodec.checkerboard import Checkerboard
-        from aecodec.prior import predict
+        from aecodec.prior import CACHED, predict
 
         least = self.weights.y_tables.thresholds
         board = Checkerboard(*v.shape)
@@ -203,8 +201,8 @@ class TileCodec:
             row: Floats = board.row(v, step)
             indexes = tables.indexes(step)
             symbols = np.empty(row.shape, np.int32)
-            for first in range(0, len(row), _CACHED):
-                part = slice(first, first + _CACHED)
+            for first in range(0, len(row), CACHED):
+                part = slice(first, first + CACHED)
                 s = row[part]
                 s -= mu[part]
                 if dead_zone:

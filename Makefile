@@ -11,7 +11,7 @@
 
 PYTHON ?= python3
 KODAK ?=
-BENCH_CODECS ?= aecodec,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
+BENCH_CODECS ?= aecodec,aecodec:base,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
 

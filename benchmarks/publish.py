@@ -40,10 +40,30 @@ CROP_QUALITY = 15
 
 INK = {"light": ("#17191c", "#596067", "#dddad3"), "dark": ("#e9ebec", "#a2aab1", "#2d3237")}
 COLOURS = {
-    "light": ["#0a5fc2", "#c2410c", "#047857", "#a21caf", "#a16207", "#6d28d9", "#0e7490"],
-    "dark": ["#6cb3ff", "#ff9257", "#4fd1a0", "#ee8ff5", "#e8bb52", "#b79bff", "#5cd0e6"],
+    "light": [
+        "#0a5fc2",
+        "#9f1239",
+        "#c2410c",
+        "#047857",
+        "#a21caf",
+        "#a16207",
+        "#6d28d9",
+        "#0e7490",
+        "#4d7c0f",
+    ],
+    "dark": [
+        "#6cb3ff",
+        "#ff8fa8",
+        "#ff9257",
+        "#4fd1a0",
+        "#ee8ff5",
+        "#e8bb52",
+        "#b79bff",
+        "#5cd0e6",
+        "#b5e05a",
+    ],
 }
-MARKERS = "os^Dv*P"
+MARKERS = "oXs^Dv*P<"
 
 
 def main() -> None:
@@ -92,8 +112,8 @@ def plot(
         axes.plot(
             points[:, 0],
             points[:, 1],
-            color=COLOURS[theme][index % 7],
-            marker=MARKERS[index % 7],
+            color=COLOURS[theme][index % 9],
+            marker=MARKERS[index % 9],
             ms=5,
             lw=2.6 if index == 0 else 1.5,
             zorder=3 if index == 0 else 2,

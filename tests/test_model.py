@@ -58,7 +58,7 @@ def test_config_survives_json_and_refuses_strangers() -> None:
         ModelConfig.from_dict(values)
 
 
-def test_base_has_about_five_times_the_multiplications() -> None:
+def test_base_has_more_than_twice_the_multiplications() -> None:
     def per_pixel(config: ModelConfig) -> float:
         def hidden(blocks: Blocks) -> int:
             return sum(2 * depthwise + 3 * gated for depthwise, gated in blocks)
@@ -68,9 +68,9 @@ def test_base_has_about_five_times_the_multiplications() -> None:
         at16 += 2 * 4 * config.stream8 * config.latents
         return at8 / 64 + at16 / 256
 
-    assert 4.0 < per_pixel(SIZES["base"]) / per_pixel(SIZES["small"]) < 6.5
+    assert 2.0 < per_pixel(SIZES["base"]) / per_pixel(SIZES["small"]) < 3.0
     parameters = sum(p.numel() for p in Autoencoder(SIZES["base"]).parameters())
-    assert 2 * parameters < 34e6
+    assert 2 * parameters < 16e6
 
 
 def test_rounding_passes_gradients_straight_through() -> None:

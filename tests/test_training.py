@@ -26,7 +26,7 @@ from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.optim import SoapAdam, parameter_groups
-from aecodec.training.tables import PRECISION, Histogram, integers
+from aecodec.training.tables import PRECISION, RARE, Histogram, integers
 from aecodec.training.trainer import Settings, train
 
 SETTINGS = Settings(size="tiny", steps=8, batch=2, crop=64, warmup=2, optimiser="adam", lr=2e-3)
@@ -254,14 +254,42 @@ def test_integer_tables_sum_and_never_reach_zero() -> None:
 def test_counts_decide_where_there_are_many() -> None:
     histogram = Histogram(2, 8)
     model = np.array([0.1, 0.2, 0.4, 0.2, 0.1])  # escape, -1, 0, 1, escape
-    even = histogram.table(1, model, -1, weight=100.0, even=True) / 2**PRECISION
-    assert np.allclose(even, model, atol=1e-5)
+
+    def table(even: bool) -> np.ndarray:
+        found, first = histogram.table(1, model, -1, weight=100.0, even=even)
+        assert first == -1
+        return found / 2**PRECISION
+
+    assert np.allclose(table(even=True), model, atol=1e-5)
     symbols = np.repeat([-1, 0, 5], [100_000, 300_000, 0])
     histogram.add(np.ones(len(symbols), int), symbols)
-    counted = histogram.table(1, model, -1, weight=100.0, even=True) / 2**PRECISION
-    assert np.allclose(counted, [0, 0.125, 0.75, 0.125, 0], atol=1e-3)
-    skewed = histogram.table(1, model, -1, weight=100.0, even=False) / 2**PRECISION
-    assert np.allclose(skewed, [0, 0.25, 0.75, 0, 0], atol=1e-3)
+    assert np.allclose(table(even=True), [0, 0.125, 0.75, 0.125, 0], atol=1e-3)
+    assert np.allclose(table(even=False), [0, 0.25, 0.75, 0, 0], atol=1e-3)
+
+
+def test_tables_end_where_symbols_are_too_rare() -> None:
+    histogram = Histogram(1, 20)
+    model = np.full(23, 1.0)  # for -10..10, whatever the pictures say
+    seen = {-10: 1, -9: 5, -8: 200, 0: 10**7, 3: 300, 4: 9, 10: 2}
+    for symbol, count in seen.items():
+        histogram.add(np.zeros(count, int), np.full(count, symbol))
+    table, first = histogram.table(0, model, -10, weight=1e-3, even=False)
+    assert first == -9 + 1  # 6 of ten million lie below, 11 above 3: less than RARE / 2
+    assert RARE / 2 * 1e7 > 11
+    assert len(table) == 1 + len(range(-8, 3 + 1)) + 1
+    assert table.sum() == 1 << PRECISION
+    assert np.allclose(table[[0, -1]] / 2**PRECISION, [6e-7, 11e-7], atol=2e-7)
+    alone, first = histogram.table(0, model, -10, weight=1e12, even=True)
+    assert (len(alone), first) == (23, -10)  # nothing is rare
+
+
+def test_a_table_keeps_one_symbol_at_least() -> None:
+    histogram = Histogram(1, 5)
+    histogram.add(np.zeros(10**6, int), np.full(10**6, 5))
+    table, first = histogram.table(0, np.full(5, 0.2), -1, weight=1e-9, even=False)
+    assert len(table) == 3
+    assert first == 1
+    assert table[2] > table[1]  # what was seen escapes upwards
 
 
 # --- Export -------------------------------------------------------------------------------------

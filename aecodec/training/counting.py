@@ -92,7 +92,7 @@ def _y_tables(model: Autoencoder, counts: Histogram) -> Arrays:
         mass = model.mass(symbols, torch.tensor(scale_log2)).double().clamp(min=0.0).numpy()
         tail = max(1e-7, (1.0 - float(mass.sum())) / 2.0)
         shape = np.concatenate([[tail], mass + 1e-9, [tail]])
-        row.append((counts.table(t, shape, -reach, weight=3000.0, even=True), -reach))
+        row.append(counts.table(t, shape, -reach, weight=3000.0, even=True))
     return _flat([row], "y")
 
 
@@ -115,7 +115,7 @@ def _z_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
             low, high = max(-Z_REACH, int(low) - 2), min(Z_REACH, int(high) + 2)
             inner = mass[c, low + Z_REACH : high + Z_REACH + 1] + 1e-7
             shape = np.concatenate([[1e-5], inner, [1e-5]])
-            row.append((histogram.table(c, shape, low, weight=100.0, even=False), low))
+            row.append(histogram.table(c, shape, low, weight=100.0, even=False))
         sets.append(row)
     return _flat(sets, "z")
 

@@ -162,7 +162,9 @@ def _folder(name: str | None) -> pathlib.Path:
 @functools.lru_cache(maxsize=64)
 def by_id(wanted: bytes) -> Weights:
     """The weights whose id is `wanted`; UnknownModelError names it where they are not here."""
-    for folder in folders().values():
-        if model_id(folder) == wanted:
-            return load(folder)
-    raise UnknownModelError(wanted.hex(), tuple(folders()))
+    found = folders()
+    # Those that most files are made with first: an id takes the hash of megabytes.
+    for name in sorted(found, key=lambda name: name != DEFAULT_MODEL):
+        if model_id(found[name]) == wanted:
+            return load(found[name])
+    raise UnknownModelError(wanted.hex(), tuple(found))

@@ -6,7 +6,9 @@ Every `NAME.jsonl` in the folder is the log of a run (`aecodec train` writes `lo
 that was continued with a new schedule is one file. `trials.json` holds short trials of recipes.
 Draws `scaling.svg`, and prints what the fit says of ten and a hundred times the steps. The fit
 takes the ends of schedules alone (a learning rate of zero), since points on the way say little:
-most of a schedule's gain comes as its learning rate falls.
+most of a schedule's gain comes as its learning rate falls. A log whose first line says `grown_from`
+is that of a model that began with a smaller one's weights: its steps go on from that one's, and
+nothing is fitted to it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parent
+ON_THE_WAY = ("#1f6f8b", "#6d28d9", "#047857")
 
 
 def ends(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,15 +76,18 @@ def main() -> None:
         color="#888888",
         label="short trials",
     )
-    for path in sorted(folder.glob("*.jsonl")):
+    logs = sorted(folder.glob("*.jsonl"), reverse=True)  # small before base
+    for number, path in enumerate(logs):
         log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         steps, rates = ([point[key] for point in log] for key in ("step", "bd_rate_jpeg"))
-        axes.plot(steps, rates, ".-", color="#1f6f8b", lw=1, label=f"{path.stem}, on the way")
-        done = ends(log)
-        anchors = [(best["steps"], best["bd_rate_jpeg"])]
-        anchors += [(point["step"], point["bd_rate_jpeg"]) for point in done]
-        axes.plot(*zip(*anchors[1:], strict=True), "o", color="#c2410c", label="ends of schedules")
-        fit = fitted(anchors)
+        colour = ON_THE_WAY[number % len(ON_THE_WAY)]
+        axes.plot(steps, rates, ".-", color=colour, lw=1, label=f"{path.stem}, on the way")
+        done = [(point["step"], point["bd_rate_jpeg"]) for point in ends(log)]
+        label = None if number else "ends of schedules"
+        axes.plot(*zip(*done, strict=True), "o", color="#c2410c", label=label)
+        grown = "grown_from" in log[0]
+        anchors = [(best["steps"], best["bd_rate_jpeg"]), *done]
+        fit = None if grown else fitted(anchors)
         last = log[-1]
         print(
             f"{path.stem}: {last['step']} steps, {last['megapixels']:.0f} MP,"

@@ -97,15 +97,19 @@ M, N and every table below come with the weights (``tables.safetensors``). A til
 has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channels (y), and
 ``ceil(h16 / 4)`` by ``ceil(w16 / 4)`` in each of N channels (z).
 
-1. z_hat, in order (channel, row, column). Element (c, i, j) uses table c of the set that
-   ``z_band[quality]`` names.
-2. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
+1. z_hat's elements (c, i, j) with i + j even, in order (channel, row, column), channel c with table
+   c of the set that ``z_band[quality]`` names.
+2. z_hat's other elements, in the same order, channel c with table N + c of that set. What is coded
+   of an element is how far it lies above ``floor((slope[c] * sum * 12 / n + 1536) / 3072)``, where
+   sum is that of its n neighbours within the tile, left, right, above and below, and the slopes are
+   ``z_slope`` of the weights. The element itself is within the limits of symbols, too.
+3. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
    channels, then those of the odd ones, both in order (channel, row, column). The table index of
    each is a function of z_hat and the quality, computed in integers: ``prior.py`` defines it.
-3. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
-   of step 0's symbols as well.
+4. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
+   of step 0's symbols as well. Each step has a set of tables of its own.
 
-Each of the three arrays is coded so: its elements are sorted by table index, ascending, keeping
+Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table; then coded one after another, each with its table. A table lists integer
 probabilities that sum to 2**24: first that of the *low escape*, then those of the symbols
 ``first``, ``first + 1``, ..., last that of the *high escape*. A table without entries means: the
@@ -115,9 +119,9 @@ number of bits of e + 1: first all n, each uniform over 0..31; then for n = 1, 2
 n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first, each
 uniform over its range. Symbols lie strictly between -2**30 and 2**30.
 
-The CRC-32 of the symbols is taken over these three arrays, in the orders given, each symbol as a
-signed 32-bit little-endian integer. It tells a decoder whose probabilities differ from the
-writer's, which no checksum over the file can.
+The CRC-32 of the symbols is taken over z_hat, in order (channel, row, column), and y's symbols of
+both steps, in the orders given, each symbol as a signed 32-bit little-endian integer. It tells a
+decoder whose probabilities differ from the writer's, which no checksum over the file can.
 
 From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
 (c, i, j) with (c + i + j) mod 2 = k, where mu_0 comes from z_hat and mu_1 from z_hat and the v_hat

@@ -5,7 +5,7 @@ weights, so an encoder and a decoder can't disagree about a probability. The cod
 constriction's range ANS (Bamler 2022, "Understanding Entropy Coding With Asymmetric Numeral
 Systems"): a stack, so what is decoded first is encoded last.
 
-Order of what is coded, for every array (z, then the two steps of y):
+Order of what is coded, for every array (z's two halves, then the two steps of y):
 
 1. the symbols, grouped by table index in ascending order, in their own order within a group;
 2. the escapes of that array, in the order of 1: first all their bit counts, then, for every bit

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy.typing as npt
 
     from aecodec.entropy import Groups, TableSet
+    from aecodec.hyperlatents import HyperTables
     from aecodec.prior import Features, Scales
     from aecodec.runtime import Options, Runtime
     from aecodec.weights import Weights
@@ -72,14 +73,15 @@ class Latents(NamedTuple):
 class _Tables:
     """The tables of a tile's symbols, found beside what an encoder does meanwhile."""
 
-    def __init__(self, runtime: Runtime, tables: TableSet, scales: Scales) -> None:
+    def __init__(self, runtime: Runtime, tables: tuple[TableSet, ...], scales: Scales) -> None:
         self._runtime, self._tables, self._scales = runtime, tables, scales
         self._indexes = [scales.first]
         self._coming: Callable[[], Indexes] | None = None
-        self._groups = [self._grouped(scales.first)]
+        self._groups = [self._grouped(0)]
 
-    def _grouped(self, indexes: Indexes) -> Callable[[], Groups]:
-        return self._runtime.aside(functools.partial(self._tables.groups, indexes))
+    def _grouped(self, step: int) -> Callable[[], Groups]:
+        work = functools.partial(self._tables[step].groups, self._indexes[step])
+        return self._runtime.aside(work)
 
     def begin(self, symbols: Ints) -> None:
         """The row of symbols of step 0 is known."""
@@ -89,7 +91,7 @@ class _Tables:
         """The row of a step; of step 1, once that has begun."""
         if step and self._coming is not None:
             self._indexes.append(self._coming())
-            self._groups.append(self._grouped(self._indexes[1]))
+            self._groups.append(self._grouped(1))
             self._coming = None
         return self._indexes[step]
 
@@ -152,11 +154,12 @@ class TileCodec:
         from aecodec.entropy import Encoder
 
         z_hat = latents.z_hat
-        encoder, z_tables = Encoder(), self._z_tables(quality)
-        encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
+        encoder, of_z = Encoder(), self._z_tables(quality)
+        for row, at in of_z.rows(z_hat):
+            encoder.add(row, of_z.tables.groups(at), of_z.tables)
         crc = self.runtime.aside(functools.partial(_hash, z_hat, *latents.symbols))
-        for symbols, groups in zip(latents.symbols, latents.groups, strict=True):
-            encoder.add(symbols, groups, self.weights.y_tables)
+        for added in zip(latents.symbols, latents.groups, self.weights.y_tables, strict=True):
+            encoder.add(*added)
         coded = encoder.finish()
         return crc().to_bytes(_HASH_SIZE, "little") + coded
 
@@ -192,7 +195,7 @@ class TileCodec:
         from aecodec.checkerboard import Checkerboard
         from aecodec.prior import CACHED, predict
 
-        least = self.weights.y_tables.thresholds
+        least = [tables.thresholds for tables in self.weights.y_tables]
         board = Checkerboard(*v.shape)
         tables = _Tables(self.runtime, self.weights.y_tables, known.scales)
         coded: list[Ints] = []
@@ -207,7 +210,7 @@ class TileCodec:
                 s -= mu[part]
                 if dead_zone:
                     s -= np.clip(s, -dead_zone, dead_zone)
-                worth = np.abs(s) >= least.take(indexes[part])
+                worth = np.abs(s) >= least[step].take(indexes[part])
                 np.rint(s, out=s)
                 s *= worth  # several times as fast as an assignment under a condition
                 symbols[part] = s
@@ -265,8 +268,8 @@ class TileCodec:
 
         def cost(latents: Latents) -> tuple[float, Floats]:
             found, gradient = error(latents.v_hat)
-            rows = zip(latents.symbols, latents.indexes, strict=True)
-            slope = board.whole(*(tables.slopes(*row) for row in rows))
+            rows = zip(tables, latents.symbols, latents.indexes, strict=True)
+            slope = board.whole(*(table.slopes(row, at) for table, row, at in rows))
             return self.rate(latents, quality) / worth + found, gradient + slope * (gain / worth)
 
         start = self.analyse(rgb, box)
@@ -281,7 +284,7 @@ class TileCodec:
 
             def quantised(step: int, mu: Floats) -> Floats:
                 soft = soften(board.row(v, step) - mu)
-                free = ~tables.empty[indexes[step]]
+                free = ~tables[step].empty[indexes[step]]
                 lows.append((soft.low * free).astype(np.int32))
                 slopes.append(soft.slope * free)
                 symbols: Floats = (soft.low + soft.share) * free
@@ -294,7 +297,8 @@ class TileCodec:
             )
             by_v_hat = error(v_hat)[1] * (worth / gain)
             gradients = [board.row(by_v_hat, step) for step in range(STEPS)]
-            bits = [tables.rises(*rows) for rows in zip(lows, indexes, strict=True)]
+            rises = zip(tables, lows, indexes, strict=True)
+            bits = [table.rises(low, at) for table, low, at in rises]
             # Where a mean rises, what is left to code falls, and with it the symbol.
             by_mu = gradients[1] - (gradients[1] + bits[1]) * slopes[1]
             gradients[0] += context_gradient(*networks, board, v_hat, by_mu)
@@ -317,10 +321,9 @@ class TileCodec:
 
     def rate(self, latents: Latents, quality: int) -> float:
         """The ideal length of a tile's symbols in bits."""
-        z_hat, z_tables = latents.z_hat, self._z_tables(quality)
-        z_bits = z_tables.bits(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)))
-        rows = zip(latents.symbols, latents.groups, strict=True)
-        return z_bits + sum(self.weights.y_tables.bits(*row) for row in rows)
+        rows = zip(self.weights.y_tables, latents.symbols, latents.groups, strict=True)
+        y_bits = sum(tables.bits(symbols, groups) for tables, symbols, groups in rows)
+        return self._z_tables(quality).bits(latents.z_hat) + y_bits
 
     # --- Decoding -------------------------------------------------------------------------------
 
@@ -345,17 +348,16 @@ class TileCodec:
 
         config = self.weights.config
         decoder = Decoder(payload[_HASH_SIZE:])
-        shape = (config.hyper_latents, -(-h // 4), -(-w // 4))
-        z_hat = decoder.take(_z_indexes(shape), self._z_tables(quality)).reshape(shape)
+        z_hat = self._z_tables(quality).restore(decoder.take, -(-h // 4), -(-w // 4))
         if meanwhile:
             meanwhile(z_hat)
         board, tables = Checkerboard(config.latents, h, w), self.weights.y_tables
         scales = Scales(self.scale_network, z_hat, quality, board)
-        first = decoder.take(scales.first, tables)
+        first = decoder.take(scales.first, tables[0])
         if between:
             between(first)
         indexes = scales.after(first)
-        second = decoder.take(indexes, tables)
+        second = decoder.take(indexes, tables[1])
         decoder.finish()
         if _hash(z_hat, first, second) != int.from_bytes(payload[:_HASH_SIZE], "little"):
             raise CorruptError("the decoded latents are not those that were written")
@@ -451,7 +453,7 @@ class TileCodec:
         picture: Pixels = pixels.transpose(0, 2, 1, 3, 4).reshape(h * side, w * side, 3)
         return picture
 
-    def _z_tables(self, quality: int) -> TableSet:
+    def _z_tables(self, quality: int) -> HyperTables:
         return self.weights.z_tables[int(self.weights.arrays["z_band"][quality])]
 
 
@@ -467,13 +469,6 @@ def grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     left, top = max(0, x - margin), max(0, y - margin)
     right, bottom = min(shape[1], x + w + margin), min(shape[0], y + h + margin)
     return left, top, right - left, bottom - top
-
-
-def _z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """The table index of every element of z (N,h,w), flat: its channel."""
-    import numpy as np
-
-    return np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
 
 
 def _hash(*arrays: Ints) -> int:

@@ -2,8 +2,9 @@
 
     weights/NAME/
         config.json                 ModelConfig
-        tables.safetensors          integers: scale network, tables, per-quality offsets, known
-                                    answers; floats: gain vectors and channel deviations
+        tables.safetensors          integers: scale network, tables, slopes of z_hat, per-quality
+                                    offsets, known answers; floats: gain vectors and channel
+                                    deviations
         analysis.onnx, hyper_analysis.onnx                   needed to compress
         synthesis_gradient.onnx, context_gradient.onnx       needed to compress with more effort
         mean_features.onnx, context.onnx, synthesis.onnx     needed to decompress
@@ -30,6 +31,7 @@ from safetensors.numpy import load_file
 from aecodec.config import ModelConfig
 from aecodec.entropy import TableSet
 from aecodec.errors import UnknownModelError, WeightsError
+from aecodec.hyperlatents import HyperTables
 from aecodec.stages import stage
 
 __all__ = [
@@ -102,8 +104,8 @@ class Weights:
     id: bytes
     config: ModelConfig
     arrays: dict[str, np.ndarray]
-    y_tables: TableSet
-    z_tables: tuple[TableSet, ...]
+    y_tables: tuple[TableSet, ...]  # of each step
+    z_tables: tuple[HyperTables, ...]
 
     def graph(self, name: str) -> pathlib.Path:
         """The path of a float network."""
@@ -129,8 +131,9 @@ def load(folder: pathlib.Path) -> Weights:
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
         arrays = load_file(folder / "tables.safetensors")
-        (y_tables,) = _table_sets(arrays, "y")
-        z_tables = tuple(_table_sets(arrays, "z"))
+        y_tables = tuple(_table_sets(arrays, "y"))
+        slope = arrays["z_slope"]
+        z_tables = tuple(HyperTables(tables, slope) for tables in _table_sets(arrays, "z"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error
     return Weights(folder.name, folder, model_id(folder), config, arrays, y_tables, z_tables)

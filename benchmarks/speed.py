@@ -36,6 +36,9 @@ from aecodec.bench import codecs
 from aecodec.bench.measure import machine
 
 SIZES = {"0.4": (768, 512), "12": (4000, 3000), "108": (12000, 9000)}
+REPEAT = {"0.4": 6, "12": 3}
+"""How often a process codes its picture, if more than once; the median counts. The first one of
+many megapixels also pays for the memory that the process takes from the system for it."""
 QUALITY = {"aecodec": 75, "jpeg": 75, "webp": 80, "avif": 62, "jxl": 2.0, "jpeg2000": 35}
 """Of each codec, in its own unit, where its PSNR is near JPEG's at 75; else 75. JPEG XL's is a
 distance, JPEG 2000's a PSNR."""
@@ -161,8 +164,7 @@ def main() -> None:
             way, file = options.memory
             print(json.dumps(memory(name, size, options.folder, Path(file), way)))
             return
-        repeat = 6 if size == "0.4" else 1
-        print(json.dumps(child(name, size, options.folder, repeat)))
+        print(json.dumps(child(name, size, options.folder, REPEAT.get(size, 1))))
         return
     console = Console(stderr=True)
     names, sizes = options.codecs.split(","), options.sizes.split(",")

@@ -25,9 +25,11 @@ from aecodec.entropy import Encoder
 from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
 from aecodec.image import load
 from aecodec.runtime import Options, Runtime, cores
-from aecodec.tile import _hash, _z_indexes
+from aecodec.tile import _hash
 
 GOLDEN = Path(__file__).parent / "golden"
+WEIGHTS = Path(__file__).parents[1] / "weights"
+SHIPPED = sorted(config.parent.name for config in WEIGHTS.glob("*/config.json"))
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,12 @@ def small() -> weights.Weights:
 @pytest.fixture(scope="module")
 def coder(small: weights.Weights) -> Codec:
     return Codec(small)
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def either(request: pytest.FixtureRequest) -> weights.Weights:
+    """Each of the weights that come with aecodec."""
+    return weights.by_name(request.param)
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -217,13 +225,13 @@ def test_smaller_than_jpeg_at_equal_psnr() -> None:
 
 
 @pytest.fixture(scope="module")
-def variants(small: weights.Weights) -> dict[str, Codec]:
+def variants(either: weights.Weights) -> dict[str, Codec]:
     made = {
-        f"{threads} threads, optimised {optimise}": Codec(small, Options(threads, optimise))
+        f"{threads} threads, optimised {optimise}": Codec(either, Options(threads, optimise))
         for threads, optimise in itertools.product((1, 2, 4), (True, False))
     }
-    made["torch, oneDNN"] = reference.torch_codec(small)
-    made["torch, plain"] = reference.torch_codec(small, onednn=False)
+    made["torch, oneDNN"] = reference.torch_codec(either)
+    made["torch, plain"] = reference.torch_codec(either, onednn=False)
     return made
 
 
@@ -245,9 +253,9 @@ def test_whoever_wrote_it_everyone_decodes_the_same_symbols(
             assert np.abs(picture_back - results[0][1]).max() <= 1
 
 
-def test_floats_of_both_runtimes_agree(small: weights.Weights, coder: Codec) -> None:
+def test_floats_of_both_runtimes_agree(either: weights.Weights) -> None:
     rgb = np.asarray(samples.photograph(box=(0, 0, 320, 256)))
-    torch_coder = reference.torch_codec(small)
+    coder, torch_coder = Codec(either), reference.torch_codec(either)
     box = (0, 0, 320, 256)
     y, y_torch = coder.analyse(rgb, box), torch_coder.analyse(rgb, box)
     assert np.abs(y - y_torch).max() < 1e-3
@@ -262,8 +270,9 @@ def test_floats_of_both_runtimes_agree(small: weights.Weights, coder: Codec) -> 
 # --- Tiles --------------------------------------------------------------------------------------
 
 
-def test_tiles_leave_no_seam(coder: Codec) -> None:
+def test_tiles_leave_no_seam(either: weights.Weights) -> None:
     """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
+    coder = Codec(either)
     rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
     whole = coder.analyse(rgb, (0, 0, 512, 512))
     v_hat = coder.quantise(whole, 60).v_hat
@@ -369,12 +378,13 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     rows, columns = -(-header.height // 16), -(-header.width // 16)
     z_hat = np.zeros((config.hyper_latents, -(-rows // 4), -(-columns // 4)), np.int32)
     encoder = Encoder()
-    z_tables, y_tables = coder._z_tables(60), coder.weights.y_tables
-    encoder.add(z_hat.ravel(), z_tables.groups(_z_indexes(z_hat.shape)), z_tables)
+    of_z = coder._z_tables(60)
+    for row, at in of_z.rows(z_hat):
+        encoder.add(row, of_z.tables.groups(at), of_z.tables)
     board = Checkerboard(config.latents, rows, columns)
     scales = prior.Scales(coder.scale_network, z_hat, 60, board)
     coded: list[np.ndarray] = []
-    for _ in range(2):
+    for y_tables in coder.weights.y_tables:
         indexes = scales.after(coded[0]) if coded else scales.first
         symbols = np.where(y_tables.lengths[indexes] != 0, 2**30 - 1, 0).astype(np.int32)
         encoder.add(symbols, y_tables.groups(indexes), y_tables)
@@ -520,8 +530,6 @@ def test_what_is_not_worth_its_bits_becomes_zero(
     rgb = np.asarray(samples.photograph(box=(0, 0, 320, 256)))
     box = (0, 0, 320, 256)
     y = coder.analyse(rgb, box)
-    tables = coder.weights.y_tables
-    plain = np.where(tables.empty, np.inf, 0.5).astype(np.float32)
 
     def measure() -> tuple[float, float]:
         latents = coder.quantise(y, quality)
@@ -530,7 +538,9 @@ def test_what_is_not_worth_its_bits_becomes_zero(
         return bits, bits + coder._bits_per_error(quality) * float((error**2).sum())
 
     chosen = measure()
-    monkeypatch.setitem(tables.__dict__, "thresholds", plain)
+    for tables in coder.weights.y_tables:
+        plain = np.where(tables.empty, np.inf, 0.5).astype(np.float32)
+        monkeypatch.setitem(tables.__dict__, "thresholds", plain)
     rounded = measure()
     assert chosen[0] < 0.99 * rounded[0]
     assert chosen[1] < rounded[1]

@@ -179,8 +179,9 @@ def test_the_contexts_written_out_gradient_is_autograds(coder: Codec) -> None:
     assert np.abs(board.whole(found) - wanted.numpy()).max() < 1e-3 * float(wanted.abs().max())
 
 
-def test_slopes_are_those_of_the_costs(coder: Codec) -> None:
-    tables = coder.weights.y_tables
+@pytest.mark.parametrize("step", [0, 1])
+def test_slopes_are_those_of_the_costs(coder: Codec, step: int) -> None:
+    tables = coder.weights.y_tables[step]
     indexes = np.full(7, 40, np.uint8)
     symbols = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
     slopes = tables.slopes(symbols, indexes)

@@ -79,12 +79,14 @@ def bit_map(data: bytes) -> Floats:
         rows, columns = -(-h // 16), -(-w // 16)
         z_hat, of_symbols, of_tables = model.decode_symbols(payload, rows, columns, header.quality)
         board = Checkerboard(model.weights.config.latents, rows, columns)
-        symbols, indexes = board.whole(*of_symbols), board.whole(*of_tables)
-        bits = np.zeros(board.shape, np.float32)
-        coded = ~y_tables.empty[indexes]
-        bits[coded] = y_tables.costs(symbols[coded], indexes[coded])
-        channel = np.repeat(np.arange(len(z_hat), dtype=np.uint8), z_hat[0].size)
-        z_bits = z_tables.costs(z_hat.ravel(), channel).reshape(z_hat.shape).sum(axis=0)
+        spent = []
+        for tables, symbols, indexes in zip(y_tables, of_symbols, of_tables, strict=True):
+            bits = np.zeros(symbols.shape, np.float32)
+            coded = ~tables.empty[indexes]
+            bits[coded] = tables.costs(symbols[coded], indexes[coded])
+            spent.append(bits)
+        y_bits = board.whole(*spent).sum(axis=0)
+        z_bits = z_tables.costs(z_hat).sum(axis=0)
         spread = np.kron(z_bits / 16, np.ones((4, 4), np.float32))[:rows, :columns]
-        made[y // 16 : y // 16 + rows, x // 16 : x // 16 + columns] = bits.sum(axis=0) + spread
+        made[y // 16 : y // 16 + rows, x // 16 : x // 16 + columns] = y_bits + spread
     return made

@@ -15,8 +15,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from aecodec.checkerboard import STEPS
 from aecodec.codec import Codec
 from aecodec.config import QUALITIES, ModelConfig
+from aecodec.entropy import TableSet
+from aecodec.hyperlatents import SLOPE_BITS, HyperTables, neighbours, second_half
 from aecodec.metrics import psnr
 from aecodec.model import Autoencoder
 from aecodec.training.data import Pixels
@@ -25,6 +28,8 @@ from aecodec.training.tables import Histogram
 __all__ = ["Counts", "calibrate", "count"]
 
 Arrays = dict[str, npt.NDArray[Any]]
+Ints = npt.NDArray[np.int32]
+Z_SEEN = 256
 Z_REACH = 48
 """z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes."""
 CERTAIN = 2e-4
@@ -36,11 +41,11 @@ of the same places in a single tile."""
 
 
 class Counts:
-    """Histograms of y's symbols by table, and of z's by band of quality and channel."""
+    """Histograms of y's symbols by step and table, and z_hat by band of quality, as it was seen."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self.y = Histogram(config.tables, 2048)
-        self.z = [Histogram(config.hyper_latents, 256) for _ in range(config.z_bands)]
+        self.y = [Histogram(config.tables, 2048) for _ in range(STEPS)]
+        self.z: list[list[Ints]] = [[] for _ in range(config.z_bands)]  # each (N,h,w)
 
     def arrays(self, model: Autoencoder) -> Arrays:
         """Tables by these counts, smoothed by the model's own distributions."""
@@ -52,7 +57,6 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
     config = codec.weights.config
     band_of = codec.weights.arrays["z_band"]
     counts = Counts(config)
-    channels = np.arange(config.hyper_latents)
     for k, rgb in enumerate(pictures):
         y = codec.analyse(rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
         for band in range(config.z_bands):
@@ -61,10 +65,9 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
                 continue
             quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
             latents = codec.quantise(y, quality)
-            z_hat = latents.z_hat
-            for indexes, symbols in zip(latents.indexes, latents.symbols, strict=True):
-                counts.y.add(indexes, symbols)
-            counts.z[band].add(np.repeat(channels, z_hat[0].size), z_hat.ravel())
+            for step, rows in enumerate(zip(latents.indexes, latents.symbols, strict=True)):
+                counts.y[step].add(*rows)
+            counts.z[band].append(latents.z_hat)
     return counts
 
 
@@ -77,47 +80,79 @@ def _flat(sets: list[list[tuple[npt.NDArray[np.uint32], int]]], kind: str) -> Ar
 
 
 @torch.no_grad()
-def _y_tables(model: Autoencoder, counts: Histogram) -> Arrays:
+def _y_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
+    """A set for each step: means that know more neighbours leave errors of another shape."""
     config = model.config
-    row: list[tuple[npt.NDArray[np.uint32], int]] = []
-    for t in range(config.tables):
-        seen = counts.counts[t]
-        other = int(seen.sum() - seen[counts.reach])
-        if seen.sum() > 0 and other < CERTAIN * seen.sum():
-            row.append((np.empty(0, np.uint32), 0))
+    sets = []
+    for histogram in counts:
+        row: list[tuple[npt.NDArray[np.uint32], int]] = []
+        for t in range(config.tables):
+            seen = histogram.counts[t]
+            other = int(seen.sum() - seen[histogram.reach])
+            if seen.sum() > 0 and other < CERTAIN * seen.sum():
+                row.append((np.empty(0, np.uint32), 0))
+                continue
+            scale_log2 = config.scale_log2_min + config.scale_log2_step * t
+            reach = min(1500, math.ceil(8.0 * 2.0**scale_log2) + 2)
+            symbols = torch.arange(-reach, reach + 1, dtype=torch.float64)
+            mass = model.mass(symbols, torch.tensor(scale_log2)).double().clamp(min=0.0).numpy()
+            tail = max(1e-7, (1.0 - float(mass.sum())) / 2.0)
+            shape = np.concatenate([[tail], mass + 1e-9, [tail]])
+            row.append(histogram.table(t, shape, -reach, weight=3000.0, even=True))
+        sets.append(row)
+    return _flat(sets, "y")
+
+
+def _slopes(counts: list[list[Ints]], n: int) -> npt.NDArray[np.int32]:
+    """(N,): how far an element of z_hat follows the mean of its neighbours; least squares."""
+    products, squares = np.zeros(n), np.full(n, 1e-9)
+    for band in counts:
+        if not band:
             continue
-        scale_log2 = config.scale_log2_min + config.scale_log2_step * t
-        reach = min(1500, math.ceil(8.0 * 2.0**scale_log2) + 2)
-        symbols = torch.arange(-reach, reach + 1, dtype=torch.float64)
-        mass = model.mass(symbols, torch.tensor(scale_log2)).double().clamp(min=0.0).numpy()
-        tail = max(1e-7, (1.0 - float(mass.sum())) / 2.0)
-        shape = np.concatenate([[tail], mass + 1e-9, [tail]])
-        row.append(counts.table(t, shape, -reach, weight=3000.0, even=True))
-    return _flat([row], "y")
+        seen = [second_half(*z_hat.shape[1:]) for z_hat in band]
+        mean = np.hstack([neighbours(z)[:, at] / 12.0 for z, at in zip(band, seen, strict=True)])
+        value = np.hstack([z[:, at] for z, at in zip(band, seen, strict=True)]).astype(float)
+        mean -= mean.mean(axis=1, keepdims=True)
+        products += (mean * value).sum(axis=1)
+        squares += (mean * mean).sum(axis=1)
+    slopes = np.clip(products / squares, -1.0, 1.0) * 2.0**SLOPE_BITS
+    found: npt.NDArray[np.int32] = np.rint(slopes).astype(np.int32)
+    return found
 
 
 @torch.no_grad()
-def _z_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
-    config = model.config
+def _z_tables(model: Autoencoder, counts: list[list[Ints]]) -> Arrays:
+    n = model.config.hyper_latents
+    slope = _slopes(counts, n)
+    histograms = [_of_z(band, slope) for band in counts]
+    every = np.sum([histogram.counts for histogram in histograms], axis=0)[n:]
+    inner = slice(Z_SEEN - Z_REACH, Z_SEEN + Z_REACH + 1)
     symbols = torch.arange(-Z_REACH, Z_REACH + 1, dtype=torch.float32)
-    grid = symbols.reshape(1, 1, 1, -1).expand(1, config.hyper_latents, 1, -1)
+    grid = symbols.reshape(1, 1, 1, -1).expand(1, n, 1, -1)
     sets = []
-    for band, histogram in enumerate(counts):
-        level = torch.tensor([(band + 0.5) / config.z_bands])
+    for band, histogram in enumerate(histograms):
+        level = torch.tensor([(band + 0.5) / len(counts)])
         mass = torch.exp2(-model.z_prior(grid, level))[0, :, 0].double().numpy()
-        row = []
-        for c in range(config.hyper_latents):
-            # Where the model or the pictures put any weight.
-            wanted = mass[c] > 1e-6
-            seen = np.flatnonzero(histogram.counts[c]) - histogram.reach
-            wanted[np.clip(seen, -Z_REACH, Z_REACH) + Z_REACH] = True
-            low, high = np.flatnonzero(wanted)[[0, -1]] - Z_REACH
-            low, high = max(-Z_REACH, int(low) - 2), min(Z_REACH, int(high) + 2)
-            inner = mass[c, low + Z_REACH : high + Z_REACH + 1] + 1e-7
-            shape = np.concatenate([[1e-5], inner, [1e-5]])
-            row.append(histogram.table(c, shape, low, weight=100.0, even=False))
-        sets.append(row)
-    return _flat(sets, "z")
+        mass = np.vstack([mass, mass])
+        # The model knows nothing of what neighbours leave open, but the other bands do.
+        mass[n:] += every[:, inner]
+        shape = np.pad(mass / mass.sum(axis=1, keepdims=True) + 1e-7, ((0, 0), (1, 1)))
+        shape[:, [0, -1]] = 1e-5
+        tables = range(2 * n)
+        sets.append(
+            [histogram.table(t, shape[t], -Z_REACH, weight=100.0, even=False) for t in tables]
+        )
+    return _flat(sets, "z") | {"z_slope": slope}
+
+
+def _of_z(seen: list[Ints], slope: npt.NDArray[np.int32]) -> Histogram:
+    """What was coded of these z_hat, by table."""
+    none = TableSet(np.empty(0, np.uint32), np.empty(0, np.int32), np.empty(0, np.int32))
+    histogram = Histogram(2 * len(slope), Z_SEEN)
+    for z_hat in seen:
+        for symbols, tables in HyperTables(none, slope).rows(z_hat):
+            histogram.add(tables, symbols)
+    return histogram
 
 
 def _jpeg_psnr(rgb: Pixels, quality: int) -> float:

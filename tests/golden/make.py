@@ -17,11 +17,19 @@ sys.path.insert(0, str(HERE.parent))
 
 import samples  # noqa: E402
 
+import aecodec  # noqa: E402
 from aecodec import bitstream, codec, weights  # noqa: E402
 
 
+def others() -> list[str]:
+    """The weights that come with aecodec, but for the default ones."""
+    here = HERE.parents[1] / "weights"
+    names = (config.parent.name for config in here.glob("*/config.json"))
+    return sorted(set(names) - {weights.DEFAULT_MODEL})
+
+
 def main() -> None:
-    """One file for each mode, some qualities, one of several tiles."""
+    """One file for each mode, some qualities, one of several tiles; one of other weights."""
     coder = codec.Codec(weights.by_name())
     astronaut = samples.photograph(box=(100, 20, 260, 140))
     transparent = samples.photograph("chelsea.png", (60, 30, 160, 130)).convert("RGBA")
@@ -33,13 +41,14 @@ def main() -> None:
         "grey-q50.aec": coder.compress(astronaut.convert("L"), 50),
         "rgba-q60.aec": coder.compress(transparent, 60),
         "pixel-q90.aec": coder.compress(astronaut.crop((0, 0, 1, 1)), 90),
+        **{f"{model}-q75.aec": aecodec.compress(astronaut, model=model) for model in others()},
     }
     entries = []
     for name, data in made.items():
         (HERE / name).write_bytes(data)
         container = bitstream.parse(data)
         hashes = [int.from_bytes(tile[:4], "little") for tile in container.tiles]
-        picture = coder.decode(container)
+        picture = aecodec.decompress(data)
         means = np.asarray(picture.convert("RGB"), np.float64).mean(axis=(0, 1))
         entries.append(
             {

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from aecodec.entropy import SYMBOL_LIMIT, Indexes, Symbols, TableSet
 from aecodec.errors import CorruptError
 
-__all__ = ["SLOPE_BITS", "HyperTables", "neighbours", "second_half"]
+__all__ = ["PARTS", "SLOPE_BITS", "HyperTables", "neighbours", "second_half"]
 
 SLOPE_BITS = 8
-_PARTS = 12
+PARTS = 12
 """Divisible by every number of neighbours."""
 
 Long = npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ def neighbours(z_hat: npt.NDArray[np.integer]) -> Long:
     padded[:n, 1:-1, 1:-1] = z_hat
     padded[n, 1:-1, 1:-1] = 1  # to be counted
     near = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
-    mean: Long = near[:n] * (_PARTS // np.maximum(near[n], 1))
+    mean: Long = near[:n] * (PARTS // np.maximum(near[n], 1))
     return mean
 
 
@@ -59,7 +59,7 @@ class HyperTables(NamedTuple):
         """(N,...) of the second half, from z_hat (N,h,w), where only the first need be known."""
         _, h, w = z_hat.shape
         scaled = neighbours(z_hat)[:, second_half(h, w)] * self.slope.astype(np.int64)[:, None]
-        unit = _PARTS << SLOPE_BITS
+        unit = PARTS << SLOPE_BITS
         found: Long = (scaled + unit // 2) // unit
         return found
 

@@ -20,7 +20,9 @@ from safetensors.torch import load_file
 from aecodec import weights
 from aecodec.codec import Codec
 from aecodec.config import SIZES
+from aecodec.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
 from aecodec.model import Autoencoder
+from aecodec.training import counting
 from aecodec.training import export as exporter
 from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, set_step_scales, transplant
@@ -290,6 +292,20 @@ def test_a_table_keeps_one_symbol_at_least() -> None:
     assert len(table) == 3
     assert first == 1
     assert table[2] > table[1]  # what was seen escapes upwards
+
+
+def test_slopes_are_how_far_neighbours_are_followed() -> None:
+    rng = np.random.default_rng(5)
+    seen = []
+    for _ in range(20):
+        z_hat = np.rint(rng.normal(3, 20, (3, 6, 7))).astype(np.int32)
+        second = second_half(6, 7)
+        for channel, share in ((0, 0.8), (1, -0.25)):
+            z_hat[channel, second] = np.rint(share * neighbours(z_hat)[channel, second] / PARTS)
+        seen.append(z_hat)
+    found = counting._slopes([seen, []], 3) / 2**SLOPE_BITS
+    assert np.allclose(found, [0.8, -0.25, 0.0], atol=0.1)
+    assert np.allclose(found[:2], [0.8, -0.25], atol=0.01)
 
 
 # --- Export -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from aecodec.checkerboard import STEPS
 from aecodec.codec import Codec
 from aecodec.config import QUALITIES, ModelConfig
 from aecodec.entropy import TableSet
-from aecodec.hyperlatents import SLOPE_BITS, HyperTables, neighbours, second_half
+from aecodec.hyperlatents import PARTS, SLOPE_BITS, HyperTables, neighbours, second_half
 from aecodec.metrics import psnr
 from aecodec.model import Autoencoder
 from aecodec.training.data import Pixels
@@ -31,7 +31,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 Ints = npt.NDArray[np.int32]
 Z_SEEN = 256
 Z_REACH = 48
-"""z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes."""
+"""z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes, which are told apart up to Z_SEEN."""
 CERTAIN = 2e-4
 """A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else.
 
@@ -110,7 +110,7 @@ def _slopes(counts: list[list[Ints]], n: int) -> npt.NDArray[np.int32]:
         if not band:
             continue
         seen = [second_half(*z_hat.shape[1:]) for z_hat in band]
-        mean = np.hstack([neighbours(z)[:, at] / 12.0 for z, at in zip(band, seen, strict=True)])
+        mean = np.hstack([neighbours(z)[:, at] / PARTS for z, at in zip(band, seen, strict=True)])
         value = np.hstack([z[:, at] for z, at in zip(band, seen, strict=True)]).astype(float)
         mean -= mean.mean(axis=1, keepdims=True)
         products += (mean * value).sum(axis=1)

@@ -17,7 +17,7 @@ import samples
 from PIL import Image, ImageCms, ImageDraw
 
 import aecodec
-from aecodec import bitstream, codec, prior, weights
+from aecodec import bitstream, codec, metrics, prior, weights
 from aecodec import tile as tiles
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
@@ -433,6 +433,25 @@ def test_verify_finds_damage() -> None:
     data[-9] ^= 16
     with pytest.raises(FormatError):
         codec.verify(bytes(data))
+
+
+def test_base_makes_smaller_files_than_small() -> None:
+    """What it takes twice the time for."""
+    pictures = [
+        samples.photograph(name, box)
+        for name, box in (("astronaut.png", (0, 0, 384, 320)), ("chelsea.png", (30, 0, 414, 288)))
+    ]
+
+    def curve(model: str) -> tuple[list[float], list[float]]:
+        points = np.zeros((4, 2))
+        for row, quality in enumerate((20, 45, 70, 92)):
+            for picture in pictures:
+                data = aecodec.compress(picture, quality, model=model)
+                value = samples.psnr(picture, aecodec.decompress(data))
+                points[row] += len(data), value
+        return points[:, 0].tolist(), points[:, 1].tolist()
+
+    assert metrics.bd_rate(*curve("small"), *curve("base")) < 0.0
 
 
 # --- Golden files -------------------------------------------------------------------------------

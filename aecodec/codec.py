@@ -57,9 +57,10 @@ PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
-AREA_SIZE = 2048
-"""Pixels to a side that go through a transform at once: more takes memory, less takes time, since
-every area's margin is computed twice."""
+ANALYSIS_AREA, SYNTHESIS_AREA = 2048, 1024
+"""Pixels to a side that go through a transform at once. Every area's margin is computed twice, so
+less takes time; but while one area is drawn, the tiles of the next one are decoded, and with less
+to wait for at both ends smaller ones are a tenth faster there, and take less memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +291,7 @@ class Codec(TileCodec):
                 tiles[number] = result()
 
         with self._workers(len(tiles)) as workers:
-            for area, members in _areas(header, whole):
+            for area, members in _areas(header, whole, ANALYSIS_AREA):
                 y = y_of(area)
                 for number, (left, top, w, h) in members:
                     part = y[latents_of((left - area[0], top - area[1], w, h))]
@@ -396,7 +397,8 @@ class Codec(TileCodec):
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
             )
-        parts = [_common(area, wanted) or wanted for area, _ in _areas(header, wanted)]
+        areas = _areas(header, wanted, SYNTHESIS_AREA)
+        parts = [_common(area, wanted) or wanted for area, _ in areas]
         shape, margin = (header.height, header.width), 16 * self.halo
         seen = [grown(_whole(part), margin, shape) for part in parts]
         needed = [[number for number, _ in _tiles(header, box)] for box in seen]
@@ -475,13 +477,13 @@ def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:
     return [(number, _tile(header, number)) for number in numbers]
 
 
-def _areas(header: Header, box: Box) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
+def _areas(header: Header, box: Box, size: int) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
     """Areas of neighbouring tiles that have a share in `box`, row by row, with their tiles.
 
-    A transform takes an area at once.
+    A transform takes an area at once: `size` pixels to a side at most, unless a tile has more.
     """
     width, height = (
-        max(1, AREA_SIZE // side) * side for side in (header.tile_width, header.tile_height)
+        max(1, size // side) * side for side in (header.tile_width, header.tile_height)
     )
     x, y, w, h = box
     for top in range(y - y % height, y + h, height):

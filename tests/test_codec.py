@@ -487,10 +487,12 @@ def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, are
         whole = np.asarray(coder.decode(container), np.int16)
         return whole, np.asarray(coder.decode(container, region), np.int16)
 
-    monkeypatch.setattr(codec, "AREA_SIZE", 4096)
+    for which in ("ANALYSIS_AREA", "SYNTHESIS_AREA"):
+        monkeypatch.setattr(codec, which, 4096)
     data = coder.compress(picture, 60, tile_size=64)
     whole, part = both(data)
-    monkeypatch.setattr(codec, "AREA_SIZE", area)
+    for which in ("ANALYSIS_AREA", "SYNTHESIS_AREA"):
+        monkeypatch.setattr(codec, which, area)
     for again in (data, coder.compress(picture, 60, tile_size=64)):
         assert abs(len(again) - len(data)) <= 8
         shown, cut = both(again)

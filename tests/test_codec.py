@@ -436,7 +436,7 @@ def test_verify_finds_damage() -> None:
 
 
 def test_base_makes_smaller_files_than_small() -> None:
-    """What it takes twice the time for."""
+    """What it takes more time for."""
     pictures = [
         samples.photograph(name, box)
         for name, box in (("astronaut.png", (0, 0, 384, 320)), ("chelsea.png", (30, 0, 414, 288)))

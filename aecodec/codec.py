@@ -58,9 +58,9 @@ PREVIEWS = (2, 4, 8)
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 ANALYSIS_AREA, SYNTHESIS_AREA = 2048, 1024
-"""Pixels to a side that go through a transform at once. Every area's margin is computed twice, so
-less takes time; but while one area is drawn, the tiles of the next one are decoded, and with less
-to wait for at both ends smaller ones are a tenth faster there, and take less memory."""
+"""Pixels to a side that go through a transform at once. Margins of areas are computed twice, which
+speaks for large ones. But a decoder draws one area while it decodes the tiles of the next; small
+ones leave it less to wait for, make it a tenth faster all the same, and take less memory."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -118,8 +118,8 @@ SIZES: dict[str, ModelConfig] = {
         context_width=32,
     ),
     "small": ModelConfig(),
-    # What small has, with wider transforms and a block more in each row: so that it can begin
-    # with small's weights (`aecodec train --start-from`), and all that it learns is its own.
+    # What small has, with wider transforms and a block more in each row, so that its training can
+    # begin with small's weights (`aecodec train --start-from`).
     "base": ModelConfig(
         name="base",
         analysis8=((128, 128), (128, 128), (128, 128)),
@@ -129,4 +129,4 @@ SIZES: dict[str, ModelConfig] = {
         context_blocks=2,
     ),
 }
-"""The named sizes: `tiny` for tests, `small` to be quick, `base` to be small."""
+"""The named sizes: `tiny` for tests, `small` to be quick, `base` for smaller files."""

@@ -4,11 +4,11 @@
     python benchmarks/runtimes.py PICTURE [--model NAME] [--json OUT.json]
 
 One picture is compressed and restored, and what each graph was given then is given to both, on as
-many threads as there are cores. They take turns, several calls each, with a rest between, since the
-threads of either wait busily for a while after a call; the median counts. What both compute is
-compared before anything is timed. OpenVINO also has to compile the graphs in every process: that is
-timed, as is its import, and its size on disk is added up. aecodec does not use it: see
-docs/contributing.md.
+many threads as there are cores. They take turns, several calls each, with a rest between, since
+the threads of either wait busily for a while after a call; the median counts. How far apart their
+results lie stands beside it: times of unlike results are no comparison. OpenVINO also has to
+compile the graphs in every process: that is timed, as is its import, and its size on disk is added
+up. aecodec does not use it: see docs/contributing.md.
 """
 
 from __future__ import annotations
@@ -87,10 +87,8 @@ def compare(
         def ours(name: str = name, inputs: dict[str, Any] = inputs) -> Any:
             return codec.runtime.run(name, **inputs)
 
-        for one, other in zip(ours(), theirs().values(), strict=True):
-            apart = np.abs(np.asarray(one, float) - np.asarray(other, float)).max()
-            if apart > 1e-3 * max(1.0, float(np.abs(other).max())) and one.dtype != np.uint8:
-                raise SystemExit(f"{name}: the results lie {apart} apart")
+        pairs = zip(ours(), theirs().values(), strict=True)
+        apart = max(np.abs(np.asarray(a, float) - np.asarray(b, float)).max() for a, b in pairs)
         times: tuple[list[float], list[float]] = [], []
         for _ in range(ROUNDS):
             for work, took in zip((ours, theirs), times, strict=True):
@@ -98,7 +96,8 @@ def compare(
                 work()
                 took.extend(milliseconds(work) for _ in range(CALLS))
         first, second = map(statistics.median, times)
-        found.append({"graph": name, "onnxruntime_ms": first, "openvino_ms": second})
+        row = {"graph": name, "onnxruntime_ms": first, "openvino_ms": second}
+        found.append(row | {"largest_difference": float(apart)})
     return found
 
 
@@ -149,11 +148,13 @@ def show(results: dict[str, Any]) -> None:
     """The table, and what OpenVINO costs besides."""
     width, height = results["picture"]
     table = Table("graph", title=f"{width}x{height}, {results['machine']['cores']} cores")
-    for heading in ("ONNX Runtime, ms", "OpenVINO, ms"):
+    for heading in ("ONNX Runtime, ms", "OpenVINO, ms", "largest difference"):
         table.add_column(heading, justify="right")
     for row in results["graphs"]:
         ours, theirs = row["onnxruntime_ms"], row["openvino_ms"]
-        table.add_row(row["graph"], f"{ours:.1f}", f"{theirs:.1f}")
+        table.add_row(
+            row["graph"], f"{ours:.1f}", f"{theirs:.1f}", f"{row['largest_difference']:.2g}"
+        )
     console = Console()
     console.print(table)
     console.print(f"OpenVINO compiles these graphs in {results['openvino_compile_s']:.2f} s")

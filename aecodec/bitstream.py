@@ -110,14 +110,26 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
    of step 0's symbols as well. Each step has a set of tables of its own.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
-their order within a table; then coded one after another, each with its table. A table lists integer
-probabilities that sum to 2**24: first that of the *low escape*, then those of the symbols
-``first``, ``first + 1``, ..., last that of the *high escape*. A table without entries means: the
-symbol is 0 and nothing is coded. After the array come its escapes, in the order in which they
-occurred. An escaped symbol lies e + 1 below or above the table's outermost one. Let n + 1 be the
-number of bits of e + 1: first all n, each uniform over 0..31; then for n = 1, 2, ..., 31 the lower
-n bits of e + 1 of all escapes with that n, in chunks of at most 16 bits, low chunk first, each
-uniform over its range. Symbols lie strictly between -2**30 and 2**30.
+their order within a table. A table lists integer probabilities that sum to 2**24: first that of the
+*low escape*, then those of the symbols ``first``, ``first + 1``, ..., last that of the *high
+escape*. A table without entries means: the symbol is 0 and nothing is coded. First come the *runs*
+of all tables that have any, then the symbols, one table after another, then the array's escapes.
+
+A table has runs in an array where its probability p of 0 is at least 3 * 2**22 and at least 256
+elements of the array have it. They say which of these elements are not 0. Let s_0 = 2**40,
+s_(k+1) = floor(s_k * p / 2**24), c_k = floor(s_k / 2**16), and K the least k with s_k <= 2**39, but
+64 at most. Entry k < K, with probability c_k - c_(k+1), says that k zeros come and then another
+symbol; entry K, with probability c_K, that K zeros come and then what the next entry says. The
+zeros at the end are said by as few entries K as reach it, of which the last may reach beyond it.
+Of the symbols of such a table only those that are not 0 are coded. Their probabilities are those of
+the table, low to high escape without that of 0, each times 2**24 and divided by the sum of them
+all, rounded down; the largest, the first one of several, is raised until the sum is 2**24.
+
+The escapes are in the order in which they occurred. An escaped symbol lies e + 1 below or above the
+table's outermost one. Let n + 1 be the number of bits of e + 1: first all n, each uniform over
+0..31; then for n = 1, 2, ..., 31 the lower n bits of e + 1 of all escapes with that n, in chunks of
+at most 16 bits, low chunk first, each uniform over its range. Symbols lie strictly between -2**30
+and 2**30.
 
 The CRC-32 of the symbols is taken over z_hat, in order (channel, row, column), and y's symbols of
 both steps, in the orders given, each symbol as a signed 32-bit little-endian integer. It tells a

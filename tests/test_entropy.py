@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -148,6 +149,148 @@ def test_the_bytes_stay_the_same() -> None:
 
 
 GOLDEN = "d83c91fbad281400"
+
+
+# --- Runs ---------------------------------------------------------------------------------------
+
+
+def mostly_zeros(*chances: float) -> TableSet:
+    """Tables of the escapes, -1, 0 and 1, that give 0 these probabilities."""
+    parts = []
+    for chance in chances:
+        zero = round(chance * 2**PRECISION)
+        rest = 2**PRECISION - zero
+        parts.append(np.array([1, rest // 2, zero, rest - rest // 2 - 2, 1], np.uint32))
+    lengths, first = np.full(len(chances), 5, np.int32), np.full(len(chances), -1, np.int32)
+    return TableSet(np.concatenate(parts), lengths, first)
+
+
+RARE = mostly_zeros(0.75, 0.9, 0.97, 0.999, 0.99999)
+
+
+def assert_comes_back(symbols: np.ndarray, indexes: np.ndarray, tables: TableSet) -> bytes:
+    encoder = Encoder()
+    encoder.add(symbols, tables.groups(indexes), tables)
+    data = encoder.finish()
+    decoder = Decoder(data)
+    assert np.array_equal(decoder.take(indexes, tables), symbols)
+    decoder.finish()
+    return data
+
+
+def test_runs_cost_what_their_zeros_do() -> None:
+    rng = np.random.default_rng(3)
+    indexes = rng.integers(0, len(RARE), 200_000).astype(np.uint8)
+    chance = np.array([0.25, 0.1, 0.03, 0.001, 0.00001])[indexes]
+    symbols = (rng.choice([-1, 1], 200_000) * (rng.random(200_000) < chance)).astype(np.int32)
+    assert all(RARE.runs(t, 40_000) for t in range(len(RARE)))
+    data = assert_comes_back(symbols, indexes, RARE)
+    ideal = RARE.bits(symbols, RARE.groups(indexes)) / 8.0
+    assert ideal - 4 <= len(data) <= 1.0001 * ideal + 4 + len(RARE)
+
+
+@pytest.mark.parametrize("table", range(len(RARE)))
+@pytest.mark.parametrize("count", [255, 256, 257, 320, 384, 1000])
+def test_runs_end_anywhere(table: int, count: int) -> None:
+    """Nothing but zeros; something else at the very first, at the last or at a seam of entries."""
+    indexes = np.full(count, table, np.uint8)
+    runs = RARE.runs(table, count)
+    assert (runs is not None) == (count >= 256)
+    longest = runs.longest if runs else 64
+    for places in ([], [0], [count - 1], [longest - 1], [longest], [count - longest - 1], range(9)):
+        symbols = np.zeros(count, np.int32)
+        symbols[list(places)] = 1
+        assert_comes_back(symbols, indexes, RARE)
+    assert_comes_back(np.full(count, -1, np.int32), indexes, RARE)
+    assert_comes_back(np.full(count, 2**30 - 1, np.int32), indexes, RARE)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_any_runs_come_back(data: st.DataObject) -> None:
+    count = data.draw(st.integers(256, 3000))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    share = data.draw(st.sampled_from([0.0, 0.001, 0.02, 0.3, 0.9]))
+    reach = data.draw(st.sampled_from([2, 5, 1000]))
+    tables = data.draw(st.integers(1, len(RARE)))
+    indexes = rng.integers(0, tables, count).astype(np.uint8)
+    drawn = rng.integers(-reach, reach, count) * (rng.random(count) < share)
+    assert_comes_back(drawn.astype(np.int32), indexes, RARE)
+
+
+def by_the_letter(data: bytes, indexes: np.ndarray, tables: TableSet) -> list[int]:
+    """What docs/format.md says of one array without escapes, with a coder of Python's integers."""
+    words = list(np.frombuffer(data, "<u4").astype(object))
+    state = 0
+    while words and state < 2**32:
+        state = state << 32 | words.pop()
+
+    def entry(probabilities: list[int]) -> int:
+        nonlocal state
+        assert sum(probabilities) == 2**24
+        rest, at = state % 2**24, 0
+        while rest >= probabilities[at]:
+            rest -= probabilities[at]
+            at += 1
+        state = (state >> 24) * probabilities[at] + rest
+        if state < 2**32 and words:
+            state = state << 32 | words.pop()
+        return at
+
+    found = [0] * len(indexes)
+    todo: list[tuple[list[int], list[int], list[int]]] = []  # places, probabilities, symbols
+    for t in sorted(set(indexes.tolist())):
+        places = [i for i, index in enumerate(indexes) if index == t]
+        end = int(tables.lengths[: t + 1].sum())
+        table = [int(p) for p in tables.probabilities[end - int(tables.lengths[t]) : end]]
+        first = int(tables.first[t])
+        symbols = list(range(first - 1, first - 1 + len(table)))
+        p = table[1 - first] if 0 < 1 - first < len(table) - 1 else 0
+        if p < 3 * 2**22 or len(places) < 256:
+            todo.append((places, table, symbols))
+            continue
+        s = [2**40]
+        while s[-1] > 2**39 and len(s) <= 64:
+            s.append(s[-1] * p // 2**24)
+        c = [value // 2**16 for value in s]
+        entries = [one - other for one, other in itertools.pairwise(c)] + [c[-1]]
+        others, at = [], 0
+        while at < len(places):
+            zeros = entry(entries)
+            at += zeros
+            if zeros < len(entries) - 1:
+                others.append(places[at])
+                at += 1
+        rest = table[: 1 - first] + table[2 - first :]
+        scaled = [p * 2**24 // sum(rest) for p in rest]
+        scaled[rest.index(max(rest))] += 2**24 - sum(scaled)
+        symbols.remove(0)
+        todo.append((others, scaled, symbols))
+    for places, table, symbols in todo:
+        for place in places:
+            found[place] = symbols[entry(table)]
+    assert (state, words) == (0, [])
+    return found
+
+
+def test_a_second_decoder_by_the_letter_agrees() -> None:
+    tables = mostly_zeros(0.5, 0.8, 0.95)
+    rng = np.random.default_rng(11)
+    indexes = rng.integers(0, 3, 2500).astype(np.uint8)
+    drawn = rng.choice([-1, 1], 2500) * (rng.random(2500) < np.array([0.5, 0.2, 0.05])[indexes])
+    data = assert_comes_back(drawn.astype(np.int32), indexes, tables)
+    assert by_the_letter(data, indexes, tables) == drawn.tolist()
+
+
+def test_runs_beyond_the_end_are_an_error() -> None:
+    """A run of zeros that reaches beyond its array cannot have another symbol after it."""
+    indexes = np.full(300, 4, np.uint8)
+    symbols = np.zeros(320, np.int32)
+    symbols[[150, 310]] = 1
+    encoder = Encoder()
+    encoder.add(symbols, RARE.groups(np.full(320, 4, np.uint8)), RARE)
+    with pytest.raises(CorruptError, match="after the last"):
+        Decoder(encoder.finish()).take(indexes, RARE)
 
 
 def test_what_is_left_over_is_an_error() -> None:

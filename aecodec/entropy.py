@@ -57,6 +57,7 @@ WORTH_OF_A_BIT = 0.0087
 the networks were trained with plain rounding, and on pictures held out this is the best."""
 
 _CHUNK = 16
+_NO_ENTRY = SYMBOL_LIMIT
 _ESCAPE_BITS = 32
 
 Symbols = npt.NDArray[np.int32]
@@ -178,13 +179,13 @@ class TableSet:
 
     def runs(self, t: int, count: int) -> Runs | None:
         """How the zeros among `count` symbols of table t are coded, if not one by one."""
-        zero = 1 - int(self.first[t])
-        if count < RUNS_COUNT or not 0 < zero < int(self.lengths[t]) - 1:
+        if count < RUNS_COUNT:
             return None
         found: dict[object, Runs | None] = self.__dict__["_models"]
         key = "runs", t
         if key not in found:
-            p = int(self._part(t)[zero])
+            part, zero = self._part(t), 1 - int(self.first[t])
+            p = int(part[zero]) if 0 < zero < len(part) - 1 else 0
             found[key] = None if p < RUNS_FROM else _runs(p)
         return found[key]
 
@@ -201,6 +202,7 @@ class TableSet:
         """How many tables are empty before the first that is not."""
         return int(np.argmin(np.append(self.empty, False)))
 
+    @stage("entropy coding")
     def groups(self, indexes: Indexes) -> Groups:
         """The order in which the symbols with these table indexes are coded."""
         # Where most have one of the first tables, which are empty, the others alone are sorted.
@@ -213,11 +215,12 @@ class TableSet:
         ordered = indexes.take(order)
         if ordered.size and int(ordered[-1]) >= len(self):
             raise ValueError("a table index beyond the last table")
-        ends = np.searchsorted(ordered, np.arange(len(self)), side="right")
-        starts = np.append(0, ends[:-1])
+        ends = ordered.searchsorted(np.arange(len(self)), side="right").tolist()
+        starts, empty = [0, *ends[:-1]], self.empty
         parts = [
-            (int(t), slice(int(starts[t]), int(ends[t])))
-            for t in np.flatnonzero((ends > starts) & ~self.empty)
+            (t, slice(start, end))
+            for t, (start, end) in enumerate(zip(starts, ends, strict=True))
+            if end > start and not empty[t]
         ]
         return Groups(order if chosen is None else chosen.take(order), parts)
 
@@ -285,6 +288,7 @@ class Encoder:
     def __init__(self) -> None:
         self._runs: list[tuple[Symbols, object]] = []
 
+    @stage("entropy coding")
     def add(self, symbols: Symbols, groups: Groups, tables: TableSet) -> None:
         """One array, flat, and its groups in these tables. Symbols of empty tables must be 0.
 
@@ -292,25 +296,36 @@ class Encoder:
         """
         if symbols.size and not -SYMBOL_LIMIT < symbols.min() <= symbols.max() < SYMBOL_LIMIT:
             raise ValueError(f"a symbol beyond {SYMBOL_LIMIT}")
-        excesses = []
         order, parts = groups
-        symbols = symbols[order]
-        coded: list[tuple[Symbols, object]] = []
+        symbols = symbols.take(order)
+        other = np.flatnonzero(symbols != 0)  # of truth values: several times as fast
+        coded, models, skipped = [], [], []
         for t, part in parts:
-            entries, excess = tables._entries(t, symbols[part])
-            runs, model = tables.runs(t, len(entries)), tables.model(t)
+            some, model, zero = symbols[part], tables.model(t), _NO_ENTRY
+            runs = tables.runs(t, len(some))
             if runs:
-                zero, model = 1 - int(tables.first[t]), tables.others(t)
-                places = np.flatnonzero(entries != zero)
-                self._runs.append((_lengths(places, len(entries), runs.longest), runs.model))
-                entries = entries[places]
-                entries -= entries > zero
-            coded.append((entries, model))
-            if len(excess):
-                excesses.append(excess)
-        self._runs += coded
-        if excesses:
-            self._add_escapes(np.concatenate(excesses))
+                begin, end = other.searchsorted((part.start, part.stop))
+                places = other[begin:end] - part.start
+                self._runs.append((_lengths(places, len(some), runs.longest), runs.model))
+                some, model, zero = some[places], tables.others(t), 1 - int(tables.first[t])
+            coded.append(some)
+            models.append(model)
+            skipped.append(zero)
+        if not parts:
+            return
+        used, counts = [t for t, _ in parts], [len(some) for some in coded]
+        entries = np.concatenate(coded) - np.repeat(tables.first[used] - 1, counts)
+        last = np.repeat(tables.lengths[used] - 1, counts)
+        escaped = np.flatnonzero((entries <= 0) | (entries >= last))
+        beyond, edge = entries[escaped], last[escaped]
+        entries[escaped] = np.clip(beyond, 0, edge)
+        entries -= entries > np.repeat(np.array(skipped, np.int32), counts)
+        ends = np.cumsum(counts).tolist()
+        for model, count, end in zip(models, counts, ends, strict=True):
+            if count:
+                self._runs.append((entries[end - count : end], model))
+        if len(escaped):
+            self._add_escapes(np.where(beyond <= 0, -beyond, beyond - edge).astype(np.int64))
 
     def _add_escapes(self, excess: npt.NDArray[np.int64]) -> None:
         value = excess + 1
@@ -422,12 +437,17 @@ class Decoder:
 
 def _lengths(places: npt.NDArray[np.intp], count: int, longest: int) -> Symbols:
     """The runs of zeros before each of `places` among `count`, and after the last of them."""
-    zeros = np.diff(np.append(places, count), prepend=-1) - 1
+    zeros = np.empty(len(places) + 1, np.intp)
+    zeros[:-1], zeros[-1] = places, count
+    zeros[1:] -= places + 1
     full = zeros // longest
-    full[-1] = -(-int(zeros[-1]) // longest)  # where the array ends, no more need be said
-    entries = np.full(int(full.sum()) + len(places), longest, np.int32)
-    ends = np.cumsum(full[:-1] + 1) - 1
-    entries[ends] = zeros[:-1] % longest
+    zeros -= full * longest
+    if zeros[-1]:
+        full[-1] += 1  # where the array ends, no more need be said
+    ends = full.cumsum()
+    ends[:-1] += np.arange(len(places))
+    entries = np.full(int(ends[-1]) + len(places), longest, np.int32)
+    entries[ends[:-1]] = zeros[:-1]
     return entries
 
 

@@ -1,0 +1,118 @@
+"""Where aecodec's time goes: the stages of encoding and decoding, on one thread.
+
+    python benchmarks/stages.py FOLDER [--model NAME] [--json OUT.json]
+
+FOLDER holds photographs, of which each third is coded as it is, and all of them together as one
+picture of 12 megapixels. With one thread nothing runs beside anything else and nobody waits, so
+that the stages' times add up to the processor's; what belongs to no stage is "other". The process
+is warm. The median of some rounds counts, of which each does everything once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import speed
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from aecodec import bitstream, image, stages, weights
+from aecodec.bench.measure import machine
+from aecodec.codec import Codec
+from aecodec.runtime import Options
+
+ROUNDS = 5
+QUALITY = 75
+CODER = "entropy coding"
+
+
+def timed(work: Any, seconds: dict[str, float]) -> Any:
+    """What `work` returns; its stages, and what belongs to none, are added to `seconds`."""
+    start = time.perf_counter()
+    with stages.collect() as found:
+        result = work()
+    took = time.perf_counter() - start
+    for name, part in found.items():
+        seconds[name] += part
+    seconds["other"] += took - sum(found.values())
+    return result
+
+
+def measure(codec: Codec, pictures: list[image.Picture]) -> dict[str, dict[str, float]]:
+    """Milliseconds a megapixel of every stage, in both directions."""
+    megapixels = sum(p.rgb.shape[0] * p.rgb.shape[1] for p in pictures) / 1e6
+    rounds: list[dict[str, dict[str, float]]] = []
+    for _ in range(1 + ROUNDS):
+        both: dict[str, dict[str, float]] = {"encode": defaultdict(float)}
+        both["decode"] = defaultdict(float)
+        for picture in pictures:
+            data = timed(lambda picture=picture: codec.compress(picture, QUALITY), both["encode"])
+            timed(lambda data=data: codec.decode(bitstream.parse(data)), both["decode"])
+        rounds.append(both)
+    return {
+        way: {
+            name: 1000 * statistics.median(one[way][name] for one in rounds[1:]) / megapixels
+            for name in rounds[0][way]
+        }
+        for way in ("encode", "decode")
+    }
+
+
+def coder_share(measured: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The entropy coder's share of encoding, of decoding, and of both together."""
+    totals = {way: sum(found.values()) for way, found in measured.items()}
+    share = {way: found[CODER] / totals[way] for way, found in measured.items()}
+    share["both"] = sum(found[CODER] for found in measured.values()) / sum(totals.values())
+    return share
+
+
+def main() -> None:
+    """Measure, print tables, write JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    codec = Codec(weights.by_name(options.model), Options(threads=1))
+    names = sorted(p for p in options.folder.iterdir() if p.suffix in (".png", ".jpg", ".avif"))
+    sets = {
+        "photographs": [image.load(name) for name in names[::3]],
+        "12 MP": [image.load(Image.fromarray(speed.photograph(options.folder, "12")))],
+    }
+    results: dict[str, Any] = {
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("aecodec", "onnxruntime", "constriction")},
+        "threads": 1,
+        "quality": QUALITY,
+        "model": codec.weights.folder.name,
+        "ms_per_megapixel": {},
+        "coder_share": {},
+    }
+    console = Console()
+    for name, pictures in sets.items():
+        found = measure(codec, pictures)
+        results["ms_per_megapixel"][name] = found
+        results["coder_share"][name] = share = coder_share(found)
+        table = Table(title=f"{name}, ms a megapixel, one thread")
+        for heading in ("stage", "encode", "decode"):
+            table.add_column(heading, justify="left" if heading == "stage" else "right")
+        for stage in dict.fromkeys([*found["encode"], *found["decode"]]):
+            table.add_row(stage, *(f"{found[way].get(stage, 0):.1f}" for way in found))
+        table.add_row("all", *(f"{sum(found[way].values()):.1f}" for way in found))
+        console.print(table)
+        parts = ", ".join(f"{way} {100 * part:.1f} %" for way, part in share.items())
+        console.print(f"The entropy coder's share: {parts}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -203,6 +203,7 @@ __all__ = [
     "ParsedHeader",
     "Section",
     "SectionType",
+    "even_part",
     "pack",
     "parse",
     "parse_header",
@@ -305,12 +306,12 @@ class Header:
     @property
     def tile_width(self) -> int:
         """Pixels of every tile's width but the last column's."""
-        return _even(self.width, self.tile_columns)
+        return even_part(self.width, self.tile_columns)
 
     @property
     def tile_height(self) -> int:
         """Pixels of every tile's height but the last row's."""
-        return _even(self.height, self.tile_rows)
+        return even_part(self.height, self.tile_rows)
 
     @property
     def tile_count(self) -> int:
@@ -324,7 +325,7 @@ class Header:
                 yield x, y, min(width, self.width - x), min(height, self.height - y)
 
 
-def _even(side: int, count: int) -> int:
+def even_part(side: int, count: int) -> int:
     """The smallest multiple of TILE_UNIT of which so many make `side`."""
     units = -(-side // TILE_UNIT)
     return -(-units // count) * TILE_UNIT

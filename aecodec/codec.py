@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.errors import LimitError, RequestError
-from aecodec.tile import Box, Effort, Latents, TileCodec, grown, latents_of
+from aecodec.tile import Box, Effort, Latents, TileCodec, grown, latents_of, parts_of, within
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from concurrent.futures import Executor
@@ -57,10 +57,6 @@ PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
-ANALYSIS_AREA, SYNTHESIS_AREA = 2048, 1024
-"""Pixels to a side that go through a transform at once. Margins of areas are computed twice, which
-speaks for large ones. But a decoder draws one area while it decodes the tiles of the next; small
-ones leave it less to wait for, make it a tenth faster all the same, and take less memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,31 +270,29 @@ class Codec(TileCodec):
     def _encoded(
         self, header: Header, y_of: Callable[[Box], Floats], dead_zone: float
     ) -> list[bytes]:
-        """The tiles' payloads. One area after the other is analysed, while tiles are coded."""
-        quality = header.quality
-
-        def encode(y: Floats) -> bytes:
-            with self.runtime.working():
-                return self.encode_latents(self.quantise(y, quality, dead_zone), quality)
-
-        whole = (0, 0, header.width, header.height)
+        """The tiles' payloads. Tiles that make no more than an area together are analysed so."""
         tiles = [b""] * header.tile_count
-        waiting: deque[tuple[int, Callable[[], bytes]]] = deque()
+        groups = list(_groups(header, self.area))
+        alone = self._pays_alone(len(groups))
 
-        def take(leave: int) -> None:
-            while len(waiting) > leave:
-                number, result = waiting.popleft()
-                tiles[number] = result()
+        def encode(whole: Box, members: list[tuple[int, Box]], y: Floats | None) -> None:
+            with self.runtime.working(alone):
+                y = y_of(whole) if y is None else y
+                for number, box in members:
+                    part = y[latents_of(within(box, whole))]
+                    latents = self.quantise(part, header.quality, dead_zone)
+                    tiles[number] = self.encode_latents(latents, header.quality)
 
-        with self._workers(len(tiles)) as workers:
-            for area, members in _areas(header, whole, ANALYSIS_AREA):
-                y = y_of(area)
-                for number, (left, top, w, h) in members:
-                    part = y[latents_of((left - area[0], top - area[1], w, h))]
-                    work = functools.partial(encode, part)
-                    waiting.append((number, workers.submit(work).result if workers else work))
-                take(len(members) if workers else 0)  # what waits holds its latents
-            take(0)
+        # Where threads do not analyse alone, all do so together, while other tiles are coded.
+        waiting: deque[Callable[[], None]] = deque()
+        with self._workers(len(groups)) as workers:
+            for whole, members in groups:
+                work = functools.partial(encode, whole, members, None if alone else y_of(whole))
+                waiting.append(workers.submit(work).result if workers else work)
+                while len(waiting) > (2 * self.runtime.threads if workers else 0):
+                    waiting.popleft()()
+            while waiting:
+                waiting.popleft()()
         return tiles
 
     def _refined(
@@ -323,10 +317,17 @@ class Codec(TileCodec):
             v_hat[latents_of(box)] = latents.v_hat
             yield latents
 
+    def _pays_alone(self, jobs: int) -> bool:
+        """Whether threads do best to share so many jobs out, and to run the networks of each alone.
+
+        The last ones leave threads idle: with few works that is more than waiting for each other.
+        """
+        return self.runtime.threads > 1 and jobs >= 2 * self.runtime.threads
+
     @contextlib.contextmanager
-    def _workers(self, tiles: int) -> Iterator[Executor | None]:
-        """Threads for so many tiles, if they pay: one's arithmetic runs beside another's coding."""
-        threads = min(tiles, self.runtime.threads)
+    def _workers(self, jobs: int) -> Iterator[Executor | None]:
+        """Threads for so many jobs, if they pay: one's arithmetic runs beside another's coding."""
+        threads = min(jobs, self.runtime.threads)
         if threads < 2:
             yield None
             return
@@ -364,11 +365,13 @@ class Codec(TileCodec):
         header = container.header
         _check_tiles(header)
         boxes = list(header.tiles())
+        alone = self._pays_alone(len(boxes))
         rgb = np.empty((-(-header.height // scale), -(-header.width // scale), 3), np.uint8)
 
         def draw(number: int) -> None:
             x, y, w, h = boxes[number]
-            small = self.preview(self._tile_latents(container, number), header.quality, scale)
+            v_hat = self._tile_latents(container, number, alone)
+            small = self.preview(v_hat, header.quality, scale)
             rows, columns = -(-h // scale), -(-w // scale)
             place = rgb[y // scale :, x // scale :][:rows, :columns]
             place[:] = small[:rows, :columns]
@@ -383,8 +386,8 @@ class Codec(TileCodec):
     def decode_rgb(self, container: bitstream.Container, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs.
 
-        One area after the other is drawn, while the tiles of the next one are decoded; they are
-        forgotten when no later area looks at them.
+        It is drawn in parts, while the tiles of the next ones are decoded; tiles are forgotten when
+        no later part looks at them.
         """
         import numpy as np
 
@@ -397,36 +400,52 @@ class Codec(TileCodec):
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
             )
-        areas = _areas(header, wanted, SYNTHESIS_AREA)
-        parts = [_common(area, wanted) or wanted for area, _ in areas]
+        parts = [part for box in parts_of(whole, self.area) if (part := _common(box, wanted))]
+        alone = self._pays_alone(len(parts))
         shape, margin = (header.height, header.width), 16 * self.halo
         seen = [grown(_whole(part), margin, shape) for part in parts]
         needed = [[number for number, _ in _tiles(header, box)] for box in seen]
         last = {number: k for k, numbers in enumerate(needed) for number in numbers}
         v_hats: dict[int, Callable[[], Floats]] = {}  # of tiles: a call waits for it
         rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
-        with self._workers(len(last)) as workers:
-            for k, (part, box) in enumerate(zip(parts, seen, strict=True)):
-                for number in (n for numbers in needed[k : k + 2] for n in numbers):
-                    if number not in v_hats:
-                        work = functools.partial(self._tile_latents, container, number)
-                        v_hats[number] = (
-                            workers.submit(work).result if workers else functools.cache(work)
-                        )
-                x, y, w, h = part
-                pixels = self.synthesise(
-                    self._window(header, box, v_hats), part, header.quality, box[:2]
-                )
-                rgb[y - wanted[1] :, x - wanted[0] :][:h, :w] = pixels
+
+        def draw(k: int) -> None:
+            v_hat = self._window(header, seen[k], v_hats)
+            with self.runtime.working(alone):
+                pixels = self.synthesise(v_hat, parts[k], header.quality, seen[k][:2])
+            x, y, w, h = within(parts[k], wanted)
+            rgb[y : y + h, x : x + w] = pixels
+
+        waiting: deque[tuple[int, Callable[[], None]]] = deque()
+
+        def finish(leave: int) -> None:
+            while len(waiting) > leave:
+                k, drawn = waiting.popleft()
+                drawn()
                 for number in needed[k]:
                     if last[number] == k:
                         del v_hats[number]
+
+        # Threads that do not draw alone do so together, for which only this one asks.
+        ahead = 2 * self.runtime.threads if alone else 1
+        with self._workers(len(parts) if alone else len(last)) as workers:
+            for k in range(len(parts)):
+                for number in (n for numbers in needed[k : k + 1 + ahead] for n in numbers):
+                    if number not in v_hats:
+                        work = functools.partial(self._tile_latents, container, number, alone)
+                        v_hats[number] = (
+                            workers.submit(work).result if workers else functools.cache(work)
+                        )
+                drawn = functools.partial(draw, k)
+                waiting.append((k, workers.submit(drawn).result if workers and alone else drawn))
+                finish(ahead if alone else 0)
+            finish(0)
         return rgb
 
-    def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
+    def _tile_latents(self, container: bitstream.Container, number: int, alone: bool) -> Floats:
         header = container.header
         _, _, w, h = _tile(header, number)
-        with self.runtime.working():
+        with self.runtime.working(alone):
             return self.decode_latents(
                 container.tiles[number], -(-h // 16), -(-w // 16), header.quality
             )
@@ -438,10 +457,9 @@ class Codec(TileCodec):
         m = self.weights.config.latents
         v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
         for number, box in _tiles(header, seen):
-            x, y, w, h = _common(box, seen) or box
-            there = latents_of((x - box[0], y - box[1], w, h))
-            here = latents_of((x - seen[0], y - seen[1], w, h))
-            v_hat[here] = v_hats[number]()[there]
+            common = _common(box, seen) or box
+            there, here = within(common, box), within(common, seen)
+            v_hat[latents_of(here)] = v_hats[number]()[latents_of(there)]
         return v_hat
 
 
@@ -477,19 +495,18 @@ def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:
     return [(number, _tile(header, number)) for number in numbers]
 
 
-def _areas(header: Header, box: Box, size: int) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
-    """Areas of neighbouring tiles that have a share in `box`, row by row, with their tiles.
+def _groups(header: Header, size: int) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
+    """The pixels of neighbouring tiles, row by row, and these tiles.
 
-    A transform takes an area at once: `size` pixels to a side at most, unless a tile has more.
+    They are `size` pixels to a side at most, unless a tile has more.
     """
     width, height = (
         max(1, size // side) * side for side in (header.tile_width, header.tile_height)
     )
-    x, y, w, h = box
-    for top in range(y - y % height, y + h, height):
-        for left in range(x - x % width, x + w, width):
-            area = left, top, min(width, header.width - left), min(height, header.height - top)
-            yield area, _tiles(header, area)
+    for top in range(0, header.height, height):
+        for left in range(0, header.width, width):
+            whole = left, top, min(width, header.width - left), min(height, header.height - top)
+            yield whole, _tiles(header, whole)
 
 
 def _common(one: Box, other: Box) -> Box | None:

@@ -1,8 +1,9 @@
 """The float networks, run by ONNX Runtime.
 
-One session a graph, made at first use, shared by all calls of a process. Nothing that these
-networks compute decides a probability, so threads, graph optimisations and instruction sets may
-differ between the machine that compresses and the one that decompresses.
+One session a graph, made at first use, shared by all calls of a process; and a second one for
+threads that run graphs alone. Nothing that these networks compute decides a probability, so
+threads, graph optimisations and instruction sets may differ between the machine that compresses
+and the one that decompresses.
 """
 
 from __future__ import annotations
@@ -80,24 +81,32 @@ class Runtime:
                 f"device must be one of {', '.join(DEVICES)}, not {self.options.device}"
             )
         self.threads = self.options.threads or cores()
-        self._sessions: dict[str, Any] = {}
+        self._sessions: dict[tuple[str, int], Any] = {}  # by graph and threads
         self._helper: ThreadPoolExecutor | None = None
         self._busy = 0  # threads that work on tiles
+        self._here = threading.local()  # what `working` says of this thread
         self._lock = threading.Lock()
 
     def session(self, name: str) -> Any:
         """The session of `NAME.onnx`. Raises WeightsError where it can't be made."""
+        threads = 1 if self._alone else self.threads
         with self._lock:
-            if name not in self._sessions:
+            if (name, threads) not in self._sessions:
                 with stage("loading networks"):
-                    self._sessions[name] = self._open(self.folder / f"{name}.onnx")
-            return self._sessions[name]
+                    opened = self._open(self.folder / f"{name}.onnx", threads)
+                    self._sessions[name, threads] = opened
+            return self._sessions[name, threads]
 
-    def _open(self, path: pathlib.Path) -> Any:
+    @property
+    def _alone(self) -> bool:
+        """Whether this thread's graphs run on it alone."""
+        return getattr(self._here, "alone", False)
+
+    def _open(self, path: pathlib.Path, threads: int) -> Any:
         import onnxruntime as ort  # half of a second: only when a picture is really coded
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Every session has threads of its own: those of one would spin, waiting for work, on the
         # cores that the next one needs (half of the speed on two cores).
@@ -157,13 +166,18 @@ class Runtime:
         return outputs
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """Inside, one thread more is at work."""
+    def working(self, alone: bool = False) -> Iterator[None]:
+        """Inside, one thread more is at work; its graphs run on it `alone` if so wished.
+
+        That pays where every thread has work of its own: nobody waits for others in each layer.
+        """
         with self._lock:
             self._busy += 1
+        before, self._here.alone = self._alone, alone
         try:
             yield
         finally:
+            self._here.alone = before
             with self._lock:
                 self._busy -= 1
 
@@ -177,6 +191,11 @@ class Runtime:
             if idle and self._helper is None:
                 self._helper = ThreadPoolExecutor(1, "aecodec-aside")
         if idle and self._helper is not None:
-            return self._helper.submit(work).result
+            return self._helper.submit(self._as_there, work, self._alone).result
         found = work()  # now: to keep the work would keep all that it refers to
         return lambda: found
+
+    def _as_there(self, work: Callable[[], T], alone: bool) -> T:
+        """Do another thread's work as it would."""
+        self._here.alone = alone
+        return work()

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from aecodec.bitstream import even_part
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
@@ -37,10 +38,14 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     Ints = npt.NDArray[np.int32]
     Indexes = npt.NDArray[np.uint8]
 
-__all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of"]
+__all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of", "parts_of", "within"]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
+AREA = 768
+"""Pixels to a side, at most, that go through a transform at once: a multiple of the tiles' unit.
+Each area has a margin, which is computed twice; but what large ones compute in a layer fits into no
+cache, and takes memory."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
 
@@ -120,6 +125,7 @@ class TileCodec:
         # each picture, which takes a tenth of its time. So this is never touched, and freed.
         np.empty(_LARGEST_KEPT, np.uint8)
         self.weights = weights
+        self.area = AREA
         self.runtime = Runtime(weights.folder, options)
         config = weights.config
         # What a latent, and a pixel, can depend on, in latents to each side: a tile's margins. Half
@@ -135,6 +141,18 @@ class TileCodec:
 
         Computed with a margin of the receptive field, so that it equals the whole picture's.
         """
+        import numpy as np
+
+        parts = parts_of(box, self.area)
+        if len(parts) == 1:
+            return self._analyse_at_once(rgb, box)
+        rows, columns = -(-box[3] // 16), -(-box[2] // 16)
+        tile: Floats = np.empty((self.weights.config.latents, rows, columns), np.float32)
+        for part in parts:
+            tile[latents_of(within(part, box))] = self._analyse_at_once(rgb, part)
+        return tile
+
+    def _analyse_at_once(self, rgb: Pixels, box: Box) -> Floats:
         import numpy as np
 
         from aecodec.image import pad_to_multiple
@@ -255,7 +273,7 @@ class TileCodec:
             "mask": mask,
         }
         window = v_hat[latents_of(far)].copy()
-        inner = latents_of((box[0] - x, box[1] - y, box[2], box[3]))
+        inner = latents_of(within(box, far))
         gain = self.weights.arrays["gain"][quality][:, None, None]
         worth = self._bits_per_error(quality)
         tables = self.weights.y_tables
@@ -461,6 +479,22 @@ def latents_of(box: Box) -> tuple[slice, slice, slice]:
     """Where the latents of the pixels `box` (from multiples of 16) stand in (M,H/16,W/16)."""
     x, y, w, h = box
     return slice(None), slice(y // 16, -(-(y + h) // 16)), slice(x // 16, -(-(x + w) // 16))
+
+
+def parts_of(box: Box, size: int) -> list[Box]:
+    """Even parts of `box`, row by row, of `size` pixels to a side at most."""
+    x, y, w, h = box
+    width, height = (even_part(side, -(-side // size)) for side in (w, h))
+    return [
+        (left, top, min(width, x + w - left), min(height, y + h - top))
+        for top in range(y, y + h, height)
+        for left in range(x, x + w, width)
+    ]
+
+
+def within(box: Box, other: Box) -> Box:
+    """`box` as seen from the upper left corner of another."""
+    return box[0] - other[0], box[1] - other[1], box[2], box[3]
 
 
 def grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:

@@ -34,7 +34,7 @@ class TorchRuntime:
             outputs = (outputs,)
         return [output.numpy() for output in outputs]
 
-    def working(self) -> contextlib.AbstractContextManager[None]:
+    def working(self, alone: bool = False) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def aside(self, work: Callable[[], T]) -> Callable[[], T]:

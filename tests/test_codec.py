@@ -66,9 +66,9 @@ def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
 def test_as_many_threads_as_were_asked_for(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def session(runtime: Runtime, path: Path) -> object:
-        asked.append(runtime.threads)
-        return opened(runtime, path)
+    def session(runtime: Runtime, path: Path, count: int) -> object:
+        asked.append(count)
+        return opened(runtime, path, count)
 
     opened = Runtime._open
     codec._codec.cache_clear()
@@ -77,6 +77,51 @@ def test_as_many_threads_as_were_asked_for(threads: int, monkeypatch: pytest.Mon
     data = aecodec.compress(picture, threads=threads)
     assert aecodec.decompress(data, threads=threads).size == picture.size
     assert set(asked) == {threads or cores()}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_with_many_tiles_every_thread_works_alone(
+    coder: Codec, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """The file and the picture are those of one thread, and each graph runs on one."""
+    several = Codec(coder.weights, Options(threads=threads))
+    asked: list[tuple[str, int]] = []
+    opened = Runtime._open
+
+    def session(runtime: Runtime, path: Path, count: int) -> object:
+        asked.append((path.stem, count))
+        return opened(runtime, path, count)
+
+    picture = samples.photograph(box=(32, 16, 352, 240))
+    expected = coder.compress(picture, 60, tile_size=64)
+    shown = np.asarray(coder.decode(bitstream.parse(expected)), np.int16)
+    monkeypatch.setattr(several, "area", 64)
+    monkeypatch.setattr(Runtime, "_open", session)
+    data = several.compress(picture, 60, tile_size=64)
+    again = np.asarray(several.decode(bitstream.parse(data)), np.int16)
+    assert abs(len(data) - len(expected)) <= 8 and np.abs(again - shown).max() <= 1
+    assert {count for _, count in asked} == {1}
+    assert {"analysis", "synthesis", "context"} <= {name for name, _ in asked}
+    # Of few tiles each takes all threads.
+    monkeypatch.setattr(several, "area", 4096)
+    asked.clear()
+    several.decode(bitstream.parse(several.compress(picture, 60)))
+    assert not asked if threads == 1 else {count for _, count in asked} == {threads}
+
+
+def test_a_damaged_tile_among_many_is_one_error(coder: Codec) -> None:
+    """Wherever it stands, whoever decodes it, and nobody waits for it for ever."""
+    several = Codec(coder.weights, Options(threads=2))
+    several.area = 64
+    data = coder.compress(samples.photograph(box=(32, 16, 352, 240)), 60, tile_size=64)
+    container = bitstream.parse(data)
+    for number in (0, 7, len(container.tiles) - 1):
+        payloads = list(container.tiles)
+        payloads[number] = bytes(4) + payloads[number][4:]
+        damaged = bitstream.parse(bitstream.pack(container.header, payloads))
+        with pytest.raises(CorruptError, match="not those that were written"):
+            several.decode(damaged)
+    assert several.decode(container).size == (320, 224)
 
 
 # --- What no photograph is -----------------------------------------------------------------------
@@ -487,12 +532,10 @@ def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, are
         whole = np.asarray(coder.decode(container), np.int16)
         return whole, np.asarray(coder.decode(container, region), np.int16)
 
-    for which in ("ANALYSIS_AREA", "SYNTHESIS_AREA"):
-        monkeypatch.setattr(codec, which, 4096)
+    monkeypatch.setattr(coder, "area", 4096)
     data = coder.compress(picture, 60, tile_size=64)
     whole, part = both(data)
-    for which in ("ANALYSIS_AREA", "SYNTHESIS_AREA"):
-        monkeypatch.setattr(codec, which, area)
+    monkeypatch.setattr(coder, "area", area)
     for again in (data, coder.compress(picture, 60, tile_size=64)):
         assert abs(len(again) - len(data)) <= 8
         shown, cut = both(again)

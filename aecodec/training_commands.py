@@ -98,13 +98,21 @@ def train(
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of weights to make.  [default: weights/NAME-OF-RUN]",
 )
-def export(run: Path, photographs: Path, calibrate: Path | None, output: Path | None) -> int:
+@click.option(
+    "--prune/--no-prune",
+    default=True,
+    show_default=True,
+    help="Leave out hidden channels of the transforms that do nothing: quicker, and as good.",
+)
+def export(
+    run: Path, photographs: Path, calibrate: Path | None, output: Path | None, prune: bool
+) -> int:
     """Make a folder of weights from a training run."""
     folder = output or Path("weights", run.resolve().name)
     with Report(1, as_json=False) as report, report.file(str(run)), _training():
         from aecodec.training import export as exporter
 
-        exporter.export(run, folder, photographs=photographs, calibrate_on=calibrate)
+        exporter.export(run, folder, photographs=photographs, calibrate_on=calibrate, prune=prune)
         report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
     return report.exit_code
 

@@ -4,13 +4,15 @@ The residual stream holds principal components: the flat one is sixty times as l
 one learning rate for all, the weights that read it move a block's output sixty times as far a
 step; they close gates for good, and hidden channels die (after 34,000 steps 90 % of some blocks').
 So those columns get steps in inverse proportion to their input's size, and `transplant` gives
-hidden channels that do nothing a new start, with weights of the same reach for every input.
+hidden channels that do nothing a new start, with weights of the same reach for every input. What
+does nothing in the end is left out of an export (`pruned`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +24,13 @@ from aecodec.training.data import Batches, Photographs
 from aecodec.training.loss import draw_levels
 from aecodec.training.optim import SoapAdam
 
-__all__ = ["Activity", "measure_activity", "set_step_scales", "transplant"]
+__all__ = ["Activity", "measure_activity", "pruned", "set_step_scales", "transplant"]
 
 BATCHES = 6
 ALIVE = 1e-3
 """Channels that together bring less than this share of a branch's output do nothing."""
+WIDTH_UNIT = 16
+"""ONNX Runtime computes with so many channels at once, on processors with AVX-512."""
 
 
 @dataclasses.dataclass
@@ -116,14 +120,20 @@ def set_step_scales(optimiser: SoapAdam, model: Autoencoder, activity: dict[str,
 
 @torch.no_grad()
 def transplant(
-    old: Autoencoder, new: Autoencoder, activity: dict[str, Activity], *, seed: int
+    old: Autoencoder,
+    new: Autoencoder,
+    activity: dict[str, Activity],
+    *,
+    seed: int,
+    idle: float = ALIVE,
 ) -> dict[str, tuple[int, int]]:
     """Give `new` the weights of `old`, whose blocks may be fewer, and wider or narrower inside.
 
     Of every branch the hidden channels that do most are kept, as many as fit. Those that do
-    nothing, and those that are new, start afresh: unit response to each input's usual size, and no
-    effect yet. Of what is left out the mean goes into a bias, so that pictures hardly change.
-    Blocks come in the order of their numbers; further ones follow what there was.
+    nothing (no more than a share `idle`), and those that are new, start afresh: unit response to
+    each input's usual size, and no effect yet. Of what is left out the mean goes into a bias, so
+    that pictures hardly change. Blocks come in the order of their numbers; further ones follow what
+    there was.
 
     Returns (kept, fresh) by branch. Raises ValueError where other shapes differ, or where `old` has
     blocks that `new` lacks.
@@ -146,15 +156,48 @@ def transplant(
         # What a further block will read is what the last one of its row reads, or nearly so.
         seen = activity[max(n for n in activity if n <= name)]
         for branch in _branches(block):
-            facts[f"{name}.{branch[1]}"] = _fill(block, was, branch, seen, rng)
+            facts[f"{name}.{branch[1]}"] = _fill(block, was, branch, seen, rng, idle)
         if was is not None and was.gated and not block.gated:
             assert was.v2.bias is not None and block.w2.bias is not None
             block.w2.bias += was.v2.bias + was.v2.weight[:, :, 0, 0] @ seen.mean["v2"]
     return facts
 
 
+def _by_effect(layer: nn.Conv2d, seen: Activity, name: str, idle: float) -> tuple[Tensor, int]:
+    """The channels that `layer` reads, those that do most first; how many do more than nothing."""
+    value = seen.variance[name] * layer.weight[:, :, 0, 0].square().sum(0)
+    order = torch.argsort(value, descending=True)
+    return order, int((torch.cumsum(value[order], 0) < (1.0 - idle) * value.sum()).sum()) + 1
+
+
+@torch.no_grad()
+def pruned(model: Autoencoder, activity: dict[str, Activity]) -> Autoencoder:
+    """`model` without the hidden channels of the transforms that do nothing.
+
+    As many stay as make the widths multiples of WIDTH_UNIT; what goes leaves its mean in a bias.
+    """
+    widths: dict[str, list[tuple[int, int]]] = {}
+    for name, block in _blocks(model):
+        part, row, _ = name.split(".")
+        found = [0, 0]
+        for i, (_, last, _) in enumerate(_branches(block)):
+            layer = getattr(block, last)
+            _, alive = _by_effect(layer, activity[name], last, ALIVE)
+            found[i] = min(-(-alive // WIDTH_UNIT) * WIDTH_UNIT, layer.in_channels)
+        widths.setdefault(part + row.removeprefix("blocks"), []).append((found[0], found[1]))
+    blocks: dict[str, Any] = {row: tuple(both) for row, both in widths.items()}
+    narrow = Autoencoder(dataclasses.replace(model.config, **blocks))
+    transplant(model, narrow, activity, seed=0, idle=0.0)
+    return narrow.eval()
+
+
 def _fill(
-    block: Block, was: Block | None, branch: Branch, seen: Activity, rng: np.random.Generator
+    block: Block,
+    was: Block | None,
+    branch: Branch,
+    seen: Activity,
+    rng: np.random.Generator,
+    idle: float,
 ) -> tuple[int, int]:
     """Give one branch of `block` that of `was`, if any; how many channels are kept, and fresh."""
     first, last, layers = branch
@@ -173,9 +216,7 @@ def _fill(
         return 0, target.in_channels
     source = getattr(was, last)
     weight, mean = source.weight[:, :, 0, 0], seen.mean[last]
-    value = seen.variance[last] * weight.square().sum(0)
-    order = torch.argsort(value, descending=True)
-    alive = int((torch.cumsum(value[order], 0) < (1.0 - ALIVE) * value.sum()).sum()) + 1
+    order, alive = _by_effect(source, seen, last, idle)
     kept = order[: min(alive, target.in_channels)].sort().values
     target.weight[:, : len(kept)] = source.weight[:, kept]
     target.bias.copy_(source.bias + weight @ mean - weight[:, kept] @ mean[kept])

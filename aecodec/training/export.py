@@ -28,6 +28,7 @@ from aecodec.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.training.checkpoint import EXPORTED, load_ema
+from aecodec.training.conditioning import measure_activity, pruned
 from aecodec.training.counting import Counts, calibrate, count
 from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
@@ -135,6 +136,7 @@ def export(
     photographs: pathlib.Path,
     calibrate_on: pathlib.Path | None = None,
     pictures: int = 160,
+    prune: bool = True,
 ) -> dict[str, Any]:
     """Write the EMA weights of a run as a folder that the codec loads.
 
@@ -143,17 +145,21 @@ def export(
         calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; the
             held-out training pictures where None.
         pictures: how many crops the tables are counted on.
+        prune: leave out what the transforms compute for nothing.
     Returns: facts for the model card.
     Raises: ValueError for a run or a folder that can't be used.
     """
     model, facts = load_ema(run)
-    _round_to_half(model)
     settings = facts["settings"]
     paths, held_out = split_validation(find_photographs(photographs), settings["validation"])
     rng = np.random.default_rng(7)
     chosen = [paths[i] for i in rng.permutation(len(paths))[:pictures]]
-    source = Photographs(chosen, smallest=min(256, settings["crop"]))
-    crops = [np.ascontiguousarray(source.crop(rng, min(256, settings["crop"]))) for _ in chosen]
+    crop = min(256, settings["crop"])
+    source = Photographs(chosen, smallest=crop)
+    crops = [np.ascontiguousarray(source.crop(rng, crop)) for _ in chosen]
+    if prune:
+        model = pruned(model, measure_activity(model, source, batch=8, crop=crop, seed=0))
+    _round_to_half(model)
 
     temporary = out.with_name(out.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -55,6 +55,8 @@ EFFORTS = {
 DEFAULT_EFFORT = 1
 PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
+WAITING = 16
+"""Tiles that wait for their turn at most: 4 MiB each."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 
@@ -223,7 +225,9 @@ class Codec(TileCodec):
         from aecodec.metrics import psnr
         from aecodec.rate_control import largest_within, smallest_reaching
 
-        analyse = functools.lru_cache(maxsize=None)(lambda box: self.analyse(picture.rgb, box))
+        analyse = functools.lru_cache(maxsize=None)(
+            lambda box: self.analyse(picture.rgb, box).copy()
+        )
 
         def encode(quality: int, dead_zone: float) -> bytes:
             return self._file(picture, quality, effort, tile_size, dead_zone, analyse)
@@ -270,26 +274,23 @@ class Codec(TileCodec):
     def _encoded(
         self, header: Header, y_of: Callable[[Box], Floats], dead_zone: float
     ) -> list[bytes]:
-        """The tiles' payloads. Tiles that make no more than an area together are analysed so."""
+        """The tiles' payloads."""
         tiles = [b""] * header.tile_count
-        groups = list(_groups(header, self.area))
-        alone = self._pays_alone(len(groups))
+        alone = self._pays_alone(len(tiles))
 
-        def encode(whole: Box, members: list[tuple[int, Box]], y: Floats | None) -> None:
+        def encode(number: int, box: Box, y: Floats | None) -> None:
             with self.runtime.working(alone):
-                y = y_of(whole) if y is None else y
-                for number, box in members:
-                    part = y[latents_of(within(box, whole))]
-                    latents = self.quantise(part, header.quality, dead_zone)
-                    tiles[number] = self.encode_latents(latents, header.quality)
+                y = y_of(box) if y is None else y
+                latents = self.quantise(y, header.quality, dead_zone)
+                tiles[number] = self.encode_latents(latents, header.quality)
 
         # Where threads do not analyse alone, all do so together, while other tiles are coded.
         waiting: deque[Callable[[], None]] = deque()
-        with self._workers(len(groups)) as workers:
-            for whole, members in groups:
-                work = functools.partial(encode, whole, members, None if alone else y_of(whole))
+        with self._workers(len(tiles)) as workers:
+            for number, box in enumerate(header.tiles()):
+                work = functools.partial(encode, number, box, None if alone else y_of(box))
                 waiting.append(workers.submit(work).result if workers else work)
-                while len(waiting) > (2 * self.runtime.threads if workers else 0):
+                while len(waiting) > (self._ahead if workers else 0):
                     waiting.popleft()()
             while waiting:
                 waiting.popleft()()
@@ -322,7 +323,13 @@ class Codec(TileCodec):
 
         The last ones leave threads idle: with few works that is more than waiting for each other.
         """
-        return self.runtime.threads > 1 and jobs >= 2 * self.runtime.threads
+        threads = self.runtime.lone_threads
+        return threads > 1 and jobs >= 2 * threads
+
+    @property
+    def _ahead(self) -> int:
+        """How many jobs may wait, so that no thread does."""
+        return min(2 * self.runtime.threads, WAITING)
 
     @contextlib.contextmanager
     def _workers(self, jobs: int) -> Iterator[Executor | None]:
@@ -427,7 +434,7 @@ class Codec(TileCodec):
                         del v_hats[number]
 
         # Threads that do not draw alone do so together, for which only this one asks.
-        ahead = 2 * self.runtime.threads if alone else 1
+        ahead = self._ahead if alone else 1
         with self._workers(len(parts) if alone else len(last)) as workers:
             for k in range(len(parts)):
                 for number in (n for numbers in needed[k : k + 1 + ahead] for n in numbers):
@@ -493,20 +500,6 @@ def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:
         for column in range(x // width, -(-(x + w) // width))
     ]
     return [(number, _tile(header, number)) for number in numbers]
-
-
-def _groups(header: Header, size: int) -> Iterator[tuple[Box, list[tuple[int, Box]]]]:
-    """The pixels of neighbouring tiles, row by row, and these tiles.
-
-    They are `size` pixels to a side at most, unless a tile has more.
-    """
-    width, height = (
-        max(1, size // side) * side for side in (header.tile_width, header.tile_height)
-    )
-    for top in range(0, header.height, height):
-        for left in range(0, header.width, width):
-            whole = left, top, min(width, header.width - left), min(height, header.height - top)
-            yield whole, _tiles(header, whole)
 
 
 def _common(one: Box, other: Box) -> Box | None:

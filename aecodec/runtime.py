@@ -31,6 +31,7 @@ __all__ = ["Options", "Runtime", "cores"]
 T = TypeVar("T")
 _CUDA = "CUDAExecutionProvider"
 _NO_CUDA = "ONNX Runtime finds no NVIDIA GPU, or not the CUDA and cuDNN that it needs"
+_MAX_LONE_THREADS = 8
 _no_cuda = threading.Event()
 """Set when ONNX Runtime was built for CUDA, and could not use it: no need to try again."""
 
@@ -98,6 +99,22 @@ class Runtime:
             return self._sessions[name, threads]
 
     @property
+    def lone_threads(self) -> int:
+        """How many threads may run graphs alone at once. None, where all do better together.
+
+        So it is with a GPU, which computes faster what comes in one piece, and with many threads,
+        as each needs memory of its own, some 50 MiB.
+        """
+        import onnxruntime as ort
+
+        gpu = (
+            self.options.device != "cpu"
+            and not _no_cuda.is_set()
+            and _CUDA in ort.get_available_providers()
+        )
+        return 0 if gpu or self.threads > _MAX_LONE_THREADS else self.threads
+
+    @property
     def _alone(self) -> bool:
         """Whether this thread's graphs run on it alone."""
         return getattr(self._here, "alone", False)
@@ -113,7 +130,7 @@ class Runtime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         options.enable_mem_pattern = False  # pictures come in too many sizes
-        # The graphs run one after another: what one has used, the next one can use again.
+        # What one graph has used, the next one can use again.
         _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.graph_optimization_level = (

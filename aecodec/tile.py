@@ -42,10 +42,10 @@ __all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of", "part
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
-AREA = 768
-"""Pixels to a side, at most, that go through a transform at once: a multiple of the tiles' unit.
+AREA, SHARED_AREA = 768, 1024
+"""Pixels to a side, at most, that go through a transform at once: multiples of the tiles' unit.
 Each area has a margin, which is computed twice; but what large ones compute in a layer fits into no
-cache, and takes memory."""
+cache, and takes memory. Many threads that share one, or a GPU, want more to share."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
 
@@ -125,8 +125,8 @@ class TileCodec:
         # each picture, which takes a tenth of its time. So this is never touched, and freed.
         np.empty(_LARGEST_KEPT, np.uint8)
         self.weights = weights
-        self.area = AREA
         self.runtime = Runtime(weights.folder, options)
+        self.area = AREA if self.runtime.lone_threads else SHARED_AREA
         config = weights.config
         # What a latent, and a pixel, can depend on, in latents to each side: a tile's margins. Half
         # of it would do for photographs (pixels within one level), but not for drawings: fine

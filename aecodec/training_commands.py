@@ -102,7 +102,8 @@ def train(
     "--prune/--no-prune",
     default=True,
     show_default=True,
-    help="Leave out hidden channels of the transforms that do nothing: quicker, and as good.",
+    help="Leave out hidden channels of the transforms that do nothing: quicker, for photographs "
+    "as good.",
 )
 def export(
     run: Path, photographs: Path, calibrate: Path | None, output: Path | None, prune: bool

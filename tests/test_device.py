@@ -50,6 +50,28 @@ def test_an_unknown_device_is_the_callers_mistake() -> None:
         aecodec.compress(samples.photograph(box=SIZE), device="tpu")
 
 
+def test_threads_run_networks_alone_unless_they_are_many_or_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A GPU gets large pieces, and the memory of many threads stays within bounds."""
+    default = weights.by_name(None)
+
+    def coder(threads: int, device: str) -> Codec:
+        return Codec(default, Options(threads=threads, device=device))
+
+    few, many = coder(8, "cpu"), coder(64, "cpu")
+    assert few.runtime.lone_threads == 8 and many.runtime.lone_threads == 0
+    assert few.area < many.area and few._pays_alone(16) and not few._pays_alone(15)
+    assert not many._pays_alone(1000) and many._ahead == few._ahead == 16
+    monkeypatch.setattr(runtime, "_no_cuda", threading.Event())
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    assert coder(8, "cpu").runtime.lone_threads == 8
+    assert coder(8, "auto").runtime.lone_threads == coder(8, "cuda").runtime.lone_threads == 0
+    runtime._no_cuda.set()  # found to be out of order
+    assert coder(8, "auto").runtime.lone_threads == 8
+
+
 @without_gpu
 def test_without_a_gpu_cuda_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DeviceError):

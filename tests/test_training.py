@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import samples
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from aecodec import weights
 from aecodec.codec import Codec
@@ -347,32 +348,79 @@ def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
     assert (np.diff(codec.weights.arrays["gain"][1:], axis=0).mean(axis=1) > 0).all()
 
 
-def test_training_goes_on_from_an_export(
-    exported: Path, finished: Path, photographs: Path, tmp_path: Path
-) -> None:
-    model, facts = load_ema(exported)
-    original, _ = load_ema(finished)
+def test_training_goes_on_from_an_export(exported: Path, photographs: Path, tmp_path: Path) -> None:
+    _, facts = load_ema(exported)
     assert facts["step"] == 8
-    for name, value in original.state_dict().items():
-        if ".blocks" not in name:  # what is inside may have been pruned
-            difference = (model.state_dict()[name] - value).abs().max()
-            assert difference <= 1e-3 * max(1.0, float(value.abs().max())), name
     settings = dataclasses.replace(SETTINGS, steps=2)
     train(photographs, tmp_path, settings, device="cpu", start_from=exported)
     assert read_facts(tmp_path / "checkpoint.safetensors")["origin"]["step"] == 8
 
 
-@pytest.fixture(scope="module")
-def busy() -> Autoencoder:
-    """A tiny model whose blocks do something: a quarter of their hidden channels."""
+def _make_busy(model: Autoencoder, std: float) -> Autoencoder:
+    """Let blocks do something: a quarter of their hidden channels."""
     torch.manual_seed(3)
-    model = Autoencoder(SIZES["tiny"])
     with torch.no_grad():
         for part in (model.analysis, model.synthesis):
             for block in (*part.blocks8, *part.blocks16):
                 for last in (block.w2, block.v2):
-                    last.weight[:, ::4].normal_(std=0.3)
+                    last.weight[:] = 0.0
+                    last.weight[:, ::4].normal_(std=std)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def busy() -> Autoencoder:
+    return _make_busy(Autoencoder(SIZES["tiny"]), 0.3)
+
+
+def test_an_export_leaves_out_what_does_nothing_and_goes_on(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    busy = _make_busy(load_ema(finished)[0], 0.01)
+    checkpoint = finished / "checkpoint.safetensors"
+    state = {f"ema.{name}": value for name, value in busy.state_dict().items()}
+    (tmp_path / "run").mkdir()
+    save_file(
+        load_file(checkpoint) | state,
+        tmp_path / "run" / checkpoint.name,
+        metadata={"run": json.dumps(read_facts(checkpoint))},
+    )
+    found = {}
+    for prune in (False, True):
+        folder = tmp_path / f"prune-{prune}"
+        exporter.export(tmp_path / "run", folder, photographs=photographs, pictures=6, prune=prune)
+        found[prune], _ = load_ema(folder)
+        config = json.loads((folder / "config.json").read_text())
+        assert config["synthesis8"] == [list(both) for both in found[prune].config.synthesis8]
+    assert found[False].config == busy.config
+    for name, value in busy.state_dict().items():
+        difference = (found[False].state_dict()[name] - value).abs().max()
+        assert difference <= 1e-3 * max(1.0, float(value.abs().max())), name
+    for row in ("analysis8", "analysis16", "synthesis16", "synthesis8"):
+        assert {width for both in getattr(found[True].config, row) for width in both} == {16}
+        assert all(width > 16 for both in getattr(busy.config, row) for width in both)
+    x = torch.from_numpy(np.asarray(samples.photograph(box=(0, 0, 128, 128)))).float() / 255.0
+    with torch.no_grad():
+        wide, narrow = (
+            model(x.permute(2, 0, 1)[None], torch.tensor([0.5]), noise=False).x_hat
+            for model in found.values()
+        )
+    assert (wide - narrow).square().mean() < 1e-4 * wide.var()
+    forged = found[False].config  # not what the weights have
+    facts = read_facts(tmp_path / "prune-True" / "training.safetensors")
+    facts["config"] = dataclasses.asdict(forged)
+    shutil.copytree(tmp_path / "prune-True", tmp_path / "forged")
+    rest = tmp_path / "forged" / "training.safetensors"
+    save_file(load_file(rest), rest, metadata={"run": json.dumps(facts)})
+    with pytest.raises(ValueError, match="another shape"):
+        load_ema(tmp_path / "forged")
+    # What was left out gets a new start.
+    settings = dataclasses.replace(SETTINGS, steps=1)
+    train(
+        photographs, tmp_path / "more", settings, device="cpu", start_from=tmp_path / "prune-True"
+    )
+    more, facts = load_ema(tmp_path / "more")
+    assert more.config == busy.config and facts["origin"]["step"] == 8
 
 
 def test_hidden_channels_that_do_nothing_start_afresh(busy: Autoencoder, photographs: Path) -> None:

@@ -176,8 +176,11 @@ def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
         state |= _from_graphs(path.parent)
     shapes = {k: v.shape for k, v in model.state_dict().items()}
     # The graphs hold some 1x1 convolutions as strided ones.
-    state = {k: v.float().reshape(shapes.get(k, v.shape)) for k, v in state.items()}
-    model.load_state_dict(state)
+    try:
+        state = {k: v.float().reshape(shapes.get(k, v.shape)) for k, v in state.items()}
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights of another shape than it says: {error}") from error
     return model.eval(), facts
 
 

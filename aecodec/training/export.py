@@ -159,6 +159,7 @@ def export(
     crops = [np.ascontiguousarray(source.crop(rng, crop)) for _ in chosen]
     if prune:
         model = pruned(model, measure_activity(model, source, batch=8, crop=crop, seed=0))
+        facts = facts | {"config": dataclasses.asdict(model.config)}
     _round_to_half(model)
 
     temporary = out.with_name(out.name + ".partial")

@@ -24,7 +24,7 @@ class TorchRuntime:
         model, _ = load_ema(weights.folder)
         self.modules = {name: graph(model).eval() for name, graph in GRAPHS.items()}
         self.onednn = onednn
-        self.threads = 1
+        self.threads = self.lone_threads = 1
 
     def run(self, name: str, **inputs: np.ndarray) -> list[Any]:
         tensors = {key: torch.from_numpy(np.array(value)) for key, value in inputs.items()}

@@ -17,6 +17,7 @@ import pytest
 import samples
 from command import leftovers, run
 from PIL import Image
+from system import posix
 
 from aecodec import codec, files
 from aecodec.batch import Plan, Result, Task, convert
@@ -28,10 +29,8 @@ from aecodec.batch.worker import Converter
 from aecodec.errors import InputError
 from aecodec.files import COMPRESSED, RESTORED, UsageFault
 
-if sys.platform == "win32":
-    pytest.skip("links and odd names here are POSIX's", allow_module_level=True)
-
-import pty
+if sys.platform != "win32":
+    import pty
 
 
 @pytest.fixture
@@ -215,6 +214,7 @@ def test_a_list_of_files(here: Path, separator: str) -> None:
     assert [key for key, _ in names(select("in", files_from="list"))] == sorted(originals)
 
 
+@posix
 def test_a_list_from_standard_input_with_newlines_in_names(packed: Path, here: Path) -> None:
     odd = ["two\nlines.jpg", os.fsdecode(b"\xff\xfe.jpg"), "plain.jpg"]
     for name in odd:
@@ -452,6 +452,7 @@ def test_report_and_json_agree(packed: Path, here: Path) -> None:
     assert Path("precious.csv").read_text() == "mine"
 
 
+@posix
 def test_the_bar_shows_files_megapixels_bytes_and_speed(packed: Path, here: Path) -> None:
     terminal, side = pty.openpty()
     seen: list[bytes] = []
@@ -552,6 +553,7 @@ def test_a_file_that_is_no_manifest_is_left_alone(here: Path) -> None:
     assert Path("m").read_text() == "my letter\n"
 
 
+@posix
 def test_links_to_folders_are_followed_unless_sources_are_deleted(here: Path) -> None:
     Path("elsewhere").mkdir()
     Path("elsewhere/a.jpg").write_bytes(b"\xff\xd8\xff")

@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,16 +23,13 @@ import albums
 import command
 import pytest
 from command import leftovers, run, start
+from system import posix, small_disk, without_root
 
 from aecodec import codec
 from aecodec.batch import Result, Task, pool
 from aecodec.batch.manifest import NAME
 from aecodec.batch.select import Job
 
-if sys.platform == "win32":
-    pytest.skip("pipes, signals and mounts here are POSIX's", allow_module_level=True)
-
-AS_ROOT = os.geteuid() == 0
 NAMELESS = hasattr(os, "O_TMPFILE")
 
 lists_children = pytest.mark.skipif(
@@ -52,36 +48,10 @@ def faults(stderr: bytes) -> list[str]:
     return sorted(line for line in stderr.decode().splitlines() if line.startswith("aecodec: "))
 
 
-def without_root(*paths: Path) -> list[str]:
-    """What to put before a command so that permissions count, for root as well."""
-    if not AS_ROOT:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("running as root, and setpriv is not there to give root's rights away")
-    rights = "-dac_override,-dac_read_search"
-    return [setpriv, f"--bounding-set={rights}", f"--inh-caps={rights}"]
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A real file system of that size, mounted on `folder`."""
-    folder.mkdir()
-    if not AS_ROOT:
-        pytest.skip("mounting a small file system needs root")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"mount is not allowed here: {mounted.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 # ---------------------------------------------------------------------------- each its own message
 
 
+@posix
 def test_what_lies_in_a_folder_besides_pictures(here: Path) -> None:
     originals = albums.fill(here / "in", 3)
     os.mkfifo("in/pipe.jpg")  # nobody ever writes into it: who opens it waits
@@ -100,6 +70,7 @@ def test_what_lies_in_a_folder_besides_pictures(here: Path) -> None:
     assert albums.files(here / "out") == albums.becomes(originals)
 
 
+@posix
 def test_what_a_list_names_besides_pictures(here: Path) -> None:
     os.mkfifo("pipe.jpg")
     Path("list").write_text("pipe.jpg\nzero\ngone.jpg\n")
@@ -113,6 +84,7 @@ def test_what_a_list_names_besides_pictures(here: Path) -> None:
     ]
 
 
+@posix
 def test_an_unreadable_file_and_an_unreadable_folder(here: Path) -> None:
     originals = albums.fill(here / "in", 3)
     Path("in/p0000.png").chmod(0)
@@ -130,6 +102,7 @@ def test_an_unreadable_file_and_an_unreadable_folder(here: Path) -> None:
     assert albums.files(here / "out") == albums.becomes(originals[1:2])
 
 
+@posix
 def test_a_read_only_folder(here: Path) -> None:
     originals = albums.fill(here / "in", 3)
     Path("out/alps").mkdir(parents=True)
@@ -170,6 +143,7 @@ def test_a_full_disk(here: Path) -> None:
         assert Counter(albums.done(here / "disk/out" / NAME)).keys() == set(originals)
 
 
+@posix
 def test_a_link_that_leads_out_of_the_output_folder(here: Path) -> None:
     albums.fill(here / "in", 3)
     Path("out").mkdir()
@@ -211,8 +185,9 @@ def test_an_input_that_vanishes_before_its_turn(here: Path) -> None:
 # ------------------------------------------------------------------------------- workers that die
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_worker_that_dies_takes_one_file_with_it(here: Path, number: signal.Signals) -> None:
+@posix
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
+def test_a_worker_that_dies_takes_one_file_with_it(here: Path, name: str) -> None:
     """A kill from outside, as the out-of-memory killer does it, and a crash of native code."""
     albums.fill(here / "in", 8)
     workers: list[int] = []
@@ -222,13 +197,13 @@ def test_a_worker_that_dies_takes_one_file_with_it(here: Path, number: signal.Si
         for index, path in enumerate(paths):
             yield Job(path.name, str(path), f"{path.stem}.aec", None)
             if index == 3:  # its pipe has the job, and it will not come to it
-                os.kill(workers[0], number)
+                os.kill(workers[0], signal.Signals[name])
 
     results = list(pool.run(Task(threads=1), jobs(), 1, started=workers.append))
     assert len(results) == 8
     (failed,) = [result for result in results if result.status == "failed"]
     assert failed.error_type == "WorkerDiedError"
-    assert number.name in failed.error
+    assert name in failed.error
     assert len(workers) == 2
     assert sorted(p.name for p in here.glob("*.aec")) == sorted(
         f"{path.stem}.aec" for path in paths if str(path) != failed.source
@@ -304,6 +279,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_one_line(here: Path) -> No
 # ------------------------------------------------------------------------ interrupted and resumed
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_where_it_stopped(here: Path, number: signal.Signals) -> None:
     originals = albums.fill(here / "in", 60)
@@ -330,6 +306,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(here: Path, number: signal.
     assert albums.files(here / "out") == albums.becomes(originals)
 
 
+@posix
 def test_killed_twenty_times_and_nothing_is_lost_or_done_twice(here: Path) -> None:
     """1,000 photographs, 50 of them broken; kill -9 at 20 random moments."""
     good = albums.fill(here / "in", 950)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,6 @@ from aecodec.errors import InputError, OutputExistsError
 from aecodec.files import COMPRESSED
 
 fsspec = pytest.importorskip("fsspec")
-
-if sys.platform == "win32":
-    pytest.skip("kills here are POSIX's", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

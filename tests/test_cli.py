@@ -19,15 +19,12 @@ import pytest
 import samples
 from command import run
 from PIL import Image
+from system import posix, without_root
 
 from aecodec.console import Report
 
-if sys.platform == "win32":
-    pytest.skip("terminals, pipes and signals here are POSIX's", allow_module_level=True)
-
-import pty
-
-AS_ROOT = os.geteuid() == 0
+if sys.platform != "win32":
+    import pty
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +252,7 @@ def test_an_output_folder_that_is_missing(shelf: Path, here: Path) -> None:
     one_fault(done, "aecodec: photo.png: the output folder missing does not exist")
 
 
+@posix
 @pytest.mark.parametrize("name", ["two\nlines.png", "\x1b[31mred.png", os.fsdecode(b"\xff.png")])
 def test_odd_names_are_converted_and_shown_on_one_line(shelf: Path, here: Path, name: str) -> None:
     shutil.copy(shelf / "photo.png", name)
@@ -447,6 +445,7 @@ def read_terminal(terminal: int) -> bytes:
         seen += part
 
 
+@posix
 def test_never_binary_to_a_terminal(shelf: Path, here: Path) -> None:
     take(shelf, "photo.png", "photo.aec")
     for arguments, feed in (
@@ -468,6 +467,7 @@ def test_never_binary_to_a_terminal(shelf: Path, here: Path) -> None:
         assert seen == b""
 
 
+@posix
 def test_standard_input_from_a_terminal_is_refused(here: Path) -> None:
     terminal, side = pty.openpty()
     done = run("compress", "-", "-o", "x.aec", stdin=side)
@@ -477,6 +477,7 @@ def test_standard_input_from_a_terminal_is_refused(here: Path) -> None:
     assert b"standard input is a terminal" in done.stderr
 
 
+@posix
 def test_progress_is_for_terminals_and_results_stay_clean(shelf: Path, here: Path) -> None:
     take(shelf, "a.png=photo.png", "b.png=photo.png")
     terminal, side = pty.openpty()
@@ -493,6 +494,7 @@ def test_progress_is_for_terminals_and_results_stay_clean(shelf: Path, here: Pat
     assert b"\x1b" not in done.stdout
 
 
+@posix
 def test_named_pipes_as_input_and_output(shelf: Path, here: Path) -> None:
     os.mkfifo("in")
     os.mkfifo("out")
@@ -518,18 +520,13 @@ def test_a_folder_is_no_picture(here: Path) -> None:
     one_fault(done, "aecodec: folder: is a folder, not a file")
 
 
+@posix
 def test_a_read_only_folder(shelf: Path, here: Path) -> None:
     closed = here / "closed"
     closed.mkdir()
     take(shelf, "photo.png")
     closed.chmod(0o555)
-    before: list[str] = []
-    if AS_ROOT:  # root may write everywhere, unless it gives that right away
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            pytest.skip("running as root, and setpriv is not there to give root's rights away")
-        before = [setpriv, "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-    done = run("compress", "photo.png", "-o", "closed/x.aec", before=before)
+    done = run("compress", "photo.png", "-o", "closed/x.aec", before=without_root())
     assert done.returncode == 1
     one_fault(done, "aecodec: photo.png: cannot write closed/x.aec: its folder is read-only")
     assert list(closed.iterdir()) == []
@@ -538,10 +535,9 @@ def test_a_read_only_folder(shelf: Path, here: Path) -> None:
 # ---------------------------------------------------------------------------------------- signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_run_keeps_what_is_done(
-    shelf: Path, here: Path, number: signal.Signals
-) -> None:
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupted_run_keeps_what_is_done(shelf: Path, here: Path, name: str) -> None:
     take(shelf, "a.png=photo.png")
     os.mkfifo("b.png")  # nobody writes into it, so the run stops there
     process = command.start("compress", "a.png", "b.png", "-o", ".")
@@ -549,7 +545,7 @@ def test_an_interrupted_run_keeps_what_is_done(
     while not Path("a.aec").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
-    process.send_signal(number)
+    process.send_signal(signal.Signals[name])
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [line.split()[0] for line in lines(stdout)] == ["a.png"]
@@ -559,6 +555,7 @@ def test_an_interrupted_run_keeps_what_is_done(
     assert sorted(p.name for p in here.iterdir()) == ["a.aec", "a.png", "b.png"]
 
 
+@posix
 def test_an_ignored_hangup_stays_ignored(shelf: Path, here: Path) -> None:
     os.mkfifo("b.png")
     process = command.start(

@@ -18,6 +18,7 @@ from pathlib import Path
 import albums
 import pytest
 from command import environment, leftovers, run
+from system import posix
 
 from aecodec import cluster, codec
 from aecodec.batch import Converter, Plan, Result, Task, convert
@@ -27,9 +28,6 @@ from aecodec.batch.select import Job
 from aecodec.errors import WeightsError
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-
-if sys.platform == "win32":
-    pytest.skip("kills here are POSIX's", allow_module_level=True)
 
 
 @pytest.fixture
@@ -79,6 +77,7 @@ def test_a_local_cluster_by_the_command(here: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@posix
 def test_a_worker_killed_in_the_middle_loses_nothing(here: Path) -> None:
     """Two workers that joined a scheduler; the one that has work is killed -9."""
     originals = albums.fill(here / "in", 200)
@@ -127,6 +126,7 @@ def test_tasks_in_flight_are_bounded(here: Path) -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+@posix
 def test_a_file_that_kills_its_workers_is_found(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,18 +15,15 @@ from pathlib import Path
 
 import command
 import pytest
+from system import posix, small_disk
 
 from aecodec import files
 from aecodec.bitstream import ColourMode, Header, pack
 from aecodec.errors import InputError, LimitError, OutputError, OutputExistsError
 from aecodec.files import COMPRESSED, RESTORED, Job, UsageFault
 
-if sys.platform == "win32":
-    pytest.skip("pipes, signals and limits here are POSIX's", allow_module_level=True)
-
-import resource
-
-AS_ROOT = os.geteuid() == 0
+if sys.platform != "win32":
+    import resource
 
 
 @pytest.fixture
@@ -189,6 +186,7 @@ def header_that_promises(body_size: bytes) -> bytes:
     return head + zlib.crc32(head).to_bytes(4, "little")
 
 
+@posix
 def test_a_header_that_promises_much_costs_no_memory(here: Path) -> None:
     head = header_that_promises(b"\xff\xff\xff\xff\x03")  # just under 1 GiB
     Path("a.aec").write_bytes(head + bytes(100))
@@ -203,6 +201,7 @@ def test_a_header_that_promises_too_much_is_refused(here: Path) -> None:
         files.read_compressed("a.aec")
 
 
+@posix
 def test_an_endless_device_is_refused_at_once() -> None:
     assert len(files.read_compressed("/dev/zero")) < 100
 
@@ -240,6 +239,7 @@ def test_an_output_appears_whole(here: Path) -> None:
     assert command.leftovers(here) == []
 
 
+@posix
 def test_permissions_follow_umask(here: Path) -> None:
     old = os.umask(0o027)
     try:
@@ -296,6 +296,7 @@ def test_without_hard_links_an_existing_file_is_still_kept(
     assert command.leftovers(here) == []
 
 
+@posix
 def test_an_output_is_never_an_input(here: Path) -> None:
     Path("a.aec").write_bytes(b"a picture by another name")
     os.link("a.aec", "same.aec")
@@ -307,6 +308,7 @@ def test_an_output_is_never_an_input(here: Path) -> None:
                 files.check_output(target, force=force, inputs=inputs)
 
 
+@posix
 def test_a_link_stays_a_link(here: Path) -> None:
     Path("store").mkdir()
     Path("store/real.aec").write_bytes(b"old")
@@ -318,6 +320,7 @@ def test_a_link_stays_a_link(here: Path) -> None:
     assert Path("store/real.aec").read_bytes() == b"new"
 
 
+@posix
 def test_a_link_to_nothing_is_an_existing_name(here: Path) -> None:
     os.symlink("gone.aec", "link.aec")
     with pytest.raises(OutputExistsError):
@@ -344,6 +347,7 @@ def test_outputs_that_cannot_be(here: Path, target: str, fault: str) -> None:
         files.check_output(target, force=True)
 
 
+@posix
 def test_a_named_pipe_gets_everything_and_stays(here: Path) -> None:
     os.mkfifo("pipe")
     got: list[bytes] = []
@@ -356,6 +360,7 @@ def test_a_named_pipe_gets_everything_and_stays(here: Path) -> None:
     assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
+@posix
 def test_a_named_pipe_gets_nothing_of_a_failure(here: Path) -> None:
     os.mkfifo("pipe")
     with pytest.raises(RuntimeError), files.writing("pipe", force=False) as file:
@@ -401,6 +406,7 @@ def slow_writer(here: Path, request: pytest.FixtureRequest) -> Iterator[subproce
         yield process
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_leaves_no_trace(
     here: Path, slow_writer: subprocess.Popen[bytes], number: signal.Signals
@@ -422,6 +428,7 @@ def test_even_a_killed_process_leaves_the_old_file(
         assert command.leftovers(here) == []
 
 
+@posix
 def test_a_file_too_large_for_its_place_is_one_clear_error(here: Path) -> None:
     """A real failed write, wherever the tests run: the limit on the size of a file."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -436,27 +443,17 @@ def test_a_file_too_large_for_its_place_is_one_clear_error(here: Path) -> None:
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="mounting a small file system needs root")
 def test_a_full_disk_is_one_clear_error(here: Path) -> None:
     disk = here / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"mount is not allowed here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(disk, "64k"):
         (disk / "a.aec").write_bytes(b"old")
         with pytest.raises(OutputError, match="no space left on device"):
             write(disk / "a.aec", bytes(1_000_000), force=True)
         assert (disk / "a.aec").read_bytes() == b"old"
         assert [path.name for path in disk.iterdir()] == ["a.aec"]
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
+@posix
 @pytest.mark.parametrize("nameless", [True, False])
 def test_dates_and_permissions_of_an_output(
     here: Path, nameless: bool, monkeypatch: pytest.MonkeyPatch

@@ -308,9 +308,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(here: Path, number: signal.
 
 @posix
 def test_killed_twenty_times_and_nothing_is_lost_or_done_twice(here: Path) -> None:
-    """1,000 photographs, 50 of them broken; kill -9 at 20 random moments."""
-    good = albums.fill(here / "in", 950)
-    bad = albums.spoil(here / "in", 50)
+    """2,000 photographs, 100 of them broken; kill -9 at 20 random moments."""
+    good = albums.fill(here / "in", 1900)  # twice what is done between the kills
+    bad = albums.spoil(here / "in", 100)
     arguments = ("compress", "in", "-o", "out", "-r", "-j", "2", "--json")
     dice = random.Random(5)
     first_seen: dict[str, tuple[int, int]] = {}
@@ -335,7 +335,7 @@ def test_killed_twenty_times_and_nothing_is_lost_or_done_twice(here: Path) -> No
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    assert 20 < look() < 950, "the kills did not strike in the middle of the work"
+    assert 20 < look() < len(good), "the kills did not strike in the middle of the work"
 
     final = run(*arguments)
     assert final.returncode == 1
@@ -343,7 +343,7 @@ def test_killed_twenty_times_and_nothing_is_lost_or_done_twice(here: Path) -> No
     assert sorted(line["source"] for line in told if not line["ok"]) == sorted(
         f"in/{name}" for name in bad
     )
-    assert look() == 950
+    assert look() == len(good)
     assert albums.files(here / "out") == albums.becomes(good)
     assert Counter(albums.done(here / "out" / NAME)) == Counter(good)
     for index, name in enumerate(albums.files(here / "out")):

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
@@ -57,6 +57,7 @@ WORTH_OF_A_BIT = 0.0087
 the networks were trained with plain rounding, and on pictures held out this is the best."""
 
 _CHUNK = 16
+_SHORT = 1 << 15
 _NO_ENTRY = SYMBOL_LIMIT
 _ESCAPE_BITS = 32
 
@@ -210,19 +211,20 @@ class TableSet:
         few = 2 * np.count_nonzero(coded) < len(indexes)
         chosen = np.flatnonzero(coded) if few else None
         if chosen is not None:
-            indexes = indexes.take(chosen)
+            indexes = _taken(indexes, chosen)
         order = np.argsort(indexes, kind="stable")  # a radix sort for uint8
-        ordered = indexes.take(order)
-        if ordered.size and int(ordered[-1]) >= len(self):
+        if order.size and int(indexes[order[-1]]) >= len(self):
             raise ValueError("a table index beyond the last table")
-        ends = ordered.searchsorted(np.arange(len(self)), side="right").tolist()
+        # Of the indexes' own type: else all of them would be converted first.
+        numbers = np.arange(len(self), dtype=np.uint8)
+        ends = indexes.searchsorted(numbers, side="right", sorter=order).tolist()
         starts, empty = [0, *ends[:-1]], self.empty
         parts = [
             (t, slice(start, end))
             for t, (start, end) in enumerate(zip(starts, ends, strict=True))
             if end > start and not empty[t]
         ]
-        return Groups(order if chosen is None else chosen.take(order), parts)
+        return Groups(order if chosen is None else _taken(chosen, order), parts)
 
     def bits(self, symbols: Symbols, groups: Groups) -> float:
         """The ideal length in bits of `symbols`, escapes included."""
@@ -294,10 +296,13 @@ class Encoder:
 
         Raises ValueError for symbols beyond SYMBOL_LIMIT.
         """
-        if symbols.size and not -SYMBOL_LIMIT < symbols.min() <= symbols.max() < SYMBOL_LIMIT:
+        least, most = (symbols.min(), symbols.max()) if symbols.size else (0, 0)
+        if not -SYMBOL_LIMIT < least <= most < SYMBOL_LIMIT:
             raise ValueError(f"a symbol beyond {SYMBOL_LIMIT}")
         order, parts = groups
-        symbols = symbols.take(order)
+        if -_SHORT <= least <= most < _SHORT:  # from fewer bytes they are taken sooner
+            symbols = symbols.astype(np.int16)
+        symbols = _taken(symbols, order)
         other = np.flatnonzero(symbols != 0)  # of truth values: several times as fast
         coded, models, skipped = [], [], []
         for t, part in parts:
@@ -449,6 +454,11 @@ def _lengths(places: npt.NDArray[np.intp], count: int, longest: int) -> Symbols:
     entries = np.full(int(ends[-1]) + len(places), longest, np.int32)
     entries[ends[:-1]] = zeros[:-1]
     return entries
+
+
+def _taken(array: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """array[places], where none of them lies outside: without a check it takes three quarters."""
+    return array.take(places, mode="wrap")
 
 
 def _chunks(bits: int) -> list[tuple[int, int]]:

@@ -96,7 +96,9 @@ def test_the_estimate_is_the_entropy_of_the_table() -> None:
     assert tables.bits(np.full(100, 8, np.int32), tables.groups(zeros)) == pytest.approx(700.0)
 
 
-@pytest.mark.parametrize("value", [41, 100_000, 2**16, 2**20 - 1, SYMBOL_LIMIT - 1])
+@pytest.mark.parametrize(
+    "value", [41, 2**15 - 1, 2**15, 2**15 + 1, 100_000, 2**16, 2**20 - 1, SYMBOL_LIMIT - 1]
+)
 @pytest.mark.parametrize("table", range(1, len(TABLES)))
 def test_escapes_hold_any_magnitude(value: int, table: int) -> None:
     symbols = np.array([0, value, -value, 1, -1, value], np.int32)

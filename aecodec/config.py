@@ -119,13 +119,14 @@ SIZES: dict[str, ModelConfig] = {
     ),
     "small": ModelConfig(),
     # What small has, with wider transforms and a block more in each row, so that its training can
-    # begin with small's weights (`aecodec train --start-from`).
+    # begin with small's weights (`aecodec train --start-from`). Of depthwise branches of 128 and
+    # 256 that is what training left alive; the synthesis' gates were all in use at 256.
     "base": ModelConfig(
         name="base",
-        analysis8=((128, 128), (128, 128), (128, 128)),
-        analysis16=((128, 0), (128, 0), (128, 0), (128, 0)),
-        synthesis16=((256, 0), (256, 0), (256, 128), (256, 0)),
-        synthesis8=((256, 256), (256, 256), (128, 256), (256, 256)),
+        analysis8=((64, 128), (64, 128), (96, 128)),
+        analysis16=((80, 0), (64, 0), (48, 0), (64, 0)),
+        synthesis16=((96, 0), (128, 0), (112, 128), (224, 0)),
+        synthesis8=((128, 320), (224, 320), (128, 320), (256, 320)),
         context_blocks=2,
     ),
 }

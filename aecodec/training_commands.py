@@ -41,6 +41,11 @@ __all__ = ["export", "train"]
     type=click.FloatRange(0, min_open=True),
     help="Of Adam, before it falls.  [default: 0.0025]",
 )
+@click.option(
+    "--drawings",
+    type=click.FloatRange(0, 1),
+    help="Share of the crops that are drawn upon.  [default: 0.01]",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)

@@ -28,6 +28,7 @@ from aecodec.training import export as exporter
 from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
+from aecodec.training.drawings import draw_over
 from aecodec.training.optim import SoapAdam, parameter_groups
 from aecodec.training.tables import PRECISION, RARE, Histogram, integers
 from aecodec.training.trainer import Settings, train
@@ -191,6 +192,32 @@ def test_batches_depend_on_the_step_alone(photographs: Path) -> None:
     assert not np.array_equal(batches.at(3)[0], batches.at(4)[0])
     other = Batches(pictures, batch=2, size=64, seed=4, rank=1)
     assert not np.array_equal(batches.at(3)[0], other.at(3)[0])
+
+
+def test_some_crops_are_drawn_upon_and_the_others_stay(photographs: Path) -> None:
+    pictures = Photographs(find_photographs(photographs), smallest=64)
+    plain, uniform = Batches(pictures, batch=16, size=64, seed=4).at(0)
+    drawn, same = Batches(pictures, batch=16, size=64, seed=4, drawings=0.25).at(0)
+    changed = (plain != drawn).any(axis=(1, 2, 3))
+    assert 1 <= changed.sum() <= 8
+    assert np.array_equal(uniform, same)
+    every, _ = Batches(pictures, batch=16, size=64, seed=4, drawings=1.0).at(0)
+    assert (plain != every).any(axis=(1, 2, 3)).all()
+
+
+def test_drawings_are_of_many_kinds() -> None:
+    rng = np.random.default_rng(3)
+    # No colour of a palette's own: a channel each of its own value, which is in none of them.
+    ground = np.full((64, 96, 3), (101, 102, 103), np.uint8)
+    drawings = [draw_over(ground, rng) for _ in range(120)]
+    assert all(d.shape == ground.shape and d.dtype == np.uint8 for d in drawings)
+    assert all((d != ground).any() for d in drawings)
+    left = [(d == ground).all(axis=2).any() for d in drawings]
+    assert 20 < sum(left) < 60  # a third of them lie over what was there
+    full = [np.isin(d[(d != ground).any(axis=2)], (0, 255)).all() for d in drawings]
+    assert 10 < sum(full) < 80  # gaudy ones, pages, ...
+    few = [len(np.unique(d.reshape(-1, 3), axis=0)) <= 4 for d in drawings]
+    assert 10 < sum(few) < 110
 
 
 def test_pictures_beyond_the_budget_give_the_same_crops(photographs: Path) -> None:

@@ -43,8 +43,8 @@ class Settings:
     warmup: int = 150
     decay_from: float = 0.3  # (*) share of the schedule after which the rate falls to zero
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
-    clip: float = 10.0
-    skip: float = 1000.0  # (*) a step whose gradient is longer than this is left out
+    drawings: float = 0.01  # (*) share of the crops that are drawn upon
+    clip: float = 1.0  # (*) photographs' gradients are half as long; drawings', up to 5,000
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from aecodec.training.drawings import draw_over
+
 __all__ = ["Batches", "Photographs", "find_photographs", "split_validation"]
 
 SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -127,7 +129,8 @@ class Batches:
     """Batches (B,size,size,3) uint8 by step number, prepared by a thread ahead of their use.
 
     A batch depends on (seed, step, rank) alone, so that a resumed run goes on with the very
-    batches that an uninterrupted one would have seen.
+    batches that an uninterrupted one would have seen. Of all crops a share `drawings` is drawn
+    upon.
     """
 
     photographs: Photographs
@@ -136,12 +139,17 @@ class Batches:
     seed: int
     rank: int = 0
     ahead: int = 4
+    drawings: float = 0.0
 
     def at(self, step: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
         """The batch of a step and, for each sample, two uniform numbers in [0,1)."""
         rng = np.random.default_rng([self.seed, step, self.rank])
         crops = [self.photographs.crop(rng, self.size) for _ in range(self.batch)]
-        return np.stack(crops), rng.random((self.batch, 2), dtype=np.float32)
+        uniform = rng.random((self.batch, 2), dtype=np.float32)
+        # Drawn last, so that all else is as it would be without them.
+        for i in np.flatnonzero(rng.random(self.batch) < self.drawings):
+            crops[i] = draw_over(np.ascontiguousarray(crops[i]), rng)
+        return np.stack(crops), uniform
 
     def stream(self, first: int) -> Iterator[tuple[Pixels, npt.NDArray[np.float32]]]:
         """Batches from step `first` on, without end."""

@@ -183,7 +183,9 @@ def _loop(
 
     settings = run.settings
     writer = SummaryWriter(str(run.folder)) if rank == 0 else None
-    batches = Batches(pictures, settings.batch, settings.crop, settings.seed, rank)
+    batches = Batches(
+        pictures, settings.batch, settings.crop, settings.seed, rank, drawings=settings.drawings
+    )
     stream = batches.stream(run.step * settings.accumulate)
     started, base = time.monotonic(), run.elapsed
     saved = validated = started
@@ -250,12 +252,10 @@ def _loop(
         if world > 1:
             _average_gradients(model, world)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        # Now and then a crop that is like no other drives the synthesis far out, and one such
-        # gradient, clipped as it may be, is a step in no useful direction.
-        if float(norm) < settings.skip:
+        if bool(torch.isfinite(norm)):
             run.optimiser.step()
             left_out = 0
-        else:  # or not a number
+        else:
             left_out += 1
             if left_out > 20:
                 raise FloatingPointError(f"step {run.step}: the training has come apart")

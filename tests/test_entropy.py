@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -189,6 +191,30 @@ def test_runs_cost_what_their_zeros_do() -> None:
     data = assert_comes_back(symbols, indexes, RARE)
     ideal = RARE.bits(symbols, RARE.groups(indexes)) / 8.0
     assert ideal - 4 <= len(data) <= 1.0001 * ideal + 4 + len(RARE)
+
+
+# Escapes both ways, in a process of their own; then what that has imported.
+IMPORTED = """
+import sys
+import numpy as np
+from aecodec.entropy import Decoder, Encoder, TableSet
+tables = TableSet(*(np.array(a, t) for a, t in (([1 << 22, 1 << 23, 1 << 22], np.uint32),
+                                                ([3], np.int32), ([0], np.int32))))
+before = set(sys.modules)
+symbols, indexes = np.array([7, 0, -90000], np.int32), np.zeros(3, np.uint8)
+encoder = Encoder()
+encoder.add(symbols, tables.groups(indexes), tables)
+assert Decoder(encoder.finish()).take(indexes, tables).tolist() == symbols.tolist()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_coding_imports_nothing_more() -> None:
+    """NumPy imports some of its parts at their first use: too late, and slowly."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("table", range(len(RARE)))

@@ -570,7 +570,7 @@ def parse(
     if header.pixels > max_pixels:
         raise LimitError(
             f"{header.width}x{header.height} is {header.pixels} pixels, and the limit is "
-            f"{max_pixels}; raise max_pixels to at least {header.pixels} to read it"
+            f"{max_pixels}; raise max_pixels to at least {header.pixels} to read it (--max-pixels)"
         )
     if len(data) < file_size:
         raise TruncatedError(len(data), file_size)

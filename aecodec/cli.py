@@ -8,11 +8,12 @@ torch are imported by the commands that need them, when they need them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
 
@@ -24,6 +25,7 @@ from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.config import DEVICES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.folders import Folders, folder_options
+from aecodec.options import Count, Number, pixels_option
 from aecodec.training_commands import export, train
 
 if TYPE_CHECKING:
@@ -33,10 +35,11 @@ EXIT_INTERRUPTED = 130
 
 
 class Run(TypedDict):
-    """How to run the networks."""
+    """How to run the networks, and on how large a picture."""
 
     threads: int
     device: str
+    max_pixels: int
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,6 +123,7 @@ def output_options(command: F) -> F:
             show_default=True,
             help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",
         ),
+        pixels_option,
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
         click.option(
             "-o",
@@ -145,22 +149,6 @@ class _InThisOrder(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
-
-
-class _ByteCount(click.ParamType[int]):
-    """A number of bytes such as 200000, 200k or 1.5M."""
-
-    name = "bytes"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> int:
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kM]?)B?", str(value).strip())
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no number of bytes: give 200000, 200k or 1.5M")
-        return int(float(found[1]) * {"": 1, "k": 10**3, "M": 10**6}[found[2]])
 
 
 class _Region(click.ParamType[tuple[int, int, int, int]]):
@@ -243,16 +231,18 @@ def commands() -> None:
     show_default=True,
     help="1 is fastest, 9 makes the smallest files; decoding stays the same.",
 )
-@click.option("--target-size", type=_ByteCount(), help="At most so many bytes (200k, 1.5M).")
 @click.option(
-    "--target-bpp",
-    type=click.FloatRange(0.0, min_open=True),
-    help="At most so many bits per pixel.",
+    "--target-size",
+    type=Count("bytes", "200000, 200k or 1.5M"),
+    help="At most so many bytes (200k, 1.5M).",
 )
-@click.option("--target-psnr", type=click.FloatRange(1.0, 99.0), help="At least so many dB.")
+@click.option(
+    "--target-bpp", type=Number(0.0, min_open=True), help="At most so many bits per pixel."
+)
+@click.option("--target-psnr", type=Number(1.0, 99.0), help="At least so many dB.")
 @click.option(
     "--min-savings",
-    type=click.FloatRange(0.0, 100.0, max_open=True),
+    type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
     help="Leave a file alone that would not become so much smaller.",
 )
@@ -286,6 +276,7 @@ def compress(
     force: bool,
     threads: int | None,
     device: str,
+    max_pixels: int,
     as_json: bool,
 ) -> int:
     """Compress pictures: photo.jpg becomes photo.aec beside it.
@@ -295,25 +286,21 @@ def compress(
     interrupted run goes on when the same command is given again. Inputs and outputs may be remote
     (s3://bucket/folder).
     """
-    run: Run = {"threads": threads or 0, "device": device}
-    context = click.get_current_context()
-    chosen = [
-        f"--{name.replace('_', '-')}"
-        for name in ("quality", "target_size", "target_bpp", "target_psnr")
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    ]
-    if len(chosen) > 1:
-        raise click.UsageError(f"{' and '.join(chosen)}: give one of them")
+    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    aims: dict[str, Any] = {
+        "quality": quality,
+        "target_size": target_size,
+        "target_bpp": target_bpp,
+        "target_psnr": target_psnr,
+    }
+    aim = _chosen(aims)
     encoding = conversion.Encoding(
-        quality=quality,
+        **({} if aim is None else {aim: aims[aim]}),
         model=model,
         keep=metadata,
         strip_gps=strip_gps,
         strict=strict,
         effort=effort,
-        target_size=target_size,
-        target_bpp=target_bpp,
-        target_psnr=target_psnr,
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
@@ -322,12 +309,37 @@ def compress(
         )
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
-        raise click.UsageError("--min-savings: standard input and output cannot be left alone")
+        if not _is_default("min_savings"):
+            raise click.UsageError("--min-savings: standard input and output cannot be left alone")
+        encoding = dataclasses.replace(encoding, min_savings=None)
 
     def work(job: files.Job) -> conversion.Outcome:
         return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
 
-    return _convert(jobs, work, as_json)
+    return _convert(jobs, work, as_json, aimed=aim is not None and aim != "quality")
+
+
+def _is_default(name: str) -> bool:
+    """Whether an option's value is a default: the program's, or the user's in the environment."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.COMMANDLINE
+
+
+def _chosen(options: Collection[str]) -> str | None:
+    """Which of these options, of which one may be given, was given: of two on the command line or,
+    without them, in the environment, none is right."""
+    sources = click.core.ParameterSource
+    context = click.get_current_context()
+    for source in (sources.COMMANDLINE, sources.ENVIRONMENT):
+        given = [name for name in options if context.get_parameter_source(name) is source]
+        if len(given) > 1:
+            names = [f"--{name.replace('_', '-')}" for name in given]
+            if source is sources.ENVIRONMENT:
+                names = [f"{context.auto_envvar_prefix}_{name.upper()}" for name in given]
+            raise click.UsageError(f"{' and '.join(names)}: give one of them")
+        if given:
+            return given[0]
+    return None
 
 
 @commands.command()
@@ -349,6 +361,7 @@ def decompress(
     force: bool,
     threads: int | None,
     device: str,
+    max_pixels: int,
     as_json: bool,
 ) -> int:
     """Restore pictures: photo.aec becomes photo.png beside it.
@@ -356,13 +369,16 @@ def decompress(
     The suffix of -o FILE chooses another format. `-` is standard input or output. With -r a
     folder's tree is mirrored in the folder that -o names.
     """
-    run: Run = {"threads": threads or 0, "device": device}
+    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    part = _chosen([n for n, v in (("region", region), ("preview", preview)) if v is not None])
     if folders.are_meant(inputs, output):
-        if region is not None or preview is not None:
+        if part is not None and not _is_default(part):
             raise click.UsageError("--region and --preview are for single files")
         return folders.convert(inputs, output, force=force, as_json=as_json, **run)
-    if region is not None and preview is not None:
-        raise click.UsageError("--region and --preview: give one of them")
+    if part == "region":
+        preview = None
+    elif part == "preview":
+        region = None
     jobs, known = _plan(inputs, output, files.RESTORED)
     scale = None if preview is None else int(preview)
 
@@ -390,8 +406,13 @@ def _plan(
 
 
 def _convert(
-    jobs: list[files.Job], work: Callable[[files.Job], conversion.Outcome], as_json: bool
+    jobs: list[files.Job],
+    work: Callable[[files.Job], conversion.Outcome],
+    as_json: bool,
+    *,
+    aimed: bool = False,
 ) -> int:
+    """Do one file after the other. What was aimed at a target says which quality that gave."""
     to_stdout = any(job.target == files.STDIO for job in jobs)
     with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
         for job in jobs:
@@ -404,7 +425,8 @@ def _convert(
                 if verbose():
                     report.say(f"{files.shown(job.source)}: {_timing(seconds, outcome.seconds)}")
                     values["stages"] = seconds
-                report.result(_sentence(outcome), values)
+                found = f", quality {outcome.quality}" if aimed else ""
+                report.result(_sentence(outcome) + found, values)
     return report.exit_code
 
 
@@ -416,7 +438,8 @@ def _timing(seconds: dict[str, float], total: float) -> str:
 def _sentence(outcome: conversion.Outcome) -> str:
     if outcome.left:
         sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
-        return f"{files.shown(outcome.source)}: left alone, {sizes}"
+        stale = f"; {files.shown(outcome.target)} stays, as it was" if outcome.stale else ""
+        return f"{files.shown(outcome.source)}: left alone, {sizes}{stale}"
     return (
         f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
         f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
@@ -428,16 +451,18 @@ def _sentence(outcome: conversion.Outcome) -> str:
 
 @commands.command()
 @files_argument
+@pixels_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
-def info(inputs: tuple[str, ...], as_json: bool) -> int:
+def info(inputs: tuple[str, ...], max_pixels: int, as_json: bool) -> int:
     """Say what .aec files hold, without decoding them."""
     with Report(len(inputs), as_json, progress=False) as report:
         for source in inputs:
             with report.file(source):
                 from aecodec import codec
 
-                found = codec.read_info(files.read_compressed(source))
+                data = files.read_compressed(source)
+                found = codec.read_info(data, max_pixels=max_pixels)
                 report.result(_page(source, found), {"source": source, **asdict(found)})
     return report.exit_code
 
@@ -459,16 +484,18 @@ def _page(source: str, found: Any) -> str:
 @commands.command()
 @files_argument
 @click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
+@pixels_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
-def verify(inputs: tuple[str, ...], full: bool, as_json: bool) -> int:
+def verify(inputs: tuple[str, ...], full: bool, max_pixels: int, as_json: bool) -> int:
     """Check that .aec files are whole and undamaged."""
     with Report(len(inputs), as_json, progress=full) as report:
         for source in inputs:
             with report.file(source):
                 from aecodec import codec
 
-                codec.verify(files.read_compressed(source), full=full)
+                data = files.read_compressed(source)
+                codec.verify(data, full=full, max_pixels=max_pixels)
                 report.result(f"{files.shown(source)}: ok", {"source": source})
     return report.exit_code
 

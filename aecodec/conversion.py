@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec import files
+from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ class Outcome:
     seconds: float
     notes: tuple[str, ...] = ()
     left: bool = False
-    """Nothing was written, since it would not have saved enough: see `Encoding.min_savings`."""
+    """Nothing was written, since it would not have saved enough: see `Encoding.min_savings`. Then
+    `bytes_out` is what the output would have had."""
+    stale: bool = False
+    """And what had been at `target` before is still there."""
+    quality: int = DEFAULT_QUALITY
+    """Of the `.aec` file: what a target has led to, or was asked for."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,19 @@ class Encoding:
         little."""
         if self.min_savings is None:
             return False
-        return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in
+        return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in or bytes_out >= bytes_in
 
-    def load(self, source: str | bytes) -> Picture:
+    def load(self, source: str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
         """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
         from aecodec import image
 
-        return image.load(source, keep=self.keep, strip_gps=self.strip_gps, strict=self.strict)
+        return image.load(
+            source,
+            max_pixels=max_pixels,
+            keep=self.keep,
+            strip_gps=self.strip_gps,
+            strict=self.strict,
+        )
 
     def encode(self, picture: Picture, coder: Codec | None = None, **run: Any) -> bytes:
         """The bytes of the `.aec` file, by `coder` or by one for `model` with threads and device.
@@ -97,16 +109,17 @@ def compress_file(
     *,
     threads: int = 0,
     device: str = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     force: bool = False,
     inputs: frozenset[files.Identity] = frozenset(),
 ) -> Outcome:
     """Make an `.aec` file of a picture."""
-    from aecodec import metrics
+    from aecodec import bitstream, metrics
 
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
     origin = files.read_picture(job.source)
-    picture = encoding.load(origin)
+    picture = encoding.load(origin, max_pixels)
     data = encoding.encode(picture, threads=threads, device=device)
     bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
     left = encoding.leaves(bytes_in, len(data))
@@ -122,8 +135,10 @@ def compress_file(
         bytes_out=len(data),
         bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
         seconds=time.perf_counter() - start,
-        notes=picture.notes,
+        notes=() if left else picture.notes,
         left=left,
+        stale=left and os.path.lexists(job.target),
+        quality=bitstream.parse_header(data)[0].quality,
     )
 
 
@@ -134,20 +149,30 @@ def decompress_file(
     preview: int | None = None,
     threads: int = 0,
     device: str = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     force: bool = False,
     inputs: frozenset[files.Identity] = frozenset(),
 ) -> Outcome:
     """Make a picture of an `.aec` file, in the format that the output's suffix names.
 
     With a region (x, y, width, height in pixels) of that part alone, with a preview (2, 4 or 8) at
-    that fraction of the size.
+    that fraction of the size. The outcome's width and height are those of what was made, its bits
+    per pixel those of the whole `.aec` file.
     """
-    from aecodec import codec, image, metrics
+    from aecodec import bitstream, codec, image, metrics
 
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
     data = files.read_compressed(job.source)
-    picture = codec.decompress(data, region=region, preview=preview, threads=threads, device=device)
+    picture = codec.decompress(
+        data,
+        region=region,
+        preview=preview,
+        max_pixels=max_pixels,
+        threads=threads,
+        device=device,
+    )
+    header = bitstream.parse_header(data)[0]
     with files.writing(job.target, force=force) as file:
         notes = image.save(picture, file, files.picture_format(job.target))
         size = file.seek(0, os.SEEK_END)
@@ -158,7 +183,8 @@ def decompress_file(
         height=picture.height,
         bytes_in=len(data),
         bytes_out=size,
-        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
+        bpp=metrics.bits_per_pixel(len(data), header.width, header.height),
         seconds=time.perf_counter() - start,
         notes=notes,
+        quality=header.quality,
     )

@@ -135,7 +135,8 @@ class View:
         if result.status == "kept":
             self._echo(f"{source}: {target} is up to date")
         elif result.status == "left":
-            self._echo(f"{source}: left alone, since it would not save enough")
+            sizes = f"{size(result.bytes_in)} would become {size(result.bytes_out)}"
+            self._echo(f"{source}: left alone, {sizes}")
         elif self._dry_run:
             self._echo(f"{source} -> {target}")
         else:

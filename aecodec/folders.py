@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from aecodec import conversion, files
+from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.console import EXIT_SOME_FAILED
 from aecodec.display import REPORT_COLUMNS, View
 from aecodec.errors import AecodecError, with_advice
@@ -120,6 +121,7 @@ class Folders:
         as_json: bool,
         threads: int = 0,
         device: str = "auto",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         encoding: conversion.Encoding | None = None,
     ) -> int:
         """Compress with `encoding`, or restore without; show it, and return the exit code."""
@@ -136,6 +138,7 @@ class Folders:
             keep_dates=self.keep_dates,
             threads=threads,
             device=device,
+            max_pixels=max_pixels,
         )
         if files.STDIO in inputs or output == files.STDIO:
             raise click.UsageError("standard input and output ('-') are for single files")

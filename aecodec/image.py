@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -120,8 +121,6 @@ def _errors_named() -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         raise InputError("not a picture of a known kind, or its beginning is damaged") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"larger than the limit on pixels: {one_line(error)}") from error
     except MemoryError as error:
         raise InputError("there is not enough memory for this picture") from error
     except OSError as error:
@@ -151,8 +150,22 @@ def _open(
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
         try:
             return Image.open(source)
+        except Image.DecompressionBombError as error:
+            # Only its text says how many they are.
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            raise InputError(_too_large(int(found[1]) if found else None, max_pixels)) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _too_large(pixels: int | None, limit: int) -> str:
+    """What is said of a picture of so many pixels, if that is known."""
+    if pixels is None:
+        return f"more than the limit of {limit} pixels; raise max_pixels (--max-pixels)"
+    return (
+        f"{pixels} pixels, and the limit is {limit}; "
+        f"raise max_pixels to at least {pixels} to compress it (--max-pixels)"
+    )
 
 
 # What brings a picture upright, by its orientation tag. (ImageOps.exif_transpose does the same, and
@@ -175,10 +188,7 @@ def _to_picture(
     if not width or not height:
         raise InputError(f"the picture is empty ({width}x{height})")
     if width * height > max_pixels:
-        raise InputError(
-            f"{width}x{height} is {width * height} pixels, and the limit is {max_pixels}; "
-            f"raise max_pixels to at least {width * height} to compress it"
-        )
+        raise InputError(_too_large(width * height, max_pixels))
     if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
         raise InputError(f"{image.format} is a drawing, not a picture; render it first")
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import albums
+import numpy as np
 import pytest
 import samples
 from command import leftovers, run
@@ -26,6 +27,7 @@ from aecodec.batch.places import Stamp
 from aecodec.batch.run import Event
 from aecodec.batch.select import Fault, Job, Note, Selection
 from aecodec.batch.worker import Converter
+from aecodec.conversion import Encoding
 from aecodec.errors import InputError
 from aecodec.files import COMPRESSED, RESTORED, UsageFault
 
@@ -119,6 +121,118 @@ def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> N
     kept = [name for name, status in statuses.items() if status == "left"]
     assert sorted(kept) == [f"in/{name}" for name in albums.files(here / "in")]
     assert len(albums.files(here / "out")) == 6 - len(kept)
+
+
+def convert_counted(**options: object) -> tuple[list[Event], list[str]]:
+    """Compress `in` to `out` in this process: all that is told, and what a worker was handed."""
+    from aecodec.batch import pool
+
+    dry = options.pop("dry_run", False) is True
+    plan = Plan(Task(**options), ["in"], "out", recursive=True, dry_run=dry)  # type: ignore[arg-type]
+    told: list[Event] = []
+    handed: list[str] = []
+
+    def counted(task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
+        for job in jobs:
+            handed.append(job.key)
+            yield from pool.convert_here(task, iter([job]))
+
+    convert(plan, told.append, counted)
+    return told, handed
+
+
+def results(told: list[Event]) -> dict[str, Result]:
+    return {Path(event.source).name: event for event in told if isinstance(event, Result)}
+
+
+def test_what_was_left_alone_is_not_compressed_again(here: Path) -> None:
+    albums.fill(here / "in", 2)
+    often = Encoding(min_savings=99.9)
+    first, handed = convert_counted(encoding=often)
+    assert handed == ["p0000.png", "alps/p0001.jpg"]
+    for options in ({}, {"force": True}, {"skip_existing": True}, {"dry_run": True}):
+        again, handed = convert_counted(encoding=often, **options)
+        assert handed == []
+        for name, result in results(again).items():
+            assert result.status == "left"
+            assert result.bytes_out == results(first)[name].bytes_out > 0
+            assert result.bytes_in == results(first)[name].bytes_in > 0
+    # With another threshold or quality, or in another state, it is another matter.
+    assert len(convert_counted(encoding=Encoding(min_savings=99.8))[1]) == 2
+    assert len(convert_counted(encoding=Encoding(quality=90, min_savings=99.9))[1]) == 2
+    os.utime("in/p0000.png", (0, 0))
+    assert convert_counted(encoding=often)[1] == ["p0000.png"]
+    assert convert_counted(encoding=often)[1] == []
+
+
+def test_what_is_there_comes_before_what_was_left_alone(here: Path) -> None:
+    """As it does where the manifest knows nothing: an output may be newer, or be in the way."""
+    albums.fill(here / "in", 1)
+    often = Encoding(min_savings=99.9)
+    convert_counted(encoding=often)
+    assert convert_counted()[1] == ["p0000.png"]
+    assert Path("out/p0000.aec").exists()
+    statuses = []
+    for options in ({}, {"skip_existing": True}, {"force": True}):
+        told, handed = convert_counted(encoding=often, **options)
+        statuses.append(results(told)["p0000.png"].status)
+        assert len(handed) == (statuses[-1] != "left")
+    assert statuses == ["failed", "kept", "left"]
+
+
+def test_the_command_says_so_as_well(packed: Path, here: Path) -> None:
+    command = ("compress", packed / "in", "-o", "out", "-r", "-j", "1", "--min-savings", "99.9")
+    assert b"6 files: 0 done, 6 left alone" in run(*command).stdout
+    known = run(*command, "--dry-run")
+    assert lines(known.stdout)[-1] == "6 files: 0 to do, 6 left alone"
+
+
+def test_an_output_of_before_is_named_where_its_source_is_left_alone(here: Path) -> None:
+    albums.fill(here / "in", 2)
+    convert_counted()
+    before = Path("out/p0000.aec").read_bytes()
+    with Image.open("in/p0000.png") as picture:
+        picture.rotate(90).save("in/p0000.png")
+    often = Encoding(min_savings=99.9)
+    text = f"left alone; {Path('out', 'p0000.aec')}, made of an earlier state, is still there"
+    for times in (1, 0, 0):
+        told, handed = convert_counted(encoding=often, skip_existing=True)
+        assert len(handed) == 1 + times  # the other one is up to date, by its date
+        assert results(told)["p0000.png"].status == "left"
+        assert results(told)["p0000.png"].notes == (text,)
+        assert [e.text for e in told if isinstance(e, Note)] == [text]
+    assert Path("out/p0000.aec").read_bytes() == before
+    # Known by its date alone.
+    Path("out", NAME).unlink()
+    os.utime("out/p0000.aec", (0, 0))
+    told, _ = convert_counted(encoding=often, skip_existing=True)
+    assert results(told)["p0000.png"].notes == (text,)
+    # Made of this state, otherwise.
+    told, _ = convert_counted(encoding=often, force=True)
+    other = f"left alone; {Path('out', 'alps', 'p0001.aec')} stays, as it was"
+    assert results(told)["p0001.jpg"].notes == (other,)
+    done = run("compress", "in", "-o", "out", "-r", "--skip-existing", "--min-savings", "99.9")
+    assert f"aecodec: {Path('in', 'p0000.png')}: {text}" in lines(done.stderr)
+
+
+def test_of_a_file_left_alone_it_is_told_what_it_would_have_become(here: Path) -> None:
+    Path("in").mkdir()
+    Image.fromarray(np.arange(48 * 36, dtype=np.uint16).reshape(36, 48) * 37).save("in/deep.png")
+    made = results(convert_counted()[0])["deep.png"]
+    assert "16 bits" in " ".join(made.notes)
+    shutil.rmtree("out")
+    command = ("compress", "in", "-o", "out", "-r", "-j", "1", "--min-savings", "99.9")
+    done = run(*command, "--json", "--report", "r.csv")
+    (told,) = objects(done.stdout)
+    assert told["status"] == "left"
+    assert told["bytes_in"] == os.path.getsize("in/deep.png")
+    assert told["bytes_out"] == made.bytes_out > 0
+    assert told["bpp"] == made.bpp
+    assert told["notes"] == []  # it has lost nothing
+    assert b"16 bits" not in done.stderr
+    with open("r.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert int(row["bytes_out"]) == made.bytes_out
 
 
 def test_without_an_output_folder_each_stands_beside_its_source(packed: Path, here: Path) -> None:
@@ -533,6 +647,36 @@ def test_a_torn_last_line_is_passed_over(here: Path) -> None:
     with Manifest("m", "compress", {"q": 2}, {}, read_only=True) as manifest:
         assert not manifest.is_done("b", Stamp(3, 4))
         assert not manifest.is_stale("b", Stamp(3, 4))
+
+
+def test_what_was_left_alone_is_remembered_with_its_state(here: Path) -> None:
+    with Manifest("m", "compress", {"q": 1}, {}) as manifest:
+        manifest.begin([(key, "x.aec") for key in "abc"])
+        for size, key in enumerate("cab"):
+            manifest.left(key, Stamp(9, 2), 5 + size)
+    with open("m", "a") as file:  # nonsense does not get them out of step
+        for size in ("-1", "1e99", '"many"', str(1 << 64)):
+            line = Path("m").read_text().splitlines()[-1].replace(":7,", f":{size},")
+            print(line.replace('"b"', '"d"'), file=file)
+    with Manifest("m", "compress", {"q": 1}, {}) as manifest:
+        assert [manifest.left_bytes(key, Stamp(9, 2)) for key in "abcd"] == [6, 7, 5, None]
+        assert manifest.left_bytes("a", Stamp(9, 3)) is None
+        assert manifest.left_bytes("a", None) is None
+        assert manifest.unfinished("a") is None
+        assert not manifest.is_done("a", Stamp(9, 2))
+        assert not manifest.is_stale("a", Stamp(9, 3))  # there is no output that could be
+    with Manifest("m", "compress", {"q": 2}, {}) as manifest:
+        assert manifest.left_bytes("a", Stamp(9, 2)) is None
+
+
+def test_a_manifest_that_knows_no_state_of_what_was_left_alone(here: Path) -> None:
+    first = {"run": "1", "verb": "compress", "options": {"q": 1}}
+    begun = {"begin": "a", "run": "1", "name": "a.aec"}
+    records = (first, begun, {"kept": "a", "run": "1"})
+    Path("m").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with Manifest("m", "compress", {"q": 1}, {}) as manifest:
+        assert manifest.unfinished("a") is None
+        assert manifest.left_bytes("a", Stamp(9, 2)) is None
 
 
 def test_every_cut_of_a_manifest_can_be_read(here: Path) -> None:

@@ -125,6 +125,120 @@ def test_a_file_that_would_not_save_enough_is_left_alone(shelf: Path, here: Path
     assert piped.stdout == b""
 
 
+def test_what_stays_of_an_earlier_run_is_named(shelf: Path, here: Path) -> None:
+    """A file left alone leaves its output of before as it was, and says so; its notes say what
+    would have been lost, so they are not told."""
+    take(shelf, "photo.png")
+    with Image.open("photo.png") as picture:
+        picture.convert("I;16").save("deep.png")
+    for name in ("photo.png", "deep.png"):
+        assert run("compress", "-f", name, "-o", "old.aec").returncode == 0
+        before = Path("old.aec").read_bytes()
+        done = run("compress", "-f", name, "-o", "old.aec", "--min-savings", "99.9")
+        assert done.returncode == 0
+        assert done.stderr == b""
+        assert lines(done.stdout)[0].endswith("; old.aec stays, as it was")
+        assert Path("old.aec").read_bytes() == before
+
+
+def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
+    take(shelf, "photo.png")  # 160 x 120
+    assert run("compress", "photo.png", "--max-pixels", "19200").returncode == 0
+    too_many = run("compress", "photo.png", "-o", "b.aec", "--max-pixels", "19.1k")
+    one_fault(
+        too_many,
+        "aecodec: photo.png: 19200 pixels, and the limit is 19100; "
+        "raise max_pixels to at least 19200 to compress it (--max-pixels)",
+    )
+    assert not Path("b.aec").exists()
+    for name in ("info", "verify", "decompress"):
+        more = ("-f", "-o", "back.png") if name == "decompress" else ()
+        refused = run(name, "photo.aec", "--max-pixels", "19199", *more)
+        assert refused.returncode == 1
+        assert refused.stderr.rstrip().endswith(b"to at least 19200 to read it (--max-pixels)")
+        assert run(name, "photo.aec", "--max-pixels", "19200", *more).returncode == 0
+    assert run("compare", "photo.png", "photo.aec", "--max-pixels", "19199").returncode == 1
+    assert run("compare", "photo.png", "photo.aec", "--max-pixels", "19200").returncode == 0
+
+    Path("in").mkdir()
+    shutil.copy("photo.png", "in")
+    for limit, code in (("19199", 1), ("19200", 0)):
+        there = run("compress", "-r", "in", "-o", "there", "-j", "1", "--max-pixels", limit)
+        assert there.returncode == code
+    for limit, code in (("19199", 1), ("19200", 0)):
+        back = run("decompress", "-r", "there", "-o", "back", "-j", "1", "--max-pixels", limit)
+        assert back.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--target-bpp", "nan"),
+        ("--target-bpp", "inf"),
+        ("--target-psnr", "nan"),
+        ("--min-savings", "nan"),
+        ("--target-size", "9" * 400),
+        ("--target-size", "0.5"),
+        ("--target-size", "0"),
+        ("--max-pixels", "-1"),
+    ],
+)
+def test_no_number_to_go_by(shelf: Path, option: str, value: str) -> None:
+    done = run("compress", "photo.png", "-o", "-", option, value, cwd=shelf)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert lines(done.stderr)[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize(("text", "count"), [("4000", 4000), ("4k", 4000), ("0.004MB", 4000)])
+def test_numbers_of_bytes(shelf: Path, text: str, count: int) -> None:
+    done = run("compress", "photo.png", "-o", "-", "--target-size", text, cwd=shelf)
+    assert done.returncode == 0
+    assert len(done.stdout) <= count
+
+
+def test_the_command_line_beats_the_environment(shelf: Path, here: Path) -> None:
+    """What is set for all commands gives way to what one says; only two of a kind quarrel."""
+    take(shelf, "photo.png")
+    quality = {"AECODEC_COMPRESS_QUALITY": "90"}
+    aimed = run("compress", "photo.png", "--target-psnr", "30", "--json", env=quality)
+    assert aimed.returncode == 0, aimed.stderr
+    assert 0 < json.loads(aimed.stdout)["quality"] < 90
+    target = {"AECODEC_COMPRESS_TARGET_SIZE": "1500"}
+    plain = run("compress", "-f", "photo.png", "-q", "90", "--json", env=target)
+    assert json.loads(plain.stdout)["quality"] == 90
+    both = run("compress", "-f", "photo.png", env={**quality, **target})
+    assert both.returncode == 2
+    assert b"AECODEC_COMPRESS_QUALITY and AECODEC_COMPRESS_TARGET_SIZE" in both.stderr
+
+    savings = {"AECODEC_COMPRESS_MIN_SAVINGS": "99"}
+    piped = run("compress", "-", input=Path("photo.png").read_bytes(), env=savings)
+    assert piped.returncode == 0
+    assert piped.stdout
+    preview = {"AECODEC_DECOMPRESS_PREVIEW": "4"}
+    run("decompress", "-f", "photo.aec", "--region", "0,0,50,40", "-o", "part.png", env=preview)
+    with Image.open("part.png") as part:
+        assert part.size == (50, 40)
+    assert run("decompress", "-r", ".", "-o", "out", "-j", "1", env=preview).returncode == 0
+    with Image.open("out/photo.png") as whole:
+        assert whole.size == (160, 120)
+
+
+def test_a_target_says_what_it_led_to(shelf: Path, here: Path) -> None:
+    take(shelf, "photo.png")
+    done = run("compress", "photo.png", "--target-psnr", "30")
+    quality = int(lines(done.stdout)[0].rpartition(", quality ")[2])
+    assert json.loads(run("info", "photo.aec", "--json").stdout)["quality"] == quality
+
+
+@pytest.mark.parametrize("part", [("--region", "0,0,1,1"), ("--preview", "8")])
+def test_bits_per_pixel_are_the_whole_files(shelf: Path, here: Path, part: tuple[str, str]) -> None:
+    take(shelf, "photo.aec")
+    done = run("decompress", "photo.aec", *part, "--json")
+    size = Path("photo.aec").stat().st_size
+    assert json.loads(done.stdout)["bpp"] == pytest.approx(8 * size / (160 * 120))
+
+
 def test_python_m_aecodec_and_the_installed_command_are_one(shelf: Path, here: Path) -> None:
     take(shelf, "photo.png")
     script = Path(sys.executable).with_name("aecodec")

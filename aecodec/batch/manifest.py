@@ -6,16 +6,21 @@
     {"begin": KEY, "run": ID, "name"}                               a file is handed to a worker
     {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
-    {"kept": KEY, "run": ID}                            its output was newer, or it was left alone
+    {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes"}
+                                                        so many bytes would save too little
+    {"kept": KEY, "run": ID}                            its output was newer
 
 KEY is the source's path below the folder that was converted, `name` its output's file name.
 `begin` is on the disk before a worker may touch the file, so an output that is there without its
 `done` can be told from a stranger's file: the run was cut off in between, and the next one adopts
 it if it is whole. A line that was torn by a full disk or a power cut is passed over. Two runs may
-add to one manifest at once: every line is one write to a file opened for appending.
+add to one manifest at once: every line is one write to a file opened for appending. Where a
+manifest has `kept` for a file that was left alone, as those of aecodec 0.1.0 do, nothing of its
+source's state is known, and it is tried once more.
 
 What is remembered of it is 24 bytes for every file that was done, hashes of its key, the state of
-its source and the options: ten million files take 240 MB.
+its source and the options: ten million files take 240 MB. One that was left alone takes 16, a hash
+of all three and the size that it would have had.
 """
 
 from __future__ import annotations
@@ -71,6 +76,8 @@ class Manifest:
         self._done = array("Q")  # sorted
         self._known = array("Q")  # sorted: done with whatever options: keys, and keys with states
         self._others: set[int] = set()  # the like, of what other runs do at the same time
+        self._left = array("Q")  # sorted: left alone with these options
+        self._left_bytes = array("Q")  # for each of those, the output's bytes
         self._unfinished: dict[str, str] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
@@ -113,25 +120,43 @@ class Manifest:
 
     def _load(self, path: str) -> None:
         done, known = array("Q"), array("Q")
+        left, left_bytes = array("Q"), array("Q")
 
         def keep(hashes: tuple[int, int], ours: int) -> None:
             done.append(ours)
             known.extend(hashes)
 
-        begun = self._take(path, keep)
+        def leave(ours: int, size: int) -> None:
+            left_bytes.append(size)  # first: it alone may be no number, and they stay in step
+            left.append(ours)
+
+        begun = self._take(path, keep, leave)
         self._done, self._known = array("Q", sorted(done)), array("Q", sorted(known))
+        order = sorted(range(len(left)), key=left.__getitem__)
+        self._left = array("Q", map(left.__getitem__, order))
+        self._left_bytes = array("Q", map(left_bytes.__getitem__, order))
         self._unfinished = begun
 
     def catch_up(self) -> None:
         """Read what other runs have added since. Raises InputError."""
         if self.path is not None:
-            begun = self._take(self.path, lambda known, ours: self._others.update((ours, *known)))
+            begun = self._take(
+                self.path,
+                lambda known, ours: self._others.update((ours, *known)),
+                lambda ours, size: None,  # nobody asks for it once the workers are at it
+            )
             self._unfinished.update(begun)
 
-    def _take(self, path: str, done: Callable[[tuple[int, int], int], None]) -> dict[str, str]:
+    def _take(
+        self,
+        path: str,
+        done: Callable[[tuple[int, int], int], None],
+        left: Callable[[int, int], None],
+    ) -> dict[str, str]:
         """Read on from where the last reading ended. `done` is told the hashes of each file that
-        is done: of its key, of key and state, and of both with the options. Returns what is
-        begun with this run's options and not finished: key -> name.
+        is done: of its key, of key and state, and of both with the options; `left` the last of
+        them for each that was left alone, and the bytes it would have had. Returns what is begun
+        with this run's options and not finished: key -> name.
         """
         begun: dict[str, tuple[str, str]] = {}
         try:
@@ -140,8 +165,10 @@ class Manifest:
                 for line in file:
                     if not line.endswith(b"\n"):
                         break  # torn, or still being written
-                    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                        self._take_line(json.loads(line), begun, done)
+                    with contextlib.suppress(
+                        ValueError, KeyError, TypeError, AttributeError, OverflowError
+                    ):
+                        self._take_line(json.loads(line), begun, done, left)
                         self._read_to += len(line)
                         continue
                     if self._read_to == 0 and not b'{"run":'.startswith(line.strip()[:7]):
@@ -160,6 +187,7 @@ class Manifest:
         record: Any,
         begun: dict[str, tuple[str, str]],
         done: Callable[[tuple[int, int], int], None],
+        left: Callable[[int, int], None],
     ) -> None:
         if record["run"] == self._run:
             return
@@ -171,9 +199,14 @@ class Manifest:
             key = record["done"]
             begun.pop(key, None)
             self._unfinished.pop(key, None)
-            state = Stamp(record["source_bytes"], record["source_time_ns"])
+            state = _state(record)
             ours = _hash(key, state, self._runs[record["run"]])
             done((_hash(key), _hash(key, state)), ours)
+        elif "left" in record:
+            key = record["left"]
+            begun.pop(key, None)
+            self._unfinished.pop(key, None)
+            left(_hash(key, _state(record), self._runs[record["run"]]), record["bytes"])
         else:
             key = record["failed"] if "failed" in record else record["kept"]
             begun.pop(key, None)
@@ -185,6 +218,17 @@ class Manifest:
             return False
         value = _hash(key, state, self._options)
         return value in self._others or _holds(self._done, value)
+
+    def left_bytes(self, key: str, state: Stamp | None) -> int | None:
+        """How many bytes the output would have had, if this source, in this state, was left alone
+        with these options; else None.
+        """
+        if state is None:
+            return None
+        value = _hash(key, state, self._options)
+        place = bisect_left(self._left, value)
+        found = place < len(self._left) and self._left[place] == value
+        return self._left_bytes[place] if found else None
 
     def has(self, key: str, state: Stamp | None) -> bool:
         """Whether a run with these options has done it, or has begun it and may be at it."""
@@ -212,12 +256,17 @@ class Manifest:
         line = {"done": key, "run": self._run, **values}
         self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
 
+    def left(self, key: str, state: Stamp, size: int) -> None:
+        """Write down that an output of so many bytes would save too little, and is not made."""
+        line = {"left": key, "run": self._run, "bytes": size}
+        self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
+
     def failed(self, key: str, error: str, error_type: str) -> None:
         """Write down why a file failed."""
         self._write([{"failed": key, "run": self._run, "error": error, "error_type": error_type}])
 
     def kept(self, key: str) -> None:
-        """Write down that nothing was done: an output was there already, or saved too little."""
+        """Write down that nothing was done: an output was there already."""
         self._write([{"kept": key, "run": self._run}])
 
     def _write(self, records: list[dict[str, Any]], *, sync: bool = False) -> None:
@@ -252,6 +301,10 @@ class Manifest:
 def _digest(verb: str, options: Mapping[str, object]) -> bytes:
     text = json.dumps([verb, dict(options)], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _state(record: Mapping[str, Any]) -> Stamp:
+    return Stamp(record["source_bytes"], record["source_time_ns"])
 
 
 def _hash(key: str, state: Stamp | None = None, options: bytes = b"") -> int:

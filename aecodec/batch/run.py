@@ -15,8 +15,8 @@ from aecodec.batch import places, pool
 from aecodec.batch.manifest import NAME, Manifest
 from aecodec.batch.places import Stamp, is_remote
 from aecodec.batch.select import Fault, Item, Job, Note, Selection
-from aecodec.batch.worker import Result, Task, exists, failure
-from aecodec.errors import OutputError
+from aecodec.batch.worker import Result, Task, exists, failure, still_there
+from aecodec.errors import InputError, OutputError
 from aecodec.files import UsageFault
 
 __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
@@ -26,7 +26,7 @@ COUNTED_AHEAD = 100_000
 _BEGUN_AT_ONCE = 32
 
 Event: TypeAlias = "Result | Note | int"
-"""A file's result, something that was passed over, or the number of files once it is known."""
+"""A file's result, what the user should hear of besides, or how many files there are."""
 Convert: TypeAlias = Callable[[Task, Iterator[Job]], Iterator[Result]]
 """Who does the work: a pool, this process, or a cluster."""
 
@@ -91,8 +91,9 @@ def convert(
 
     Args:
         plan: what to do.
-        tell: gets a Result for every file, a Note for what was passed over, and, once, an int: how
-            many files there are. It is not called if there are very many.
+        tell: gets a Result for every file, a Note for what was passed over, and for an output from
+            before that stays though its source is left alone; and, once, an int: how many files
+            there are. It is not called if there are very many.
         converted_by: who does the work; None takes worker processes of this machine.
     Raises:
         UsageFault: the plan cannot be meant; nothing was done.
@@ -180,7 +181,10 @@ class _Run:
     def _foreseen(self, job: Job) -> Result:
         """What would become of a file, as far as it shows without reading it."""
         result = Result(job.source, job.target, job.key)
-        there = places.stamp(job.target)
+        try:
+            there = places.stamp(job.target)
+        except InputError as error:
+            return failure(job.source, error, target=job.target, key=job.key)
         if there is None or job.begun or (self.task.force and not self.task.skip_existing):
             return result
         if not self.task.skip_existing:
@@ -212,10 +216,10 @@ class _Run:
             elif isinstance(item, Fault):
                 self._record(failure(item.source, item.error))
             else:
-                yield from self._left(item)
+                yield from self._remaining(item)
 
-    def _left(self, job: Job) -> Iterator[Job]:
-        """The job, with what the manifest knows of it, if anything of it is left to do."""
+    def _remaining(self, job: Job) -> Iterator[Job]:
+        """The job, with what the manifest knows of it, if anything of it remains to be done."""
         if self.manifest.is_done(job.key, job.stamp) and self._is_there(job):
             if self.task.remove and not self.plan.dry_run:
                 # It is verified, and its source deleted.
@@ -228,8 +232,35 @@ class _Run:
         if name is not None:
             folder = job.target[: len(job.target) - len(posixpath.basename(job.target))]
             yield dataclasses.replace(job, target=folder + name, begun=True)
+            return
+        job = dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
+        would_be = self.manifest.left_bytes(job.key, job.stamp)
+        if would_be is not None and self._would_be_tried(job):
+            self._count(self._left_again(job, would_be))
         else:
-            yield dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
+            yield job
+
+    def _would_be_tried(self, job: Job) -> bool:
+        """Whether a worker would compress it; what is there may tell it otherwise. Of remote stores
+        the manifest's word is taken.
+        """
+        return is_remote(job.target) or self._foreseen(job).status == "done"
+
+    def _left_again(self, job: Job, would_be: int) -> Result:
+        """The result for a file that the manifest knows to be left alone."""
+        notes: tuple[str, ...] = ()
+        if not is_remote(job.target):
+            notes = still_there(job.target, job.stamp, stale=job.stale)
+        size = job.stamp.size if job.stamp else 0
+        return Result(
+            job.source,
+            job.target,
+            job.key,
+            "left",
+            bytes_in=size,
+            bytes_out=would_be,
+            notes=notes,
+        )
 
     def _is_there(self, job: Job) -> bool:
         """Remote stores are taken at the manifest's word: to ask for each file takes too long."""
@@ -279,8 +310,11 @@ class _Run:
                 pass  # it may have finished the file: the next run adopts what is whole
             elif result.status == "failed":
                 self.manifest.failed(result.key or result.source, result.error, result.error_type)
-            elif result.status in ("kept", "left"):
+            elif result.status == "kept":
                 self.manifest.kept(result.key)
+            elif result.status == "left":
+                state = Stamp(result.bytes_in, result.time_ns)
+                self.manifest.left(result.key, state, result.bytes_out)
             else:
                 values = {
                     "name": posixpath.basename(result.target),
@@ -302,6 +336,8 @@ class _Run:
             summary.kept += 1
         elif result.status == "left":
             summary.left += 1
+            for text in result.notes:
+                self.tell(Note(result.source, text))
         else:
             summary.done += 1
             summary.pixels += result.width * result.height

@@ -62,7 +62,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """Something passed over that the user may have meant, and why."""
+    """What the user should hear of: something passed over, and why, or an outdated output."""
 
     source: str
     text: str

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aecodec import files
 from aecodec.batch import places
 from aecodec.batch.places import Stamp
+from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.conversion import Encoding
 from aecodec.errors import (
     AecodecError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
     from aecodec.weights import Weights
 
-__all__ = ["Converter", "Result", "Task", "Verb", "exists", "failure", "rows"]
+__all__ = ["Converter", "Result", "Task", "Verb", "exists", "failure", "rows", "still_there"]
 
 Verb = Literal["compress", "decompress"]
 
@@ -63,6 +64,7 @@ class Task:
     threads: int = 0
     """Of each worker; 0: as many as there are cores."""
     device: str = "auto"
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def options(self) -> dict[str, Any]:
         """What decides an output's bytes: files made with other options are other files."""
@@ -85,6 +87,7 @@ class Result:
     height: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    """With `bpp`, of a file that was left alone: what its output would have had."""
     bpp: float = 0.0
     seconds: float = 0.0
     time_ns: int = 0
@@ -130,6 +133,23 @@ def exists(target: str) -> OutputExistsError:
     return OutputExistsError(
         f"{shown(target)} exists already: -f replaces it, --skip-existing leaves it"
     )
+
+
+def still_there(target: str, source: Stamp | None, *, stale: bool) -> tuple[str, ...]:
+    """What is said of an output from before, if there is one, of a source that is left alone.
+
+    It stays, since nothing is deleted that was not asked for; but nobody shall take it for the
+    source's. `stale`: the manifest knows that it was made of another state.
+    """
+    try:
+        there = places.stamp(target)
+    except InputError:
+        return ()
+    if there is None:
+        return ()
+    earlier = stale or (source is not None and there.time_ns < source.time_ns)
+    stays = ", made of an earlier state, is still there" if earlier else " stays, as it was"
+    return (f"left alone; {shown(target)}{stays}",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,16 +240,6 @@ class Converter:
                 return self._adopted(job)
             raise
         content, width, height, notes = self._encoded(data, job.target)
-        if self.task.verb == "compress" and self.task.encoding.leaves(len(data), len(content)):
-            return Result(job.source, status="left", width=width, height=height, bytes_in=len(data))
-        dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
-        replaces = self.task.force or self.task.skip_existing
-        try:
-            places.write(job.target, content, force=replaces, dates=dates)
-        except OutputExistsError:
-            # Another run has been faster. Its file is as good as ours if it is the same.
-            if places.read(job.target) != content:
-                raise
         result = Result(
             job.source,
             status="done",
@@ -240,6 +250,18 @@ class Converter:
             bpp=_bpp(self.task.verb, len(data), len(content), width, height),
             notes=notes,
         )
+        if self.task.verb == "compress" and self.task.encoding.leaves(len(data), len(content)):
+            # What the picture would have lost is of no interest: it has lost nothing.
+            notes = still_there(job.target, job.stamp, stale=job.stale)
+            return dataclasses.replace(result, status="left", notes=notes)
+        dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
+        replaces = self.task.force or self.task.skip_existing
+        try:
+            places.write(job.target, content, force=replaces, dates=dates)
+        except OutputExistsError:
+            # Another run has been faster. Its file is as good as ours if it is the same.
+            if places.read(job.target) != content:
+                raise
         return self._cleared(job, result, content)
 
     def _check_place(self, target: str) -> None:
@@ -283,7 +305,7 @@ class Converter:
                 return self._decoded(data)
             from aecodec import codec
 
-            info = codec.read_info(data)
+            info = codec.read_info(data, max_pixels=self.task.max_pixels)
         except AecodecError:
             return None
         encoding = self.task.encoding
@@ -308,7 +330,7 @@ class Converter:
         from aecodec import image
 
         if self.task.verb == "compress":
-            picture = self.task.encoding.load(data)
+            picture = self.task.encoding.load(data, self.task.max_pixels)
             content = self.task.encoding.encode(picture, self._encoder)
             return content, picture.width, picture.height, picture.notes
         restored = self._restored(data)
@@ -319,7 +341,7 @@ class Converter:
     def _restored(self, data: bytes) -> Any:
         from aecodec import bitstream, weights
 
-        container = bitstream.parse(data)
+        container = bitstream.parse(data, max_pixels=self.task.max_pixels)
         try:
             coder = self._coder(weights.by_id(container.header.model_id))
         except UnknownModelError as error:
@@ -333,7 +355,7 @@ class Converter:
         if self.task.verb == "compress":
             restored = self._restored(content)
             return restored.width, restored.height
-        picture = image.load(content)
+        picture = image.load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
 
     # --- Deleting the source --------------------------------------------------------------------

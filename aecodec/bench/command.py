@@ -18,6 +18,7 @@ import click
 from aecodec import files
 from aecodec.console import Report, needs_extra
 from aecodec.errors import AecodecError, InputError
+from aecodec.options import pixels_option
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
@@ -340,10 +341,16 @@ def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
 @click.argument("original", metavar="ORIGINAL")
 @click.argument("others", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@pixels_option
 @_file("--html", text="Write a page with the pictures side by side (needs the extra `bench`).")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing page.")
 def compare(
-    original: str, others: tuple[str, ...], as_json: bool, html: str | None, force: bool
+    original: str,
+    others: tuple[str, ...],
+    max_pixels: int,
+    as_json: bool,
+    html: str | None,
+    force: bool,
 ) -> int:
     """Say how far files are from the original: bytes, PSNR, MS-SSIM.
 
@@ -359,12 +366,12 @@ def compare(
                 files.check_output(html, force=force, inputs=known)
                 with needs_extra("bench"):
                     import jinja2  # noqa: F401
-            rgb = compared.pixels_of(original)
+            rgb = compared.pixels_of(original, max_pixels)
         if report.exit_code:
             return report.exit_code
         for path in others:
             with report.file(path):
-                one = compared.compare(rgb, path)
+                one = compared.compare(rgb, path, max_pixels)
                 done.append(one)
                 if as_json:
                     report.result("", one.as_json())

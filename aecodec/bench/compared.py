@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aecodec import codec, files, image, metrics
 from aecodec.bench.table import Row
+from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
 
 __all__ = ["Compared", "compare", "pixels_of", "rows", "short_names"]
@@ -47,25 +48,25 @@ class Compared:
         }
 
 
-def pixels_of(path: str) -> Pixels:
+def pixels_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """(H,W,3) of an .aec file or any picture, the right way up, without transparency."""
     if path == files.STDIO:
         raise InputError("standard input cannot be compared: name a file")
     try:
         data = files.read_compressed(path)
-        restored = codec.decompress(data)
+        restored = codec.decompress(data, max_pixels=max_pixels)
     except NotAecError:
-        return image.load(path).rgb
-    return image.load(restored).rgb
+        return image.load(path, max_pixels=max_pixels).rgb
+    return image.load(restored, max_pixels=max_pixels).rgb
 
 
-def compare(rgb: Pixels, path: str) -> Compared:
+def compare(rgb: Pixels, path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Compared:
     """Measure a file against the original's pixels.
 
     Raises InputError for a file that is no picture or has another size, FormatError for a damaged
     .aec file.
     """
-    own = pixels_of(path)
+    own = pixels_of(path, max_pixels)
     if own.shape != rgb.shape:
         height, width, _ = rgb.shape
         raise InputError(

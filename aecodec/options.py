@@ -1,0 +1,59 @@
+"""What several commands take alike: kinds of values, and the limit on pixels."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from aecodec.bitstream import DEFAULT_MAX_PIXELS
+
+__all__ = ["Count", "Number", "pixels_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+class Count(click.ParamType[int]):
+    """A whole number above 0 such as 200000, 200k, 1.5M or 2G."""
+
+    def __init__(self, name: str, example: str) -> None:
+        self.name, self._example = name, example
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15}(?:\.\d{0,15})?)\s*([kKMG]?)B?", str(value).strip())
+        count = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+        if not count:
+            self.fail(f"{value!r} is no number of {self.name}: give {self._example}")
+        return count
+
+
+class Number(click.FloatRange):
+    """A number within bounds: neither infinite nor NaN, which lies within all of them."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        found: float = super().convert(value, parameter, context)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no number to go by.", parameter, context)
+        return found
+
+
+def pixels_option(command: F) -> F:
+    """Adds `--max-pixels`."""
+    return click.option(
+        "--max-pixels",
+        type=Count("pixels", "400000000 or 400M"),
+        default=DEFAULT_MAX_PIXELS,
+        show_default=True,
+        help="Refuse larger pictures, before memory is taken for them.",
+    )(command)

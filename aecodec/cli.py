@@ -114,7 +114,7 @@ def output_options(command: F) -> F:
         click.option(
             "--threads",
             type=click.IntRange(1),
-            help="Threads of each process.  [default: the cores, divided among the processes]",
+            help="Threads of each process, as far as there are cores.  [default: the cores, divided among the processes]",
         ),
         click.option(
             "--device",
@@ -239,7 +239,9 @@ def commands() -> None:
 @click.option(
     "--target-bpp", type=Number(0.0, min_open=True), help="At most so many bits per pixel."
 )
-@click.option("--target-psnr", type=Number(1.0, 99.0), help="At least so many dB.")
+@click.option(
+    "--target-psnr", type=Number(1.0, 99.0), help="At least so many dB, of what is visible."
+)
 @click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),

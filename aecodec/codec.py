@@ -13,14 +13,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import operator
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.errors import LimitError, RequestError
-from aecodec.tile import Box, Effort, Latents, TileCodec, grown, latents_of, parts_of, within
+from aecodec.tile import Box, Effort, TileCodec, grown, latents_of, parts_of, within
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from concurrent.futures import Executor
@@ -57,6 +58,8 @@ PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
 WAITING = 16
 """Tiles that wait for their turn at most: 4 MiB each."""
+FEW_PIXELS = 2**12
+"""On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 
@@ -115,6 +118,7 @@ def compress(
     effort: int = DEFAULT_EFFORT,
     target_size: int | None = None,
     target_psnr: float | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
 ) -> bytes:
@@ -126,27 +130,35 @@ def compress(
         model: the name of the weights; None takes the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size: instead of a quality: the best file of at most so many bytes.
-        target_psnr: instead of a quality: the smallest file with so many dB at least.
-        threads: how many to use at most; 0: one for every core.
+        target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
+            is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
+            what lies hidden where alpha is 0.
+        max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
+        threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
         InputError: the picture can't be read or is too large.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
-        ValueError: quality or effort out of range, two targets, or an unknown device.
+        ValueError: quality, effort or threads out of range, two targets, or an unknown device.
         WeightsError: no usable weights of that name.
     """
     from aecodec import weights
 
-    return _codec(weights.by_name(model), threads, device).compress(
-        image, quality, effort=effort, target_size=target_size, target_psnr=target_psnr
+    return _shared(weights.by_name(model), threads, device).compress(
+        image,
+        quality,
+        effort=effort,
+        target_size=target_size,
+        target_psnr=target_psnr,
+        max_pixels=max_pixels,
     )
 
 
 def decompress(
     data: bytes,
     *,
-    region: Box | None = None,
+    region: Sequence[int] | None = None,
     preview: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
@@ -157,11 +169,12 @@ def decompress(
     Args:
         region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
         preview: 2, 4 or 8: a picture of 1/2, 1/4 or 1/8 of the width and height, coarse and fast.
-        threads: how many to use at most; 0: one for every core.
+        threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
         DeviceError: no GPU that can be used.
-        ValueError: another preview, one of a region, or an unknown device.
+        ValueError: another preview, one of a region, a region that is not four whole numbers,
+            threads below 0, or an unknown device.
         RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
         LimitError: more than `max_pixels` pixels.
@@ -170,7 +183,7 @@ def decompress(
     from aecodec import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _codec(weights.by_id(container.header.model_id), threads, device)
+    coder = _shared(weights.by_id(container.header.model_id), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
@@ -178,11 +191,29 @@ def decompress(
     return coder.decode_preview(container, preview)
 
 
+def _shared(weights: Weights, threads: int, device: str) -> Codec:
+    from aecodec.runtime import cores
+
+    return _codec(weights, min(threads, cores()), device)  # more of them bring nothing
+
+
 @functools.lru_cache(maxsize=4)
 def _codec(weights: Weights, threads: int, device: str) -> Codec:
     from aecodec.runtime import Options
 
     return Codec(weights, Options(threads=threads, device=device))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Coded:
+    """The tiles of a file, and the bytes that it will have."""
+
+    header: Header
+    tiles: list[bytes]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
 
 
 class Codec(TileCodec):
@@ -198,6 +229,7 @@ class Codec(TileCodec):
         effort: int = DEFAULT_EFFORT,
         target_size: int | None = None,
         target_psnr: float | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
@@ -209,47 +241,7 @@ class Codec(TileCodec):
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
         if target_size is not None and target_psnr is not None:
             raise ValueError("one target, not two")
-        picture = image if isinstance(image, Picture) else load(image)
-        if target_size is None and target_psnr is None:
-            return self._file(picture, quality, effort, tile_size)
-        return self._search(picture, effort, tile_size, target_size, target_psnr)
-
-    def _search(
-        self,
-        picture: Picture,
-        effort: int,
-        tile_size: int,
-        target_size: int | None,
-        target_psnr: float | None,
-    ) -> bytes:
-        from aecodec.metrics import psnr
-        from aecodec.rate_control import largest_within, smallest_reaching
-
-        analyse = functools.lru_cache(maxsize=None)(
-            lambda box: self.analyse(picture.rgb, box).copy()
-        )
-
-        def encode(quality: int, dead_zone: float) -> bytes:
-            return self._file(picture, quality, effort, tile_size, dead_zone, analyse)
-
-        if target_size is not None:
-            return largest_within(encode, target_size)
-        assert target_psnr is not None
-        return smallest_reaching(
-            encode,
-            lambda data: psnr(picture.rgb, self.decode_rgb(bitstream.parse(data))),
-            target_psnr,
-        )
-
-    def _file(
-        self,
-        picture: Picture,
-        quality: int,
-        effort: int,
-        tile_size: int,
-        dead_zone: float = 0.0,
-        analyse: Callable[[Box], Floats] | None = None,
-    ) -> bytes:
+        picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
         height, width = picture.rgb.shape[:2]
         header = Header(
             width=width,
@@ -259,29 +251,89 @@ class Codec(TileCodec):
             model_id=self.weights.id,
             tile_size=tile_size,
         )
-        y_of = analyse or (lambda box: self.analyse(picture.rgb, box))
+        if target_size is not None:
+            return self._of_size(picture, header, effort, target_size)
+        if target_psnr is not None:
+            return self._of_psnr(picture, header, effort, target_psnr)
+        analyse = functools.partial(self.analyse, picture.rgb)
+        return _file(picture, header, self._tiles_of(picture, header, effort, analyse))
 
-        boxes = list(header.tiles())
-        if effort == 1:
-            tiles = self._encoded(header, y_of, dead_zone)
-        else:
-            refined = self._refined(picture.rgb, boxes, quality, EFFORTS[effort], dead_zone, y_of)
-            tiles = [self.encode_latents(tile, quality) for tile in refined]
-        return bitstream.pack(
-            header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
-        )
+    def _of_size(self, picture: Picture, header: Header, effort: int, limit: int) -> bytes:
+        """The best file of at most so many bytes."""
+        from aecodec.rate_control import largest_within
 
-    def _encoded(
-        self, header: Header, y_of: Callable[[Box], Floats], dead_zone: float
+        kept, analyse = _kept(picture, header), self._remembered(picture)
+
+        def encode(quality: int, thrift: float) -> _Coded:
+            chosen = dataclasses.replace(header, quality=quality)
+            tiles = self._tiles_of(picture, chosen, effort, analyse, thrift)
+            return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
+
+        best = largest_within(encode, limit, kept)
+        return _file(picture, best.header, best.tiles)
+
+    def _of_psnr(self, picture: Picture, header: Header, effort: int, target: float) -> bytes:
+        """The file of the lowest quality with so many dB at least."""
+        from aecodec.rate_control import smallest_reaching
+
+        analyse = self._remembered(picture)
+
+        def encode(quality: int) -> tuple[tuple[Header, list[bytes]], float]:
+            chosen = dataclasses.replace(header, quality=quality)
+            tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, analyse)
+            return (chosen, tiles), _psnr(picture, rgb)
+
+        few = header.pixels <= FEW_PIXELS
+        return _file(picture, *smallest_reaching(encode, target, thorough=few))
+
+    def _remembered(self, picture: Picture) -> Callable[[Box], Floats]:
+        """The analysis of each tile, computed once."""
+        return functools.cache(lambda box: self.analyse(picture.rgb, box).copy())
+
+    def _tiles_of(
+        self,
+        picture: Picture,
+        header: Header,
+        effort: int,
+        y_of: Callable[[Box], Floats],
+        thrift: float = 0.0,
     ) -> list[bytes]:
         """The tiles' payloads."""
+        if effort == 1:
+            return self._encoded(header, y_of, thrift)
+        return self._refined(picture.rgb, header, EFFORTS[effort], y_of, thrift)[0]
+
+    def _tiles_and_rgb(
+        self, picture: Picture, header: Header, effort: int, y_of: Callable[[Box], Floats]
+    ) -> tuple[list[bytes], Pixels]:
+        """The tiles' payloads, and the pixels that a decoder makes of them."""
+        if effort > 1:
+            tiles, v_hat = self._refined(picture.rgb, header, EFFORTS[effort], y_of, 0.0)
+            return tiles, self._drawn(
+                header, lambda number, _: v_hat[latents_of(_tile(header, number))]
+            )
+        tiles = [b""] * header.tile_count
+        if not self._pays_alone(len(tiles)):
+            for box in header.tiles():  # all threads together, each time
+                y_of(box)
+
+        def encode(number: int, alone: bool) -> Floats:
+            with self.runtime.working(alone):
+                latents = self.quantise(y_of(_tile(header, number)), header.quality)
+                tiles[number] = self.encode_latents(latents, header.quality)
+                return latents.v_hat
+
+        return tiles, self._drawn(header, encode)
+
+    def _encoded(self, header: Header, y_of: Callable[[Box], Floats], thrift: float) -> list[bytes]:
+        """The tiles' payloads, of one pass each."""
         tiles = [b""] * header.tile_count
         alone = self._pays_alone(len(tiles))
 
         def encode(number: int, box: Box, y: Floats | None) -> None:
             with self.runtime.working(alone):
                 y = y_of(box) if y is None else y
-                latents = self.quantise(y, header.quality, dead_zone)
+                latents = self.quantise(y, header.quality, thrift)
                 tiles[number] = self.encode_latents(latents, header.quality)
 
         # Where threads do not analyse alone, all do so together, while other tiles are coded.
@@ -299,24 +351,32 @@ class Codec(TileCodec):
     def _refined(
         self,
         rgb: Pixels,
-        boxes: list[Box],
-        quality: int,
+        header: Header,
         effort: Effort,
-        dead_zone: float,
         y_of: Callable[[Box], Floats],
-    ) -> Iterator[Latents]:
-        """The refined latents of each tile of rgb (H,W,3), one after the other."""
+        thrift: float,
+    ) -> tuple[list[bytes], Floats]:
+        """The payloads of refined tiles of rgb (H,W,3), and their v_hat (M,H/16,W/16)."""
         import numpy as np
 
-        # A tile is refined with its neighbours in sight: pixels near a border depend on both.
-        rows, columns = -(-rgb.shape[0] // 16), -(-rgb.shape[1] // 16)
+        # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
+        # that are still to come stand as one pass makes them, and their y waits for their turn.
+        rows, columns = -(-header.height // 16), -(-header.width // 16)
         v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
-        for box in boxes:
-            v_hat[latents_of(box)] = self.quantise(y_of(box), quality, dead_zone).v_hat
-        for box in boxes:
-            latents = self.refine(rgb, box, v_hat, quality, effort, dead_zone)
+        ys: dict[int, Floats] = {}
+        tiles: list[bytes] = []
+        begun = 0
+        for number, box in enumerate(header.tiles()):
+            seen = grown(box, 32 * self.halo, rgb.shape)
+            for other in range(begun, 1 + max(near for near, _ in _tiles(header, seen))):
+                place = _tile(header, other)
+                ys[other] = y_of(place)
+                v_hat[latents_of(place)] = self.quantise(ys[other], header.quality, thrift).v_hat
+                begun = other + 1
+            latents = self.refine(rgb, box, ys.pop(number), v_hat, header.quality, effort, thrift)
             v_hat[latents_of(box)] = latents.v_hat
-            yield latents
+            tiles.append(self.encode_latents(latents, header.quality))
+        return tiles, v_hat
 
     def _pays_alone(self, jobs: int) -> bool:
         """Whether threads do best to share so many jobs out, and to run the networks of each alone.
@@ -350,13 +410,15 @@ class Codec(TileCodec):
 
     # --- Decompressing --------------------------------------------------------------------------
 
-    def decode(self, container: bitstream.Container, region: Box | None = None) -> PIL.Image.Image:
+    def decode(
+        self, container: bitstream.Container, region: Sequence[int] | None = None
+    ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
         from aecodec.image import to_pil
 
         rgb, alpha = self.decode_rgb(container, region), container.alpha
         if alpha is not None and region is not None:
-            x, y, w, h = region
+            x, y, w, h = _box(region)
             alpha = alpha[y : y + h, x : x + w]
         mode = container.header.mode.name
         return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
@@ -390,23 +452,33 @@ class Codec(TileCodec):
         mode = header.mode.name
         return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
 
-    def decode_rgb(self, container: bitstream.Container, region: Box | None = None) -> Pixels:
-        """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs.
-
-        It is drawn in parts, while the tiles of the next ones are decoded; tiles are forgotten when
-        no later part looks at them.
-        """
-        import numpy as np
-
+    def decode_rgb(
+        self, container: bitstream.Container, region: Sequence[int] | None = None
+    ) -> Pixels:
+        """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs."""
         header = container.header
         _check_tiles(header)
-        whole = (0, 0, header.width, header.height)
-        wanted = region or whole
-        if wanted[2] < 1 or wanted[3] < 1 or _common(wanted, whole) != wanted:
+        wanted = None if region is None else _box(region)
+        if wanted and _common(wanted, (0, 0, header.width, header.height)) != wanted:
             raise RequestError(
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
             )
+        return self._drawn(header, functools.partial(self._tile_latents, container), wanted)
+
+    def _drawn(
+        self, header: Header, latents: Callable[[int, bool], Floats], region: Box | None = None
+    ) -> Pixels:
+        """The pixels (H,W,3) of the picture, or of `region`, from the tiles that it needs.
+
+        It is drawn in parts, while the tiles of the next ones are decoded; tiles are forgotten when
+        no later part looks at them. `latents` gives v_hat (M,h,w) of the tile of a number, and is
+        told whether threads do so alone.
+        """
+        import numpy as np
+
+        whole = (0, 0, header.width, header.height)
+        wanted = region or whole
         parts = [part for box in parts_of(whole, self.area) if (part := _common(box, wanted))]
         alone = self._pays_alone(len(parts))
         shape, margin = (header.height, header.width), 16 * self.halo
@@ -439,7 +511,7 @@ class Codec(TileCodec):
             for k in range(len(parts)):
                 for number in (n for numbers in needed[k : k + 1 + ahead] for n in numbers):
                     if number not in v_hats:
-                        work = functools.partial(self._tile_latents, container, number, alone)
+                        work = functools.partial(latents, number, alone)
                         v_hats[number] = (
                             workers.submit(work).result if workers else functools.cache(work)
                         )
@@ -468,6 +540,65 @@ class Codec(TileCodec):
             there, here = within(common, box), within(common, seen)
             v_hat[latents_of(here)] = v_hats[number]()[latents_of(there)]
         return v_hat
+
+
+def _file(picture: Picture, header: Header, tiles: Sequence[bytes]) -> bytes:
+    return bitstream.pack(
+        header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
+    )
+
+
+def _kept(picture: Picture, header: Header) -> dict[str, int]:
+    """The bytes in a file of what is coded losslessly, by what it is."""
+    if picture.alpha is None and not (picture.exif or picture.icc or picture.xmp):
+        return {}
+    data = _file(picture, header, [bytes(4)] * header.tile_count)
+    kept: dict[str, int] = {}
+    for section in bitstream.parse(data, max_pixels=header.pixels).sections:
+        if section.type != bitstream.SectionType.TILE:
+            name = "transparency" if section.name == "ALPHA" else "metadata"
+            kept[name] = kept.get(name, 0) + section.end - section.offset
+    return kept
+
+
+def _size(header: Header, tiles: Sequence[bytes], kept: int) -> int:
+    """The bytes of a file, of which so many are not tiles: those need not be packed each time."""
+    bare = bitstream.pack(dataclasses.replace(header, mode=ColourMode.RGB), tiles)
+    if not kept:
+        return len(bare)
+    body = len(bare) - bitstream.parse_header(bare).size
+    # The header states the body's length, seven bits a byte.
+    more = -(-(body + kept).bit_length() // 7) - -(-body.bit_length() // 7)
+    return len(bare) + kept + more
+
+
+def _psnr(picture: Picture, rgb: Pixels) -> float:
+    """The PSNR in dB of what a decoder shows of its pixels (H,W,3), which may be changed here."""
+    import math
+
+    import numpy as np
+
+    from aecodec.image import to_pil
+    from aecodec.metrics import psnr
+
+    seen = 1.0
+    if picture.alpha is not None:
+        hidden = picture.alpha == 0
+        np.copyto(rgb, picture.rgb, where=hidden[..., None])
+        seen = 1.0 - float(hidden.mean())
+    if picture.mode in ("L", "LA"):
+        found = psnr(picture.rgb[..., 0], np.asarray(to_pil(rgb, "L")))
+    else:
+        found = psnr(picture.rgb, rgb)
+    return found + 10.0 * math.log10(seen) if seen else math.inf
+
+
+def _box(region: Sequence[int]) -> Box:
+    try:
+        x, y, w, h = map(operator.index, region)
+    except (TypeError, ValueError):
+        raise ValueError(f"a region is x, y, width and height in pixels, not {region!r}") from None
+    return x, y, w, h
 
 
 def _check_tiles(header: Header) -> None:

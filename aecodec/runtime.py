@@ -48,6 +48,10 @@ class Options:
     optimise: bool = True
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise ValueError(f"threads must be 0 or more, not {self.threads}")
+
 
 def cores() -> int:
     """How many cores this process may use."""

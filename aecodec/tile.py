@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aecodec.bitstream import even_part
 from aecodec.errors import CorruptError
@@ -38,7 +38,17 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     Ints = npt.NDArray[np.int32]
     Indexes = npt.NDArray[np.uint8]
 
-__all__ = ["Box", "Effort", "Latents", "TileCodec", "grown", "latents_of", "parts_of", "within"]
+__all__ = [
+    "Box",
+    "Effort",
+    "Latents",
+    "TileCodec",
+    "grown",
+    "latents_of",
+    "parts_of",
+    "strips_of",
+    "within",
+]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -46,8 +56,13 @@ AREA, SHARED_AREA = 768, 1024
 """Pixels to a side, at most, that go through a transform at once: multiples of the tiles' unit.
 Each area has a margin, which is computed twice; but what large ones compute in a layer fits into no
 cache, and takes memory. Many threads that share one, or a GPU, want more to share."""
+STRIP = 512
+"""Rows of pixels, at most, whose errors are taken at once when a tile is refined: the gradient
+needs what every layer has computed, a kilobyte or so for each pixel."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
+_FURTHEST = 0.3
+"""How far a symbol is moved away from zero at most, before it is rounded."""
 
 
 class Effort(NamedTuple):
@@ -181,13 +196,15 @@ class TileCodec:
         coded = encoder.finish()
         return crc().to_bytes(_HASH_SIZE, "little") + coded
 
-    def quantise(self, y: Floats, quality: int, dead_zone: float = 0.0) -> Latents:
+    def quantise(self, y: Floats, quality: int, thrift: float = 0.0) -> Latents:
         """Quantise a tile's y (M,h,w), by rounding, but for what is not worth its bits.
 
-        With a dead zone only what lies so much further than halfway is rounded away from zero.
+        Thrift spends fewer bits: so many times more must all that is rounded away from zero lie
+        beyond halfway than a symbol other than 0 must anyway. Below 0 it spends more: symbols other
+        than 0 need less, and none at -1; and so much do the larger ones move away from zero.
         """
         v = y * self.weights.arrays["gain"][quality][:, None, None]
-        return self._quantise(v, quality, self._hyper(v, quality), dead_zone)
+        return self._quantise(v, quality, self._hyper(v, quality), thrift)
 
     def _hyper(self, v: Floats, quality: int) -> Known:
         """What the decoder knows of a tile before its symbols."""
@@ -207,13 +224,19 @@ class TileCodec:
         scales = Scales(self.scale_network, z_hat, quality, board)
         return Known(z_hat, scales, features())
 
-    def _quantise(self, v: Floats, quality: int, known: Known, dead_zone: float) -> Latents:
+    def _quantise(self, v: Floats, quality: int, known: Known, thrift: float) -> Latents:
         import numpy as np
 
         from aecodec.checkerboard import Checkerboard
         from aecodec.prior import CACHED, predict
 
         least = [tables.thresholds for tables in self.weights.y_tables]
+        moves = [np.zeros_like(of_table) for of_table in least]
+        if thrift:
+            worth = [np.nan_to_num(t - np.float32(0.5), posinf=0.0) for t in least]
+            moves = [np.maximum(np.float32(thrift) * more, -_FURTHEST) for more in worth]
+            fewer = np.float32(min(1.0, max(0.0, -thrift)))
+            least = [t - fewer * more for t, more in zip(least, worth, strict=True)]
         board = Checkerboard(*v.shape)
         tables = _Tables(self.runtime, self.weights.y_tables, known.scales)
         coded: list[Ints] = []
@@ -226,8 +249,12 @@ class TileCodec:
                 part = slice(first, first + CACHED)
                 s = row[part]
                 s -= mu[part]
-                if dead_zone:
-                    s -= np.clip(s, -dead_zone, dead_zone)
+                if thrift:
+                    move = moves[step].take(indexes[part])
+                    if thrift > 0.0:
+                        s -= np.clip(s, -move, move)
+                    else:
+                        s += np.copysign(move, s) * (np.abs(s) >= 1.0)
                 worth = np.abs(s) >= least[step].take(indexes[part])
                 np.rint(s, out=s)
                 s *= worth  # several times as fast as an assignment under a condition
@@ -248,12 +275,13 @@ class TileCodec:
         self,
         rgb: Pixels,
         box: Box,
+        y: Floats,
         v_hat: Floats,
         quality: int,
         effort: Effort,
-        dead_zone: float = 0.0,
+        thrift: float = 0.0,
     ) -> Latents:
-        """The latents of the tile `box`, refined; v_hat (M,H/16,W/16) is the whole picture's."""
+        """The latents of the tile `box`, refined from its y; v_hat is the whole picture's."""
         import numpy as np
 
         from aecodec.checkerboard import STEPS, Checkerboard
@@ -263,15 +291,20 @@ class TileCodec:
 
         # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
         near, far = (grown(box, 16 * n * self.halo, rgb.shape) for n in (1, 2))
-        x, y, w, h = far
-        mask = np.zeros((1, 1, -(-h // 16) * 16, -(-w // 16) * 16), np.float32)
-        mask[:, :, near[1] - y : near[1] - y + near[3], near[0] - x : near[0] - x + near[2]] = 1.0
-        inputs = {
+        common = {
             "inverse_gain": 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1),
             "level": level_of_quality(self.weights, quality),
-            "x": np.ascontiguousarray(pad_to_multiple(rgb[y : y + h, x : x + w], 16))[None],
-            "mask": mask,
         }
+        strips: list[tuple[tuple[slice, slice, slice], dict[str, Any]]] = []
+        for strip in strips_of(near, STRIP):
+            seen = grown(strip, 16 * self.halo, rgb.shape)
+            left, top, w, h = seen
+            mask = np.zeros((1, 1, -(-h // 16) * 16, -(-w // 16) * 16), np.float32)
+            column, row, columns, rows = within(strip, seen)
+            mask[:, :, row : row + rows, column : column + columns] = 1.0
+            pixels = pad_to_multiple(rgb[top : top + h, left : left + w], 16)
+            inputs = {**common, "x": np.ascontiguousarray(pixels)[None], "mask": mask}
+            strips.append((latents_of(within(seen, far)), inputs))
         window = v_hat[latents_of(far)].copy()
         inner = latents_of(within(box, far))
         gain = self.weights.arrays["gain"][quality][:, None, None]
@@ -281,8 +314,13 @@ class TileCodec:
         def error(v_hat: Floats) -> tuple[float, Floats]:
             """The squared error, and its gradient by y_hat."""
             window[inner] = v_hat
-            found, gradient = self.runtime.run("synthesis_gradient", v_hat=window[None], **inputs)
-            return float(found[0]), gradient[0][inner]
+            total, gradient = 0.0, np.zeros_like(window)
+            for place, inputs in strips:
+                part = np.ascontiguousarray(window[place])[None]
+                found, slope = self.runtime.run("synthesis_gradient", v_hat=part, **inputs)
+                total += float(found[0])
+                gradient[place] += slope[0]
+            return total, gradient[inner]
 
         def cost(latents: Latents) -> tuple[float, Floats]:
             found, gradient = error(latents.v_hat)
@@ -290,9 +328,8 @@ class TileCodec:
             slope = board.whole(*(table.slopes(row, at) for table, row, at in rows))
             return self.rate(latents, quality) / worth + found, gradient + slope * (gain / worth)
 
-        start = self.analyse(rgb, box)
-        known = self._hyper(start * gain, quality)
-        board = Checkerboard(*start.shape)
+        known = self._hyper(y * gain, quality)
+        board = Checkerboard(*y.shape)
 
         def soft_gradient(v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
             lows: list[Ints] = []
@@ -323,18 +360,18 @@ class TileCodec:
             rows = zip(gradients, bits, slopes, strict=True)
             return board.whole(*((gradient + b) * slope for gradient, b, slope in rows))
 
-        def quantise(y: Floats) -> tuple[Latents, Floats]:
-            latents = self._quantise(y * gain, quality, known, dead_zone)
+        def quantise(moved: Floats) -> tuple[Latents, Floats]:
+            latents = self._quantise(moved * gain, quality, known, thrift)
             return latents, latents.v_hat / gain
 
         curvature = self.weights.arrays["curvature"][quality][:, None, None]
         best: Latents
         if not effort.annealing:
-            best, _ = descend(start, curvature, effort.descent, quantise, cost)
+            best, _ = descend(y, curvature, effort.descent, quantise, cost)
             return best
-        moved = anneal(start * gain, effort.annealing, soft_gradient) / gain
+        moved = anneal(y * gain, effort.annealing, soft_gradient) / gain
         best, least = descend(moved, curvature, effort.descent, quantise, cost)
-        plain, _ = quantise(start)
+        plain, _ = quantise(y)
         return best if least < cost(plain)[0] else plain
 
     def rate(self, latents: Latents, quality: int) -> float:
@@ -490,6 +527,13 @@ def parts_of(box: Box, size: int) -> list[Box]:
         for top in range(y, y + h, height)
         for left in range(x, x + w, width)
     ]
+
+
+def strips_of(box: Box, height: int) -> list[Box]:
+    """Even parts of `box`, one above the other, of `height` pixels at most."""
+    x, y, w, h = box
+    part = even_part(h, -(-h // height))
+    return [(x, top, w, min(part, y + h - top)) for top in range(y, y + h, part)]
 
 
 def within(box: Box, other: Box) -> Box:

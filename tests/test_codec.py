@@ -22,7 +22,13 @@ from aecodec import tile as tiles
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.entropy import Encoder
-from aecodec.errors import CorruptError, FormatError, UnknownModelError, WeightsError
+from aecodec.errors import (
+    CorruptError,
+    FormatError,
+    InputError,
+    UnknownModelError,
+    WeightsError,
+)
 from aecodec.image import load
 from aecodec.runtime import Options, Runtime, cores
 from aecodec.tile import _hash
@@ -76,7 +82,7 @@ def test_as_many_threads_as_were_asked_for(threads: int, monkeypatch: pytest.Mon
     picture = samples.photograph()
     data = aecodec.compress(picture, threads=threads)
     assert aecodec.decompress(data, threads=threads).size == picture.size
-    assert set(asked) == {threads or cores()}
+    assert set(asked) == {min(threads or cores(), cores())}  # more would bring nothing
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 10])
@@ -222,6 +228,32 @@ def test_input_may_be_path_bytes_file_or_image(tmp_path: Path) -> None:
 def test_impossible_quality_is_refused(quality: int) -> None:
     with pytest.raises(ValueError, match="1 to 100"):
         aecodec.compress(samples.photograph(), quality)
+
+
+def test_the_limit_on_pixels_is_the_callers() -> None:
+    picture = samples.photograph(box=(0, 0, 40, 30))
+    with pytest.raises(InputError, match="1200"):
+        aecodec.compress(picture, max_pixels=1199)
+    assert aecodec.compress(picture, max_pixels=1200)
+    assert aecodec.compress(load(picture), max_pixels=1)  # it has been read
+
+
+def test_a_region_is_any_four_whole_numbers(coder: Codec) -> None:
+    picture = samples.photograph().convert("LA")
+    data = coder.compress(picture, 60)
+    expected = np.asarray(aecodec.decompress(data, region=(3, 4, 20, 10)))
+    for region in ([3, 4, 20, 10], np.array([3, 4, 20, 10])):
+        assert np.array_equal(np.asarray(aecodec.decompress(data, region=region)), expected)
+    for wrong in ((3, 4, 20), (3, 4, 20, 10, 5), (), (3, 4, 2.5, 10), "1234", 7):
+        with pytest.raises(ValueError, match="a region is x, y, width and height"):
+            aecodec.decompress(data, region=wrong)
+
+
+def test_impossible_threads_are_refused() -> None:
+    with pytest.raises(ValueError, match="threads must be 0 or more, not -3"):
+        aecodec.compress(samples.photograph(), threads=-3)
+    with pytest.raises(ValueError, match="threads"):
+        Options(threads=-1)
 
 
 # --- Rate ---------------------------------------------------------------------------------------
@@ -586,6 +618,17 @@ def test_a_tiles_tables_do_not_outlive_it(coder: Codec) -> None:
     finally:
         gc.enable()
     assert not alive
+
+
+@pytest.mark.parametrize("quality", [1, 60, 99])
+def test_thrift_takes_fewer_bits(coder: Codec, quality: int) -> None:
+    y = coder.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), (0, 0, 128, 128))
+    rates = [
+        coder.rate(coder.quantise(y, quality, thrift), quality)
+        for thrift in (-12.0, -4.0, -1.0, 0.0, 2.0, 5.0, 120.0)
+    ]
+    assert all(more > less for more, less in itertools.pairwise(rates))
+    assert coder.rate(coder.quantise(y, quality), quality) == rates[3]
 
 
 @pytest.mark.parametrize("quality", [20, 60, 90])

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import command
+import numpy as np
 import pytest
 import samples
 from PIL import Image
 
 import aecodec
-from aecodec.rate_control import DEAD_ZONE_LIMIT, largest_within, smallest_reaching
+from aecodec import bitstream, codec, frames, weights
+from aecodec.image import Picture, load
+from aecodec.rate_control import MOST_THRIFT, largest_within, smallest_reaching
 
 
-def encode(quality: int, dead_zone: float) -> bytes:
-    """Sizes that rise by 6 % a quality, and fall by 20 % in the widest dead zone."""
-    size = 1000 * 1.06**quality * (1.0 - 0.5 * dead_zone)
+def encode(quality: int, thrift: float) -> bytes:
+    """Sizes that rise by 6 % a quality, and fall by 24 % with the most thrift."""
+    size = 1000 * 1.06**quality * (1.0 - 0.2 * min(thrift / 20.0, 1.0 + thrift / 600.0))
     return bytes([quality]) + bytes(int(size) - 1)
+
+
+def reaching(target: float, psnr: Callable[[int], float] = float, **options: bool) -> int:
+    return smallest_reaching(lambda quality: (quality, psnr(quality)), target, **options)
 
 
 @pytest.mark.parametrize("limit", [1061, 1500, 4321, 77777, 300000])
 def test_never_above_and_hardly_below(limit: int) -> None:
-    assert DEAD_ZONE_LIMIT >= 0.15
     assert 0.98 * limit <= len(largest_within(encode, limit)) <= limit
 
 
@@ -31,20 +39,49 @@ def test_more_room_than_the_best_needs() -> None:
     assert largest_within(encode, 10**9) == encode(100, 0.0)
 
 
+@pytest.mark.parametrize("limit", [820, 900, 1059])
+def test_less_room_than_the_lowest_quality_needs(limit: int) -> None:
+    found = largest_within(encode, limit)
+    assert found[0] == 1
+    assert 0.98 * limit <= len(found) <= limit
+
+
 def test_less_room_than_the_least_needs() -> None:
-    with pytest.raises(aecodec.RequestError, match="quality 1 needs 1060"):
-        largest_within(encode, 1059)
+    least = len(encode(1, MOST_THRIFT))
+    assert largest_within(encode, least) == encode(1, MOST_THRIFT)
+    with pytest.raises(aecodec.RequestError, match=f"quality 1 needs {least}$"):
+        largest_within(encode, least - 1)
+
+
+def test_less_room_than_what_no_quality_changes() -> None:
+    least = len(encode(1, MOST_THRIFT))
+    kept = {"transparency": 500, "metadata": 70}
+    said = f"quality 1 needs {least}, of which 500 are transparency and 70 are metadata"
+    with pytest.raises(aecodec.RequestError, match=said):
+        largest_within(encode, 100, kept)
+    with pytest.raises(aecodec.RequestError, match=f"quality 1 needs {least}$"):
+        largest_within(encode, 100, {"metadata": 70})
 
 
 @pytest.mark.parametrize("target", [1, 17, 18, 99, 100])
 def test_the_lowest_quality_that_reaches_it(target: int) -> None:
-    assert smallest_reaching(encode, lambda data: float(data[0]), target)[0] == target
-    assert smallest_reaching(encode, lambda data: float(data[0]), target - 0.5)[0] == target
+    assert reaching(target) == reaching(target - 0.5) == target
 
 
 def test_a_psnr_out_of_reach() -> None:
     with pytest.raises(aecodec.RequestError, match="101 dB"):
-        smallest_reaching(encode, lambda data: float(data[0]), 101)
+        reaching(101)
+
+
+def test_a_psnr_that_only_a_lower_quality_has() -> None:
+    def psnr(quality: int) -> float:
+        return 50.0 if quality in (30, 60) else 0.4 * quality
+
+    assert reaching(45.0, psnr, thorough=True) == 30
+    with pytest.raises(aecodec.RequestError, match=r"quality 100 has 40\.00$"):
+        reaching(45.0, psnr)
+    with pytest.raises(aecodec.RequestError, match=r"quality 30 has 50\.00, and none has more"):
+        reaching(55.0, psnr, thorough=True)
 
 
 @pytest.mark.parametrize("effort", [1, 2])
@@ -69,6 +106,127 @@ def test_a_photograph_with_so_many_db() -> None:
     assert samples.psnr(picture, aecodec.decompress(data)) >= 36.0
     lower = aecodec.compress(picture, aecodec.read_info(data).quality - 1)
     assert samples.psnr(picture, aecodec.decompress(lower)) < 36.0
+
+
+@pytest.mark.parametrize("quality", [20, 60, 90, 96])
+@pytest.mark.parametrize("share", [1.01, 1.02, 1.03])
+def test_between_two_qualities_more_bytes_are_better(quality: int, share: float) -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 360, 280))
+    plain = aecodec.compress(picture, quality)
+    limit = int(share * len(plain))
+    data = aecodec.compress(picture, target_size=limit)
+    assert 0.98 * limit <= len(data) <= limit
+    assert samples.psnr(picture, aecodec.decompress(data)) > 0.01 + samples.psnr(
+        picture, aecodec.decompress(plain)
+    )
+
+
+def test_less_than_quality_1_takes() -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 360, 280))
+    limit = int(0.85 * len(aecodec.compress(picture, 1)))
+    data = aecodec.compress(picture, target_size=limit)
+    assert 0.98 * limit <= len(data) <= limit
+    assert samples.psnr(picture, aecodec.decompress(data)) > 15.0
+
+
+def transparent(picture: Image.Image, seed: int = 1) -> Image.Image:
+    """Its left half hides noise; at the right the alpha is noise."""
+    rng = np.random.default_rng(seed)
+    pixels = np.asarray(picture.convert("RGBA")).copy()
+    half = pixels.shape[1] // 2
+    pixels[:, :half, :3] = rng.integers(0, 256, (*pixels[:, :half].shape[:2], 3))
+    pixels[:, :half, 3] = 0
+    pixels[:, half:, 3] = rng.integers(1, 256, pixels[:, half:].shape[:2])
+    return Image.fromarray(pixels)
+
+
+def test_a_size_with_alpha_and_metadata_that_are_packed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = transparent(samples.photograph())
+    picture.info["icc_profile"] = samples.srgb()
+    packed, packing = [], frames.pack_alpha
+    monkeypatch.setattr(frames, "pack_alpha", lambda a: packed.append(a) or packing(a))
+    # A large picture may be read: whoever has it loaded is not asked for a limit.
+    monkeypatch.setattr(bitstream, "parse", functools.partial(bitstream.parse, max_pixels=100))
+    for effort in (1, 2):
+        packed.clear()
+        data = aecodec.compress(load(picture), target_size=13000, effort=effort)
+        assert 12740 <= len(data) <= 13000
+        assert len(packed) <= 2
+    with pytest.raises(aecodec.RequestError, match=r"are transparency and \d+ are metadata$"):
+        aecodec.compress(load(picture), target_size=5000)
+
+
+@pytest.mark.parametrize("size", [127, 128, 129, 16383, 16384, 16385, 2097151, 2097153])
+def test_sizes_are_known_without_packing(size: int) -> None:
+    """Whatever number of bytes the header takes to say it."""
+    header = bitstream.Header(64, 64, bitstream.ColourMode.LA, 50, bytes(8))
+    alpha = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    picture = Picture(np.zeros((64, 64, 3), np.uint8), "LA", alpha, xmp=b"x" * 99)
+    kept = sum(codec._kept(picture, header).values())
+    for length in {max(4, size + more - kept) for more in range(-14, 2)} | {size}:
+        tiles = [bytes(length)]
+        assert codec._size(header, tiles, kept) == len(codec._file(picture, header, tiles))
+
+
+def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coder = codec.Codec(weights.by_name())
+    analysed: list[tuple[int, ...]] = []
+    analyse = coder.analyse
+    monkeypatch.setattr(
+        coder, "analyse", lambda rgb, box: analysed.append(box) or analyse(rgb, box)
+    )
+    monkeypatch.setattr(coder, "decode_symbols", None)
+    picture = samples.photograph(box=(0, 0, 150, 100))
+    for effort in (1, 2):
+        for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):
+            analysed.clear()
+            coder.compress(picture, effort=effort, tile_size=64, **how)
+            assert len(analysed) == len(set(analysed)) == 6
+
+
+@pytest.mark.parametrize("effort", [1, 2])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_what_is_measured_is_what_is_shown(mode: str, effort: int) -> None:
+    """The grey of grey pictures, and nothing that is hidden."""
+    picture = samples.photograph("coffee.png", (40, 40, 168, 136))
+    if mode.endswith("A"):
+        picture = transparent(picture)
+    picture = picture.convert(mode)
+    shown = np.asarray(picture)[..., -1] > 0 if mode.endswith("A") else np.s_[:, :]
+
+    def psnr(data: bytes) -> float:
+        one, other = (np.asarray(p).astype(float) for p in (picture, aecodec.decompress(data)))
+        colours = (one - other)[..., :-1] if mode.endswith("A") else one - other
+        return float(10.0 * np.log10(255.0**2 / np.mean(colours[shown] ** 2)))
+
+    data = aecodec.compress(picture, target_psnr=36.0, effort=effort)
+    lower = aecodec.compress(picture, aecodec.read_info(data).quality - 1, effort=effort)
+    assert psnr(lower) < 36.0 <= psnr(data)
+
+
+def test_nothing_to_be_seen_is_good_enough_at_once() -> None:
+    picture = samples.photograph().convert("RGBA")
+    picture.putalpha(0)
+    data = aecodec.compress(picture, target_psnr=60.0)
+    assert aecodec.read_info(data).quality == 1
+
+
+def test_one_pixel_that_only_some_qualities_meet() -> None:
+    """There PSNR rises and falls."""
+    found = {}
+    picture = Image.new("RGB", (1, 1), (200, 100, 50))
+    for quality in range(1, 101):
+        data = aecodec.compress(picture, quality)
+        found[quality] = samples.psnr(picture, aecodec.decompress(data))
+    best = max(found.values())
+    target = min(best, 90.0)
+    assert found[100] < target  # else no search is needed
+    data = aecodec.compress(picture, target_psnr=target)
+    assert found[aecodec.read_info(data).quality] >= target
 
 
 def test_two_targets_are_refused() -> None:

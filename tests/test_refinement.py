@@ -13,7 +13,7 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, prior, weights
+from aecodec import bitstream, codec, image, prior, tile, weights
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import EFFORTS, Codec
 from aecodec.config import SIZES
@@ -53,6 +53,23 @@ def test_tiles_are_refined_with_their_neighbours_in_sight(coder: Codec, effort: 
     error = np.abs(restored - np.asarray(picture)).mean(axis=2)
     at_borders = error[:, [63, 64, 127, 128, 191, 192]].mean()
     assert at_borders < 1.3 * error.mean() + 0.2
+
+
+@pytest.mark.parametrize("box", [(128, 64, 128, 128), (0, 192, 128, 138)])
+def test_errors_are_the_same_by_strips(
+    coder: Codec, monkeypatch: pytest.MonkeyPatch, box: tile.Box
+) -> None:
+    """Memory is bounded by taking a tile's errors strip by strip; nothing else may change."""
+    rgb = image.load(samples.photograph(box=(0, 0, 400, 330))).rgb
+    v_hat = coder.quantise(coder.analyse(rgb, (0, 0, 400, 330)), 60).v_hat
+    found = []
+    for height in (640, 64):
+        monkeypatch.setattr(tile, "STRIP", height)
+        y = coder.analyse(rgb, box)
+        found.append(coder.refine(rgb, box, y, v_hat, 60, EFFORTS[3]).symbols)
+    for whole, strips in zip(*found, strict=True):
+        assert np.count_nonzero(whole) > 100
+        assert np.mean(whole != strips) < 1e-3  # gradients are sums of floats
 
 
 def test_a_size_that_is_no_multiple_of_anything(coder: Codec) -> None:

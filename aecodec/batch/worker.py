@@ -194,10 +194,11 @@ class Converter:
 
     def _coder(self, weights: Weights) -> Codec:
         from aecodec.codec import Codec
-        from aecodec.runtime import Options
+        from aecodec.runtime import Options, cores
 
         if weights.id not in self._coders:
-            options = Options(threads=self.task.threads, device=self.task.device)
+            threads = min(self.task.threads, cores())
+            options = Options(threads=threads, device=self.task.device)
             self._coders[weights.id] = Codec(weights, options)
         return self._coders[weights.id]
 

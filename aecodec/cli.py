@@ -114,7 +114,8 @@ def output_options(command: F) -> F:
         click.option(
             "--threads",
             type=click.IntRange(1),
-            help="Threads of each process, as far as there are cores.  [default: the cores, divided among the processes]",
+            help="Threads of each process, of as many as there are cores."
+            "  [default: the cores, divided among the processes]",
         ),
         click.option(
             "--device",

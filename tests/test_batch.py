@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -429,6 +430,18 @@ def test_what_a_worker_made_before_it_died_is_adopted(here: Path) -> None:
     again = [e for e in convert_here(plan) if isinstance(e, Result)]
     assert [e.error for e in again if e.status == "failed"] == []
     assert Path("out/p0000.aec").read_bytes() == made
+    # What was made of an earlier state of the source is not.
+    shutil.rmtree("out")
+    assert convert(plan, told.append, dying).failed == 1
+    with Image.open("in/p0000.png") as picture:
+        changed = picture.rotate(180)
+    changed.save("in/p0000.png")
+    again = [e for e in convert_here(plan) if isinstance(e, Result)]
+    assert [e.error_type for e in again if e.status == "failed"] == ["OutputExistsError"]
+    forced = dataclasses.replace(plan, task=Task(force=True))
+    assert not [e for e in convert_here(forced) if isinstance(e, Result) and e.error]
+    assert Path("out/p0000.aec").read_bytes() != made
+    made = Path("out/p0000.aec").read_bytes()
     # Somebody else's is not: it was there before the work had begun.
     shutil.rmtree("out")
     Path("out").mkdir()
@@ -629,7 +642,7 @@ def test_wrong_usage(packed: Path, here: Path, arguments: list[str]) -> None:
 
 def test_a_torn_last_line_is_passed_over(here: Path) -> None:
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
-        manifest.begin([("a", "a.aec"), ("b", "b.aec"), ("c", "c.aec")])
+        manifest.begin([(key, f"{key}.aec", Stamp(1, 2)) for key in "abc"])
         manifest.done("a", Stamp(1, 2), {})
         manifest.failed("c", "why", "InputError")
     whole = Path("m").read_bytes()
@@ -639,8 +652,11 @@ def test_a_torn_last_line_is_passed_over(here: Path) -> None:
         assert not manifest.is_done("a", Stamp(1, 3))
         assert manifest.is_stale("a", Stamp(1, 3))
         assert not manifest.is_done("b", Stamp(1, 2))
-        assert manifest.unfinished("b") == "b.aec"
-        assert manifest.unfinished("c") is None
+        assert manifest.unfinished("b", Stamp(1, 2)) == "b.aec"
+        assert manifest.unfinished("b", Stamp(1, 3)) is None
+        assert manifest.is_stale("b", Stamp(1, 3))
+        assert not manifest.is_stale("b", Stamp(1, 2))
+        assert manifest.unfinished("c", Stamp(1, 2)) is None
         manifest.done("b", Stamp(3, 4), {})
     with Manifest("m", "compress", {"q": 1}, {}, read_only=True) as manifest:
         assert manifest.is_done("b", Stamp(3, 4))
@@ -651,7 +667,7 @@ def test_a_torn_last_line_is_passed_over(here: Path) -> None:
 
 def test_what_was_left_alone_is_remembered_with_its_state(here: Path) -> None:
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
-        manifest.begin([(key, "x.aec") for key in "abc"])
+        manifest.begin([(key, "x.aec", Stamp(9, 2)) for key in "abc"])
         for size, key in enumerate("cab"):
             manifest.left(key, Stamp(9, 2), 5 + size)
     with open("m", "a") as file:  # nonsense does not get them out of step
@@ -662,7 +678,7 @@ def test_what_was_left_alone_is_remembered_with_its_state(here: Path) -> None:
         assert [manifest.left_bytes(key, Stamp(9, 2)) for key in "abcd"] == [6, 7, 5, None]
         assert manifest.left_bytes("a", Stamp(9, 3)) is None
         assert manifest.left_bytes("a", None) is None
-        assert manifest.unfinished("a") is None
+        assert manifest.unfinished("a", Stamp(9, 2)) is None
         assert not manifest.is_done("a", Stamp(9, 2))
         assert not manifest.is_stale("a", Stamp(9, 3))  # there is no output that could be
     with Manifest("m", "compress", {"q": 2}, {}) as manifest:
@@ -675,13 +691,13 @@ def test_a_manifest_that_knows_no_state_of_what_was_left_alone(here: Path) -> No
     records = (first, begun, {"kept": "a", "run": "1"})
     Path("m").write_text("".join(json.dumps(record) + "\n" for record in records))
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
-        assert manifest.unfinished("a") is None
+        assert manifest.unfinished("a", Stamp(9, 2)) is None
         assert manifest.left_bytes("a", Stamp(9, 2)) is None
 
 
 def test_every_cut_of_a_manifest_can_be_read(here: Path) -> None:
     with Manifest("m", "compress", {}, {}) as manifest:
-        manifest.begin([("a\n\udcff", "x")])
+        manifest.begin([("a\n\udcff", "x", Stamp(1, 2))])
         manifest.done("a\n\udcff", Stamp(1, 2), {})
     whole = Path("m").read_bytes()
     for length in range(len(whole)):

@@ -3,7 +3,7 @@
 ::
 
     {"run": ID, "verb", "options", "model", "version", "time"}     a run begins
-    {"begin": KEY, "run": ID, "name"}                               a file is handed to a worker
+    {"begin": KEY, "run": ID, "name", "source_bytes", "source_time_ns"}    a worker is handed a file
     {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
     {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes"}
@@ -13,10 +13,11 @@
 KEY is the source's path below the folder that was converted, `name` its output's file name.
 `begin` is on the disk before a worker may touch the file, so an output that is there without its
 `done` can be told from a stranger's file: the run was cut off in between, and the next one adopts
-it if it is whole. A line that was torn by a full disk or a power cut is passed over. Two runs may
-add to one manifest at once: every line is one write to a file opened for appending. Where a
-manifest has `kept` for a file that was left alone, as those of aecodec 0.1.0 do, nothing of its
-source's state is known, and it is tried once more.
+it if it is whole, and its source still in the state of `begin`. A line that was torn by a full disk
+or a power cut is passed over. Two runs may add to one manifest at once: every line is one write to
+a file opened for appending. Where a manifest has `kept` for a file that was left alone, or `begin`
+without a state, as those of aecodec 0.1.0 do, nothing of its source's state is known: the one is
+tried once more, the other adopted.
 
 What is remembered of it is 24 bytes for every file that was done, hashes of its key, the state of
 its source and the options: ten million files take 240 MB. One that was left alone takes 16, a hash
@@ -35,7 +36,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from aecodec.batch.places import Stamp
 from aecodec.errors import InputError, OutputError
@@ -45,6 +46,13 @@ __all__ = ["NAME", "Manifest"]
 
 NAME = f"{TEMPORARY}manifest.jsonl"
 _SYNC_SECONDS = 1.0
+
+
+class _Begun(NamedTuple):
+    """An output that was begun and not finished."""
+
+    name: str
+    state: Stamp | None  # the source's, where it is known
 
 
 class Manifest:
@@ -78,7 +86,7 @@ class Manifest:
         self._others: set[int] = set()  # the like, of what other runs do at the same time
         self._left = array("Q")  # sorted: left alone with these options
         self._left_bytes = array("Q")  # for each of those, the output's bytes
-        self._unfinished: dict[str, str] = {}
+        self._unfinished: dict[str, _Begun] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
         self._descriptor: int | None = None
@@ -152,13 +160,13 @@ class Manifest:
         path: str,
         done: Callable[[tuple[int, int], int], None],
         left: Callable[[int, int], None],
-    ) -> dict[str, str]:
+    ) -> dict[str, _Begun]:
         """Read on from where the last reading ended. `done` is told the hashes of each file that
         is done: of its key, of key and state, and of both with the options; `left` the last of
         them for each that was left alone, and the bytes it would have had. Returns what is begun
-        with this run's options and not finished: key -> name.
+        with this run's options and not finished.
         """
-        begun: dict[str, tuple[str, str]] = {}
+        begun: dict[str, tuple[str, _Begun]] = {}
         try:
             with open(path, "rb") as file:
                 file.seek(self._read_to)
@@ -179,13 +187,13 @@ class Manifest:
         except OSError as error:
             raise InputError(f"cannot read the manifest: {reason(error)}") from error
         return {
-            key: name for key, (run, name) in begun.items() if self._runs.get(run) == self._options
+            key: what for key, (run, what) in begun.items() if self._runs.get(run) == self._options
         }
 
     def _take_line(
         self,
         record: Any,
-        begun: dict[str, tuple[str, str]],
+        begun: dict[str, tuple[str, _Begun]],
         done: Callable[[tuple[int, int], int], None],
         left: Callable[[int, int], None],
     ) -> None:
@@ -194,7 +202,11 @@ class Manifest:
         if "verb" in record:
             self._runs[record["run"]] = _digest(record["verb"], record["options"])
         elif "begin" in record:
-            begun[record["begin"]] = (record["run"], posixpath.basename(record["name"]))
+            known = _state(record) if "source_bytes" in record else None
+            begun[record["begin"]] = (
+                record["run"],
+                _Begun(posixpath.basename(record["name"]), known),
+            )
         elif "done" in record:
             key = record["done"]
             begun.pop(key, None)
@@ -232,24 +244,35 @@ class Manifest:
 
     def has(self, key: str, state: Stamp | None) -> bool:
         """Whether a run with these options has done it, or has begun it and may be at it."""
-        return key in self._unfinished or self.is_done(key, state)
+        return self.unfinished(key, state) is not None or self.is_done(key, state)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
-        """Whether a source of this name was converted, but in another state than this."""
+        """Whether a source of this name was converted, or begun, but in another state than this."""
+        if key in self._unfinished and self.unfinished(key, state) is None:
+            return True
         name, both = _hash(key), _hash(key, state)
         return (name in self._others or _holds(self._known, name)) and not (
             both in self._others or _holds(self._known, both)
         )
 
-    def unfinished(self, key: str) -> str | None:
-        """The name of an output that was begun with these options, and neither done nor failed."""
-        return self._unfinished.get(key)
+    def unfinished(self, key: str, state: Stamp | None) -> str | None:
+        """The name of an output that was begun with these options, from this source in this state,
+        and is neither done nor failed."""
+        begun = self._unfinished.get(key)
+        if begun is None or (begun.state is not None and begun.state != state):
+            return None
+        return begun.name
 
     # --- What this run adds ---------------------------------------------------------------------
 
-    def begin(self, jobs: Iterable[tuple[str, str]]) -> None:
-        """Write down, and make sure of it, that these (key, output's name) are begun."""
-        self._write([{"begin": k, "run": self._run, "name": n} for k, n in jobs], sync=True)
+    def begin(self, jobs: Iterable[tuple[str, str, Stamp | None]]) -> None:
+        """Write down, and make sure of it, that these (key, output's name, state) are begun."""
+        lines: list[dict[str, Any]] = []
+        for key, name, state in jobs:
+            lines.append({"begin": key, "run": self._run, "name": name})
+            if state is not None:
+                lines[-1].update(source_bytes=state.size, source_time_ns=state.time_ns)
+        self._write(lines, sync=True)
 
     def done(self, key: str, state: Stamp, values: Mapping[str, Any]) -> None:
         """Write down that a file is done; on the disk within about a second."""

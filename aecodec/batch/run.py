@@ -228,7 +228,7 @@ class _Run:
                 size = job.stamp.size if job.stamp else 0
                 self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
             return
-        name = self.manifest.unfinished(job.key)
+        name = self.manifest.unfinished(job.key, job.stamp)
         if name is not None:
             folder = job.target[: len(job.target) - len(posixpath.basename(job.target))]
             yield dataclasses.replace(job, target=folder + name, begun=True)
@@ -285,7 +285,9 @@ class _Run:
             ours.update(job.key for job in jobs if self.manifest.has(job.key, job.stamp))
         try:
             self.manifest.begin(
-                (job.key, posixpath.basename(job.target)) for job in jobs if job.key in new
+                (job.key, posixpath.basename(job.target), job.stamp)
+                for job in jobs
+                if job.key in new
             )
         except OutputError as error:
             for job in jobs:

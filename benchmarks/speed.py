@@ -4,11 +4,11 @@
 
 FOLDER holds photographs, of which pictures of 0.4, 12 and 108 megapixels are put together (whole
 photographs side by side, mirrored to fit). Every codec codes every size in a process of its own,
-which is warm before the clock starts, and checks the round trip before anything is timed. Sizes
-and codecs take turns, so that a slow minute of the machine hits all. A process codes its picture
-several times: the first one, for which it takes memory from the system, counts apart from the
-others. Peak memory is the largest resident set of a process that does nothing but encode, or
-decode, one picture. Start-up is a whole process that does nothing but code a picture of 64 x 64.
+which is warm before the clock starts, and checks the round trip before anything is timed. Codecs
+take turns, each with all its sizes, so that a slow minute of the machine hits all. A process codes
+its picture several times: the first one, for which it takes memory from the system, counts apart
+from the others. Peak memory is the largest resident set of a process that does nothing but encode,
+or decode, one picture. Start-up is a whole process that does nothing but code a picture of 64 x 64.
 Below the table stands how evenly aecodec works, for a process' first pictures and for later ones:
 the dearest megapixel of the sizes against the cheapest.
 """
@@ -174,10 +174,10 @@ def main() -> None:
     names, sizes = options.codecs.split(","), options.sizes.split(",")
     found = []
     for turn in range(options.rounds):
-        for size in sizes:
-            if turn and size == "108":  # long enough to be its own average
-                continue
-            for name in names:
+        for name in names:  # with its sizes together: machines have quick and slow minutes
+            for size in sizes:
+                if turn and size == "108":  # long enough to be its own average
+                    continue
                 console.print(f"{size} MP, round {turn + 1}: {name}")
                 found.append(run(options.folder, name, size))
     with tempfile.TemporaryDirectory() as folder:

@@ -622,7 +622,8 @@ def test_a_tiles_tables_do_not_outlive_it(coder: Codec) -> None:
 
 @pytest.mark.parametrize("quality", [1, 60, 99])
 def test_thrift_takes_fewer_bits(coder: Codec, quality: int) -> None:
-    y = coder.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), (0, 0, 128, 128))
+    box = (0, 0, 256, 256)  # with symbols beyond +-1 at the lowest quality, too
+    y = coder.analyse(np.asarray(samples.photograph(box=box)), box)
     rates = [
         coder.rate(coder.quantise(y, quality, thrift), quality)
         for thrift in (-12.0, -4.0, -1.0, 0.0, 2.0, 5.0, 120.0)

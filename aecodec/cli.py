@@ -22,10 +22,9 @@ import click
 from aecodec import __version__, conversion, files, stages
 from aecodec.bench.command import bench, compare
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.config import DEVICES
 from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
 from aecodec.folders import Folders, folder_options
-from aecodec.options import Count, Number, pixels_option
+from aecodec.options import Count, Number, device_option, pixels_option, threads_option
 from aecodec.training_commands import export, train
 
 if TYPE_CHECKING:
@@ -111,19 +110,11 @@ def output_options(command: F) -> F:
             help="Say how long each stage took (of single files).",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
-        click.option(
-            "--threads",
-            type=click.IntRange(1),
-            help="Threads of each process, of as many as there are cores."
-            "  [default: the cores, divided among the processes]",
+        threads_option(
+            "Threads of each process, of as many as there are cores."
+            "  [default: the cores, divided among the processes]"
         ),
-        click.option(
-            "--device",
-            type=click.Choice(DEVICES),
-            default="auto",
-            show_default=True,
-            help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",
-        ),
+        device_option,
         pixels_option,
         click.option("-f", "--force", is_flag=True, help="Replace existing outputs."),
         click.option(
@@ -487,10 +478,19 @@ def _page(source: str, found: Any) -> str:
 @commands.command()
 @files_argument
 @click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
+@threads_option("Threads to decode with.  [default: the cores]")
+@device_option
 @pixels_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
-def verify(inputs: tuple[str, ...], full: bool, max_pixels: int, as_json: bool) -> int:
+def verify(
+    inputs: tuple[str, ...],
+    full: bool,
+    threads: int | None,
+    device: str,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
     """Check that .aec files are whole and undamaged."""
     with Report(len(inputs), as_json, progress=full) as report:
         for source in inputs:
@@ -498,7 +498,9 @@ def verify(inputs: tuple[str, ...], full: bool, max_pixels: int, as_json: bool) 
                 from aecodec import codec
 
                 data = files.read_compressed(source)
-                codec.verify(data, full=full, max_pixels=max_pixels)
+                codec.verify(
+                    data, full=full, max_pixels=max_pixels, threads=threads or 0, device=device
+                )
                 report.result(f"{files.shown(source)}: ok", {"source": source})
     return report.exit_code
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -100,10 +101,17 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
     )
 
 
-def verify(data: bytes, *, full: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+def verify(
+    data: bytes,
+    *,
+    full: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: int = 0,
+    device: str = "auto",
+) -> None:
     """Check every checksum; with `full` decode as well. Raises an AecodecError for damage."""
     if full:
-        decompress(data, max_pixels=max_pixels)
+        decompress(data, max_pixels=max_pixels, threads=threads, device=device)
         return
     container = bitstream.parse(data, max_pixels=max_pixels)
     for part in ("alpha", "exif", "icc", "xmp"):  # decompressed, and so checked, when asked for
@@ -117,6 +125,7 @@ def compress(
     model: str | None = None,
     effort: int = DEFAULT_EFFORT,
     target_size: int | None = None,
+    target_bpp: float | None = None,
     target_psnr: float | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
@@ -130,6 +139,7 @@ def compress(
         model: the name of the weights; None takes the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size: instead of a quality: the best file of at most so many bytes.
+        target_bpp: the same, in bits for each pixel.
         target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
             is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
             what lies hidden where alpha is 0.
@@ -140,7 +150,8 @@ def compress(
         InputError: the picture can't be read or is too large.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
-        ValueError: quality, effort or threads out of range, two targets, or an unknown device.
+        ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
+            device.
         WeightsError: no usable weights of that name.
     """
     from aecodec import weights
@@ -150,6 +161,7 @@ def compress(
         quality,
         effort=effort,
         target_size=target_size,
+        target_bpp=target_bpp,
         target_psnr=target_psnr,
         max_pixels=max_pixels,
     )
@@ -228,6 +240,7 @@ class Codec(TileCodec):
         *,
         effort: int = DEFAULT_EFFORT,
         target_size: int | None = None,
+        target_bpp: float | None = None,
         target_psnr: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
@@ -239,8 +252,13 @@ class Codec(TileCodec):
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        if target_size is not None and target_psnr is not None:
+        targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr}
+        given = {name: target for name, target in targets.items() if target is not None}
+        if len(given) > 1:
             raise ValueError("one target, not two")
+        for name, target in given.items():
+            if not 0 < target < math.inf:
+                raise ValueError(f"target_{name} must be above 0, not {target}")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
         height, width = picture.rgb.shape[:2]
         header = Header(
@@ -251,6 +269,8 @@ class Codec(TileCodec):
             model_id=self.weights.id,
             tile_size=tile_size,
         )
+        if target_bpp is not None:
+            target_size = int(target_bpp * header.pixels / 8)
         if target_size is not None:
             return self._of_size(picture, header, effort, target_size)
         if target_psnr is not None:
@@ -573,24 +593,15 @@ def _size(header: Header, tiles: Sequence[bytes], kept: int) -> int:
 
 
 def _psnr(picture: Picture, rgb: Pixels) -> float:
-    """The PSNR in dB of what a decoder shows of its pixels (H,W,3), which may be changed here."""
-    import math
-
+    """The PSNR in dB of what a decoder shows of its pixels (H,W,3)."""
     import numpy as np
 
     from aecodec.image import to_pil
     from aecodec.metrics import psnr
 
-    seen = 1.0
-    if picture.alpha is not None:
-        hidden = picture.alpha == 0
-        np.copyto(rgb, picture.rgb, where=hidden[..., None])
-        seen = 1.0 - float(hidden.mean())
     if picture.mode in ("L", "LA"):
-        found = psnr(picture.rgb[..., 0], np.asarray(to_pil(rgb, "L")))
-    else:
-        found = psnr(picture.rgb, rgb)
-    return found + 10.0 * math.log10(seen) if seen else math.inf
+        return psnr(picture.rgb[..., 0], np.asarray(to_pil(rgb, "L")), picture.visible)
+    return psnr(picture.rgb, rgb, picture.visible)
 
 
 def _box(region: Sequence[int]) -> Box:

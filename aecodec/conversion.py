@@ -89,13 +89,11 @@ class Encoding:
         """
         from aecodec import codec
 
-        size = self.target_size
-        if self.target_bpp is not None:
-            size = int(self.target_bpp * picture.width * picture.height / 8)
         how: dict[str, Any] = {
             "quality": self.quality,
             "effort": self.effort,
-            "target_size": size,
+            "target_size": self.target_size,
+            "target_bpp": self.target_bpp,
             "target_psnr": self.target_psnr,
         }
         if coder is not None:

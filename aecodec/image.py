@@ -78,6 +78,11 @@ class Picture:
     def height(self) -> int:
         return int(self.rgb.shape[0])
 
+    @property
+    def visible(self) -> npt.NDArray[np.bool_] | None:
+        """(H,W): where something is to be seen, or None: everywhere."""
+        return None if self.alpha is None else self.alpha != 0
+
 
 # --- Loading ------------------------------------------------------------------------------------
 

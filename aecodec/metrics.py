@@ -26,11 +26,16 @@ _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+def psnr(
+    a: npt.NDArray[np.uint8],
+    b: npt.NDArray[np.uint8],
+    seen: npt.NDArray[np.bool_] | None = None,
+) -> float:
     """Return the peak signal-to-noise ratio of two pictures in dB; infinite if they are equal.
 
-    The mean runs over all samples, so over R, G and B alike. The squares are added as integers:
-    the figure is the same on every machine and in every order.
+    The mean runs over all samples, so over R, G and B alike, or over those of the pixels `seen`
+    (H,W). The squares are added as integers: the figure is the same on every machine and in every
+    order.
     """
     if a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(f"psnr compares uint8 with uint8, not {a.dtype} with {b.dtype}")
@@ -38,13 +43,18 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
         raise ValueError(f"psnr compares pictures of one shape, not {a.shape} with {b.shape}")
     if not a.size:
         raise ValueError("psnr of empty pictures")
+    if seen is not None and seen.shape != a.shape[:2]:
+        raise ValueError(f"psnr of pixels {seen.shape} in pictures {a.shape}")
     total = 0
     # Row by row in blocks of about a million samples: what is allocated stays small at any size.
     rows = max(1, 2**20 * len(a) // a.size)
     for start in range(0, len(a), rows):
         difference = a[start : start + rows].astype(np.int32) - b[start : start + rows]
+        if seen is not None:
+            difference[~seen[start : start + rows]] = 0
         total += int(np.square(difference).sum(dtype=np.int64))
-    return math.inf if total == 0 else 10 * math.log10(255**2 * a.size / total)
+    size = a.size if seen is None else a[0, 0].size * int(np.count_nonzero(seen))
+    return math.inf if total == 0 else 10 * math.log10(255**2 * size / total)
 
 
 def ms_ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float | None:

@@ -1,4 +1,4 @@
-"""What several commands take alike: kinds of values, and the limit on pixels."""
+"""What several commands take alike: kinds of values, threads, the device, the limit on pixels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
+from aecodec.config import DEVICES
 
-__all__ = ["Count", "Number", "pixels_option"]
+__all__ = ["Count", "Number", "device_option", "pixels_option", "threads_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +47,22 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value!r} is no number to go by.", parameter, context)
         return found
+
+
+def threads_option(text: str) -> Callable[[F], F]:
+    """Adds `--threads`, with this help."""
+    return click.option("--threads", type=click.IntRange(1), help=text)
+
+
+def device_option(command: F) -> F:
+    """Adds `--device`."""
+    return click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",
+    )(command)
 
 
 def pixels_option(command: F) -> F:

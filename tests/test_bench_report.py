@@ -276,6 +276,27 @@ def test_compare_says_what_is_so(tmp_path: Path) -> None:
     assert [json.loads(line)["ok"] for line in some.stdout.splitlines()] == [False, True]
 
 
+def test_compare_counts_what_can_be_seen(tmp_path: Path) -> None:
+    """Colours under full transparency are nobody's, and an encoder may do with them as it likes."""
+    picture = samples.photograph("coffee.png", (150, 80, 353, 250)).convert("RGBA")
+    alpha = np.full((picture.height, picture.width), 255, np.uint8)
+    alpha[:80] = 0
+    picture.putalpha(Image.fromarray(alpha))
+    picture.save(tmp_path / "photo.png")
+    other = np.array(picture)
+    other[:80, :, :3] = 255 - other[:80, :, :3]
+    other[80:, :, :3] ^= 4
+    Image.fromarray(other).save(tmp_path / "other.png")
+    done = command.run("compare", "photo.png", "other.png", "--json", cwd=tmp_path)
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["psnr"] == pytest.approx(20 * np.log10(255 / 4), abs=1e-9)
+    assert line["ms_ssim"] > 0.99
+    page = command.run("compare", "photo.png", "other.png", "--html", "page.html", cwd=tmp_path)
+    assert page.returncode == 0, page.stderr.decode()
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count("36.09") == 2  # in the table, and under the picture
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 

@@ -82,6 +82,13 @@ def test_without_a_gpu_cuda_is_one_clear_line(tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1 and b"a.png: " in done.stderr
     assert b"onnxruntime" in done.stderr.lower().replace(b" ", b"") and b"--device" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    (tmp_path / "a.aec").write_bytes(aecodec.compress(samples.photograph(box=SIZE)))
+    for arguments in (["decompress", "-f"], ["verify", "--full"], ["compare", "a.png"]):
+        done = command.run(*arguments, "a.aec", "--device", "cuda", cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.count(b"\n") == 1 and b"aecodec: a.aec: " in done.stderr, arguments
+        assert b"--device" in done.stderr
+    assert command.run("verify", "a.aec", "--device", "cuda", cwd=tmp_path).returncode == 0
 
 
 @without_gpu

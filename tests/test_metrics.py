@@ -104,8 +104,22 @@ def test_psnr_sums_beyond_32_bits() -> None:
     assert psnr(a, a + np.uint8(254)) == pytest.approx(20 * math.log10(255 / 254), abs=1e-12)
 
 
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_psnr_of_some_pixels(channels: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    shape = 2000, 900, *channels  # more than one block of rows
+    a, b = (rng.integers(0, 256, shape, np.uint8) for _ in range(2))
+    seen = rng.random(shape[:2]) < 0.3
+    assert psnr(a, b, seen) == pytest.approx(psnr(a[seen], b[seen]), abs=1e-12)
+    b[seen] = a[seen]
+    assert psnr(a, b, seen) == math.inf
+    assert psnr(a, b, np.zeros(shape[:2], bool)) == math.inf
+
+
 def test_psnr_refuses_what_is_not_comparable() -> None:
     a = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="psnr of pixels"):
+        psnr(a, a, np.ones((4, 3), bool))
     for b in (a[:3], a[..., 0], a.astype(float)):
         with pytest.raises(ValueError, match="psnr compares"):
             psnr(a, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -230,8 +231,24 @@ def test_one_pixel_that_only_some_qualities_meet() -> None:
 
 
 def test_two_targets_are_refused() -> None:
-    with pytest.raises(ValueError, match="one target"):
-        aecodec.compress(samples.photograph(), target_size=1000, target_psnr=30.0)
+    targets = {"target_size": 1000, "target_bpp": 0.5, "target_psnr": 30.0}
+    for one, other in itertools.combinations(targets, 2):
+        with pytest.raises(ValueError, match="one target"):
+            aecodec.compress(samples.photograph(), **{one: targets[one], other: targets[other]})
+
+
+@pytest.mark.parametrize("name", ["target_size", "target_bpp", "target_psnr"])
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+def test_a_target_is_a_number_above_0(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be above 0"):
+        aecodec.compress(samples.photograph(), **{name: value})
+
+
+def test_bits_per_pixel_are_a_size() -> None:
+    picture = samples.photograph("coffee.png", (40, 40, 360, 280))
+    data = aecodec.compress(picture, target_bpp=0.8)
+    assert data == aecodec.compress(picture, target_size=320 * 240 // 10)
+    assert 0.98 * 0.8 < 8 * len(data) / (320 * 240) <= 0.8
 
 
 def test_on_the_command_line(tmp_path: Path) -> None:

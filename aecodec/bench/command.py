@@ -18,7 +18,7 @@ import click
 from aecodec import files
 from aecodec.console import Report, needs_extra
 from aecodec.errors import AecodecError, InputError
-from aecodec.options import pixels_option
+from aecodec.options import device_option, pixels_option, threads_option
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
@@ -341,12 +341,16 @@ def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
 @click.argument("original", metavar="ORIGINAL")
 @click.argument("others", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@threads_option("Threads to decode with.  [default: the cores]")
+@device_option
 @pixels_option
 @_file("--html", text="Write a page with the pictures side by side (needs the extra `bench`).")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing page.")
 def compare(
     original: str,
     others: tuple[str, ...],
+    threads: int | None,
+    device: str,
     max_pixels: int,
     as_json: bool,
     html: str | None,
@@ -354,10 +358,12 @@ def compare(
 ) -> int:
     """Say how far files are from the original: bytes, PSNR, MS-SSIM.
 
-    FILE is an .aec file or any picture. The first one's bytes are the measure of the others'.
+    FILE is an .aec file or any picture. The first one's bytes are the measure of the others'. What
+    is wholly transparent in ORIGINAL does not count, and transparency itself is not compared.
     """
     from aecodec.bench import compared, scenes, table
 
+    run: dict[str, Any] = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
     done: list[compared.Compared] = []
     with Report(len(others), as_json, progress=False) as report:
         with report.file(original):
@@ -366,12 +372,12 @@ def compare(
                 files.check_output(html, force=force, inputs=known)
                 with needs_extra("bench"):
                     import jinja2  # noqa: F401
-            rgb = compared.pixels_of(original, max_pixels)
+            picture = compared.picture_of(original, **run)
         if report.exit_code:
             return report.exit_code
         for path in others:
             with report.file(path):
-                one = compared.compare(rgb, path, max_pixels)
+                one = compared.compare(picture, path, **run)
                 done.append(one)
                 if as_json:
                     report.result("", one.as_json())
@@ -382,10 +388,12 @@ def compare(
             with report.file(html):
                 from aecodec.bench import report as page
 
+                rgb = picture.rgb
                 names = compared.short_names(done)  # a page that is passed on tells no folders
                 views: list[View] = [scenes.original_view(rgb)]
                 for name, one in zip(names, done, strict=True):
-                    views.append(scenes.view_of(name, rgb, one.rgb, one.nbytes))
+                    view = scenes.view_of(name, rgb, one.rgb, one.nbytes, picture.visible)
+                    views.append(view)
                 bits = scenes.bits_of(done[0].path)
                 title = os.path.basename(original)
                 scene = scenes.Scene(title, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)

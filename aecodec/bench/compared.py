@@ -15,7 +15,7 @@ from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
 
-__all__ = ["Compared", "compare", "pixels_of", "rows", "short_names"]
+__all__ = ["Compared", "compare", "picture_of", "rows", "short_names"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -25,7 +25,7 @@ class Compared:
     """A file and how far its pixels are from the original's."""
 
     path: str
-    rgb: Pixels
+    rgb: Pixels  # the original's, where that is wholly transparent
     nbytes: int
     psnr: float  # dB; infinite where the pixels are equal
     ms_ssim: float | None  # None for small pictures
@@ -48,36 +48,38 @@ class Compared:
         }
 
 
-def pixels_of(path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
-    """(H,W,3) of an .aec file or any picture, the right way up, without transparency."""
+def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -> image.Picture:
+    """An .aec file, or any picture, the right way up; `run`: threads and device to decode with."""
     if path == files.STDIO:
         raise InputError("standard input cannot be compared: name a file")
     try:
         data = files.read_compressed(path)
-        restored = codec.decompress(data, max_pixels=max_pixels)
+        restored = codec.decompress(data, max_pixels=max_pixels, **run)
     except NotAecError:
-        return image.load(path, max_pixels=max_pixels).rgb
-    return image.load(restored, max_pixels=max_pixels).rgb
+        return image.load(path, max_pixels=max_pixels)
+    return image.load(restored, max_pixels=max_pixels)
 
 
-def compare(rgb: Pixels, path: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Compared:
-    """Measure a file against the original's pixels.
+def compare(original: image.Picture, path: str, **run: Any) -> Compared:
+    """Measure a file against the original, where that is not wholly transparent.
 
-    Raises InputError for a file that is no picture or has another size, FormatError for a damaged
-    .aec file.
+    `run` is what `picture_of` takes. Raises InputError for a file that is no picture or has another
+    size, FormatError for a damaged .aec file.
     """
-    own = pixels_of(path, max_pixels)
-    if own.shape != rgb.shape:
-        height, width, _ = rgb.shape
+    own, visible = picture_of(path, **run).rgb, original.visible
+    if own.shape != original.rgb.shape:
         raise InputError(
-            f"{own.shape[1]}x{own.shape[0]} pixels, and the original has {width}x{height}"
+            f"{own.shape[1]}x{own.shape[0]} pixels, and the original has"
+            f" {original.width}x{original.height}"
         )
+    if visible is not None:
+        own = np.where(visible[..., None], own, original.rgb)
     return Compared(
         path=path,
         rgb=own,
         nbytes=os.path.getsize(path),
-        psnr=metrics.psnr(rgb, own),
-        ms_ssim=metrics.ms_ssim(rgb, own),
+        psnr=metrics.psnr(original.rgb, own, visible),
+        ms_ssim=metrics.ms_ssim(original.rgb, own),
     )
 
 

@@ -10,7 +10,7 @@ import base64
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 Pixels = npt.NDArray[np.uint8]
+Seen: TypeAlias = "npt.NDArray[np.bool_] | None"
 
 LARGEST = 2_000_000
 """Pixels; of a larger picture the slider shows a part from the middle."""
@@ -105,16 +106,16 @@ def lossless(rgb: Pixels) -> tuple[str, bytes]:
     return "image/webp", file.getvalue()
 
 
-def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, more: str = "") -> View:
-    """A view by its pixels."""
-    return View(title, describe(rgb, restored, nbytes) + more, *lossless(restored))
+def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> View:
+    """A view by its pixels; the PSNR is that of those `seen` (H,W), or of all."""
+    return View(title, describe(rgb, restored, nbytes, seen), *lossless(restored))
 
 
-def describe(rgb: Pixels, restored: Pixels, nbytes: int) -> str:
+def describe(rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> str:
     """Bytes, bits per pixel and fidelity in one line."""
     rate = metrics.bits_per_pixel(nbytes, rgb.shape[1], rgb.shape[0])
     similarity = metrics.ms_ssim(rgb, restored)
-    return f"{nbytes:,} bytes · {rate:.3f} bpp · {metrics.psnr(rgb, restored):.2f} dB" + (
+    return f"{nbytes:,} bytes · {rate:.3f} bpp · {metrics.psnr(rgb, restored, seen):.2f} dB" + (
         "" if similarity is None else f" · MS-SSIM {similarity:.4f}"
     )
 

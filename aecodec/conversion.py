@@ -63,6 +63,12 @@ class Encoding:
     min_savings: float | None = None
     """Percent that the file must be smaller than its source; else the source is left alone."""
 
+    @property
+    def is_aimed(self) -> bool:
+        """Whether a target decides about the quality: each picture then has its own."""
+        targets = (self.target_size, self.target_bpp, self.target_psnr)
+        return any(target is not None for target in targets)
+
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
         """Whether a source of so many bytes is left alone, since an output of so many saves too
         little."""

@@ -32,6 +32,7 @@ REPORT_COLUMNS = (
     "bytes_in",
     "bytes_out",
     "bpp",
+    "quality",
     "seconds",
     "error_type",
     "error",
@@ -44,8 +45,18 @@ _KINDS_OF_NOTES = 20
 class View:
     """One run: entered before it begins, told of everything, left at its end."""
 
-    def __init__(self, *, as_json: bool, lines: bool, dry_run: bool, table: IO[str] | None) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        lines: bool,
+        dry_run: bool,
+        table: IO[str] | None,
+        aimed: bool = False,
+    ) -> None:
+        """`aimed`: a target decides about the quality, so that it is worth a word."""
         self._as_json = as_json
+        self._aimed = aimed
         self._lines = lines
         self._dry_run = dry_run
         self._table = csv.writer(table) if table is not None else None
@@ -95,6 +106,7 @@ class View:
             self._line(event)
         if self._table is not None:
             values = {**asdict(event), "notes": "; ".join(event.notes)}
+            values["quality"] = event.quality or ""
             self._table.writerow([values[name] for name in REPORT_COLUMNS])
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=1, text=self._figures())
@@ -122,6 +134,7 @@ class View:
         values = asdict(result)
         for name in ("key", "time_ns", "trace"):
             del values[name]
+        values["quality"] = result.quality or None
         if self._dry_run:
             values["status"] = {"done": "would be done"}.get(result.status, result.status)
         if result.status != "failed":
@@ -141,7 +154,8 @@ class View:
             self._echo(f"{source} -> {target}")
         else:
             sizes = f"{size(result.bytes_in)} -> {size(result.bytes_out)}"
-            self._echo(f"{source} -> {target}  {sizes}  {result.bpp:.2f} bpp")
+            found = f"  quality {result.quality}" if self._aimed and result.quality else ""
+            self._echo(f"{source} -> {target}  {sizes}  {result.bpp:.2f} bpp{found}")
 
     def _figures(self) -> str:
         rate = (self._done + self._kept + self._failed) / max(time.monotonic() - self._start, 1e-9)

@@ -181,6 +181,7 @@ def _shown(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -
         lines=plan.dry_run or not (plan.recursive or plan.files_from is not None),
         dry_run=plan.dry_run,
         table=table,
+        aimed=plan.task.encoding.is_aimed,
     )
     with view:
         summary = batch.convert(plan, view.tell, converted_by)

@@ -23,7 +23,7 @@ from system import posix
 
 from aecodec import codec, files
 from aecodec.batch import Plan, Result, Task, convert
-from aecodec.batch.manifest import NAME, Manifest
+from aecodec.batch.manifest import NAME, Left, Manifest
 from aecodec.batch.places import Stamp
 from aecodec.batch.run import Event
 from aecodec.batch.select import Fault, Job, Note, Selection
@@ -158,6 +158,8 @@ def test_what_was_left_alone_is_not_compressed_again(here: Path) -> None:
             assert result.status == "left"
             assert result.bytes_out == results(first)[name].bytes_out > 0
             assert result.bytes_in == results(first)[name].bytes_in > 0
+            assert result.bpp == results(first)[name].bpp > 0
+            assert (result.width, result.height) == (48, 36)
     # With another threshold or quality, or in another state, it is another matter.
     assert len(convert_counted(encoding=Encoding(min_savings=99.8))[1]) == 2
     assert len(convert_counted(encoding=Encoding(quality=90, min_savings=99.9))[1]) == 2
@@ -468,6 +470,140 @@ def test_other_options_make_other_files(packed: Path, here: Path) -> None:
     assert {line["status"] for line in objects(forced.stdout)} == {"done"}
     data = Path("out/p0000.aec").read_bytes()
     assert codec.read_info(data).quality == 30
+    # What once was made with these options has been replaced since.
+    for options, quality in (([], 75), (["-q", "30"], 30)):
+        known = run("compress", "in", "-o", "out", "-r", "-j", "1", *options, "--json")
+        assert {line["error_type"] for line in objects(known.stdout)} == {"OutputExistsError"}
+        back = run("compress", "in", "-o", "out", "-r", "-j", "1", *options, "--json", "-f")
+        assert {line["status"] for line in objects(back.stdout)} == {"done"}
+        assert {line["quality"] for line in objects(back.stdout)} == {quality}
+        for name in albums.files(here / "out"):
+            if name.endswith(".aec"):
+                assert codec.read_info(Path("out", name).read_bytes()).quality == quality
+
+
+def of(told: list[Event], name: str) -> Result:
+    return results(told)[name]
+
+
+def test_a_source_that_is_again_what_it_was(here: Path) -> None:
+    """Restored from a backup, with its date: what was made of it once is no longer there."""
+    albums.fill(here / "in", 2)
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    convert_here(plan)
+    source, output = Path("in/p0000.png"), Path("out/p0000.aec")
+    made, date = output.read_bytes(), os.stat(source).st_mtime_ns
+    shutil.copy2(source, "backup")
+    with Image.open(source) as picture:
+        changed = picture.rotate(180)
+    changed.save(source)
+    os.utime(source, ns=(date + 10**9, date + 10**9))
+    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    assert of(convert_here(skipping), "p0000.png").status == "done"
+    assert output.read_bytes() != made
+    shutil.copy2("backup", source)
+    refused = of(convert_here(plan), "p0000.png")
+    assert refused.error_type == "OutputExistsError"
+    assert refused.error.endswith("of an earlier state: -f or --skip-existing replaces it")
+    assert of(convert_here(skipping), "p0000.png").status == "done"
+    assert output.read_bytes() == made
+    assert of(convert_here(skipping), "p0000.png").status == "kept"
+
+
+def test_an_output_of_another_length_is_not_what_was_made(here: Path) -> None:
+    albums.fill(here / "in", 1)
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    convert_here(plan)
+    output = Path("out/p0000.aec")
+    made = output.read_bytes()
+    output.write_bytes(made[:-1])
+    assert of(convert_here(plan), "p0000.png").error_type == "OutputExistsError"
+    assert output.read_bytes() == made[:-1]
+    forced = dataclasses.replace(plan, task=Task(force=True))
+    assert of(convert_here(forced), "p0000.png").status == "done"
+    assert output.read_bytes() == made
+    assert of(convert_here(forced), "p0000.png").status == "kept"
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_run_that_replaces_outputs_is_killed(here: Path, written: bool) -> None:
+    """Before or after it wrote: nobody knows which of the two outputs it is."""
+    from aecodec.batch import pool
+
+    class Killed(BaseException):
+        pass
+
+    def dying(task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
+        for job in jobs:
+            if written:
+                list(pool.convert_here(task, iter([job])))
+            raise Killed
+        yield from ()
+
+    albums.fill(here / "in", 1)
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    convert_here(plan)
+    output = Path("out/p0000.aec")
+    made = output.read_bytes()
+    other = Task(encoding=Encoding(quality=30), force=True)
+    with pytest.raises(Killed):
+        convert(dataclasses.replace(plan, task=other), lambda event: None, dying)
+    assert (output.read_bytes() == made) is not written
+    for task in (Task(), Task(encoding=Encoding(quality=30))):
+        refused = of(convert_here(dataclasses.replace(plan, task=task)), "p0000.png")
+        assert refused.error_type == "OutputExistsError"
+    anew = dataclasses.replace(plan, task=Task(skip_existing=True))
+    assert of(convert_here(anew), "p0000.png").status == "done"
+    assert output.read_bytes() == made
+    assert of(convert_here(plan), "p0000.png").status == "kept"
+
+
+def test_a_failing_run_makes_nobody_forget_an_unfinished_one(here: Path) -> None:
+    albums.fill(here / "in", 1)
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    convert_here(plan)
+    log, source, output = Path("out", NAME), Path("in/p0000.png"), Path("out/p0000.aec")
+    kept = [x for x in log.read_bytes().splitlines(True) if not x.startswith(b'{"done"')]
+    log.write_bytes(b"".join(kept))  # as if killed before the last line
+    made, date = output.read_bytes(), os.stat(source).st_mtime_ns
+    with Image.open(source) as picture:
+        changed = picture.rotate(180)
+    changed.save(source)
+    os.utime(source, ns=(date - 10**9, date - 10**9))
+    for _ in range(2):
+        assert of(convert_here(plan), "p0000.png").error_type == "OutputExistsError"
+    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    assert of(convert_here(skipping), "p0000.png").status == "done"
+    assert output.read_bytes() != made
+
+
+def test_what_failed_leaves_the_name_to_others(here: Path) -> None:
+    """An output that stands where nothing was written is a stranger's: kept by its date."""
+    albums.fill(here / "in", 1)
+    source = Path("in/p0000.png")
+    whole = source.read_bytes()
+    source.write_bytes(whole[:-100])
+    plan = Plan(Task(), ["in"], "out", recursive=True)
+    assert of(convert_here(plan), "p0000.png").status == "failed"
+    Path("out/p0000.aec").write_bytes(b"mine")
+    source.write_bytes(whole)
+    os.utime(source, (0, 0))
+    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    assert of(convert_here(skipping), "p0000.png").status == "kept"
+    assert Path("out/p0000.aec").read_bytes() == b"mine"
+
+
+def test_a_target_tells_the_quality_in_folders_too(here: Path) -> None:
+    albums.fill(here / "in", 1)
+    arguments = ("compress", "in/p0000.png", "-o", "out", "-j", "1", "-f", "--target-psnr", "35")
+    Path("out").mkdir()
+    done = run(*arguments, "--report", "r.csv")
+    quality = codec.read_info(Path("out/p0000.aec").read_bytes()).quality
+    assert lines(done.stdout)[0].endswith(f"bpp  quality {quality}")
+    with open("r.csv", newline="") as file:
+        assert [row["quality"] for row in csv.DictReader(file)] == [str(quality)]
+    back = run("decompress", "out/p0000.aec", "-o", "out", "-j", "1", "--json")
+    assert objects(back.stdout)[0]["quality"] == quality
 
 
 def test_dates_are_kept(packed: Path, here: Path) -> None:
@@ -665,24 +801,67 @@ def test_a_torn_last_line_is_passed_over(here: Path) -> None:
         assert not manifest.is_stale("b", Stamp(3, 4))
 
 
+def test_the_last_line_on_a_file_counts(here: Path) -> None:
+    def add(options: dict[str, int], *lines: str) -> None:
+        with Manifest("m", "compress", options, {}) as manifest:
+            for line in lines:
+                if line == "begin":
+                    manifest.begin([("a", "a.aec", Stamp(1, 2))])
+                elif line == "replace":
+                    manifest.begin([], ["a"])
+                elif line == "done":
+                    manifest.done("a", Stamp(1, 2), {"bytes": options["q"]})
+                elif line == "failed":
+                    manifest.failed("a", "why", "InputError")
+                elif line == "left":
+                    manifest.left("a", Stamp(1, 2), Left(1, 2, 3))
+                else:
+                    manifest.kept("a")
+
+    def known(q: int) -> tuple[bool, bool, int | None]:
+        with Manifest("m", "compress", {"q": q}, {}, read_only=True) as manifest:
+            done, stale = (say("a", Stamp(1, 2)) for say in (manifest.is_done, manifest.is_stale))
+            return done, stale, manifest.bytes_of("a")
+
+    add({"q": 1}, "begin", "done")
+    assert known(1) == (True, False, 1)
+    add({"q": 2}, "replace", "done")
+    assert [known(q) for q in (1, 2)] == [(False, False, 2), (True, False, 2)]
+    for end in ("kept", "left"):  # nothing came of it
+        add({"q": 1}, "replace", end)
+        assert [known(q) for q in (1, 2)] == [(False, False, 2), (True, False, 2)]
+    for lines in (["replace"], ["replace", "failed"]):
+        add({"q": 1}, *lines)
+        assert [known(q)[:2] for q in (1, 2)] == [(False, True)] * 2
+        add({"q": 2}, "replace", "done")
+    add({"q": 1}, "failed")  # it was never begun: something was in the way
+    assert known(2) == (True, False, 2)
+    add({"q": 1}, "begin")  # so it was deleted, and is now being made with other options
+    assert known(2)[:2] == (False, False)
+    for end in ("kept", "left", "failed"):
+        add({"q": 1}, "begin", end)
+        assert known(2) == (False, False, None)  # whatever is there, it is not what once was
+
+
 def test_what_was_left_alone_is_remembered_with_its_state(here: Path) -> None:
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
         manifest.begin([(key, "x.aec", Stamp(9, 2)) for key in "abc"])
         for size, key in enumerate("cab"):
-            manifest.left(key, Stamp(9, 2), 5 + size)
+            manifest.left(key, Stamp(9, 2), Left(5 + size, 4, 3))
     with open("m", "a") as file:  # nonsense does not get them out of step
         for size in ("-1", "1e99", '"many"', str(1 << 64)):
             line = Path("m").read_text().splitlines()[-1].replace(":7,", f":{size},")
             print(line.replace('"b"', '"d"'), file=file)
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
-        assert [manifest.left_bytes(key, Stamp(9, 2)) for key in "abcd"] == [6, 7, 5, None]
-        assert manifest.left_bytes("a", Stamp(9, 3)) is None
-        assert manifest.left_bytes("a", None) is None
+        found = [manifest.left_as(key, Stamp(9, 2)) for key in "abcd"]
+        assert found == [(6, 4, 3), (7, 4, 3), (5, 4, 3), None]
+        assert manifest.left_as("a", Stamp(9, 3)) is None
+        assert manifest.left_as("a", None) is None
         assert manifest.unfinished("a", Stamp(9, 2)) is None
         assert not manifest.is_done("a", Stamp(9, 2))
         assert not manifest.is_stale("a", Stamp(9, 3))  # there is no output that could be
     with Manifest("m", "compress", {"q": 2}, {}) as manifest:
-        assert manifest.left_bytes("a", Stamp(9, 2)) is None
+        assert manifest.left_as("a", Stamp(9, 2)) is None
 
 
 def test_a_manifest_that_knows_no_state_of_what_was_left_alone(here: Path) -> None:
@@ -692,7 +871,7 @@ def test_a_manifest_that_knows_no_state_of_what_was_left_alone(here: Path) -> No
     Path("m").write_text("".join(json.dumps(record) + "\n" for record in records))
     with Manifest("m", "compress", {"q": 1}, {}) as manifest:
         assert manifest.unfinished("a", Stamp(9, 2)) is None
-        assert manifest.left_bytes("a", Stamp(9, 2)) is None
+        assert manifest.left_as("a", Stamp(9, 2)) is None
 
 
 def test_every_cut_of_a_manifest_can_be_read(here: Path) -> None:

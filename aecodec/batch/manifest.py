@@ -4,24 +4,29 @@
 
     {"run": ID, "verb", "options", "model", "version", "time"}     a run begins
     {"begin": KEY, "run": ID, "name", "source_bytes", "source_time_ns"}    a worker is handed a file
+    {"replace": KEY, "run": ID}             the same, where an output is, or may be, there already
     {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
-    {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes"}
+    {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes", "width", "height"}
                                                         so many bytes would save too little
     {"kept": KEY, "run": ID}                            its output was newer
 
 KEY is the source's path below the folder that was converted, `name` its output's file name.
-`begin` is on the disk before a worker may touch the file, so an output that is there without its
-`done` can be told from a stranger's file: the run was cut off in between, and the next one adopts
-it if it is whole, and its source still in the state of `begin`. A line that was torn by a full disk
-or a power cut is passed over. Two runs may add to one manifest at once: every line is one write to
-a file opened for appending. Where a manifest has `kept` for a file that was left alone, or `begin`
-without a state, as those of aecodec 0.1.0 do, nothing of its source's state is known: the one is
-tried once more, the other adopted.
+Of several lines on a file the last counts: an output that was made with some options, and again
+with others, is not what the former would make.
 
-What is remembered of it is 24 bytes for every file that was done, hashes of its key, the state of
-its source and the options: ten million files take 240 MB. One that was left alone takes 16, a hash
-of all three and the size that it would have had.
+`begin` and `replace` are on the disk before a worker may touch the file. So an output that is there
+with a `begin` but without its `done` can be told from a stranger's file: the run was cut off in
+between, and the next one adopts it if it is whole, and its source still in the state of `begin`.
+After `replace` alone nobody knows which of two outputs it is: it counts as outdated. A line that
+was torn by a full disk or a power cut is passed over. Two runs may add to one manifest at once:
+every line is one write to a file opened for appending. Where a manifest has `kept` for a file that
+was left alone, or `begin` without a state, as those of aecodec 0.1.0 do, nothing of its source's
+state is known: the one is tried once more, the other adopted.
+
+What is remembered of it is 32 bytes for every file that was done, hashes of its key, the state of
+its source and the options, and its output's size: ten million files take 320 MB. One that was left
+alone takes as many: a hash of all three, the length that it would have had, width and height.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ import posixpath
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -42,17 +47,35 @@ from aecodec.batch.places import Stamp
 from aecodec.errors import InputError, OutputError
 from aecodec.files import TEMPORARY, reason, shown, sync_folder
 
-__all__ = ["NAME", "Manifest"]
+__all__ = ["NAME", "Left", "Manifest"]
 
 NAME = f"{TEMPORARY}manifest.jsonl"
 _SYNC_SECONDS = 1.0
 
 
-class _Begun(NamedTuple):
+class Left(NamedTuple):
+    """What a file would have become that was left alone: bytes, and the picture's size in pixels;
+    0 where a manifest does not say."""
+
+    size: int
+    width: int
+    height: int
+
+
+class _Open(NamedTuple):
     """An output that was begun and not finished."""
 
-    name: str
+    run: str
+    name: str | None  # None: it was to replace one, and which of the two is there nobody knows
     state: Stamp | None  # the source's, where it is known
+
+
+class _Made(NamedTuple):
+    """What is known of the output that was made last: hashes, 0 where nothing is known."""
+
+    ours: int  # of key, state and options
+    state: int  # of key and state
+    size: int  # bytes + 1
 
 
 class Manifest:
@@ -81,12 +104,12 @@ class Manifest:
         self.path = path
         self._run = os.urandom(4).hex()
         self._options = _digest(verb, options)
-        self._done = array("Q")  # sorted
-        self._known = array("Q")  # sorted: done with whatever options: keys, and keys with states
-        self._others: set[int] = set()  # the like, of what other runs do at the same time
-        self._left = array("Q")  # sorted: left alone with these options
-        self._left_bytes = array("Q")  # for each of those, the output's bytes
-        self._unfinished: dict[str, _Begun] = {}
+        # What was made last, by the key's hash: sorted arrays, and what other runs do meanwhile.
+        self._keys, self._made = array("Q"), [array("Q") for _ in _Made._fields]
+        self._later: dict[int, _Made] = {}
+        self._left = array("Q")  # sorted: left alone with some options
+        self._left_as = [array("Q") for _ in Left._fields]
+        self._open: dict[str, _Open] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
         self._descriptor: int | None = None
@@ -127,46 +150,50 @@ class Manifest:
     # --- What earlier runs have left ------------------------------------------------------------
 
     def _load(self, path: str) -> None:
-        done, known = array("Q"), array("Q")
-        left, left_bytes = array("Q"), array("Q")
+        import numpy as np
 
-        def keep(hashes: tuple[int, int], ours: int) -> None:
-            done.append(ours)
-            known.extend(hashes)
+        keys, columns = array("Q"), [array("Q") for _ in _Made._fields]
+        left, left_as = array("Q"), [array("Q") for _ in Left._fields]
 
-        def leave(ours: int, size: int) -> None:
-            left_bytes.append(size)  # first: it alone may be no number, and they stay in step
+        def make(key: int, made: _Made) -> None:
+            keys.append(key)
+            for column, value in zip(columns, made, strict=True):
+                column.append(value)
+
+        def leave(ours: int, would_be: Left) -> None:
             left.append(ours)
+            for column, value in zip(left_as, would_be, strict=True):
+                column.append(value)
 
-        begun = self._take(path, keep, leave)
-        self._done, self._known = array("Q", sorted(done)), array("Q", sorted(known))
-        order = sorted(range(len(left)), key=left.__getitem__)
-        self._left = array("Q", map(left.__getitem__, order))
-        self._left_bytes = array("Q", map(left_bytes.__getitem__, order))
-        self._unfinished = begun
+        self._take(path, make, leave)
+
+        def ordered(by: array[int], rest: list[array[int]]) -> Iterator[array[int]]:
+            """Sorted, and the last of those that are equal."""
+            values = np.frombuffer(by, np.uint64)
+            order = np.argsort(values, kind="stable")
+            ends = np.append(np.diff(values[order]) != 0, True)[: len(order)]
+            for column in (by, *rest):
+                yield array("Q", np.frombuffer(column, np.uint64)[order[ends]].tobytes())
+
+        if keys:
+            self._keys, *self._made = ordered(keys, columns)
+        if left:
+            self._left, *self._left_as = ordered(left, left_as)
 
     def catch_up(self) -> None:
         """Read what other runs have added since. Raises InputError."""
         if self.path is not None:
-            begun = self._take(
-                self.path,
-                lambda known, ours: self._others.update((ours, *known)),
-                lambda ours, size: None,  # nobody asks for it once the workers are at it
-            )
-            self._unfinished.update(begun)
+            # What they leave alone nobody asks for, once the workers are at it.
+            self._take(self.path, self._later.__setitem__, lambda ours, would_be: None)
 
     def _take(
         self,
         path: str,
-        done: Callable[[tuple[int, int], int], None],
-        left: Callable[[int, int], None],
-    ) -> dict[str, _Begun]:
-        """Read on from where the last reading ended. `done` is told the hashes of each file that
-        is done: of its key, of key and state, and of both with the options; `left` the last of
-        them for each that was left alone, and the bytes it would have had. Returns what is begun
-        with this run's options and not finished.
-        """
-        begun: dict[str, tuple[str, _Begun]] = {}
+        made: Callable[[int, _Made], None],
+        left: Callable[[int, Left], None],
+    ) -> None:
+        """Read on from where the last reading ended. `made` is told the hash of each key and what
+        was made of it, `left` the hash of key, state and options of what was left alone."""
         try:
             with open(path, "rb") as file:
                 file.seek(self._read_to)
@@ -176,98 +203,123 @@ class Manifest:
                     with contextlib.suppress(
                         ValueError, KeyError, TypeError, AttributeError, OverflowError
                     ):
-                        self._take_line(json.loads(line), begun, done, left)
+                        self._take_line(json.loads(line), made, left)
                         self._read_to += len(line)
                         continue
                     if self._read_to == 0 and not b'{"run":'.startswith(line.strip()[:7]):
                         raise InputError(f"{shown(path)} is no manifest of aecodec: its first line")
                     self._read_to += len(line)
         except FileNotFoundError:
-            return {}
+            return
         except OSError as error:
             raise InputError(f"cannot read the manifest: {reason(error)}") from error
-        return {
-            key: what for key, (run, what) in begun.items() if self._runs.get(run) == self._options
-        }
 
     def _take_line(
         self,
         record: Any,
-        begun: dict[str, tuple[str, _Begun]],
-        done: Callable[[tuple[int, int], int], None],
-        left: Callable[[int, int], None],
+        made: Callable[[int, _Made], None],
+        left: Callable[[int, Left], None],
     ) -> None:
-        if record["run"] == self._run:
+        run = record["run"]
+        if run == self._run:
             return
         if "verb" in record:
-            self._runs[record["run"]] = _digest(record["verb"], record["options"])
+            self._runs[run] = _digest(record["verb"], record["options"])
         elif "begin" in record:
             known = _state(record) if "source_bytes" in record else None
-            begun[record["begin"]] = (
-                record["run"],
-                _Begun(posixpath.basename(record["name"]), known),
-            )
+            self._open[record["begin"]] = _Open(run, posixpath.basename(record["name"]), known)
+        elif "replace" in record:
+            self._open[record["replace"]] = _Open(run, None, None)
         elif "done" in record:
-            key = record["done"]
-            begun.pop(key, None)
-            self._unfinished.pop(key, None)
-            state = _state(record)
-            ours = _hash(key, state, self._runs[record["run"]])
-            done((_hash(key), _hash(key, state)), ours)
+            key, state = record["done"], _state(record)
+            ours, size = _hash(key, state, self._runs[run]), record.get("bytes", -1)
+            made(_hash(key), _Made(ours, _hash(key, state), _count(size + 1)))
+            self._open.pop(key, None)
         elif "left" in record:
             key = record["left"]
-            begun.pop(key, None)
-            self._unfinished.pop(key, None)
-            left(_hash(key, _state(record), self._runs[record["run"]]), record["bytes"])
+            ours = _hash(key, _state(record), self._runs[run])
+            sides = _count(record.get("width", 0)), _count(record.get("height", 0))
+            left(ours, Left(_count(record["bytes"]), *sides))
+            self._nothing_written(key, run, made)
+        elif "kept" in record:
+            self._nothing_written(record["kept"], run, made)
         else:
-            key = record["failed"] if "failed" in record else record["kept"]
-            begun.pop(key, None)
-            self._unfinished.pop(key, None)
+            # Of what was to be replaced nobody knows yet what it is; what else failed was another
+            # run's, if anybody's.
+            key = record["failed"]
+            if key in self._open and self._open[key].name is not None:
+                self._nothing_written(key, run, made)
+
+    def _nothing_written(self, key: str, run: str, made: Callable[[int, _Made], None]) -> None:
+        """What this run has begun has come to nothing."""
+        begun = self._open.get(key)
+        if begun is None or begun.run != run:
+            return
+        del self._open[key]
+        if begun.name is not None:  # no output was there: one that is there now is a stranger's
+            made(_hash(key), _Made(0, 0, 0))
+
+    def _last(self, key: str) -> _Made:
+        value = _hash(key)
+        if value in self._later:
+            return self._later[value]
+        place = bisect_left(self._keys, value)
+        if place == len(self._keys) or self._keys[place] != value:
+            return _Made(0, 0, 0)
+        return _Made(*(column[place] for column in self._made))
 
     def is_done(self, key: str, state: Stamp | None) -> bool:
-        """Whether this source, in this state, was converted with these options."""
-        if state is None:
+        """Whether the output that was made last is of this source, in this state, and made with
+        these options."""
+        if state is None or key in self._open:
             return False
-        value = _hash(key, state, self._options)
-        return value in self._others or _holds(self._done, value)
+        return self._last(key).ours == _hash(key, state, self._options)
 
-    def left_bytes(self, key: str, state: Stamp | None) -> int | None:
-        """How many bytes the output would have had, if this source, in this state, was left alone
-        with these options; else None.
+    def bytes_of(self, key: str) -> int | None:
+        """How long the output is that was made last, where that is known."""
+        size = self._last(key).size
+        return size - 1 if size else None
+
+    def left_as(self, key: str, state: Stamp | None) -> Left | None:
+        """What the output would have been, if this source, in this state, was left alone with these
+        options; else None.
         """
         if state is None:
             return None
         value = _hash(key, state, self._options)
         place = bisect_left(self._left, value)
-        found = place < len(self._left) and self._left[place] == value
-        return self._left_bytes[place] if found else None
+        if place == len(self._left) or self._left[place] != value:
+            return None
+        return Left(*(column[place] for column in self._left_as))
 
     def has(self, key: str, state: Stamp | None) -> bool:
         """Whether a run with these options has done it, or has begun it and may be at it."""
         return self.unfinished(key, state) is not None or self.is_done(key, state)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
-        """Whether a source of this name was converted, or begun, but in another state than this."""
-        if key in self._unfinished and self.unfinished(key, state) is None:
-            return True
-        name, both = _hash(key), _hash(key, state)
-        return (name in self._others or _holds(self._known, name)) and not (
-            both in self._others or _holds(self._known, both)
-        )
+        """Whether the output of this source, if there is one, was made, or begun, from another
+        state of it than this, or may have been."""
+        begun = self._open.get(key)
+        if begun is not None:
+            return begun.name is None or (begun.state is not None and begun.state != state)
+        return self._last(key).state not in (0, _hash(key, state))
 
     def unfinished(self, key: str, state: Stamp | None) -> str | None:
         """The name of an output that was begun with these options, from this source in this state,
         and is neither done nor failed."""
-        begun = self._unfinished.get(key)
-        if begun is None or (begun.state is not None and begun.state != state):
+        begun = self._open.get(key)
+        if begun is None or self._runs.get(begun.run) != self._options:
             return None
-        return begun.name
+        return begun.name if begun.state in (None, state) else None
 
     # --- What this run adds ---------------------------------------------------------------------
 
-    def begin(self, jobs: Iterable[tuple[str, str, Stamp | None]]) -> None:
-        """Write down, and make sure of it, that these (key, output's name, state) are begun."""
-        lines: list[dict[str, Any]] = []
+    def begin(
+        self, jobs: Iterable[tuple[str, str, Stamp | None]], replaced: Iterable[str] = ()
+    ) -> None:
+        """Write down, and make sure of it, that these (key, output's name, state) are begun, and
+        that the outputs of other keys are being replaced."""
+        lines: list[dict[str, Any]] = [{"replace": key, "run": self._run} for key in replaced]
         for key, name, state in jobs:
             lines.append({"begin": key, "run": self._run, "name": name})
             if state is not None:
@@ -279,9 +331,10 @@ class Manifest:
         line = {"done": key, "run": self._run, **values}
         self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
 
-    def left(self, key: str, state: Stamp, size: int) -> None:
+    def left(self, key: str, state: Stamp, would_be: Left) -> None:
         """Write down that an output of so many bytes would save too little, and is not made."""
-        line = {"left": key, "run": self._run, "bytes": size}
+        line = {"left": key, "run": self._run, "bytes": would_be.size}
+        line.update(width=would_be.width, height=would_be.height)
         self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
 
     def failed(self, key: str, error: str, error_type: str) -> None:
@@ -335,6 +388,6 @@ def _hash(key: str, state: Stamp | None = None, options: bytes = b"") -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def _holds(values: array[int], value: int) -> bool:
-    place = bisect_left(values, value)
-    return place < len(values) and values[place] == value
+def _count(value: int) -> int:
+    """A number that fits the arrays. Raises OverflowError, TypeError."""
+    return array("Q", [value])[0]

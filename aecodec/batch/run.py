@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from aecodec import __version__, files
 from aecodec.batch import places, pool
-from aecodec.batch.manifest import NAME, Manifest
+from aecodec.batch.manifest import NAME, Left, Manifest
 from aecodec.batch.places import Stamp, is_remote
 from aecodec.batch.select import Fault, Item, Job, Note, Selection
-from aecodec.batch.worker import Result, Task, exists, failure, still_there
+from aecodec.batch.worker import Result, Task, bits_per_pixel, exists, failure, still_there
 from aecodec.errors import InputError, OutputError
 from aecodec.files import UsageFault
 
@@ -188,8 +188,10 @@ class _Run:
         if there is None or job.begun or (self.task.force and not self.task.skip_existing):
             return result
         if not self.task.skip_existing:
-            return failure(job.source, exists(job.target), target=job.target, key=job.key)
-        newer = job.stamp is not None and there.time_ns >= job.stamp.time_ns and not job.stale
+            refused = exists(job.target, stale=job.stale)
+            return failure(job.source, refused, target=job.target, key=job.key)
+        dated = job.stamp is not None and there.time_ns >= job.stamp.time_ns
+        newer = dated and there.size and not job.stale
         return dataclasses.replace(result, status="kept") if newer else result
 
     # --- From the selection to the workers ------------------------------------------------------
@@ -234,7 +236,7 @@ class _Run:
             yield dataclasses.replace(job, target=folder + name, begun=True)
             return
         job = dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
-        would_be = self.manifest.left_bytes(job.key, job.stamp)
+        would_be = self.manifest.left_as(job.key, job.stamp)
         if would_be is not None and self._would_be_tried(job):
             self._count(self._left_again(job, would_be))
         else:
@@ -246,25 +248,34 @@ class _Run:
         """
         return is_remote(job.target) or self._foreseen(job).status == "done"
 
-    def _left_again(self, job: Job, would_be: int) -> Result:
+    def _left_again(self, job: Job, would_be: Left) -> Result:
         """The result for a file that the manifest knows to be left alone."""
         notes: tuple[str, ...] = ()
         if not is_remote(job.target):
             notes = still_there(job.target, job.stamp, stale=job.stale)
-        size = job.stamp.size if job.stamp else 0
         return Result(
             job.source,
             job.target,
             job.key,
             "left",
-            bytes_in=size,
-            bytes_out=would_be,
+            width=would_be.width,
+            height=would_be.height,
+            bytes_in=job.stamp.size if job.stamp else 0,
+            bytes_out=would_be.size,
+            bpp=bits_per_pixel(would_be.size, would_be.width, would_be.height),
             notes=notes,
         )
 
     def _is_there(self, job: Job) -> bool:
-        """Remote stores are taken at the manifest's word: to ask for each file takes too long."""
-        return is_remote(job.target) or os.path.exists(job.target)
+        """Whether the output is there, in the length that was written. Remote stores are taken at
+        the manifest's word: to ask for each file takes too long."""
+        if is_remote(job.target):
+            return True
+        try:
+            there = os.stat(job.target).st_size
+        except (OSError, ValueError):
+            return False
+        return self.manifest.bytes_of(job.key) in (None, there)
 
     def _begun(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The same jobs, after the manifest has them; what it cannot take is not done."""
@@ -278,22 +289,32 @@ class _Run:
         yield from self._written_down(waiting)
 
     def _written_down(self, jobs: list[Job]) -> list[Job]:
-        new = {job.key for job in jobs if not job.begun and not self._is_taken(job)}
+        waiting = [job for job in jobs if not job.begun]
+        replaced = {job.key for job in waiting if self._is_replaced(job)}
+        new = {job.key for job in waiting if job.key not in replaced and not self._is_taken(job)}
         ours = set(new)
-        if any(not job.begun and job.key not in new for job in jobs):
+        if len(new) < len(waiting):
             self.manifest.catch_up()  # another run may be at work here
             ours.update(job.key for job in jobs if self.manifest.has(job.key, job.stamp))
         try:
+            begun = (job for job in jobs if job.key in new)
             self.manifest.begin(
-                (job.key, posixpath.basename(job.target), job.stamp)
-                for job in jobs
-                if job.key in new
+                ((job.key, posixpath.basename(job.target), job.stamp) for job in begun),
+                replaced - ours,
             )
         except OutputError as error:
             for job in jobs:
                 self._count(failure(job.source, error, target=job.target, key=job.key))
             return []
         return [dataclasses.replace(job, begun=True) if job.key in ours else job for job in jobs]
+
+    def _is_replaced(self, job: Job) -> bool:
+        """Whether a worker will write over an output, or may, where to ask takes too long."""
+        if not (self.task.force or self.task.skip_existing):
+            return False
+        if is_remote(job.target):
+            return True
+        return os.path.lexists(job.target) and self._foreseen(job).status == "done"
 
     def _is_taken(self, job: Job) -> bool:
         """Whether the target is there before the work has begun, and so is a stranger's: if it
@@ -316,11 +337,13 @@ class _Run:
                 self.manifest.kept(result.key)
             elif result.status == "left":
                 state = Stamp(result.bytes_in, result.time_ns)
-                self.manifest.left(result.key, state, result.bytes_out)
+                would_be = Left(result.bytes_out, result.width, result.height)
+                self.manifest.left(result.key, state, would_be)
             else:
                 values = {
                     "name": posixpath.basename(result.target),
                     "bytes": result.bytes_out,
+                    "quality": result.quality,
                     "width": result.width,
                     "height": result.height,
                     "seconds": round(result.seconds, 4),

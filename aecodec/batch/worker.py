@@ -42,7 +42,17 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
     from aecodec.weights import Weights
 
-__all__ = ["Converter", "Result", "Task", "Verb", "exists", "failure", "rows", "still_there"]
+__all__ = [
+    "Converter",
+    "Result",
+    "Task",
+    "Verb",
+    "bits_per_pixel",
+    "exists",
+    "failure",
+    "rows",
+    "still_there",
+]
 
 Verb = Literal["compress", "decompress"]
 
@@ -89,6 +99,8 @@ class Result:
     bytes_out: int = 0
     """With `bpp`, of a file that was left alone: what its output would have had."""
     bpp: float = 0.0
+    quality: int = 0
+    """Of the `.aec` file; 0 where it was not looked at, or not made."""
     seconds: float = 0.0
     time_ns: int = 0
     """The source's time of last change when it was listed; with `bytes_in` its state."""
@@ -128,11 +140,13 @@ def failure(source: str, error: Exception, *, target: str = "", key: str = "") -
     )
 
 
-def exists(target: str) -> OutputExistsError:
-    """Says that an output is there already, and what can be done about it."""
-    return OutputExistsError(
-        f"{shown(target)} exists already: -f replaces it, --skip-existing leaves it"
-    )
+def exists(target: str, *, stale: bool = False) -> OutputExistsError:
+    """Says that an output is there already, and what can be done about it. `stale`: the manifest
+    does not know it to be made of the source as it is now."""
+    what = f"{shown(target)} exists already"
+    if stale:
+        return OutputExistsError(f"{what}, of an earlier state: -f or --skip-existing replaces it")
+    return OutputExistsError(f"{what}: -f replaces it, --skip-existing leaves it")
 
 
 def still_there(target: str, source: Stamp | None, *, stale: bool) -> tuple[str, ...]:
@@ -240,7 +254,7 @@ class Converter:
             if not self.task.force and self._is_whole(job) is not None:
                 return self._adopted(job)
             raise
-        content, width, height, notes = self._encoded(data, job.target)
+        content, width, height, quality, notes = self._encoded(data, job.target)
         result = Result(
             job.source,
             status="done",
@@ -248,13 +262,14 @@ class Converter:
             height=height,
             bytes_in=len(data),
             bytes_out=len(content),
-            bpp=_bpp(self.task.verb, len(data), len(content), width, height),
+            bpp=self._bpp(len(data), len(content), width, height),
+            quality=quality,
             notes=notes,
         )
         if self.task.verb == "compress" and self.task.encoding.leaves(len(data), len(content)):
             # What the picture would have lost is of no interest: it has lost nothing.
             notes = still_there(job.target, job.stamp, stale=job.stale)
-            return dataclasses.replace(result, status="left", notes=notes)
+            return dataclasses.replace(result, status="left", quality=0, notes=notes)
         dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
         replaces = self.task.force or self.task.skip_existing
         try:
@@ -295,49 +310,52 @@ class Converter:
             return None
         if self.task.force:
             return None
-        raise exists(job.target)
+        raise exists(job.target, stale=job.stale)
 
-    def _is_whole(self, job: _Job) -> tuple[int, int] | None:
-        """The size of the picture in an output that is there, whole, and made with these options;
-        else None."""
+    def _is_whole(self, job: _Job) -> tuple[int, int, int] | None:
+        """The size of the picture in an output that is there, whole, and made with these options,
+        and the quality of an `.aec` file; else None."""
         try:
             data = places.read(job.target)
             if self.task.verb == "decompress":
-                return self._decoded(data)
+                return (*self._decoded(data), 0)
             from aecodec import codec
 
             info = codec.read_info(data, max_pixels=self.task.max_pixels)
         except AecodecError:
             return None
         encoding = self.task.encoding
-        targets = (encoding.target_size, encoding.target_bpp, encoding.target_psnr)
-        aims = any(target is not None for target in targets)  # then each has a quality of its own
         if info.model != self._encoder.weights.id.hex():
             return None
-        return (info.width, info.height) if aims or info.quality == encoding.quality else None
+        if not encoding.is_aimed and info.quality != encoding.quality:
+            return None
+        return info.width, info.height, info.quality
 
     def _adopted(self, job: _Job) -> Result:
-        size = self._is_whole(job)
-        width, height = size or (0, 0)
+        width, height, quality = self._is_whole(job) or (0, 0, 0)
         source, target = job.stamp or places.stamp(job.source), places.stamp(job.target)
         bytes_in, bytes_out = (source.size if source else 0), (target.size if target else 0)
-        bpp = _bpp(self.task.verb, bytes_in, bytes_out, width, height)
-        return Result(job.source, "", "", "done", width, height, bytes_in, bytes_out, bpp)
+        bpp = self._bpp(bytes_in, bytes_out, width, height)
+        sizes = width, height, bytes_in, bytes_out, bpp, quality
+        return Result(job.source, "", "", "done", *sizes)
 
     # --- The conversion itself ------------------------------------------------------------------
 
-    def _encoded(self, data: bytes, target: str) -> tuple[bytes, int, int, tuple[str, ...]]:
-        """The output's bytes, the picture's width and height, and what was lost."""
-        from aecodec import image
+    def _encoded(self, data: bytes, target: str) -> tuple[bytes, int, int, int, tuple[str, ...]]:
+        """The output's bytes, the picture's width and height, the `.aec` file's quality, and what
+        was lost."""
+        from aecodec import bitstream, image
 
         if self.task.verb == "compress":
             picture = self.task.encoding.load(data, self.task.max_pixels)
             content = self.task.encoding.encode(picture, self._encoder)
-            return content, picture.width, picture.height, picture.notes
+            quality = bitstream.parse_header(content)[0].quality
+            return content, picture.width, picture.height, quality, picture.notes
         restored = self._restored(data)
         buffer = io.BytesIO()
         notes = image.save(restored, buffer, files.picture_format(target))
-        return buffer.getvalue(), restored.width, restored.height, notes
+        quality = bitstream.parse_header(data)[0].quality
+        return buffer.getvalue(), restored.width, restored.height, quality, notes
 
     def _restored(self, data: bytes) -> Any:
         from aecodec import bitstream, weights
@@ -359,6 +377,11 @@ class Converter:
         picture = image.load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
 
+    def _bpp(self, bytes_in: int, bytes_out: int, width: int, height: int) -> float:
+        """Bits for each pixel of the compressed side."""
+        compressed = bytes_out if self.task.verb == "compress" else bytes_in
+        return bits_per_pixel(compressed, width, height)
+
     # --- Deleting the source --------------------------------------------------------------------
 
     def _cleared(self, job: _Job, result: Result, content: bytes | None) -> Result:
@@ -373,7 +396,7 @@ class Converter:
             if places.stamp(job.source) is None:  # deleted already
                 return result
             # Made anew, it shows beyond doubt whether the output is this source's.
-            content, _, _, notes = self._encoded(places.read(job.source), job.target)
+            content, *_, notes = self._encoded(places.read(job.source), job.target)
             result = dataclasses.replace(result, notes=notes)
         if result.notes:
             kept = "the source is kept, since not all of it is in the output"
@@ -389,10 +412,9 @@ class Converter:
         return result
 
 
-def _bpp(verb: Verb, bytes_in: int, bytes_out: int, width: int, height: int) -> float:
-    """Bits per pixel of the compressed side."""
-    pixels = width * height
-    return 8.0 * (bytes_out if verb == "compress" else bytes_in) / pixels if pixels else 0.0
+def bits_per_pixel(nbytes: int, width: int, height: int) -> float:
+    """Bits for each pixel; 0 where the picture's size is unknown."""
+    return 8.0 * nbytes / (width * height) if width and height else 0.0
 
 
 def _plain(value: Any) -> Any:

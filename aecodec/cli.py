@@ -153,7 +153,8 @@ class _Region(click.ParamType[tuple[int, int, int, int]]):
     ) -> tuple[int, int, int, int]:
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", str(value).replace(" ", ""))
+        # Python makes no number of thousands of digits; none of 15 lies in a picture.
+        found = re.fullmatch(",".join([r"(\d{1,15})"] * 4), str(value).replace(" ", ""))
         if not found or not int(found[3]) or not int(found[4]):
             self.fail(f"{value!r} is no region: give X,Y,W,H in pixels, such as 0,0,640,480")
         x, y, w, h = (int(part) for part in found.groups())

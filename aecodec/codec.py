@@ -61,6 +61,8 @@ WAITING = 16
 """Tiles that wait for their turn at most: 4 MiB each."""
 FEW_PIXELS = 2**12
 """On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
+MOST_BYTES = 2**62
+"""A target size above this is one that every file is within, and too large for arithmetic."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
 
@@ -152,6 +154,7 @@ def compress(
         DeviceError: no GPU that can be used.
         ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
             device.
+        TypeError: quality, effort or threads that are no whole numbers, as 75.0 and True are not.
         WeightsError: no usable weights of that name.
     """
     from aecodec import weights
@@ -187,6 +190,7 @@ def decompress(
         DeviceError: no GPU that can be used.
         ValueError: another preview, one of a region, a region that is not four whole numbers,
             threads below 0, or an unknown device.
+        TypeError: a preview or threads that are no whole numbers, as 2.0 and True are not.
         RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
         LimitError: more than `max_pixels` pixels.
@@ -206,7 +210,18 @@ def decompress(
 def _shared(weights: Weights, threads: int, device: str) -> Codec:
     from aecodec.runtime import cores
 
-    return _codec(weights, min(threads, cores()), device)  # more of them bring nothing
+    # More threads than cores bring nothing.
+    return _codec(weights, min(_whole_number("threads", threads), cores()), device)
+
+
+def _whole_number(name: str, value: object) -> int:
+    """A whole number of any type, numpy's too, as an int. A bool is none: it is a slip."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be a whole number, not {value!r}")
 
 
 @functools.lru_cache(maxsize=4)
@@ -248,6 +263,7 @@ class Codec(TileCodec):
         """See the module's `compress`."""
         from aecodec.image import Picture, load
 
+        quality, effort = _whole_number("quality", quality), _whole_number("effort", effort)
         if not 1 <= quality <= 100:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
@@ -270,9 +286,9 @@ class Codec(TileCodec):
             tile_size=tile_size,
         )
         if target_bpp is not None:
-            target_size = int(target_bpp * header.pixels / 8)
+            target_size = int(min(target_bpp * header.pixels / 8, MOST_BYTES))
         if target_size is not None:
-            return self._of_size(picture, header, effort, target_size)
+            return self._of_size(picture, header, effort, min(target_size, MOST_BYTES))
         if target_psnr is not None:
             return self._of_psnr(picture, header, effort, target_psnr)
         analyse = functools.partial(self.analyse, picture.rgb)
@@ -280,16 +296,21 @@ class Codec(TileCodec):
 
     def _of_size(self, picture: Picture, header: Header, effort: int, limit: int) -> bytes:
         """The best file of at most so many bytes."""
-        from aecodec.rate_control import largest_within
+        from aecodec.rate_control import largest_refined, largest_within
 
         kept, analyse = _kept(picture, header), self._remembered(picture)
 
-        def encode(quality: int, thrift: float) -> _Coded:
+        def encode(effort: int, quality: int, thrift: float) -> _Coded:
             chosen = dataclasses.replace(header, quality=quality)
             tiles = self._tiles_of(picture, chosen, effort, analyse, thrift)
             return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
 
-        best = largest_within(encode, limit, kept)
+        one_pass = functools.partial(encode, 1)
+        if effort == 1:
+            best = largest_within(one_pass, limit, kept)
+        else:
+            refine = functools.partial(encode, effort)
+            best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
         return _file(picture, best.header, best.tiles)
 
     def _of_psnr(self, picture: Picture, header: Header, effort: int, target: float) -> bytes:
@@ -298,13 +319,18 @@ class Codec(TileCodec):
 
         analyse = self._remembered(picture)
 
-        def encode(quality: int) -> tuple[tuple[Header, list[bytes]], float]:
+        def encode(effort: int, quality: int) -> tuple[tuple[Header, list[bytes]], float]:
             chosen = dataclasses.replace(header, quality=quality)
             tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, analyse)
             return (chosen, tiles), _psnr(picture, rgb)
 
-        few = header.pixels <= FEW_PIXELS
-        return _file(picture, *smallest_reaching(encode, target, thorough=few))
+        best = smallest_reaching(
+            functools.partial(encode, effort),
+            target,
+            foretold=functools.cache(lambda quality: encode(1, quality)[1]) if effort > 1 else None,
+            thorough=header.pixels <= FEW_PIXELS,
+        )
+        return _file(picture, *best)
 
     def _remembered(self, picture: Picture) -> Callable[[Box], Floats]:
         """The analysis of each tile, computed once."""
@@ -449,6 +475,7 @@ class Codec(TileCodec):
 
         from aecodec.image import reduced, to_pil
 
+        scale = _whole_number("preview", scale)
         if scale not in PREVIEWS:
             raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
         header = container.header

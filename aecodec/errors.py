@@ -30,8 +30,6 @@ survive pickling on their way back from a worker process.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = [
     "AecodecError",
     "CorruptError",
@@ -56,11 +54,16 @@ __all__ = [
 class AecodecError(Exception):
     """The root of the tree. `advice` says, for a user, what to do next; it may be empty."""
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
 
 
 class InputError(AecodecError):
     """The picture to compress cannot be read, is of an unsupported kind, or is too large."""
+
+    def __init__(self, *args: object, advice: str = "") -> None:
+        super().__init__(*args)
+        if advice:
+            self.advice = advice
 
 
 class FormatError(AecodecError):

@@ -24,7 +24,7 @@ from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec import colour, metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
@@ -145,7 +145,7 @@ def _open(
 
     Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
     too little for the cameras that we want to serve. The lock covers the opening alone, which is
-    short; pictures are decoded side by side.
+    short; pictures are decoded side by side, but for what `_prepare` says.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(source)
@@ -158,18 +158,56 @@ def _open(
         except Image.DecompressionBombError as error:
             # Only its text says how many they are.
             found = re.search(r"\((\d+) pixels\)", str(error))
-            raise InputError(_too_large(int(found[1]) if found else None, max_pixels)) from error
+            raise _too_large(int(found[1]) if found else None, max_pixels) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _too_large(pixels: int | None, limit: int) -> str:
-    """What is said of a picture of so many pixels, if that is known."""
+def _prepare(image: Image.Image) -> None:
+    """Have Pillow check its limit once more, where it does so when it loads a picture.
+
+    The picture has passed our own limit. Pillow's is raised to its size, where that is less, while
+    a TIFF's memory is taken, or one of the small formats is loaded that can't be prepared: no other
+    thread is left with a lower limit meanwhile, nor with none.
+    """
+    tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    if not tiff and image.format not in ("BLP", "ICNS"):
+        return
+    width, height = image.size
+    with _OPENING:
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is None or width * height <= limit:
+            return
+        Image.MAX_IMAGE_PIXELS = width * height
+        try:
+            if tiff:
+                cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
+            else:
+                image.load()
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if not width or not height:
+        raise InputError(f"the picture is empty ({width}x{height})")
+    if width * height > max_pixels:
+        raise _too_large(width * height, max_pixels)
+
+
+def _too_large(pixels: int | None, limit: int) -> InputError:
+    """What is said of a picture of so many pixels, if that is known.
+
+    How to raise the limit is advice: what has no such option says the rest alone.
+    """
     if pixels is None:
-        return f"more than the limit of {limit} pixels; raise max_pixels (--max-pixels)"
-    return (
-        f"{pixels} pixels, and the limit is {limit}; "
-        f"raise max_pixels to at least {pixels} to compress it (--max-pixels)"
+        return InputError(
+            f"more than the limit of {limit} pixels", advice="raise max_pixels: --max-pixels"
+        )
+    return InputError(
+        f"{pixels} pixels, and the limit is {limit}",
+        advice=f"raise max_pixels to at least {pixels} to read it: --max-pixels",
     )
 
 
@@ -189,11 +227,7 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
 def _to_picture(
     image: Image.Image, max_pixels: int, keep: Collection[str], strip_gps: bool
 ) -> Picture:
-    width, height = image.size
-    if not width or not height:
-        raise InputError(f"the picture is empty ({width}x{height})")
-    if width * height > max_pixels:
-        raise InputError(_too_large(width * height, max_pixels))
+    _check_size(image, max_pixels)
     if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
         raise InputError(f"{image.format} is a drawing, not a picture; render it first")
 
@@ -203,7 +237,9 @@ def _to_picture(
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     if any(";16" in raw for raw in stored):
         notes.append("16 bits a channel reduced to 8")
+    _prepare(image)
     image.load()
+    _check_size(image, max_pixels)  # of some formats what is inside may have another size
 
     orientation, exif = metadata.exif(image, notes, strip_gps=strip_gps)
     turn = _TURNS.get(orientation)

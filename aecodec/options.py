@@ -30,8 +30,11 @@ class Count(click.ParamType[int]):
     ) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d{1,15}(?:\.\d{0,15})?)\s*([kKMG]?)B?", str(value).strip())
-        count = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+        found = re.fullmatch(r"(\d{1,15})(?:\.(\d{0,15}))?\s*([kKMG]?)B?", str(value).strip())
+        count = 0
+        if found:  # in whole numbers: as a float 1.001k would be 1000.9999
+            part = found[2] or ""
+            count = int(found[1] + part) * _UNITS[found[3].lower()] // 10 ** len(part)
         if not count:
             self.fail(f"{value!r} is no number of {self.name}: give {self._example}")
         return count

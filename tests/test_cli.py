@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import click
@@ -22,6 +24,7 @@ from PIL import Image
 from system import posix, without_root
 
 from aecodec.console import Report
+from aecodec.options import Count
 
 if sys.platform != "win32":
     import pty
@@ -147,8 +150,8 @@ def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
     too_many = run("compress", "photo.png", "-o", "b.aec", "--max-pixels", "19.1k")
     one_fault(
         too_many,
-        "aecodec: photo.png: 19200 pixels, and the limit is 19100; "
-        "raise max_pixels to at least 19200 to compress it (--max-pixels)",
+        "aecodec: photo.png: 19200 pixels, and the limit is 19100 "
+        "(raise max_pixels to at least 19200 to read it: --max-pixels)",
     )
     assert not Path("b.aec").exists()
     for name in ("info", "verify", "decompress"):
@@ -157,7 +160,9 @@ def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
         assert refused.returncode == 1
         assert refused.stderr.rstrip().endswith(b"to at least 19200 to read it (--max-pixels)")
         assert run(name, "photo.aec", "--max-pixels", "19200", *more).returncode == 0
-    assert run("compare", "photo.png", "photo.aec", "--max-pixels", "19199").returncode == 1
+    too_many = run("compare", "photo.png", "photo.aec", "--max-pixels", "19199")
+    assert too_many.returncode == 1
+    assert too_many.stderr.rstrip().endswith(b"to at least 19200 to read it: --max-pixels)")
     assert run("compare", "photo.png", "photo.aec", "--max-pixels", "19200").returncode == 0
 
     Path("in").mkdir()
@@ -168,6 +173,60 @@ def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
     for limit, code in (("19199", 1), ("19200", 0)):
         back = run("decompress", "-r", "there", "-o", "back", "-j", "1", "--max-pixels", limit)
         assert back.returncode == code
+
+
+def test_nobody_is_told_of_an_option_that_is_not_there(here: Path) -> None:
+    """`bench` takes no --max-pixels."""
+    size = struct.pack(">II5B", 20000, 20000, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", size), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    Path("huge.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+            for name, content in chunks
+        )
+    )
+    done = run("bench", "huge.png")
+    assert done.returncode == 1
+    assert lines(done.stderr)[-1].endswith("huge.png: 400000000 pixels, and the limit is 268435456")
+    assert b"--max-pixels" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("4000", 4000),
+        ("1.001k", 1001),
+        ("1.1M", 1_100_000),
+        ("2.3 GB", 2_300_000_000),
+        ("4.35k", 4350),
+        ("1.0019k", 1001),
+        ("7.", 7),
+        ("999999999999999.999999999999999k", 999_999_999_999_999_999),
+        (12, 12),
+    ],
+)
+def test_numbers_are_exact(text: object, count: int) -> None:
+    assert Count("bytes", "200k").convert(text, None, None) == count
+
+
+@pytest.mark.parametrize("text", ["", "k", ".5k", "-1", "0.999", "1e3", "1" * 16, "0." + "1" * 16])
+def test_other_numbers_are_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no number of bytes: give 200k"):
+        Count("bytes", "200k").convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    "region", ["0,0," + 5000 * "9" + ",1", 5000 * "9" + ",0,1,1", "0,0,0,5", "1,2,3", "a,b,c,d"]
+)
+def test_no_region(shelf: Path, region: str) -> None:
+    done = run("decompress", "photo.aec", "-o", "-", "--region", region, cwd=shelf)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert lines(done.stderr)[-1].endswith("give X,Y,W,H in pixels, such as 0,0,640,480")
 
 
 @pytest.mark.parametrize(

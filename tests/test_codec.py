@@ -230,6 +230,28 @@ def test_impossible_quality_is_refused(quality: int) -> None:
         aecodec.compress(samples.photograph(), quality)
 
 
+@pytest.mark.parametrize("value", [75.5, 75.0, "75", True, np.True_, None])
+@pytest.mark.parametrize("name", ["quality", "effort", "threads"])
+def test_what_is_no_whole_number_is_refused(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be a whole number, not "):
+        aecodec.compress(samples.photograph(), **{name: value})
+
+
+def test_whole_numbers_are_those_of_numpy_too(coder: Codec) -> None:
+    picture = samples.photograph(box=(0, 0, 40, 30))
+    data = aecodec.compress(picture, np.uint8(60), effort=np.int64(2), threads=np.int32(1))
+    assert aecodec.read_info(data).quality == 60
+    assert aecodec.decompress(data, preview=np.int16(2), threads=np.int16(1)).size == (20, 15)
+
+
+@pytest.mark.parametrize("value", [2.0, True, "2"])
+@pytest.mark.parametrize("name", ["preview", "threads"])
+def test_nor_is_it_when_decompressing(name: str, value: object) -> None:
+    data = aecodec.compress(samples.photograph(box=(0, 0, 40, 30)))
+    with pytest.raises(TypeError, match=f"^{name} must be a whole number, not "):
+        aecodec.decompress(data, **{name: value})
+
+
 def test_the_limit_on_pixels_is_the_callers() -> None:
     picture = samples.photograph(box=(0, 0, 40, 30))
     with pytest.raises(InputError, match="1200"):

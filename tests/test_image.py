@@ -17,7 +17,7 @@ import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin, features
+from PIL import Image, PngImagePlugin, TiffImagePlugin, features
 
 from aecodec import bitstream
 from aecodec import image as aeimage
@@ -599,8 +599,9 @@ def test_the_limit_on_pixels() -> None:
     data = encoded(Image.new("L", (100, 60)))
     assert load(data, max_pixels=6000).width == 100
     for source in (data, Image.new("L", (100, 60))):
-        with pytest.raises(InputError, match="raise max_pixels to at least 6000"):
+        with pytest.raises(InputError, match=r"^6000 pixels, and the limit is 5999$") as error:
             load(source, max_pixels=5999)
+        assert "raise max_pixels to at least 6000" in error.value.advice
     with pytest.raises(InputError, match="6000 pixels, and the limit is 1000"):
         load(data, max_pixels=1000)
 
@@ -625,6 +626,94 @@ def test_pillows_own_limit_neither_stops_nor_warns_and_stays(
     with pytest.raises(InputError):
         load(b"no picture")
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+READ = [
+    *("AVIF", "BLP", "BMP", "DDS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG"),
+    *("PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
+]
+TIFFS = {
+    "TIFF": {},
+    "as libtiff packs it": {"compression": "tiff_adobe_deflate"},
+    "in strips": {"compression": "packbits", "tiffinfo": {278: 7}},
+}
+
+
+@pytest.mark.parametrize("format", [*READ, *list(TIFFS)[1:]])
+@pytest.mark.parametrize("as_path", [False, True])
+@pytest.mark.parametrize("mode", ["P", "RGB"])
+def test_pillows_own_limit_counts_in_no_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, format: str, as_path: bool, mode: str
+) -> None:
+    """Whether it would warn of the picture or refuse it; and ours counts in all of them."""
+    picture = Image.fromarray(gradient(48, 48))
+    if mode == "P" and format not in ("ICNS", "JPEG", "JPEG2000", "MPO", "QOI", "SGI"):
+        picture = picture.convert("P")
+    elif format == "BLP":
+        pytest.skip("BLP is written with a palette alone")
+    try:
+        data = encoded(picture, "TIFF" if format in TIFFS else format, **TIFFS.get(format, {}))
+    except (KeyError, OSError) as error:
+        pytest.skip(f"this Pillow does not write it: {error}")
+    source: bytes | Path = data
+    if as_path:  # which Pillow maps into memory, where it can
+        source = tmp_path / "picture"
+        source.write_bytes(data)
+    expected = load(data).rgb
+    pixels = expected.shape[0] * expected.shape[1]
+    for limit in (pixels * 2 // 3, pixels // 3):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_array_equal(load(source, max_pixels=pixels).rgb, expected)
+            assert limit == Image.MAX_IMAGE_PIXELS
+            with pytest.raises(InputError, match=f"and the limit is {pixels - 1}$"):
+                load(source, max_pixels=pixels - 1)
+        assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_while_a_tiff_is_decoded_pillows_limit_holds_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = encoded(Image.fromarray(gradient()), "TIFF")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    seen: list[int | None] = []
+    decode = TiffImagePlugin.TiffImageFile.load
+
+    def watched(image: TiffImagePlugin.TiffImageFile) -> object:
+        seen.append(Image.MAX_IMAGE_PIXELS)
+        return decode(image)
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", watched)
+    assert load(data).width == 40
+    assert set(seen) == {100}
+
+
+def test_a_tiff_that_cannot_be_had_leaves_pillow_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.fromarray(gradient()), "TIFF")
+
+    def fails(image: TiffImagePlugin.TiffImageFile) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load_prepare", fails)
+    with pytest.raises(InputError, match="not enough memory"):
+        load(data)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_what_is_inside_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a format whose pictures turn out larger, when they are loaded, than they said."""
+    grown = Image.new("RGB", (9, 9))
+
+    class Lying(type(grown)):  # type: ignore[misc]
+        def load(self) -> object:
+            self._size = (10, 10)
+            return super().load()
+
+    grown.__class__ = Lying
+    with pytest.raises(InputError, match=r"^100 pixels, and the limit is 99$"):
+        load(grown, max_pixels=99)
 
 
 def test_what_is_read_can_be_written() -> None:

@@ -18,7 +18,12 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec, frames, weights
 from aecodec.image import Picture, load
-from aecodec.rate_control import MOST_THRIFT, largest_within, smallest_reaching
+from aecodec.rate_control import (
+    MOST_THRIFT,
+    largest_refined,
+    largest_within,
+    smallest_reaching,
+)
 
 
 def encode(quality: int, thrift: float) -> bytes:
@@ -27,7 +32,7 @@ def encode(quality: int, thrift: float) -> bytes:
     return bytes([quality]) + bytes(int(size) - 1)
 
 
-def reaching(target: float, psnr: Callable[[int], float] = float, **options: bool) -> int:
+def reaching(target: float, psnr: Callable[[int], float] = float, **options: object) -> int:
     return smallest_reaching(lambda quality: (quality, psnr(quality)), target, **options)
 
 
@@ -64,6 +69,77 @@ def test_less_room_than_what_no_quality_changes() -> None:
         largest_within(encode, 100, {"metadata": 70})
 
 
+def refined(
+    limit: int, share: Callable[[int, float], float], kept: dict[str, int] | None = None
+) -> tuple[bytes, int]:
+    """The file, and the number of refinements that take this share of the bytes of one pass."""
+    asked: list[tuple[int, float]] = []
+
+    def refine(quality: int, thrift: float) -> bytes:
+        asked.append((quality, thrift))
+        size = int(share(quality, thrift) * len(encode(quality, thrift)))
+        return bytes([quality]) + bytes(size - 1)
+
+    found = largest_refined(refine, lambda *setting: len(encode(*setting)), limit, kept)
+    assert len(asked) == len(set(asked))
+    return found, len(asked)
+
+
+@pytest.mark.parametrize("limit", [1061, 1500, 4321, 77777, 290000])
+@pytest.mark.parametrize("share", [1.02, 1.0, 0.98, 0.9])
+def test_refined_never_above_and_hardly_below(limit: int, share: float) -> None:
+    found, times = refined(limit, lambda quality, thrift: share)
+    assert 0.99 * limit <= len(found) <= limit
+    assert times <= 3
+
+
+@pytest.mark.parametrize("limit", [1061, 4321, 77777])
+def test_refined_by_another_share_each_time(limit: int) -> None:
+    """What one pass foretells badly is found all the same, be it with more refinements."""
+    found, times = refined(limit, lambda quality, thrift: 0.7 + 0.003 * quality - 0.001 * thrift)
+    assert 0.98 * limit <= len(found) <= limit
+    assert times <= 5
+    rng = np.random.default_rng(limit)
+    found, _ = refined(limit, functools.cache(lambda quality, thrift: rng.uniform(0.9, 1.1)))
+    assert 0.98 * limit <= len(found) <= limit
+
+
+def test_refined_at_the_ends() -> None:
+    def share(quality: int, thrift: float) -> float:
+        return 0.95
+
+    assert refined(10**9, share) == (bytes([100]) + bytes(int(0.95 * len(encode(100, 0.0))) - 1), 1)
+    least = int(0.95 * len(encode(1, MOST_THRIFT)))
+    assert len(refined(least, share)[0]) == least
+    for limit in (1, 100, least - 1):
+        with pytest.raises(aecodec.RequestError, match=f"quality 1 needs {least}, of which 9999 "):
+            refined(limit, share, {"transparency": 9999})
+
+
+@pytest.mark.parametrize("target", [1, 17, 18, 99, 100])
+@pytest.mark.parametrize("gain", [-0.7, 0.0, 0.3, 2.5])
+def test_the_lowest_quality_that_reaches_it_refined(target: int, gain: float) -> None:
+    asked: list[int] = []
+
+    def refine(quality: int) -> tuple[int, float]:
+        asked.append(quality)
+        return quality, quality + gain + 0.1 * math.sin(quality)
+
+    expected = next((q for q in range(1, 101) if refine(q)[1] >= target), None)
+    asked.clear()
+    if expected is None:
+        with pytest.raises(aecodec.RequestError, match="out of reach: quality 100 has 99"):
+            smallest_reaching(refine, target, foretold=float)
+    else:
+        assert smallest_reaching(refine, target, foretold=float) == expected
+    assert len(asked) == len(set(asked)) <= 5
+
+
+def test_a_foretelling_that_is_wrong_costs_time_alone() -> None:
+    assert reaching(37, foretold=lambda quality: 60.0 - quality) == 37
+    assert reaching(37, foretold=lambda quality: 0.0) == 37
+
+
 @pytest.mark.parametrize("target", [1, 17, 18, 99, 100])
 def test_the_lowest_quality_that_reaches_it(target: int) -> None:
     assert reaching(target) == reaching(target - 0.5) == target
@@ -83,6 +159,57 @@ def test_a_psnr_that_only_a_lower_quality_has() -> None:
         reaching(45.0, psnr)
     with pytest.raises(aecodec.RequestError, match=r"quality 30 has 50\.00, and none has more"):
         reaching(55.0, psnr, thorough=True)
+
+
+@pytest.mark.parametrize("foretold", [None, lambda quality: 0.0])
+def test_a_psnr_that_the_highest_quality_lacks(foretold: Callable[[int], float] | None) -> None:
+    """As on flat pictures, which the finest steps may suit less well."""
+
+    def psnr(quality: int) -> float:
+        return 0.5 * quality + (1.2 if quality in (96, 97, 98) else 0.0)
+
+    assert reaching(50.0, psnr, foretold=foretold) == 98 or foretold is None
+    assert reaching(50.1, psnr, foretold=psnr if foretold else None) == 98
+    with pytest.raises(aecodec.RequestError, match=r"50\.3 dB .*: quality 98 has 50\.20$"):
+        reaching(50.3, psnr, foretold=psnr if foretold else None)
+
+
+def test_a_flat_picture_that_quality_98_suits_best() -> None:
+    picture = Image.new("RGB", (256, 256), (200, 100, 50))
+    found = {
+        q: samples.psnr(picture, aecodec.decompress(aecodec.compress(picture, q)))
+        for q in range(90, 101)
+    }
+    best = max(found.values())
+    assert best > found[100] + 0.1  # else another picture is to be chosen here
+    target = 0.5 * (best + found[100])
+    for effort in (1, 2):
+        data = aecodec.compress(picture, target_psnr=target, effort=effort)
+        assert samples.psnr(picture, aecodec.decompress(data)) >= target
+    with pytest.raises(
+        aecodec.RequestError, match=f"out of reach: quality {max(found, key=found.get)} has"
+    ):
+        aecodec.compress(picture, target_psnr=best + 0.1)
+
+
+def test_few_refinements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass foretells what they bring: a search among refined pictures takes seven to ten."""
+    coder = codec.Codec(weights.by_name())
+    refine, times = coder.refine, []
+    monkeypatch.setattr(coder, "refine", lambda *a, **k: times.append(1) or refine(*a, **k))
+    aims = [
+        *({"target_size": size} for size in (1500, 3000, 6000, 12000)),
+        *({"target_psnr": psnr} for psnr in (28.0, 31.0, 34.0, 37.0)),
+    ]
+    for name, box in (("coffee.png", (40, 40, 296, 232)), ("chelsea.png", (60, 30, 316, 222))):
+        picture = samples.photograph(name, box)
+        for aim in aims:
+            before = len(times)
+            data = coder.compress(picture, effort=2, **aim)
+            assert len(times) - before <= 6
+            if size := aim.get("target_size"):
+                assert 0.98 * size <= len(data) <= size
+    assert len(times) <= 3.5 * 2 * len(aims)
 
 
 @pytest.mark.parametrize("effort", [1, 2])
@@ -242,6 +369,15 @@ def test_two_targets_are_refused() -> None:
 def test_a_target_is_a_number_above_0(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be above 0"):
         aecodec.compress(samples.photograph(), **{name: value})
+
+
+@pytest.mark.parametrize("effort", [1, 2])
+@pytest.mark.parametrize("target", [{"target_bpp": 1e308}, {"target_size": 10**400}])
+def test_more_than_any_file_has(target: dict[str, float], effort: int) -> None:
+    picture = samples.photograph(box=(0, 0, 40, 30))
+    assert aecodec.compress(picture, effort=effort, **target) == aecodec.compress(
+        picture, 100, effort=effort
+    )
 
 
 def test_bits_per_pixel_are_a_size() -> None:

@@ -813,6 +813,8 @@ def test_the_last_line_on_a_file_counts(here: Path) -> None:
                     manifest.done("a", Stamp(1, 2), {"bytes": options["q"]})
                 elif line == "failed":
                     manifest.failed("a", "why", "InputError")
+                elif line == "refused":
+                    manifest.failed("a", "why", "OutputExistsError")
                 elif line == "left":
                     manifest.left("a", Stamp(1, 2), Left(1, 2, 3))
                 else:
@@ -838,9 +840,11 @@ def test_the_last_line_on_a_file_counts(here: Path) -> None:
     assert known(2) == (True, False, 2)
     add({"q": 1}, "begin")  # so it was deleted, and is now being made with other options
     assert known(2)[:2] == (False, False)
-    for end in ("kept", "left", "failed"):
+    for end in ("kept", "left", "refused"):
         add({"q": 1}, "begin", end)
-        assert known(2) == (False, False, None)  # whatever is there, it is not what once was
+        assert known(2) == (True, False, 2)
+    add({"q": 1}, "begin", "failed")  # whatever is there, it is not what once was
+    assert known(2) == (False, False, None)
 
 
 def test_what_was_left_alone_is_remembered_with_its_state(here: Path) -> None:

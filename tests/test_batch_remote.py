@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from aecodec import codec
 from aecodec.batch import Plan, Result, Task, convert, places
 from aecodec.batch.run import Event
 from aecodec.batch.select import Fault, Selection
+from aecodec.conversion import Encoding
 from aecodec.errors import InputError, OutputExistsError
 from aecodec.files import COMPRESSED
 
@@ -185,6 +187,27 @@ def test_from_memory_to_memory(memory: Any, here: Path) -> None:
     back = Plan(Task(verb="decompress"), ["memory://out"], "back", recursive=True)
     assert [result.status for result in results(back)] == ["done"] * 4
     assert albums.files(here / "back") == albums.becomes(originals, ".png")
+
+
+def test_with_other_options_and_back(memory: Any, here: Path) -> None:
+    """Whether an output is there is only asked when it is to be written."""
+    albums.fill(here / "in", 2)
+    plan = Plan(Task(), ["in"], "memory://other/out", recursive=True)
+    other = Task(encoding=Encoding(quality=30))
+    forced = dataclasses.replace(other, force=True)
+    for task, expected in (
+        (Task(), "done"),
+        (other, "failed"),
+        (Task(), "kept"),
+        (forced, "done"),
+        (other, "kept"),
+        (Task(), "failed"),
+        (Task(skip_existing=True), "kept"),
+        (Task(force=True), "done"),
+        (Task(), "kept"),
+    ):
+        found = results(dataclasses.replace(plan, task=task))
+        assert [result.status for result in found] == [expected] * 2
 
 
 def test_remote_names_never_leave_the_output_folder(memory: Any, here: Path) -> None:

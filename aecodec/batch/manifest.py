@@ -44,7 +44,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from aecodec.batch.places import Stamp
-from aecodec.errors import InputError, OutputError
+from aecodec.errors import InputError, OutputError, OutputExistsError
 from aecodec.files import TEMPORARY, reason, shown, sync_folder
 
 __all__ = ["NAME", "Left", "Manifest"]
@@ -240,24 +240,25 @@ class Manifest:
             ours = _hash(key, _state(record), self._runs[run])
             sides = _count(record.get("width", 0)), _count(record.get("height", 0))
             left(ours, Left(_count(record["bytes"]), *sides))
-            self._nothing_written(key, run, made)
+            self._nothing_written(key, run)
         elif "kept" in record:
-            self._nothing_written(record["kept"], run, made)
+            self._nothing_written(record["kept"], run)
+        elif record.get("error_type") == OutputExistsError.__name__:
+            self._nothing_written(record["failed"], run)
         else:
-            # Of what was to be replaced nobody knows yet what it is; what else failed was another
-            # run's, if anybody's.
+            # Most faults come before the writing, but not all. Of what was to be replaced nobody
+            # knows which of two outputs it is; else one that is there may be a stranger's.
             key = record["failed"]
-            if key in self._open and self._open[key].name is not None:
-                self._nothing_written(key, run, made)
+            begun = self._open.get(key)
+            if begun is not None and begun.run == run and begun.name is not None:
+                del self._open[key]
+                made(_hash(key), _Made(0, 0, 0))
 
-    def _nothing_written(self, key: str, run: str, made: Callable[[int, _Made], None]) -> None:
-        """What this run has begun has come to nothing."""
+    def _nothing_written(self, key: str, run: str) -> None:
+        """What this run has begun has come to nothing: what was made before is as it was."""
         begun = self._open.get(key)
-        if begun is None or begun.run != run:
-            return
-        del self._open[key]
-        if begun.name is not None:  # no output was there: one that is there now is a stranger's
-            made(_hash(key), _Made(0, 0, 0))
+        if begun is not None and begun.run == run:
+            del self._open[key]
 
     def _last(self, key: str) -> _Made:
         value = _hash(key)

@@ -526,9 +526,10 @@ class Codec(TileCodec):
 
         whole = (0, 0, header.width, header.height)
         wanted = region or whole
-        parts = [part for box in parts_of(whole, self.area) if (part := _common(box, wanted))]
-        alone = self._pays_alone(len(parts))
         shape, margin = (header.height, header.width), 16 * self.halo
+        boxes = parts_of(whole, self.area, margin)
+        parts = [part for box in boxes if (part := _common(box, wanted))]
+        alone = self._pays_alone(len(parts))
         seen = [grown(_whole(part), margin, shape) for part in parts]
         needed = [[number for number, _ in _tiles(header, box)] for box in seen]
         last = {number: k for k, numbers in enumerate(needed) for number in numbers}

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aecodec.bitstream import even_part
+from aecodec.bitstream import TILE_UNIT, even_part
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
@@ -52,10 +52,10 @@ __all__ = [
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
-AREA, SHARED_AREA = 768, 1024
-"""Pixels to a side, at most, that go through a transform at once: multiples of the tiles' unit.
-Each area has a margin, which is computed twice; but what large ones compute in a layer fits into no
-cache, and takes memory. Many threads that share one, or a GPU, want more to share."""
+AREA, SHARED_AREA = 768 * 768, 1024 * 1024
+"""Pixels, at most, that go through a transform at once. Each area has a margin, which is computed
+twice; but what large ones compute in a layer fits into no cache, and takes memory. Many threads
+that share one, or a GPU, want more to share."""
 STRIP = 512
 """Rows of pixels, at most, whose errors are taken at once when a tile is refined: the gradient
 needs what every layer has computed, a kilobyte or so for each pixel."""
@@ -158,7 +158,7 @@ class TileCodec:
         """
         import numpy as np
 
-        parts = parts_of(box, self.area)
+        parts = parts_of(box, self.area, 16 * self.analysis_halo)
         if len(parts) == 1:
             return self._analyse_at_once(rgb, box)
         rows, columns = -(-box[3] // 16), -(-box[2] // 16)
@@ -518,10 +518,24 @@ def latents_of(box: Box) -> tuple[slice, slice, slice]:
     return slice(None), slice(y // 16, -(-(y + h) // 16)), slice(x // 16, -(-(x + w) // 16))
 
 
-def parts_of(box: Box, size: int) -> list[Box]:
-    """Even parts of `box`, row by row, of `size` pixels to a side at most."""
+def parts_of(box: Box, pixels: int, margin: int) -> list[Box]:
+    """Even parts of `box`, row by row, of so many pixels at most: a multiple of 64x64.
+
+    Of all ways to cut it, the one that computes the least where parts have a margin to each other.
+    """
     x, y, w, h = box
-    width, height = (even_part(side, -(-side // size)) for side in (w, h))
+
+    def computed(columns: int) -> tuple[int, int, int]:
+        width = min(w, even_part(w, columns))
+        rows = 1 if width * h <= pixels else -(-h // (pixels // width // TILE_UNIT * TILE_UNIT))
+        height = min(h, even_part(h, rows))
+        columns, rows = -(-w // width), -(-h // height)
+        wide, high = w + 2 * margin * (columns - 1), h + 2 * margin * (rows - 1)
+        return wide * high, -width, height
+
+    fewest, most = -(-w * TILE_UNIT // pixels), -(-w // TILE_UNIT)
+    _, width, height = min(computed(columns) for columns in range(fewest, most + 1))
+    width = -width
     return [
         (left, top, min(width, x + w - left), min(height, y + h - top))
         for top in range(y, y + h, height)

@@ -102,7 +102,7 @@ def test_with_many_tiles_every_thread_works_alone(
     picture = samples.photograph(box=(32, 16, 352, 240))
     expected = coder.compress(picture, 60, tile_size=64)
     shown = np.asarray(coder.decode(bitstream.parse(expected)), np.int16)
-    monkeypatch.setattr(several, "area", 64)
+    monkeypatch.setattr(several, "area", 64 * 64)
     monkeypatch.setattr(Runtime, "_open", session)
     data = several.compress(picture, 60, tile_size=64)
     again = np.asarray(several.decode(bitstream.parse(data)), np.int16)
@@ -111,7 +111,7 @@ def test_with_many_tiles_every_thread_works_alone(
     assert {count for _, count in asked} == {lonely}
     assert {"analysis", "synthesis", "context"} <= {name for name, _ in asked}
     # Of few tiles each takes all threads.
-    monkeypatch.setattr(several, "area", 4096)
+    monkeypatch.setattr(several, "area", 1 << 24)
     asked.clear()
     several.decode(bitstream.parse(several.compress(picture, 60)))
     assert not asked if threads == lonely else {count for _, count in asked} == {threads}
@@ -120,7 +120,7 @@ def test_with_many_tiles_every_thread_works_alone(
 def test_a_damaged_tile_among_many_is_one_error(coder: Codec) -> None:
     """Wherever it stands, whoever decodes it, and nobody waits for it for ever."""
     several = Codec(coder.weights, Options(threads=2))
-    several.area = 64
+    several.area = 64 * 64
     data = coder.compress(samples.photograph(box=(32, 16, 352, 240)), 60, tile_size=64)
     container = bitstream.parse(data)
     for number in (0, 7, len(container.tiles) - 1):
@@ -371,6 +371,29 @@ def test_floats_of_both_runtimes_agree(either: weights.Weights) -> None:
 # --- Tiles --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("pixels", [64 * 64, 768 * 768, 1024 * 1024])
+@pytest.mark.parametrize("margin", [16, 96])
+def test_parts_cover_a_box_once_and_are_small(pixels: int, margin: int) -> None:
+    for w, h in itertools.product((1, 64, 65, 500, 768, 1000, 3000), repeat=2):
+        parts = tiles.parts_of((128, 64, w, h), pixels, margin)
+        count = np.zeros((h, w), np.uint8)
+        for x, y, width, height in parts:
+            assert 0 < width * height <= pixels and (x % 64, y % 64) == (0, 0)
+            count[y - 64 : y - 64 + height, x - 128 : x - 128 + width] += 1
+        assert (count == 1).all()
+        assert parts == sorted(parts, key=lambda part: (part[1], part[0]))
+
+
+def test_parts_are_few_and_square() -> None:
+    """Their margins are computed twice."""
+    assert tiles.parts_of((0, 0, 768, 768), 768 * 768, 64) == [(0, 0, 768, 768)]
+    halves = [(0, 0, 1000, 512), (0, 512, 1000, 488)]
+    assert tiles.parts_of((0, 0, 1000, 1000), 768 * 768, 64) == halves
+    thousands = tiles.parts_of((0, 0, 12000, 9000), 768 * 768, 64)
+    assert thousands[0] == (0, 0, 768, 768) and len(thousands) == 16 * 12
+    assert len(tiles.parts_of((0, 0, 2**20, 16), 768 * 768, 64)) == 114  # a ribbon
+
+
 def test_tiles_leave_no_seam(either: weights.Weights) -> None:
     """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
     coder = Codec(either)
@@ -577,8 +600,8 @@ def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
     assert np.abs(means - entry["means"]).max() < 0.5
 
 
-@pytest.mark.parametrize("area", [64, 128, 192])
-def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, area: int) -> None:
+@pytest.mark.parametrize("side", [64, 128, 192])
+def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, side: int) -> None:
     """What a transform takes at once is a matter of time and memory alone."""
     picture = samples.photograph(box=(32, 16, 352, 240))
     region = (50, 70, 230, 100)
@@ -588,10 +611,10 @@ def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, are
         whole = np.asarray(coder.decode(container), np.int16)
         return whole, np.asarray(coder.decode(container, region), np.int16)
 
-    monkeypatch.setattr(coder, "area", 4096)
+    monkeypatch.setattr(coder, "area", 1 << 24)
     data = coder.compress(picture, 60, tile_size=64)
     whole, part = both(data)
-    monkeypatch.setattr(coder, "area", area)
+    monkeypatch.setattr(coder, "area", side * side)
     for again in (data, coder.compress(picture, 60, tile_size=64)):
         assert abs(len(again) - len(data)) <= 8
         shown, cut = both(again)

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
@@ -22,7 +23,7 @@ import click
 from aecodec import __version__, conversion, files, stages
 from aecodec.bench.command import bench, compare
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.console import EXIT_SOME_FAILED, Report, size, verbose
+from aecodec.console import EXIT_SOME_FAILED, Report, Unwritable, size, verbose
 from aecodec.folders import Folders, folder_options
 from aecodec.options import Count, Number, device_option, pixels_option, threads_option
 from aecodec.training_commands import export, train
@@ -55,7 +56,8 @@ def main() -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = commands.main(prog_name="aecodec", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return int(code or 0)
     except click.ClickException as error:
         error.show()
@@ -64,8 +66,26 @@ def main() -> int:
         click.echo("aecodec: interrupted", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # as in `aecodec info *.aec | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_SOME_FAILED
+    except OSError as error:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if last.f_globals["__name__"] not in ("click.utils", __name__):
+            raise  # it was not printing
+        Unwritable(error).show()
+        return EXIT_SOME_FAILED
+    finally:
+        if not _takes_more():  # or Python tries once more, and prints what comes of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _takes_more() -> bool:
+    """Whether standard output, if it is open, has taken all that was printed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:

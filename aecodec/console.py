@@ -11,12 +11,12 @@ import json
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from aecodec.errors import AecodecError, one_line, with_advice
-from aecodec.files import shown
+from aecodec.files import reason, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,14 +42,32 @@ def needs_extra(extra: str) -> Iterator[None]:
         ) from None
 
 
+class Unwritable(click.ClickException):
+    """Standard output takes nothing more: no file's fault, and none could be told of."""
+
+    exit_code = EXIT_SOME_FAILED
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write standard output: {reason(error)}")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it where there is still something to print on."""
+        with contextlib.suppress(OSError):
+            click.echo(f"aecodec: {self.format_message()}", file=file, err=True)
+
+
 def echo(text: str, bar: Progress | None, *, err: bool) -> None:
-    """Print a line, above the progress bar if there is one."""
-    if bar is None:
+    """Print a line, above the progress bar if there is one. Raises Unwritable."""
+    if bar is not None:
+        bar.stop()  # takes the bar off the screen
+    try:
         click.echo(text, err=err)
-        return
-    bar.stop()  # takes the bar off the screen
-    click.echo(text, err=err)
-    bar.start()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unwritable(error) from error
+    if bar is not None:
+        bar.start()
 
 
 class Report:

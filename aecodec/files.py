@@ -71,7 +71,10 @@ class Naming:
         """The file name for `source`; `whole` keeps the source's suffix in it."""
         name = os.path.basename(source)
         stem, suffix = os.path.splitext(name)
-        if whole or (self.drops is not None and suffix.lower() != self.drops):
+        drops_other = self.drops is not None and suffix.lower() != self.drops
+        if (
+            whole or drops_other or suffix.lower() == self.adds
+        ):  # no output is called as its source is
             stem = name
         return stem + self.adds
 
@@ -83,7 +86,8 @@ RESTORED = Naming(drops=SUFFIX, adds=".png")
 def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job]:
     """Decide every output's name before any work is done.
 
-    If two sources would become the same file, both keep their suffix (`a.jpg.aec`, `a.png.aec`).
+    If two sources would become the same file, both keep their suffix (`a.jpg.aec`, `a.png.aec`);
+    and so does one that would become another source.
     """
     if STDIO in sources:
         return [_plan_stdin(sources, output)]
@@ -110,6 +114,8 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
 def _plan_stdin(sources: Sequence[str], output: str | None) -> Job:
     if len(sources) > 1:
         raise UsageFault("standard input ('-') must be the only input")
+    if sys.stdin is None:
+        raise UsageFault("standard input is closed: redirect a file or a pipe into it")
     if sys.stdin.isatty():
         raise UsageFault("standard input is a terminal: redirect a file or a pipe into it")
     if output is None or output == STDIO:
@@ -129,19 +135,28 @@ def plan_names(sources: Sequence[str], folder: str | None, naming: Naming) -> li
         return os.path.abspath(path).casefold()  # as on file systems that fold case
 
     whole: set[str] = set()
+    taken = {key(source): source for source in sources}
     while True:
         targets = {source: target(source, source in whole) for source in sources}
         by_key: dict[str, list[str]] = {}
         for source in sources:
             by_key.setdefault(key(targets[source]), []).append(source)
         clashing = {source for group in by_key.values() if len(group) > 1 for source in group}
+        clashing |= {source for source in sources if key(targets[source]) in taken}
         if clashing <= whole:
             break
         whole |= clashing
 
     owner: dict[str, str] = {}
     for source in sources:
-        first = owner.setdefault(os.path.abspath(targets[source]), source)
+        place = os.path.abspath(targets[source])
+        other = taken.get(key(place))
+        if other is not None and os.path.abspath(other) == place:
+            raise UsageFault(
+                f"{shown(source)} would become {shown(targets[source])}, which is an input: "
+                "compress them in two runs, or rename one"
+            )
+        first = owner.setdefault(place, source)
         if first != source:
             raise UsageFault(
                 f"{shown(first)} and {shown(source)} would both become {shown(targets[source])}: "
@@ -155,6 +170,8 @@ def _names_folder(path: str) -> bool:
 
 
 def _refuse_terminal() -> None:
+    if sys.stdout is None:
+        raise UsageFault("standard output is closed: use -o FILE, or redirect it")
     if sys.stdout.isatty():
         raise UsageFault("standard output is a terminal: use -o FILE, or redirect it")
 

@@ -63,7 +63,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave outputs that are newer than their source; make the others anew.",
+        help="Leave outputs newer than their source; make others anew, or with --rm refuse them.",
     ),
     click.option(
         "--rm",

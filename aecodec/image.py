@@ -338,16 +338,31 @@ class _Writer:
     modes: tuple[Mode, ...] = ("L", "RGB")
     metadata: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    colours: str = ""
+    """What becomes of colours, where that is worse than rounding."""
+    transparency: str = ""
+    """The same of transparency."""
+    side: int | None = None
+    """Pixels, at most: what is larger would be made smaller."""
 
 
 _ALL_METADATA: Final = ("exif", "icc_profile", "xmp")
 _NAMES: Final = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}
 _WRITERS: Final[Mapping[str, _Writer]] = {
-    "AVIF": _Writer(_ALL_MODES, _ALL_METADATA, {"quality": 90, "subsampling": "4:4:4"}),
+    "AVIF": _Writer(
+        _ALL_MODES,
+        _ALL_METADATA,
+        {"quality": 90, "subsampling": "4:4:4"},
+        transparency="AVIF keeps the transparency only nearly",
+    ),
     "DDS": _Writer(_ALL_MODES),
-    "ICO": _Writer(_ALL_MODES),
+    "GIF": _Writer(colours="GIF has 256 colours"),
+    "ICNS": _Writer(side=0),
+    "ICO": _Writer(_ALL_MODES, side=256),
     "JPEG": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
     "JPEG2000": _Writer(_ALL_MODES),
+    "MPO": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
+    "PDF": _Writer(options={"quality": 95}),
     # Level 3 is twice as quick as the default of 6 and, on photographs, no larger.
     "PNG": _Writer(_ALL_MODES, _ALL_METADATA, {"compress_level": 3}),
     "QOI": _Writer(("RGB", "RGBA")),
@@ -375,17 +390,28 @@ def save(
     name = (format or _format_of(target)).upper()
     writer = _WRITERS.get(name, _Writer())
     notes: list[str] = []
+    if writer.side is not None and max(image.size) > writer.side:
+        what = (
+            f"nothing above {writer.side} x {writer.side} pixels" if writer.side else "no picture"
+        )
+        raise OutputError(f"{name} holds {what} as it is: choose another format")
     if image.mode not in writer.modes:
         image = _fitted(image, name, writer)
+    if writer.colours and image.mode not in ("L", "LA"):
+        notes.append(writer.colours)
+    if writer.transparency and image.has_transparency_data:
+        notes.append(writer.transparency)
 
     keywords = {**writer.options, **options}
+    if name == "ICO":
+        keywords.setdefault("sizes", [image.size])
     for key in _ALL_METADATA:
         content = image.info.get(key)
         if not content:
             continue
         if key not in writer.metadata:
             notes.append(f"{name} has no place for the {_NAMES[key]}")
-        elif name == "JPEG" and key != "icc_profile" and len(content) > _JPEG_SEGMENT - 29:
+        elif name in ("JPEG", "MPO") and key != "icc_profile" and len(content) > _JPEG_SEGMENT - 29:
             notes.append(f"the {_NAMES[key]} of {len(content)} bytes is too large for a JPEG")
             keywords.setdefault(key, b"")  # or some versions of Pillow take it from image.info
         else:

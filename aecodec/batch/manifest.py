@@ -198,6 +198,9 @@ class Manifest:
             with open(path, "rb") as file:
                 file.seek(self._read_to)
                 for line in file:
+                    start = line.strip()[:7]
+                    if self._read_to == 0 and not (start and b'{"run":'.startswith(start)):
+                        raise InputError(f"{shown(path)} is no manifest of aecodec: its first line")
                     if not line.endswith(b"\n"):
                         break  # torn, or still being written
                     with contextlib.suppress(
@@ -206,8 +209,6 @@ class Manifest:
                         self._take_line(json.loads(line), made, left)
                         self._read_to += len(line)
                         continue
-                    if self._read_to == 0 and not b'{"run":'.startswith(line.strip()[:7]):
-                        raise InputError(f"{shown(path)} is no manifest of aecodec: its first line")
                     self._read_to += len(line)
         except FileNotFoundError:
             return
@@ -292,10 +293,6 @@ class Manifest:
         if place == len(self._left) or self._left[place] != value:
             return None
         return Left(*(column[place] for column in self._left_as))
-
-    def has(self, key: str, state: Stamp | None) -> bool:
-        """Whether a run with these options has done it, or has begun it and may be at it."""
-        return self.unfinished(key, state) is not None or self.is_done(key, state)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
         """Whether the output of this source, if there is one, was made, or begun, from another

@@ -15,7 +15,15 @@ from aecodec.batch import places, pool
 from aecodec.batch.manifest import NAME, Left, Manifest
 from aecodec.batch.places import Stamp, is_remote
 from aecodec.batch.select import Fault, Item, Job, Note, Selection
-from aecodec.batch.worker import Result, Task, bits_per_pixel, exists, failure, still_there
+from aecodec.batch.worker import (
+    Result,
+    Task,
+    bits_per_pixel,
+    exists,
+    failure,
+    is_newer,
+    still_there,
+)
 from aecodec.errors import InputError, OutputError
 from aecodec.files import UsageFault
 
@@ -185,14 +193,15 @@ class _Run:
             there = places.stamp(job.target)
         except InputError as error:
             return failure(job.source, error, target=job.target, key=job.key)
-        if there is None or job.begun or (self.task.force and not self.task.skip_existing):
+        if there is None or job.begun:
             return result
-        if not self.task.skip_existing:
-            refused = exists(job.target, stale=job.stale)
-            return failure(job.source, refused, target=job.target, key=job.key)
-        dated = job.stamp is not None and there.time_ns >= job.stamp.time_ns
-        newer = dated and there.size and not job.stale
-        return dataclasses.replace(result, status="kept") if newer else result
+        source = job.stamp if self.task.skip_existing else None
+        if source is not None and is_newer(there, source, stale=job.stale):
+            return dataclasses.replace(result, status="kept")
+        if self.task.replaces:
+            return result
+        refused = exists(job.target, stale=job.stale, only_copy=self.task.remove)
+        return failure(job.source, refused, target=job.target, key=job.key)
 
     # --- From the selection to the workers ------------------------------------------------------
 
@@ -295,7 +304,7 @@ class _Run:
         ours = set(new)
         if len(new) < len(waiting):
             self.manifest.catch_up()  # another run may be at work here
-            ours.update(job.key for job in jobs if self.manifest.has(job.key, job.stamp))
+            ours.update(job.key for job in jobs if self._is_others(job))
         try:
             begun = (job for job in jobs if job.key in new)
             self.manifest.begin(
@@ -308,9 +317,15 @@ class _Run:
             return []
         return [dataclasses.replace(job, begun=True) if job.key in ours else job for job in jobs]
 
+    def _is_others(self, job: Job) -> bool:
+        """Whether another run, with the same options, has made the output, or is at it."""
+        if self.manifest.unfinished(job.key, job.stamp) is not None:
+            return True
+        return self.manifest.is_done(job.key, job.stamp) and self._is_there(job)
+
     def _is_replaced(self, job: Job) -> bool:
         """Whether a worker will write over an output, or may, where to ask takes too long."""
-        if not (self.task.force or self.task.skip_existing):
+        if not self.task.replaces:
             return False
         if is_remote(job.target):
             return True

@@ -1,6 +1,6 @@
 """Which files a run converts, and what each becomes: folders, lists of names, single files.
 
-A generator: a folder at a time is in memory, or of a list 16 bytes a line, never all of a run's
+A generator: a folder at a time is in memory, or of a list 24 bytes a line, never all of a run's
 files. A file belongs to the run if its suffix or its first bytes say that it is of the kind that
 is converted; that one of them turns out to be broken is then a failure, and not silence.
 """
@@ -41,7 +41,8 @@ class Job:
     """One file to be made from another."""
 
     key: str
-    """The source's path within the run, with `/`: what the manifest knows it by."""
+    """The source's path within the run, with `/`: what the manifest knows it by. No two files of a
+    run have the same."""
     source: str
     target: str
     stamp: Stamp | None = None
@@ -147,7 +148,11 @@ class Selection:
                 inside = os.path.basename(os.path.abspath(path)) if self._several else ""
                 if is_remote(path) and self._several:
                     inside = posixpath.basename(path.rstrip("/"))
-                yield from self._tree(path, inside if self.output is not None else "")
+                if self.output is not None:
+                    yield from self._tree(path, inside)
+                else:
+                    whole = path.rstrip("/") if is_remote(path) else os.path.abspath(path)
+                    yield from self._tree(path, "", known_as=whole if self._several else "")
             else:
                 single.append(path)
         yield from self._singles(single)
@@ -179,8 +184,11 @@ class Selection:
 
     # --- Folders --------------------------------------------------------------------------------
 
-    def _tree(self, root: str, inside: str) -> Iterator[Item]:
-        """All of a folder, a folder at a time; `inside` is where it lies in the output."""
+    def _tree(self, root: str, inside: str, known_as: str = "") -> Iterator[Item]:
+        """All of a folder, a folder at a time; `inside` is where it lies in the output.
+
+        Without an output, `known_as` tells its files from those of the same names in other folders.
+        """
         own_output = self._identity(self.output) if self.output is not None else None
         start = self._identity(root)
         waiting: list[tuple[str, str, tuple[files.Identity, ...]]] = [
@@ -214,14 +222,16 @@ class Selection:
                 else:
                     ids = (*above, entry.identity) if entry.identity is not None else above
                     below.append((entry.path, key, ids))
-            yield from self._folder(wanted, relative)
+            yield from self._folder(wanted, relative, known_as)
             waiting.extend(reversed(below))
 
     def _identity(self, path: str) -> files.Identity | None:
         found = files.identities([path])
         return next(iter(found), None)
 
-    def _folder(self, wanted: dict[str, Entry], relative: str) -> Iterator[Item]:
+    def _folder(
+        self, wanted: dict[str, Entry], relative: str, known_as: str = ""
+    ) -> Iterator[Item]:
         """The jobs of one folder; only here can two files become one."""
         place = None
         if self.output is not None:
@@ -232,7 +242,8 @@ class Selection:
             if self.output is not None and _leaves(key):
                 yield Fault(job.source, OutputError("would leave the output folder"))
             else:
-                yield Job(key, job.source, job.target, entry.stamp)
+                known = posixpath.join(known_as, key)
+                yield Job(known, job.source, job.target, entry.stamp)
 
     def _excluded(self, key: str) -> bool:
         return _matches(key, self.exclude)
@@ -278,7 +289,10 @@ class Selection:
                 if self._excluded(key) or (self.include and not _matches(key, self.include)):
                     self.passed += 1
                 elif self.recursive and places.is_folder(source):
-                    yield from self._tree(source, "" if self.output is None else key)
+                    if self.output is not None:
+                        yield from self._tree(source, key)
+                    else:
+                        yield from self._tree(source, "", known_as="" if key == "." else key)
                 elif self.output is not None and _leaves(key):
                     yield Fault(source, OutputError("would leave the output folder"))
                 else:
@@ -306,15 +320,17 @@ class Selection:
         return os.path.join(os.path.dirname(source), name)
 
     def _clashes(self, spool: IO[bytes], base: str) -> tuple[set[int], set[int]]:
-        """Marks of the sources that keep their suffix, and of those that are named repeatedly."""
+        """Marks of the sources that keep their suffix, since two would have one output, or one
+        would become another; and of those that are named repeatedly."""
         whole: set[int] = set()
         twice: set[int] = set()
         while True:
-            sources, targets = array("Q"), array("Q")
+            sources, targets, places_of = array("Q"), array("Q"), array("Q")
             for name in _names(spool):
                 source, key = self._place(name, base)
                 mark = _mark(source)
                 sources.append(mark)
+                places_of.append(_mark(source.casefold()))
                 targets.append(_mark(self._target(source, key, mark in whole).casefold()))
             import numpy as np
 
@@ -322,7 +338,8 @@ class Selection:
             distinct, times = np.unique(pairs, axis=0, return_counts=True)
             twice.update(map(int, distinct[times > 1, 1]))
             _, first, owners = np.unique(distinct[:, 0], return_index=True, return_counts=True)
-            clashing = {
+            clashing = {int(mark) for mark in distinct[np.isin(distinct[:, 0], places_of), 1]}
+            clashing |= {
                 int(mark)
                 for start, count in zip(first[owners > 1], owners[owners > 1], strict=True)
                 for mark in distinct[start : start + count, 1]
@@ -364,6 +381,8 @@ def _mark(text: str) -> int:
 
 def _spooled(path: str) -> IO[bytes]:
     if path == files.STDIO:
+        if sys.stdin is None:
+            raise UsageFault("the list is to come from standard input, and that is closed")
         if sys.stdin.isatty():
             raise UsageFault("the list is to come from standard input, and that is a terminal")
         source: IO[bytes] = sys.stdin.buffer

@@ -17,13 +17,14 @@ import io
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec import files
 from aecodec.batch import places
 from aecodec.batch.places import Stamp
-from aecodec.bitstream import DEFAULT_MAX_PIXELS
+from aecodec.batch.select import picture_kinds
+from aecodec.bitstream import DEFAULT_MAX_PIXELS, MAGIC
 from aecodec.conversion import Encoding
 from aecodec.errors import (
     AecodecError,
@@ -50,11 +51,13 @@ __all__ = [
     "bits_per_pixel",
     "exists",
     "failure",
+    "is_newer",
     "rows",
     "still_there",
 ]
 
 Verb = Literal["compress", "decompress"]
+_HEAD = 64  # bytes that tell what a file is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,12 @@ class Task:
     """Of each worker; 0: as many as there are cores."""
     device: str = "auto"
     max_pixels: int = DEFAULT_MAX_PIXELS
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an output that is there may be replaced. With `remove` it may be all that is left
+        of another picture, so that its age alone is no reason."""
+        return self.force or (self.skip_existing and not self.remove)
 
     def options(self) -> dict[str, Any]:
         """What decides an output's bytes: files made with other options are other files."""
@@ -140,10 +149,20 @@ def failure(source: str, error: Exception, *, target: str = "", key: str = "") -
     )
 
 
-def exists(target: str, *, stale: bool = False) -> OutputExistsError:
+def is_newer(output: Stamp, source: Stamp, *, stale: bool) -> bool:
+    """Whether `--skip-existing` takes an output for up to date. `stale`: the manifest knows that it
+    was made of another state of the source."""
+    return output.time_ns >= source.time_ns and output.size > 0 and not stale
+
+
+def exists(target: str, *, stale: bool = False, only_copy: bool = False) -> OutputExistsError:
     """Says that an output is there already, and what can be done about it. `stale`: the manifest
-    does not know it to be made of the source as it is now."""
+    does not know it to be made of the source as it is now. `only_copy`: what it was made of may
+    have been deleted."""
     what = f"{shown(target)} exists already"
+    if only_copy:
+        earlier = ", of an earlier state" if stale else ""
+        return OutputExistsError(f"{what}{earlier}, maybe the only copy: -f replaces it")
     if stale:
         return OutputExistsError(f"{what}, of an earlier state: -f or --skip-existing replaces it")
     return OutputExistsError(f"{what}: -f replaces it, --skip-existing leaves it")
@@ -197,6 +216,7 @@ class Converter:
 
         self.task = task
         self._coders: dict[bytes, Codec] = {}
+        self._is_picture: Callable[[bytes], bool] | None = None
         if task.verb == "compress":
             loaded = weights.by_name(task.encoding.model)
             if task.model_id is not None and loaded.id.hex() != task.model_id:
@@ -243,7 +263,7 @@ class Converter:
         )
 
     def _made(self, job: _Job) -> Result:
-        self._check_place(job.target)
+        self._check_place(job)
         earlier = self._earlier(job)
         if earlier is not None:
             return self._cleared(job, earlier, None)
@@ -251,7 +271,7 @@ class Converter:
             data = places.read(job.source, job.size if job.size >= 0 else None)
         except InputError:
             # Another run may have converted and deleted it since this one listed it.
-            if not self.task.force and self._is_whole(job) is not None:
+            if job.begun and self._is_gone(job) and self._is_whole(job) is not None:
                 return self._adopted(job)
             raise
         content, width, height, quality, notes = self._encoded(data, job.target)
@@ -271,24 +291,45 @@ class Converter:
             notes = still_there(job.target, job.stamp, stale=job.stale)
             return dataclasses.replace(result, status="left", quality=0, notes=notes)
         dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
-        replaces = self.task.force or self.task.skip_existing
         try:
-            places.write(job.target, content, force=replaces, dates=dates)
+            places.write(job.target, content, force=self.task.replaces, dates=dates)
         except OutputExistsError:
             # Another run has been faster. Its file is as good as ours if it is the same.
             if places.read(job.target) != content:
                 raise
         return self._cleared(job, result, content)
 
-    def _check_place(self, target: str) -> None:
-        """Refuse a target that a link leads out of the output folder."""
-        root = self.task.root
-        if root is None or places.is_remote(root):
+    def _check_place(self, job: _Job) -> None:
+        """Refuse a target that a link leads out of the output folder, or that is an input."""
+        target, root = job.target, self.task.root
+        if target == job.source:
+            raise OutputError(f"the output {shown(target)} would replace the input")
+        if places.is_remote(target):
             return
-        real = os.path.realpath(root)
-        folder = os.path.realpath(os.path.dirname(target))
-        if folder != real and not folder.startswith(os.path.join(real, "")):
-            raise OutputError(f"{shown(target)} would leave the output folder through a link")
+        if root is not None:
+            real = os.path.join(os.path.realpath(root), "")
+            if not os.path.realpath(target).startswith(real):
+                raise OutputError(f"{shown(target)} would leave the output folder through a link")
+        if not self.task.replaces:
+            return  # writing replaces nothing
+        there = files.identities([target])
+        if there & files.identities([job.source]):
+            raise OutputError(f"the output {shown(target)} would replace the input")
+        if there and self._is_input(target):
+            kind = "a picture" if self.task.verb == "compress" else "an .aec file"
+            raise OutputError(f"{shown(target)} is {kind} itself: it is not replaced")
+
+    def _is_input(self, target: str) -> bool:
+        """Whether a file's first bytes are not an output's, but what outputs are made of."""
+        try:
+            start = places.head(target, _HEAD)
+        except InputError:
+            return False  # writing will say why
+        if self.task.verb == "decompress":
+            return start.startswith(MAGIC)
+        if self._is_picture is None:
+            _, self._is_picture = picture_kinds()
+        return self._is_picture(start)
 
     # --- An output that is there already --------------------------------------------------------
 
@@ -304,13 +345,12 @@ class Converter:
             return self._adopted(job)
         if self.task.skip_existing:
             stamp = job.stamp or places.stamp(job.source)
-            newer = stamp is not None and there.time_ns >= stamp.time_ns
-            if stamp is not None and newer and there.size and not job.stale:
-                return Result(job.source, status="kept", bytes_in=stamp.size, bytes_out=there.size)
+            if stamp and is_newer(there, stamp, stale=job.stale):
+                was, became = stamp.size, there.size
+                return Result(job.source, status="kept", bytes_in=was, bytes_out=became)
+        if self.task.replaces:
             return None
-        if self.task.force:
-            return None
-        raise exists(job.target, stale=job.stale)
+        raise exists(job.target, stale=job.stale, only_copy=self.task.remove)
 
     def _is_whole(self, job: _Job) -> tuple[int, int, int] | None:
         """The size of the picture in an output that is there, whole, and made with these options,
@@ -393,7 +433,7 @@ class Converter:
         if not self.task.remove or result.status == "kept":  # kept: by its date, so who knows
             return result
         if content is None:
-            if places.stamp(job.source) is None:  # deleted already
+            if self._is_gone(job):
                 return result
             # Made anew, it shows beyond doubt whether the output is this source's.
             content, *_, notes = self._encoded(places.read(job.source), job.target)
@@ -406,10 +446,20 @@ class Converter:
             raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
         if self._decoded(written) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
+        if self._is_gone(job):  # by another run, which has made sure of the same
+            return result
         if job.stamp is not None and places.stamp(job.source) != job.stamp:
             raise InputError("has changed since it was read: it is kept")
-        places.remove(job.source)
+        try:
+            places.remove(job.source)
+        except OutputError:
+            if not self._is_gone(job):
+                raise
         return result
+
+    def _is_gone(self, job: _Job) -> bool:
+        """Whether there is no source any more: another run has deleted it."""
+        return places.stamp(job.source) is None
 
 
 def bits_per_pixel(nbytes: int, width: int, height: int) -> float:

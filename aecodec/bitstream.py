@@ -31,7 +31,12 @@ Header
             u32   CRC-32       of every byte of the header before this field
 
 The magic is built as that of PNG: a byte with bit 7 set, the name, and line ends that any text-mode
-transfer damages. A header has 29 to 39 bytes.
+transfer damages. A header has 29 to 39 bytes. For file(1), in ``~/.magic``:
+
+::
+
+    0       string  \\x89AEC\\r\\n\\x1a\\n  aecodec picture
+    !:mime  image/x-aec
 
 Tiles
 -----

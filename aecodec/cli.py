@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -23,12 +24,14 @@ import click
 from aecodec import __version__, conversion, files, stages
 from aecodec.bench.command import bench, compare
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.console import EXIT_SOME_FAILED, Report, Unwritable, size, verbose
+from aecodec.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
+from aecodec.errors import AecodecError, InputError, WeightsError
 from aecodec.folders import Folders, folder_options
-from aecodec.options import Count, Number, device_option, pixels_option, threads_option
+from aecodec.options import Count, Number, Whole, device_option, pixels_option, threads_option
 from aecodec.training_commands import export, train
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
 EXIT_INTERRUPTED = 130
@@ -60,6 +63,8 @@ def main() -> int:
             sys.stdout.flush()
         return int(code or 0)
     except click.ClickException as error:
+        if isinstance(error, click.BadParameter):
+            _name_the_variable(error)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -86,6 +91,22 @@ def _takes_more() -> bool:
     except OSError:
         return False
     return True
+
+
+def _name_the_variable(error: click.BadParameter) -> None:
+    """A wrong value from the environment is its variable's: nobody gave the option."""
+    context, option = error.ctx, error.param
+    if context is None or not isinstance(option, click.Option) or option.name is None:
+        return
+    if context.get_parameter_source(option.name) is click.core.ParameterSource.ENVIRONMENT:
+        error.param_hint = f"'{_variable(context, option.name)}'"
+        if isinstance(option.envvar, str) and option.envvar in os.environ:
+            error.param_hint = f"'{option.envvar}'"
+
+
+def _variable(context: click.Context, name: str) -> str:
+    """The environment variable that sets an option: `auto_envvar_prefix` makes it so."""
+    return f"{context.auto_envvar_prefix}_{name.upper()}"
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -142,7 +163,7 @@ def output_options(command: F) -> F:
             "--output",
             metavar="PATH",
             shell_complete=_file_names,
-            help="Output file or existing folder.",
+            help="Output file or folder; with -r or --files-from it is made.",
         ),
     ):
         command = option(command)
@@ -152,7 +173,10 @@ def output_options(command: F) -> F:
 # Not required by click, since --files-from stands in for it.
 inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, shell_complete=_file_names)
 files_argument = click.argument(
-    "inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=_file_names
+    "inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=_file_names
+)
+recursive_option = click.option(
+    "-r", "--recursive", is_flag=True, help="Take all .aec files that are in a folder."
 )
 
 
@@ -231,7 +255,7 @@ def commands() -> None:
 @click.option(
     "-q",
     "--quality",
-    type=click.IntRange(1, 100),
+    type=Whole(1, 100),
     default=75,
     show_default=True,
     help="1 is smallest, 100 is best; about as faithful as JPEG at the same number.",
@@ -239,7 +263,7 @@ def commands() -> None:
 @click.option(
     "-e",
     "--effort",
-    type=click.IntRange(min(EFFORTS), max(EFFORTS)),
+    type=Whole(min(EFFORTS), max(EFFORTS)),
     default=DEFAULT_EFFORT,
     show_default=True,
     help="1 is fastest, 9 makes the smallest files; decoding stays the same.",
@@ -350,7 +374,7 @@ def _chosen(options: Collection[str]) -> str | None:
         if len(given) > 1:
             names = [f"--{name.replace('_', '-')}" for name in given]
             if source is sources.ENVIRONMENT:
-                names = [f"{context.auto_envvar_prefix}_{name.upper()}" for name in given]
+                names = [_variable(context, name) for name in given]
             raise click.UsageError(f"{' and '.join(names)}: give one of them")
         if given:
             return given[0]
@@ -466,27 +490,88 @@ def _sentence(outcome: conversion.Outcome) -> str:
 
 @commands.command()
 @files_argument
+@recursive_option
 @pixels_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
-def info(inputs: tuple[str, ...], max_pixels: int, as_json: bool) -> int:
+def info(inputs: tuple[str, ...], recursive: bool, max_pixels: int, as_json: bool) -> int:
     """Say what .aec files hold, without decoding them."""
-    with Report(len(inputs), as_json, progress=False) as report:
-        for source in inputs:
+    sources = _sources(inputs, recursive)
+    with Report(len(sources), as_json, progress=False) as report:
+        for source, fault in sources:
             with report.file(source):
+                if fault is not None:
+                    raise fault
                 from aecodec import codec
 
                 data = files.read_compressed(source)
                 found = codec.read_info(data, max_pixels=max_pixels)
-                report.result(_page(source, found), {"source": source, **asdict(found)})
+                name = _model_name(found.model)
+                values = {"source": source, **asdict(found), "model_name": name}
+                report.result(_page(source, found, name), values)
     return report.exit_code
 
 
-def _page(source: str, found: Any) -> str:
+def _sources(inputs: Sequence[str], recursive: bool) -> list[tuple[str, AecodecError | None]]:
+    """The files that the inputs name, and with `recursive` those in folders; with each what is
+    wrong with it already, so that its turn to be reported comes in this order, too."""
+    found: list[tuple[str, AecodecError | None]] = []
+    for path in inputs:
+        if path == files.STDIO or not os.path.isdir(path):
+            found.append((path, None))
+        elif recursive:
+            inside = list(_compressed_in(path))
+            found += inside or [(path, InputError(f"no {files.SUFFIX} file is in this folder"))]
+        else:
+            found.append((path, InputError("is a folder, not a file: -r takes what is in it")))
+    return found
+
+
+def _compressed_in(folder: str) -> Iterator[tuple[str, AecodecError | None]]:
+    """The .aec files in a folder and those below it, as `decompress -r` finds them."""
+    from aecodec.batch.select import Fault, Note, Selection
+
+    # With `include` a name alone decides, and no other file is opened.
+    only = (f"*{files.SUFFIX}",)
+    for item in Selection((folder,), None, files.RESTORED, recursive=True, include=only):
+        if isinstance(item, Note):
+            echo(f"aecodec: {files.shown(item.source)}: {item.text}", None, err=True)
+        else:
+            yield item.source, item.error if isinstance(item, Fault) else None
+
+
+def _model_name(model: str) -> str | None:
+    """What the weights with this id are called here; None if no such weights are installed."""
+    from aecodec import weights
+
+    found = weights.folders()
+    # Those that most files are made with first, as in `weights.by_id`.
+    for name in sorted(found, key=lambda name: name != weights.DEFAULT_MODEL):
+        if _id_of_weights(found[name]) == model:
+            return name
+    return None
+
+
+@functools.cache
+def _id_of_weights(folder: Path) -> str | None:
+    """The id of the weights in a folder, None where they are broken: that is no fault of the files
+    looked at. Remembered for the next file, since it takes the hash of megabytes."""
+    from aecodec import weights
+
+    try:
+        return weights.model_id(folder).hex()
+    except WeightsError:
+        return None
+
+
+def _page(source: str, found: Any, model_name: str | None) -> str:
+    model = f"{found.model} (not installed)"
+    if model_name is not None:
+        model = f"{files.shown(model_name)} ({found.model})"
     rows = [
         ("size", f"{found.width} x {found.height}, {found.mode}"),
         ("quality", str(found.quality)),
-        ("model", found.model),
+        ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
         ("tiles", f"{found.tiles} of at most {found.tile_size} px"),
         ("format", found.version),
@@ -498,6 +583,7 @@ def _page(source: str, found: Any) -> str:
 
 @commands.command()
 @files_argument
+@recursive_option
 @click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
 @threads_option("Threads to decode with.  [default: the cores]")
 @device_option
@@ -506,6 +592,7 @@ def _page(source: str, found: Any) -> str:
 @debug_option
 def verify(
     inputs: tuple[str, ...],
+    recursive: bool,
     full: bool,
     threads: int | None,
     device: str,
@@ -513,9 +600,12 @@ def verify(
     as_json: bool,
 ) -> int:
     """Check that .aec files are whole and undamaged."""
-    with Report(len(inputs), as_json, progress=full) as report:
-        for source in inputs:
+    sources = _sources(inputs, recursive)
+    with Report(len(sources), as_json, progress=full) as report:
+        for source, fault in sources:
             with report.file(source):
+                if fault is not None:
+                    raise fault
                 from aecodec import codec
 
                 data = files.read_compressed(source)

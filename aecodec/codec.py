@@ -121,7 +121,7 @@ def verify(
 
 
 def compress(
-    image: str | PathLike[str] | bytes | BinaryIO | PIL.Image.Image | Picture,
+    image: str | PathLike[str] | bytes | BinaryIO | PIL.Image.Image | Picture | Pixels,
     quality: int = DEFAULT_QUALITY,
     *,
     model: str | None = None,
@@ -136,7 +136,8 @@ def compress(
     """A picture as the bytes of an .aec file.
 
     Args:
-        image: a PIL image, a path, a file object, the bytes of a picture file, or a Picture.
+        image: a PIL image, a path, a file object, the bytes of a picture file, a Picture, or an
+            array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
         quality: 1 to 100; 75 has about the PSNR of JPEG at 75.
         model: the name of the weights; None takes the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
@@ -250,7 +251,7 @@ class Codec(TileCodec):
 
     def compress(
         self,
-        image: str | PathLike[str] | bytes | BinaryIO | PIL.Image.Image | Picture,
+        image: str | PathLike[str] | bytes | BinaryIO | PIL.Image.Image | Picture | Pixels,
         quality: int = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec import files
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
+from aecodec.errors import InputError, OutputError
 
 if TYPE_CHECKING:
+    import PIL.Image
+
     from aecodec.codec import Codec
     from aecodec.image import Picture
 
@@ -80,13 +84,19 @@ class Encoding:
         """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
         from aecodec import image
 
-        return image.load(
-            source,
-            max_pixels=max_pixels,
-            keep=self.keep,
-            strip_gps=self.strip_gps,
-            strict=self.strict,
-        )
+        try:
+            return image.load(
+                source,
+                max_pixels=max_pixels,
+                keep=self.keep,
+                strip_gps=self.strip_gps,
+                strict=self.strict,
+            )
+        except InputError:
+            if _is_compressed(source):
+                advice = "`aecodec decompress` restores it"
+                raise InputError("is an .aec file already", advice=advice) from None
+            raise
 
     def encode(self, picture: Picture, coder: Codec | None = None, **run: Any) -> bytes:
         """The bytes of the `.aec` file, by `coder` or by one for `model` with threads and device.
@@ -105,6 +115,16 @@ class Encoding:
         if coder is not None:
             return coder.compress(picture, **how)
         return codec.compress(picture, model=self.model, **run, **how)
+
+
+def _is_compressed(source: str | bytes) -> bool:
+    from aecodec.bitstream import MAGIC
+
+    if isinstance(source, bytes):
+        return source.startswith(MAGIC)
+    with contextlib.suppress(OSError), open(source, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+    return False
 
 
 def compress_file(
@@ -146,6 +166,20 @@ def compress_file(
     )
 
 
+def _saved(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, ...]:
+    """Write a picture to the temporary file of a target; what the format cannot hold."""
+    from aecodec import image
+
+    try:
+        return image.save(picture, file, files.picture_format(target))
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.strerror:  # the system's fault, not the format's
+            text = f"cannot write {files.shown(target)}: {files.reason(cause)}"
+            raise OutputError(text) from cause
+        raise
+
+
 def decompress_file(
     job: files.Job,
     *,
@@ -163,7 +197,7 @@ def decompress_file(
     that fraction of the size. The outcome's width and height are those of what was made, its bits
     per pixel those of the whole `.aec` file.
     """
-    from aecodec import bitstream, codec, image, metrics
+    from aecodec import bitstream, codec, metrics
 
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
@@ -178,7 +212,7 @@ def decompress_file(
     )
     header = bitstream.parse_header(data)[0]
     with files.writing(job.target, force=force) as file:
-        notes = image.save(picture, file, files.picture_format(job.target))
+        notes = _saved(picture, file, job.target)
         size = file.seek(0, os.SEEK_END)
     return Outcome(
         source=job.source,

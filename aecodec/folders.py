@@ -20,6 +20,7 @@ from aecodec.console import EXIT_SOME_FAILED
 from aecodec.display import REPORT_COLUMNS, View
 from aecodec.errors import AecodecError, with_advice
 from aecodec.files import shown
+from aecodec.options import Whole
 
 if TYPE_CHECKING:
     from aecodec.batch import Plan
@@ -76,7 +77,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "-j",
         "--jobs",
-        type=click.IntRange(0),
+        type=Whole(0),
         help="Worker processes; 0: as many as pay.  [default for folders: 0]",
     ),
     click.option("--report", metavar="CSV", help="Write a table with a line for every file."),

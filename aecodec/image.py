@@ -45,10 +45,9 @@ DEFAULT_MAX_PIXELS: Final = 2**28
 """What `load` accepts unless told otherwise: as many pixels as a reader of .aec accepts."""
 
 Mode: TypeAlias = Literal["L", "LA", "RGB", "RGBA"]
-Source: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image"
-)
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+_File: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+Source: TypeAlias = "_File | Image.Image | UInt8Array"
 
 _ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
 
@@ -96,17 +95,20 @@ def load(
     strip_gps: bool = False,
     strict: bool = False,
 ) -> Picture:
-    """Read a picture: a path, the bytes of a file, an open binary file, or a Pillow image.
+    """Read a picture: a path, a file's bytes, an open binary file, a Pillow image, or an array.
 
-    A Pillow image is left as it is. Of the metadata, ``keep`` names the kinds that stay ("exif",
-    "icc", "xmp"); where the ICC profile does not, the colours are brought to sRGB, so that they
-    still look the same. ``strip_gps`` takes the position out of EXIF and XMP. With ``strict``,
-    what would be a note is an error. Raises InputError for whatever cannot be read completely, and
+    A Pillow image is left as it is. An array is of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
+    Of the metadata, ``keep`` names the kinds that stay ("exif", "icc", "xmp"); where the ICC
+    profile does not, the colours are brought to sRGB, so that they still look the same.
+    ``strip_gps`` takes the position out of EXIF and XMP. With ``strict``, what would be a note is
+    an error. Raises InputError for whatever cannot be read completely, and
     ValueError for a kind of metadata that does not exist.
     """
     if unknown := set(keep) - set(metadata.KINDS):
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     with _errors_named():
+        if isinstance(source, np.ndarray):
+            source = Image.fromarray(source)
         if isinstance(source, Image.Image):
             picture = _to_picture(source, max_pixels, keep, strip_gps)
         else:
@@ -138,9 +140,7 @@ def _errors_named() -> Iterator[None]:
 _OPENING: Final = threading.Lock()
 
 
-def _open(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO, max_pixels: int
-) -> Image.Image:
+def _open(source: _File, max_pixels: int) -> Image.Image:
     """Open a picture with a limit of our own in place of Pillow's, which is a global variable.
 
     Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
@@ -155,12 +155,22 @@ def _open(
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
         try:
             return Image.open(source)
+        except UnidentifiedImageError:
+            if _is_empty(source):
+                raise InputError("the file is empty") from None
+            raise
         except Image.DecompressionBombError as error:
             # Only its text says how many they are.
             found = re.search(r"\((\d+) pixels\)", str(error))
             raise _too_large(int(found[1]) if found else None, max_pixels) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_empty(source: str | os.PathLike[str] | BinaryIO) -> bool:
+    if isinstance(source, str | os.PathLike):
+        return os.path.getsize(source) == 0
+    return source.seekable() and source.seek(0, os.SEEK_END) == 0
 
 
 def _prepare(image: Image.Image) -> None:
@@ -423,7 +433,10 @@ def save(
             chunks.add_itxt("XML:com.adobe.xmp", cast(bytes, xmp))
             keywords.setdefault("pnginfo", chunks)
         elif name == "TIFF":
-            keywords["exif"] = _tiff_tags(keywords.pop("exif", None), keywords.pop("xmp", None))
+            tags = _tiff_tags(keywords.pop("exif", None), keywords.pop("xmp", None))
+            keywords["exif"] = tags
+            if "compression" not in options and any(d in tags for d in metadata.SUBDIRECTORIES):
+                del keywords["compression"]  # libtiff, which compresses, cannot write those
         image.save(cast(BinaryIO, target), name, **keywords)
     except BrokenPipeError:  # nobody reads on: no fault of the output
         raise

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["EXIF_PREFIX", "KINDS", "descriptive_tags", "exif", "icc", "xmp"]
+__all__ = ["EXIF_PREFIX", "KINDS", "SUBDIRECTORIES", "descriptive_tags", "exif", "icc", "xmp"]
 
 KINDS: Final = ("exif", "icc", "xmp")
 EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
@@ -43,7 +43,7 @@ _DESCRIPTIVE_TAGS: Final = (
     ExifTags.Base.HostComputer,
     ExifTags.Base.Copyright,
 )
-_SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def exif(
@@ -78,7 +78,7 @@ def descriptive_tags(tags: Image.Exif) -> bytes | None:
     for tag in _DESCRIPTIVE_TAGS:
         if tag in tags:
             kept[tag] = tags[tag]
-    for directory in _SUBDIRECTORIES:
+    for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
             kept[directory] = subtags
     return kept.tobytes() if len(kept) else None
@@ -181,7 +181,7 @@ class _Tiff:
     def _live(self, main: int) -> list[range]:
         """What is reached from the first directory."""
         live = [range(8), *self._ranges(main)]
-        for tag in _SUBDIRECTORIES:
+        for tag in SUBDIRECTORIES:
             for directory in self._linked(main, tag):
                 live += self._ranges(directory)
                 for inner in self._linked(directory, ExifTags.IFD.Interop):

@@ -12,7 +12,7 @@ import click
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.config import DEVICES
 
-__all__ = ["Count", "Number", "device_option", "pixels_option", "threads_option"]
+__all__ = ["Count", "Number", "Whole", "device_option", "pixels_option", "threads_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +40,20 @@ class Count(click.ParamType[int]):
         return count
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds, of which at least the lower one is set."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        try:
+            found: int = super().convert(value, parameter, context)
+        except click.BadParameter:  # it speaks of an "integer range", and of "0<=x"
+            bounds = f"from {self.min} " + ("up" if self.max is None else f"to {self.max}")
+            self.fail(f"{value!r} is no whole number {bounds}", parameter, context)
+        return found
+
+
 class Number(click.FloatRange):
     """A number within bounds: neither infinite nor NaN, which lies within all of them."""
 
@@ -54,7 +68,7 @@ class Number(click.FloatRange):
 
 def threads_option(text: str) -> Callable[[F], F]:
     """Adds `--threads`, with this help."""
-    return click.option("--threads", type=click.IntRange(1), help=text)
+    return click.option("--threads", type=Whole(1), help=text)
 
 
 def device_option(command: F) -> F:

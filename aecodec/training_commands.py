@@ -17,6 +17,7 @@ from aecodec import files
 from aecodec.config import DEVICES, SIZES
 from aecodec.console import Report, needs_extra
 from aecodec.errors import InputError, one_line
+from aecodec.options import Whole
 
 __all__ = ["export", "train"]
 
@@ -30,11 +31,11 @@ __all__ = ["export", "train"]
     type=click.Path(file_okay=False, path_type=Path),
     help="The run's folder: checkpoint and logs. A run that is there already goes on.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Length of the training in steps, or ...")
+@click.option("--steps", type=Whole(1), help="Length of the training in steps, or ...")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="... in minutes.")
-@click.option("--batch", type=click.IntRange(1), help="Crops a step.")
-@click.option("--accumulate", type=click.IntRange(1), help="Batches a step.")
-@click.option("--crop", type=click.IntRange(64), help="Side of a crop, a multiple of 64 pixels.")
+@click.option("--batch", type=Whole(1), help="Crops a step.")
+@click.option("--accumulate", type=Whole(1), help="Batches a step.")
+@click.option("--crop", type=Whole(64), help="Side of a crop, a multiple of 64 pixels.")
 @click.option(
     "--learning-rate",
     "lr",
@@ -46,8 +47,8 @@ __all__ = ["export", "train"]
     type=click.FloatRange(0, 1),
     help="Share of the crops that are drawn upon.  [default: 0.01]",
 )
-@click.option("--seed", type=click.IntRange(0), help="Of crops, noise and the start.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all]")
+@click.option("--seed", type=Whole(0), help="Of crops, noise and the start.")
+@click.option("--threads", type=Whole(1), help="CPU threads.  [default: all]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option(
     "--start-from",

@@ -13,6 +13,8 @@
 
 The model id, written into every file, is the first 8 bytes of a SHA-256 over the files that
 decoding depends on. A file names the weights that it needs; weights are never guessed.
+
+Finding weights and their ids imports nothing heavy; loading them does.
 """
 
 from __future__ import annotations
@@ -23,16 +25,17 @@ import hashlib
 import json
 import os
 import pathlib
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from typing import TYPE_CHECKING
 
 from aecodec.config import ModelConfig
-from aecodec.entropy import TableSet
 from aecodec.errors import UnknownModelError, WeightsError
-from aecodec.hyperlatents import HyperTables
 from aecodec.stages import stage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aecodec.entropy import TableSet
+    from aecodec.hyperlatents import HyperTables
 
 __all__ = [
     "DECODER_FILES",
@@ -114,6 +117,10 @@ class Weights:
 
 def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
     """One TableSet for every row of `KIND_lengths` (sets, tables)."""
+    import numpy as np
+
+    from aecodec.entropy import TableSet
+
     lengths, first = arrays[f"{kind}_lengths"], arrays[f"{kind}_first"]
     ends = np.cumsum(lengths.sum(axis=1))
     return [
@@ -128,6 +135,11 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
 @stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from aecodec.hyperlatents import HyperTables
+
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
         arrays = load_file(folder / "tables.safetensors")

@@ -74,14 +74,20 @@ def cli_page() -> Iterator[str]:
     yield NOTE
     yield ""
     yield from described(commands, root)
-    for name in commands.list_commands(root):
-        command = commands.commands[name]
+    yield from chapters(commands, root)
+
+
+def chapters(group: click.Group, context: click.Context, heading: str = "##") -> Iterator[str]:
+    """The commands of a group, each followed by its own commands a heading lower."""
+    for name in group.list_commands(context):
+        command = group.commands[name]
         if not command.hidden:
-            prefix = f"AECODEC_{name.upper().replace('-', '_')}"
-            context = click.Context(command, root, name, auto_envvar_prefix=prefix)
-            yield f"## aecodec {name}"
+            below = click.Context(command, context, name)  # click derives the variables' prefix
+            yield f"{heading} {below.command_path}"
             yield ""
-            yield from described(command, context)
+            yield from described(command, below)
+            if isinstance(command, click.Group):
+                yield from chapters(command, below, f"{heading}#")
 
 
 def described(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -4,6 +4,7 @@ file's output for its own."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from command import run, start
 from PIL import Image
 from system import posix, without_root
 
-from aecodec import codec, files
+from aecodec import codec, conversion, files
 from aecodec.batch import Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME, Manifest
 from aecodec.batch.select import Job, Selection
 from aecodec.batch.worker import Converter
 from aecodec.conversion import Encoding
-from aecodec.errors import InputError
+from aecodec.errors import InputError, OutputError
 from aecodec.files import COMPRESSED, RESTORED, UsageFault
 
 
@@ -318,3 +319,43 @@ def test_closed_standard_streams(here: Path) -> None:
     assert code == 2 and "standard input, and that is closed" in text
     code, text = close("compress a.jpg -o -", 1)
     assert code == 2 and "standard output is closed" in text
+
+
+# --- Which file, and what is wrong with it --------------------------------------------------------
+
+
+def test_an_aec_file_needs_no_compressing(here: Path) -> None:
+    pictures("a.jpg")
+    Path("b.aec").write_bytes(codec.compress("a.jpg"))
+    for more in ((), ("-f",), ("--keep-dates",)):
+        done = run("compress", *more, "b.aec")
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"aecodec: b.aec: is an .aec file already (`aecodec dec")
+        assert sorted(os.listdir()) == ["a.jpg", "b.aec"]
+
+
+def test_a_full_disk_is_not_the_formats_fault(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("c.aec").write_bytes(codec.compress(samples.photograph(box=(0, 0, 64, 64))))
+
+    def full(picture: Image.Image, *rest: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OutputError, match=r"^cannot write c\.png: no space left on device$"):
+        conversion.decompress_file(files.Job("c.aec", "c.png"))
+    assert os.listdir() == ["c.aec"]
+
+
+@posix
+def test_interrupted_while_it_is_imported(here: Path) -> None:
+    """As by Ctrl-C, when the command has just been started."""
+    Path("sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'aecodec.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+    )
+    done = run("--help", env={"PYTHONPATH": str(here)})
+    assert (done.returncode, done.stderr) == (130, b"aecodec: interrupted\n")

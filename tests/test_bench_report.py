@@ -182,6 +182,16 @@ def test_the_publishing_script(benched: Benched) -> None:
         (["bench", "a.png", "--codecs", "jpeg", "--published", "text.png"], 1, "text.png: "),
         (["bench", "a.png", "--codecs", "jpeg", "--html", "a.png", "-f"], 1, "replace an input"),
         (["bench", "a.png", "--codecs", "jpeg", "--html", "no/x.html"], 1, "does not exist"),
+        (
+            ["bench", "a.png", "--codecs", "jpeg,webp", "--results", "no/b.jsonl"],
+            1,
+            "bench: cannot write the results file no/b.jsonl: no such file or directory\n",
+        ),
+        (
+            ["bench", "a.png", "--codecs", "jpeg,webp", "--results", "folder"],
+            1,
+            "bench: folder: is a folder, not a results file\n",
+        ),
         (["compare", "a.png", "b.png"], 1, "b.png: no such file"),
         (["compare", "a.png", "small.png"], 1, "small.png: 9x9 pixels, and the original has"),
         (["compare", "a.png", "text.png"], 1, "text.png: "),
@@ -198,15 +208,39 @@ def test_faults_are_named(tmp_path: Path, arguments: list[str], code: int, words
     else:
         samples.photograph().save(tmp_path / "a.png")
         Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
+        (tmp_path / "folder").mkdir()
         (tmp_path / "text.png").write_text("no picture")
         (tmp_path / "cut.aec").write_bytes(aecodec.compress(samples.photograph())[:-20])
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     done = command.run(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr.decode()
     assert words in done.stderr.decode()
+    assert done.stderr.count(b"aecodec: ") <= 1
     assert "Traceback" not in done.stderr.decode()
-    after = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the length of files to set")
+@pytest.mark.parametrize("limit", [10, 1500])  # within the first line, and between two points
+def test_a_results_file_that_takes_no_more_ends_the_run(tmp_path: Path, limit: int) -> None:
+    import resource
+
+    samples.photograph().save(tmp_path / "a.png")
+    arguments = ("bench", "a.png", "--results", "b.jsonl", "--codecs")
+    done = command.run(
+        *arguments,
+        "jpeg,webp",
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    assert done.stderr == b"aecodec: bench: cannot write the results file b.jsonl: file too large\n"
+    assert not done.stdout
+    kept = (tmp_path / "b.jsonl").read_text().splitlines()
+    assert len(kept) > 3 if limit > 1000 else not kept
+    again = command.run(*arguments, "jpeg", "--points", "2", cwd=tmp_path)  # it can be gone on with
+    assert again.returncode == 0, again.stderr.decode()
 
 
 def test_without_pictures_it_is_a_smoke_test_and_says_so(tmp_path: Path) -> None:
@@ -262,6 +296,7 @@ def test_compare_says_what_is_so(tmp_path: Path) -> None:
     for line in lines:
         assert line["ok"]
         assert line["bytes"] == os.path.getsize(tmp_path / line["source"])
+        assert line["bytes_original"] == os.path.getsize(tmp_path / "photo.png")
     restored = aecodec.decompress((tmp_path / "photo.aec").read_bytes())
     assert lines[0]["psnr"] == pytest.approx(samples.psnr(picture, restored), abs=1e-9)
     assert 0.8 < lines[0]["ms_ssim"] < 1
@@ -270,10 +305,33 @@ def test_compare_says_what_is_so(tmp_path: Path) -> None:
     table = command.run("compare", "photo.png", *files, cwd=tmp_path).stdout.decode()
     assert f"{lines[0]['psnr']:.2f}" in table
     assert "identical" in table
+    size, share = (tmp_path / "photo.png").stat().st_size, lines[0]["bytes"]
+    assert re.search(rf"photo\.png \(original\) +{size:,} +{8 * size / (203 * 170):.3f}", table)
+    assert re.search(rf"photo\.aec +{share:,} +{100 * share / size:.1f} % +100\.0 %", table)
+    alone = command.run("compare", "photo.png", "photo.jpg", cwd=tmp_path).stdout.decode()
+    assert "of original" in alone
+    assert "of first" not in alone
 
     some = command.run("compare", "photo.png", "gone.jpg", "photo.jpg", "--json", cwd=tmp_path)
     assert some.returncode == 1
     assert [json.loads(line)["ok"] for line in some.stdout.splitlines()] == [False, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_compare_leaves_out_what_a_pipe_does_not_tell(tmp_path: Path) -> None:
+    """A pipe's picture can be an original, but has no bytes to measure a file by."""
+    (tmp_path / "photo.aec").write_bytes(aecodec.compress(samples.photograph()))
+    for arguments, code in ((("pipe", "photo.aec"), 0), (("photo.aec", "pipe"), 1)):
+        for option in ((), ("--json",)):
+            os.mkfifo(tmp_path / "pipe")
+            running = command.start("compare", *arguments, *option, cwd=tmp_path)
+            (tmp_path / "pipe").write_bytes((tmp_path / "photo.aec").read_bytes())
+            out, err = running.communicate(timeout=60)
+            assert running.returncode == code, err.decode()
+            assert b"original" not in out
+            assert (b"of first" in out) == (code == 0 and not option)
+            assert (b"pipe: a pipe or a device has no size" in err) == (code == 1)
+            os.unlink(tmp_path / "pipe")
 
 
 def test_compare_counts_what_can_be_seen(tmp_path: Path) -> None:

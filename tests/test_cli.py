@@ -249,6 +249,48 @@ def test_no_number_to_go_by(shelf: Path, option: str, value: str) -> None:
     assert lines(done.stderr)[-1].startswith("Error: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "bounds"),
+    [
+        ("--quality", "abc", "from 1 to 100"),
+        ("--quality", "101", "from 1 to 100"),
+        ("--effort", "7.5", "from 1 to 9"),
+        ("--threads", "0", "from 1 up"),
+    ],
+)
+def test_no_whole_number(here: Path, option: str, value: str, bounds: str) -> None:
+    """Whose it is, is said as well: the option's, or the variable's where no option was given."""
+    fault = f"{value!r} is no whole number {bounds}"
+    done = run("compress", "photo.png", option, value)
+    assert done.returncode == 2
+    assert option in lines(done.stderr)[-1]
+    assert lines(done.stderr)[-1].endswith(f"': {fault}")
+
+    variable = f"AECODEC_COMPRESS_{option[2:].upper()}"
+    done = run("compress", "photo.png", env={variable: value})
+    assert done.returncode == 2
+    assert lines(done.stderr)[-1] == f"Error: Invalid value for '{variable}': {fault}"
+
+    done = run("compress", "photo.png", option, value, env={variable: "1"})
+    assert lines(done.stderr)[-1].endswith(f"': {fault}")
+    assert variable.encode() not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AECODEC_COMPRESS_FORCE", "perhaps"),
+        ("AECODEC_COMPRESS_TARGET_SIZE", "much"),
+        ("AECODEC_COMPRESS_METADATA", "iptc"),
+        ("AECODEC_DEBUG", "perhaps"),
+    ],
+)
+def test_a_wrong_variable_is_named(here: Path, variable: str, value: str) -> None:
+    done = run("compress", "photo.png", env={variable: value})
+    assert done.returncode == 2
+    assert lines(done.stderr)[-1].startswith(f"Error: Invalid value for '{variable}': ")
+
+
 @pytest.mark.parametrize(("text", "count"), [("4000", 4000), ("4k", 4000), ("0.004MB", 4000)])
 def test_numbers_of_bytes(shelf: Path, text: str, count: int) -> None:
     done = run("compress", "photo.png", "-o", "-", "--target-size", text, cwd=shelf)
@@ -344,13 +386,13 @@ def test_an_existing_output_needs_force(shelf: Path, here: Path) -> None:
 
 def test_an_input_is_never_replaced(shelf: Path, here: Path) -> None:
     take(shelf, "photo.aec=photo.png")  # a picture by a misleading name
-    for arguments in (["photo.aec"], ["photo.aec", "-o", "photo.aec"]):
-        done = run("compress", "--force", *arguments)
-        assert done.returncode == 1
-        one_fault(
-            done, "aecodec: photo.aec: the output photo.aec would replace an input of this run"
-        )
+    done = run("compress", "--force", "photo.aec", "-o", "photo.aec")
+    assert done.returncode == 1
+    one_fault(done, "aecodec: photo.aec: the output photo.aec would replace an input of this run")
     assert Path("photo.aec").read_bytes() == (shelf / "photo.png").read_bytes()
+    assert run("compress", "--force", "photo.aec").returncode == 0
+    assert Path("photo.aec").read_bytes() == (shelf / "photo.png").read_bytes()
+    assert Path("photo.aec.aec").exists()
 
 
 def test_one_bad_file_does_not_stop_the_others(shelf: Path, here: Path) -> None:
@@ -548,8 +590,35 @@ def test_info_as_json(shelf: Path) -> None:
     }
     assert good["bpp"] == pytest.approx(8 * size / (160 * 120))
     assert len(bytes.fromhex(good["model"])) == 8
+    assert good["model_name"] == "small"
     assert [name for name, _ in good["sections"]] == ["TILE"]
     assert (bad["source"], bad["ok"]) == ("damaged.aec", False)
+
+
+def test_info_names_the_weights(shelf: Path, here: Path) -> None:
+    """As they are called here: another folder may stand before the installed ones, broken folders
+    are no fault of the file, and of weights that are not here the id is all that is known."""
+    listed = {
+        model["name"]: model["id"]
+        for model in map(json.loads, lines(run("models", "--json").stdout))
+    }
+    golden = Path(__file__).parent / "golden"
+    shutil.copy(golden / "base-q75.aec", "base.aec")
+    shutil.copy(shelf / "photo.aec", "small.aec")
+    done = run("info", "base.aec", "small.aec")
+    for name, model in listed.items():
+        assert f"  model    {name} ({model})\n" in done.stdout.decode()
+
+    (here / "weights" / "small").mkdir(parents=True)  # takes the name of the installed weights
+    (here / "weights" / "small" / "config.json").write_text("{}")
+    elsewhere = {"AECODEC_WEIGHTS": str(here / "weights")}
+    done = run("info", "small.aec", "base.aec", env=elsewhere)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert f"  model    {listed['small']} (not installed)\n" in done.stdout.decode()
+    assert f"  model    base ({listed['base']})\n" in done.stdout.decode()
+    done = run("info", "small.aec", "--json", env=elsewhere)
+    assert json.loads(done.stdout)["model_name"] is None
+    assert json.loads(done.stdout)["model"] == listed["small"]
 
 
 def test_verify(shelf: Path) -> None:
@@ -558,6 +627,60 @@ def test_verify(shelf: Path) -> None:
         assert done.returncode == 1
         assert lines(done.stdout) == ["photo.aec: ok", "rocket.aec: ok"]
         assert len(lines(done.stderr)) == 1
+
+
+@posix
+def test_folders_are_looked_through(shelf: Path, here: Path) -> None:
+    """Sorted, whatever the case of the suffix, and in no circle; what is named is always taken."""
+    Path("packed/alps").mkdir(parents=True)
+    for name in ("packed/b.aec", "packed/A.AEC", "packed/alps/c.Aec", "named.dat"):
+        shutil.copy(shelf / "photo.aec", name)
+    shutil.copy(shelf / "photo.aec", "packed/none.txt")
+    shutil.copy(shelf / "short.aec", "packed/alps/bad.aec")
+    os.symlink("..", "packed/alps/loop")
+    os.symlink("nowhere", "packed/gone.aec")
+    good = ["packed/A.AEC", "packed/b.aec", "packed/alps/c.Aec", "named.dat"]
+    circle = "aecodec: packed/alps/loop: is a link back to a folder that holds it: not followed"
+
+    for full in ([], ["--full"]):
+        done = run("verify", *full, "-r", "packed", "named.dat")
+        assert done.returncode == 1
+        assert lines(done.stdout) == [f"{name}: ok" for name in good]
+        faults = lines(done.stderr)
+        assert len(faults) == 3
+        assert "aecodec: packed/gone.aec: no such file" in faults
+        assert circle in faults
+        assert faults[-1].startswith("aecodec: packed/alps/bad.aec: truncated")
+
+    done = run("info", "--json", "-r", "packed", "named.dat")
+    assert done.returncode == 1
+    found = [json.loads(line) for line in lines(done.stdout)]
+    assert [one["source"] for one in found if one["ok"]] == good
+    assert [one["source"] for one in found if not one["ok"]] == [
+        "packed/gone.aec",
+        "packed/alps/bad.aec",
+    ]
+    for name in ("bad.aec", "loop"):
+        Path("packed/alps", name).unlink()
+    Path("packed/gone.aec").unlink()
+    done = run("verify", "-r", "packed")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("verb", ["info", "verify"])
+def test_a_folder_with_nothing_to_look_at(shelf: Path, here: Path, verb: str) -> None:
+    take(shelf, "photo.aec")
+    Path("folder/below").mkdir(parents=True)
+    Path("folder/notes.txt").write_text("no picture")
+    done = run(verb, "-r", "folder", "photo.aec")
+    assert done.returncode == 1
+    one_fault(done, "aecodec: folder: no .aec file is in this folder")
+    assert lines(done.stdout)[0].startswith("photo.aec")
+
+    done = run(verb, "folder", "photo.aec")
+    assert done.returncode == 1
+    one_fault(done, "aecodec: folder: is a folder, not a file: -r takes what is in it")
+    assert lines(done.stdout)[0].startswith("photo.aec")
 
 
 def test_models_are_listed(shelf: Path) -> None:

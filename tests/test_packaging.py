@@ -92,7 +92,7 @@ def test_metadata(wheel: Path) -> None:
     assert metadata["Version"] == aecodec.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.10"
-    assert "aecodec = aecodec.cli:main" in entry_points
+    assert "aecodec = aecodec.__main__:main" in entry_points
     needs = metadata.get_all("Requires-Dist") or []
     base = {need.split(">")[0] for need in needs if "extra ==" not in need}
     assert base == {

@@ -24,7 +24,7 @@ from aecodec.codec import Codec
 from aecodec.config import SIZES
 from aecodec.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
 from aecodec.model import Autoencoder
-from aecodec.training import counting, trainer
+from aecodec.training import checkpoint, counting, trainer
 from aecodec.training import export as exporter
 from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, pruned, set_step_scales, transplant
@@ -142,6 +142,33 @@ def test_broken_gradients_are_left_out(
     with pytest.raises(FloatingPointError, match="come apart"):
         long = dataclasses.replace(settings, steps=40)
         train(photographs, tmp_path / "long", long, device="cpu")
+
+
+def test_a_gradient_out_of_all_proportion_is_left_out(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One such step would lead Adam where the next ones are all wrong."""
+    whole, step = trainer.rate_distortion, SoapAdam.step
+    losses: list[float] = []
+    taken: list[int] = []
+
+    def spoilt(*args: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss, parts = whole(*args)
+        losses.append(float(loss.detach()))
+        return loss * (1000.0 if len(losses) in (2, 7) else 1.0), parts
+
+    def counted(optimiser: SoapAdam, *args: Any) -> None:
+        taken.append(len(losses))
+        step(optimiser, *args)
+
+    monkeypatch.setattr(checkpoint, "LENGTHS", 8)
+    monkeypatch.setattr(trainer, "rate_distortion", spoilt)
+    monkeypatch.setattr(SoapAdam, "step", counted)
+    settings = dataclasses.replace(SETTINGS, steps=9)
+    train(photographs, tmp_path, settings, device="cpu")
+    # The second is one of the four that tell what is usual.
+    assert taken == [1, 2, 3, 4, 5, 6, 8, 9]
+    assert len(read_facts(tmp_path / "checkpoint.safetensors")["lengths"]) == 8
 
 
 def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import click
 
 from aecodec import files
 from aecodec.console import Report, needs_extra
-from aecodec.errors import AecodecError, InputError
+from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.options import device_option, pixels_option, threads_option
 
 if TYPE_CHECKING:
@@ -147,14 +147,15 @@ def _bench(
     if not sources:
         report.say("note: no pictures named: a smoke set of sample photographs, no verdict")
 
+    store = measure.Store(options["results"], again=options["again"])
+    store.check()
+    if store.damaged:
+        report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
     photographs = pictures.read(paths)
     jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
     if jpegs:
         listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")
         report.say(f"note: stored as JPEG, whose traces in the pixels favour JPEG: {listed}")
-    store = measure.Store(options["results"], again=options["again"])
-    if store.damaged:
-        report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
     measured = _measure(report, chosen, photographs, store, options)
     if not measured:
         raise AecodecError("no codec could be measured")
@@ -204,42 +205,53 @@ def _measure(
     store: Store,
     options: dict[str, Any],
 ) -> list[Measured]:
-    """Every codec on every picture; one that fails is left out, and the exit code says so."""
+    """Every codec on every picture; one that fails is left out, and the exit code says so.
+
+    Raises OutputError where the results file takes no more: no codec's fault.
+    """
     import dataclasses
 
     from aecodec.bench import measure
     from aecodec.bench.curves import Measured
 
     largest = max(photographs, key=lambda photograph: photograph.pixels)
+    unkept: OutputError | None = None
+
+    def measured(codec: Codec, advance: Any) -> Measured:
+        points = {}
+        for photograph in photographs:
+            advance(f"{codec.name} {photograph.name}", 0)
+            points[photograph.name] = list(
+                measure.measure(
+                    codec,
+                    photograph,
+                    store,
+                    repeats=options["repeats"],
+                    with_ssimulacra2=options["ssimulacra2"],
+                )
+            )
+            advance(f"{codec.name} {photograph.name}", 1)
+        return Measured(
+            name=codec.name,
+            title=codec.title,
+            settings=codec.settings,
+            versions=codec.versions,
+            points=points,
+            pixels={p.name: p.pixels for p in photographs},
+            probe=measure.probe(codec, largest, store),
+        )
+
     made = []
     with _progress(len(chosen) * len(photographs)) as advance:
         for full in chosen:
             codec = dataclasses.replace(full, qualities=_spread(full.qualities, options["points"]))
             with report.file(codec.name):
-                points = {}
-                for photograph in photographs:
-                    advance(f"{codec.name} {photograph.name}", 0)
-                    points[photograph.name] = list(
-                        measure.measure(
-                            codec,
-                            photograph,
-                            store,
-                            repeats=options["repeats"],
-                            with_ssimulacra2=options["ssimulacra2"],
-                        )
-                    )
-                    advance(f"{codec.name} {photograph.name}", 1)
-                made.append(
-                    Measured(
-                        name=codec.name,
-                        title=codec.title,
-                        settings=codec.settings,
-                        versions=codec.versions,
-                        points=points,
-                        pixels={p.name: p.pixels for p in photographs},
-                        probe=measure.probe(codec, largest, store),
-                    )
-                )
+                try:
+                    made.append(measured(codec, advance))
+                except OutputError as error:
+                    unkept = error
+            if unkept is not None:  # told once, not once for each of the codecs that are left
+                raise unkept
     return made
 
 
@@ -358,8 +370,9 @@ def compare(
 ) -> int:
     """Say how far files are from the original: bytes, PSNR, MS-SSIM.
 
-    FILE is an .aec file or any picture. The first one's bytes are the measure of the others'. What
-    is wholly transparent in ORIGINAL does not count, and transparency itself is not compared.
+    FILE is an .aec file or any picture. Its bytes are given in per cent of ORIGINAL's, too, and
+    where there are several, of the first one's. What is wholly transparent in ORIGINAL does not
+    count, and transparency itself is not compared.
     """
     from aecodec.bench import compared, scenes, table
 
@@ -372,31 +385,31 @@ def compare(
                 files.check_output(html, force=force, inputs=known)
                 with needs_extra("bench"):
                     import jinja2  # noqa: F401
-            picture = compared.picture_of(original, **run)
+            reference = compared.Original.read(original, **run)
         if report.exit_code:
             return report.exit_code
         for path in others:
             with report.file(path):
-                one = compared.compare(picture, path, **run)
+                one = compared.compare(reference.picture, path, **run)
                 done.append(one)
                 if as_json:
-                    report.result("", one.as_json())
-        rows = compared.rows(done)
+                    report.result("", one.as_json(reference.nbytes))
         if done and not as_json:
-            table.show_files(rows, _console())
+            table.show_files(*compared.figures(done, reference), _console())
         if done and html:
             with report.file(html):
                 from aecodec.bench import report as page
 
-                rgb = picture.rgb
+                rgb = reference.picture.rgb
                 names = compared.short_names(done)  # a page that is passed on tells no folders
-                views: list[View] = [scenes.original_view(rgb)]
+                views: list[View] = [scenes.original_view(rgb, reference.nbytes)]
                 for name, one in zip(names, done, strict=True):
-                    view = scenes.view_of(name, rgb, one.rgb, one.nbytes, picture.visible)
+                    view = scenes.view_of(name, rgb, one.rgb, one.nbytes, reference.picture.visible)
                     views.append(view)
                 bits = scenes.bits_of(done[0].path)
                 title = os.path.basename(original)
                 scene = scenes.Scene(title, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)
+                _, rows = compared.figures(done)
                 lines = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
                 text = page.of_files(title, lines, scene)
                 with files.writing(html, force=force) as file:

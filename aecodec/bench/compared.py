@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,24 @@ from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
 
-__all__ = ["Compared", "compare", "picture_of", "rows", "short_names"]
+__all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
 
 Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Original:
+    """What files are compared with."""
+
+    path: str
+    picture: image.Picture
+    nbytes: int | None  # of the file; None for a pipe
+
+    @classmethod
+    def read(cls, path: str, **run: Any) -> Original:
+        """`run` is what `picture_of` takes, and what it raises is raised here."""
+        picture = picture_of(path, **run)
+        return cls(path, picture, _size(path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +52,16 @@ class Compared:
         height, width, _ = self.rgb.shape
         return metrics.bits_per_pixel(self.nbytes, width, height)
 
-    def as_json(self) -> dict[str, Any]:
-        """JSON knows no infinity: PSNR is null where the pixels are equal."""
+    def as_json(self, nbytes_original: int | None) -> dict[str, Any]:
+        """JSON knows no infinity: PSNR is null where the pixels are equal.
+
+        The original's bytes are left out where they are not known.
+        """
+        known = {} if nbytes_original is None else {"bytes_original": nbytes_original}
         return {
             "source": self.path,
             "bytes": self.nbytes,
+            **known,
             "bpp": self.bpp,
             "psnr": None if np.isinf(self.psnr) else self.psnr,
             "ms_ssim": self.ms_ssim,
@@ -63,8 +84,8 @@ def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -
 def compare(original: image.Picture, path: str, **run: Any) -> Compared:
     """Measure a file against the original, where that is not wholly transparent.
 
-    `run` is what `picture_of` takes. Raises InputError for a file that is no picture or has another
-    size, FormatError for a damaged .aec file.
+    `run` is what `picture_of` takes. Raises InputError for a file that is no picture, has another
+    size, or is a pipe; FormatError for a damaged .aec file.
     """
     own, visible = picture_of(path, **run).rgb, original.visible
     if own.shape != original.rgb.shape:
@@ -72,30 +93,51 @@ def compare(original: image.Picture, path: str, **run: Any) -> Compared:
             f"{own.shape[1]}x{own.shape[0]} pixels, and the original has"
             f" {original.width}x{original.height}"
         )
+    nbytes = _size(path)
+    if nbytes is None:
+        raise InputError("a pipe or a device has no size to compare: name a file")
     if visible is not None:
         own = np.where(visible[..., None], own, original.rgb)
     return Compared(
         path=path,
         rgb=own,
-        nbytes=os.path.getsize(path),
+        nbytes=nbytes,
         psnr=metrics.psnr(original.rgb, own, visible),
         ms_ssim=metrics.ms_ssim(original.rgb, own),
     )
 
 
-def rows(done: Sequence[Compared]) -> list[Row]:
-    """A table's lines."""
-    return [
-        (
-            files.shown(one.path),
-            f"{one.nbytes:,}",
-            f"{100 * one.nbytes / done[0].nbytes:.1f} %",
-            f"{one.bpp:.3f}",
-            "identical" if np.isinf(one.psnr) else f"{one.psnr:.2f}",
-            "–" if one.ms_ssim is None else f"{one.ms_ssim:.4f}",
-        )
-        for one in done
-    ]
+def _size(path: str) -> int | None:
+    """A file's bytes; None for what has no size: a pipe, a device."""
+    status = os.stat(path)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def figures(
+    done: Sequence[Compared], original: Original | None = None
+) -> tuple[list[str], list[Row]]:
+    """A table's headings and lines: the original's first, where its bytes are known.
+
+    With them as a measure, the first file is another one only where there are more files.
+    """
+    measures: dict[str, int] = {}
+    rows: list[Row] = []
+    if original is not None and original.nbytes is not None:
+        measures["of original"] = original.nbytes
+    if not measures or len(done) > 1:
+        measures["of first"] = done[0].nbytes
+    if original is not None and original.nbytes is not None:
+        picture, nbytes = original.picture, original.nbytes
+        rate = metrics.bits_per_pixel(nbytes, picture.width, picture.height)
+        name = f"{files.shown(original.path)} (original)"
+        rows.append((name, f"{nbytes:,}", *[""] * len(measures), f"{rate:.3f}", "", ""))
+    for one in done:
+        shares = (f"{100 * one.nbytes / measure:.1f} %" for measure in measures.values())
+        psnr = "identical" if np.isinf(one.psnr) else f"{one.psnr:.2f}"
+        similarity = "–" if one.ms_ssim is None else f"{one.ms_ssim:.4f}"
+        name = files.shown(one.path)
+        rows.append((name, f"{one.nbytes:,}", *shares, f"{one.bpp:.3f}", psnr, similarity))
+    return ["file", "bytes", *measures, "bpp", "PSNR dB", "MS-SSIM"], rows
 
 
 def short_names(done: Sequence[Compared]) -> list[str]:

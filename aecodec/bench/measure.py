@@ -31,17 +31,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aecodec import metrics
+from aecodec import files, metrics
 from aecodec.bench import codecs
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.pictures import Photograph
-from aecodec.errors import AecodecError, InputError, OutputError, one_line
+from aecodec.errors import AecodecError, InputError, OutputError
 
 __all__ = ["Point", "Probe", "Store", "machine", "measure", "probe", "ssimulacra2"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _FORMAT = {"aecodec bench results": 1}
+_LONGEST_HEAD = 1000  # characters; a file without ends of lines is not read to its end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,32 +96,50 @@ class Store:
         self._read(again)
 
     def _read(self, again: bool) -> None:
+        name = files.shown(self.path)
         try:
-            text = Path(self.path).read_text(encoding="utf-8", errors="replace")
+            with open(self.path, encoding="utf-8", errors="replace") as file:
+                head = file.readline(_LONGEST_HEAD)
+                if head and _parsed(head) != _FORMAT:
+                    raise InputError(f"{name}: exists and is no results file of aecodec bench")
+                text = head + file.read()
         except FileNotFoundError:
             return
+        except IsADirectoryError:
+            raise InputError(f"{name}: is a folder, not a results file") from None
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read: {one_line(error)}") from error
+            raise InputError(f"{name}: cannot be read: {files.reason(error)}") from error
         self._empty = not text
         self._ends_whole = text.endswith("\n") or not text
-        lines = text.splitlines()
-        if lines and _parsed(lines[0]) != _FORMAT:
-            raise InputError(f"{self.path}: exists and is no results file of aecodec bench")
-        for line in lines[1:]:
+        for line in text.splitlines()[1:]:
             record = _parsed(line)
             if record is None or not {"key", "value"} <= set(record):
                 self.damaged += 1  # the last line of a run that was killed
             elif not again:
                 self._kept[record["key"]] = record["value"]
 
+    def check(self) -> None:
+        """Begin the file, before anything is measured in vain. Raises OutputError."""
+        was_empty = self._empty
+        try:
+            self._append("")
+        except OutputError:
+            if was_empty:  # part of a head would be another kind of file to the next run
+                with contextlib.suppress(OSError):
+                    os.truncate(self.path, 0)
+            raise
+
     def get(self, key: str) -> dict[str, Any] | None:
         """What is kept under `key`."""
         return self._kept.get(key)
 
     def put(self, key: str, value: dict[str, Any], about: dict[str, Any]) -> None:
-        """Keep `value`; `about` says to human readers what it is."""
+        """Keep `value`; `about` says to human readers what it is. Raises OutputError."""
         self._kept[key] = value
-        text = json.dumps({**about, "value": value, "key": key}) + "\n"
+        self._append(json.dumps({**about, "value": value, "key": key}) + "\n")
+
+    def _append(self, text: str) -> None:
+        """Write what is nothing or a whole line, after what such a file begins with."""
         if self._empty:
             text = json.dumps(_FORMAT) + "\n" + text
         elif not self._ends_whole:
@@ -129,7 +148,10 @@ class Store:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {one_line(error)}") from error
+            name = files.shown(self.path)
+            raise OutputError(
+                f"cannot write the results file {name}: {files.reason(error)}"
+            ) from error
         self._empty, self._ends_whole = False, True
 
 

@@ -206,9 +206,13 @@ def slimmed(scenes: Sequence[Scene], report: Callable[[str], None]) -> list[Scen
     return made
 
 
-def original_view(rgb: Pixels) -> View:
-    """What the others are compared with."""
-    return View("Original", f"{rgb.shape[1]} × {rgb.shape[0]}", *lossless(rgb))
+def original_view(rgb: Pixels, nbytes: int | None = None) -> View:
+    """What the others are compared with, and its file's bytes where they are known."""
+    height, width, _ = rgb.shape
+    detail = f"{width} × {height}"
+    if nbytes is not None:
+        detail += f" · {nbytes:,} bytes · {metrics.bits_per_pixel(nbytes, width, height):.3f} bpp"
+    return View("Original", detail, *lossless(rgb))
 
 
 def bits_of(path: str) -> npt.NDArray[np.float32] | None:

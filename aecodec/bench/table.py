@@ -13,7 +13,7 @@ from aecodec.bench.curves import METHOD, Bd
 
 __all__ = ["Row", "show", "show_files"]
 
-Row = tuple[str, str, str, str, str, str]
+Row = tuple[str, ...]
 
 
 def show(found: Comparison, console: Console) -> None:
@@ -73,11 +73,11 @@ def _range(bd: Bd) -> str:
     return "" if bd.low is None or bd.high is None else f"{bd.low:.1f}–{bd.high:.1f}"
 
 
-def show_files(rows: Sequence[Row], console: Console) -> None:
-    """What `aecodec compare` found."""
+def show_files(headings: Sequence[str], rows: Sequence[Row], console: Console) -> None:
+    """What `aecodec compare` found; the first column holds the files' names."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("file", overflow="fold")
-    for heading in ("bytes", "of first", "bpp", "PSNR dB", "MS-SSIM"):
+    table.add_column(headings[0], overflow="fold")
+    for heading in headings[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
+import statistics
 from typing import Any
 
 import torch
@@ -26,6 +28,8 @@ __all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts"]
 
 CHECKPOINT = "checkpoint.safetensors"
 EXPORTED = "training.safetensors"
+LENGTHS = 200
+"""So many steps tell how long a gradient usually is; and half as many, at the start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Settings:
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
     drawings: float = 0.01  # (*) share of the crops that are drawn upon
     clip: float = 1.0  # (*) photographs' gradients are half as long; drawings', up to 5,000
+    # (*) Times the usual length: a longer gradient is left out. Clipping alone once let a drawing
+    # lead base away: the next eleven steps were all wrong, and 17,000 more did not bring it back.
+    outlier: float = 50.0
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"
@@ -75,6 +82,7 @@ class Run:
         self.step = 0
         self.elapsed = 0.0  # seconds of training, over all runs
         self.pixels = 0
+        self.lengths: list[float] = []  # of the latest steps' gradients, at most LENGTHS
         self.origin: dict[str, Any] = {}  # where the weights came from, for a run that goes on
 
     @property
@@ -91,6 +99,14 @@ class Run:
         for state in self.optimiser.state.values():
             for key in set(state) - {"step"}:
                 state[key] = state[key].to(device)
+
+    def is_usual(self, length: float) -> bool:
+        """Whether a step may follow its gradient: not one out of all proportion to the latest."""
+        if not math.isfinite(length):
+            return False
+        usual = statistics.median(self.lengths) if len(self.lengths) >= LENGTHS // 2 else math.inf
+        self.lengths = [*self.lengths, length][-LENGTHS:]
+        return length <= self.settings.outlier * usual
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -112,6 +128,7 @@ class Run:
             "step": self.step,
             "elapsed": self.elapsed,
             "pixels": self.pixels,
+            "lengths": self.lengths,
             "origin": self.origin,
         }
         temporary = self.path.with_suffix(".partial")
@@ -136,6 +153,7 @@ class Run:
         self.step = int(facts["step"])
         self.elapsed = float(facts["elapsed"])
         self.pixels = int(facts["pixels"])
+        self.lengths = list(facts.get("lengths", []))  # checkpoints of before have none
         self.origin = facts["origin"]
 
 

@@ -252,7 +252,7 @@ def _loop(
         if world > 1:
             _average_gradients(model, world)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        if bool(torch.isfinite(norm)):
+        if run.is_usual(float(norm)):
             run.optimiser.step()
             left_out = 0
         else:

@@ -52,10 +52,6 @@ RUNS_COUNT = 256
 LONGEST_RUN = 64
 """Of zeros that one entry says; entries of up to 6 bits are found fast."""
 
-WORTH_OF_A_BIT = 0.0087
-"""By how much a bit more raises the threshold. At high rates 6 dB a bit would make it 0.058; but
-the networks were trained with plain rounding, and on pictures held out this is the best."""
-
 _CHUNK = 16
 _SHORT = 1 << 15
 _NO_ENTRY = SYMBOL_LIMIT
@@ -147,25 +143,6 @@ class TableSet:
         """Which tables say "certainly zero"."""
         empty: npt.NDArray[np.bool_] = self.lengths == 0
         return empty
-
-    @functools.cached_property
-    def thresholds(self) -> npt.NDArray[np.float32]:
-        """(tables,): the least magnitude that is worth a symbol other than 0, for an encoder.
-
-        A symbol of +-1 costs so many bits more than one of 0, and must save that much error
-        (Sullivan 1996, "Efficient scalar quantization of exponential and Laplacian random
-        variables"). Infinite for an empty table.
-        """
-        least = np.full(len(self), np.inf, np.float32)
-        for t in np.flatnonzero(~self.empty):
-            bits = PRECISION - np.log2(self._part(int(t)).astype(np.float64))
-            zero = 1 - int(self.first[t])
-            if 1 < zero < len(bits) - 2:
-                one = 0.5 * (bits[zero - 1] + bits[zero + 1])
-                least[t] = 0.5 + WORTH_OF_A_BIT * max(0.0, one - bits[zero])
-            else:
-                least[t] = 0.5
-        return least
 
     def _part(self, t: int) -> npt.NDArray[np.uint32]:
         end = int(self.lengths[: t + 1].sum(dtype=np.int64))

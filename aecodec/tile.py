@@ -61,6 +61,8 @@ STRIP = 512
 needs what every layer has computed, a kilobyte or so for each pixel."""
 _HASH_SIZE = 4
 _LARGEST_KEPT = 31 << 20
+_THRIFT = 0.2
+"""How far thrift of 1 moves a symbol: the share of what lies between halfway and the threshold."""
 _FURTHEST = 0.3
 """How far a symbol is moved away from zero at most, before it is rounded."""
 
@@ -199,9 +201,9 @@ class TileCodec:
     def quantise(self, y: Floats, quality: int, thrift: float = 0.0) -> Latents:
         """Quantise a tile's y (M,h,w), by rounding, but for what is not worth its bits.
 
-        Thrift spends fewer bits: so many times more must all that is rounded away from zero lie
-        beyond halfway than a symbol other than 0 must anyway. Below 0 it spends more: symbols other
-        than 0 need less, and none at -1; and so much do the larger ones move away from zero.
+        Thrift spends fewer bits: at 5, all that is rounded away from zero must lie as much further
+        beyond halfway as a symbol other than 0 must anyway. Below 0 it spends more: symbols other
+        than 0 need less, at -5 no more than rounding; and larger ones move away from zero.
         """
         v = y * self.weights.arrays["gain"][quality][:, None, None]
         return self._quantise(v, quality, self._hyper(v, quality), thrift)
@@ -230,13 +232,14 @@ class TileCodec:
         from aecodec.checkerboard import Checkerboard
         from aecodec.prior import CACHED, predict
 
-        least = [tables.thresholds for tables in self.weights.y_tables]
+        least = self.weights.y_thresholds
         moves = [np.zeros_like(of_table) for of_table in least]
         if thrift:
             worth = [np.nan_to_num(t - np.float32(0.5), posinf=0.0) for t in least]
-            moves = [np.maximum(np.float32(thrift) * more, -_FURTHEST) for more in worth]
-            fewer = np.float32(min(1.0, max(0.0, -thrift)))
-            least = [t - fewer * more for t, more in zip(least, worth, strict=True)]
+            part = np.float32(thrift * _THRIFT)
+            moves = [np.maximum(part * more, -_FURTHEST) for more in worth]
+            fewer = np.clip(-part, 0.0, 1.0)
+            least = tuple(t - fewer * more for t, more in zip(least, worth, strict=True))
         board = Checkerboard(*v.shape)
         tables = _Tables(self.runtime, self.weights.y_tables, known.scales)
         coded: list[Ints] = []

@@ -47,6 +47,12 @@ __all__ = ["export", "train"]
     type=click.FloatRange(0, 1),
     help="Share of the crops that are drawn upon.  [default: 0.01]",
 )
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="Train only what a decoder has, on the symbols that encoders really code: the last part "
+    "of a training, after --start-from.",
+)
 @click.option("--seed", type=Whole(0), help="Of crops, noise and the start.")
 @click.option("--threads", type=Whole(1), help="CPU threads.  [default: all]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)

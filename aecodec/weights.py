@@ -3,8 +3,8 @@
     weights/NAME/
         config.json                 ModelConfig
         tables.safetensors          integers: scale network, tables, slopes of z_hat, per-quality
-                                    offsets, known answers; floats: gain vectors and channel
-                                    deviations
+                                    offsets, known answers; floats: gain vectors, channel
+                                    deviations, and an encoder's thresholds
         analysis.onnx, hyper_analysis.onnx                   needed to compress
         synthesis_gradient.onnx, context_gradient.onnx       needed to compress with more effort
         mean_features.onnx, context.onnx, synthesis.onnx     needed to decompress
@@ -99,7 +99,8 @@ class Weights:
     `layers` are the integer layers of the scale network, `level_bias` (101, width) and
     `index_offset` (101, S, M) its integers for each quality, `gain` (101, M) float32; row 0 of
     each is unused. `z_band` (101,) says which set of z's tables a quality uses. `curvature`
-    (101, M) is for encoders that refine, `preview` (M + 1, 192) for small pictures.
+    (101, M) is for encoders that refine, `preview` (M + 1, 192) for small pictures, and
+    `y_thresholds` (T,) says from which magnitude on an encoder codes a symbol other than 0.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Weights:
     config: ModelConfig
     arrays: dict[str, np.ndarray]
     y_tables: tuple[TableSet, ...]  # of each step
+    y_thresholds: tuple[np.ndarray, ...]  # (T,) of each step; infinite where a table is empty
     z_tables: tuple[HyperTables, ...]
 
     def graph(self, name: str) -> pathlib.Path:
@@ -135,6 +137,7 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
 @stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
+    import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -144,11 +147,16 @@ def load(folder: pathlib.Path) -> Weights:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
         arrays = load_file(folder / "tables.safetensors")
         y_tables = tuple(_table_sets(arrays, "y"))
+        least = arrays["y_thresholds"]
+        y_thresholds = tuple(
+            np.where(tables.empty, np.float32("inf"), least) for tables in y_tables
+        )
         slope = arrays["z_slope"]
         z_tables = tuple(HyperTables(tables, slope) for tables in _table_sets(arrays, "z"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error
-    return Weights(folder.name, folder, model_id(folder), config, arrays, y_tables, z_tables)
+    tables = y_tables, y_thresholds, z_tables
+    return Weights(folder.name, folder, model_id(folder), config, arrays, *tables)
 
 
 def by_name(name: str | None = None) -> Weights:

@@ -8,7 +8,8 @@ Draws `scaling.svg`, and prints what the fit says of ten and a hundred times the
 takes the ends of schedules alone (a learning rate of zero), since points on the way say little:
 most of a schedule's gain comes as its learning rate falls. A log whose first line says `grown_from`
 is that of a model that began with a smaller one's weights: its steps go on from that one's, and
-nothing is fitted to it.
+nothing is fitted to it. What `--finish` brings is drawn apart, and not fitted: it trains another
+half of the model on other symbols.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ON_THE_WAY = ("#1f6f8b", "#6d28d9", "#047857")
 
 
 def ends(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The points of a log at which a schedule ended."""
-    return [point for point in log if point.get("schedule_ended")]
+    """The points of a log at which a schedule ended, but for those of finishing."""
+    return [point for point in log if point.get("schedule_ended") and not point.get("finish")]
 
 
 def fitted(points: list[tuple[float, float]]) -> tuple[float, float, float] | None:
@@ -79,12 +80,20 @@ def main() -> None:
     logs = sorted(folder.glob("*.jsonl"), reverse=True)  # small before base
     for number, path in enumerate(logs):
         log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        steps, rates = ([point[key] for point in log] for key in ("step", "bd_rate_jpeg"))
         colour = ON_THE_WAY[number % len(ON_THE_WAY)]
-        axes.plot(steps, rates, ".-", color=colour, lw=1, label=f"{path.stem}, on the way")
+        for finish, style in ((False, ".-"), (True, "*:")):
+            some = [point for point in log if point.get("finish", False) == finish]
+            if some:
+                steps, rates = ([point[key] for point in some] for key in ("step", "bd_rate_jpeg"))
+                label = f"{path.stem}, {'finishing' if finish else 'on the way'}"
+                axes.plot(steps, rates, style, color=colour, lw=1, label=label)
         done = [(point["step"], point["bd_rate_jpeg"]) for point in ends(log)]
-        label = None if number else "ends of schedules"
-        axes.plot(*zip(*done, strict=True), "o", color="#c2410c", label=label)
+        axes.plot(
+            *zip(*done, strict=True),
+            "o",
+            color="#c2410c",
+            label=None if number else "ends of schedules",
+        )
         grown = "grown_from" in log[0]
         anchors = [(best["steps"], best["bd_rate_jpeg"]), *done]
         fit = None if grown else fitted(anchors)

@@ -308,11 +308,13 @@ class Prior(Autoencoder):
         z_bits = self.z_prior(z_at, level).sum(dim=(1, 2, 3))
         return (round_ste(symbols) + mu) / gain, bits, z_bits
 
-    def forward(self, x: Tensor, level: Tensor, *, noise: bool = True) -> Output:
-        """As the autoencoder's; `symbols`, `index` and `z` stay empty."""
+    def forward(
+        self, x: Tensor, level: Tensor, *, noise: bool = True, finish: bool = False
+    ) -> Output:
+        """As the autoencoder's, never to finish it; its other tensors stay empty."""
         y_hat, y_bits, z_bits = self.code(self.analysis(x).float(), level, noise=noise)
         none = torch.empty(0)
-        return Output(self.synthesis(y_hat, level).float(), y_bits, z_bits, none, none, none)
+        return Output(self.synthesis(y_hat, level).float(), y_bits, z_bits, none, none, none, none)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -693,9 +693,11 @@ def test_what_is_not_worth_its_bits_becomes_zero(
         return bits, bits + coder._bits_per_error(quality) * float((error**2).sum())
 
     chosen = measure()
-    for tables in coder.weights.y_tables:
-        plain = np.where(tables.empty, np.inf, 0.5).astype(np.float32)
-        monkeypatch.setitem(tables.__dict__, "thresholds", plain)
+    plain = tuple(
+        np.minimum(least, np.where(np.isinf(least), least, 0.5))
+        for least in coder.weights.y_thresholds
+    )
+    monkeypatch.setattr(coder, "weights", dataclasses.replace(coder.weights, y_thresholds=plain))
     rounded = measure()
     assert chosen[0] < 0.99 * rounded[0]
     assert chosen[1] < rounded[1]

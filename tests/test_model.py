@@ -186,6 +186,36 @@ def test_gradients_reach_every_parameter(klt: Autoencoder) -> None:
     assert without == []
 
 
+def test_finishing_reaches_what_a_decoder_has_and_nothing_else(klt: Autoencoder) -> None:
+    output = klt(torch.rand(1, 3, 64, 64), torch.tensor([0.5]), finish=True)
+    (output.x_hat.square().mean() + output.y_bits.sum() + output.z_bits.sum()).backward()
+    encoder = ("analysis.", "hyper_analysis.", "log_gain.", "log_std")
+    for name, p in klt.named_parameters():
+        assert (p.grad is None) == name.startswith(encoder), name
+    klt.zero_grad()
+
+
+def test_finishing_takes_the_symbols_that_are_coded(klt: Autoencoder) -> None:
+    """Of small ones those worth their bits; and the rate is theirs, without a noise."""
+    x, level = torch.rand(1, 3, 64, 64), torch.tensor([0.6])
+    output = klt(x, level, finish=True)
+    kept, whole = output.coded, torch.round(output.symbols)
+    assert ((kept == whole) | (kept == 0)).all()
+    gone = (kept == 0) & (whole != 0)
+    assert gone.any()
+    assert output.symbols[gone].abs().max() < klt.thresholds().max()
+    torch.testing.assert_close(output.y_bits, klt.y_bits_of(kept, output.index).sum(dim=(1, 2, 3)))
+    plain = klt(x, level, noise=False)
+    assert torch.equal(plain.coded, torch.round(plain.symbols))
+
+
+def test_thresholds_rise_with_what_a_symbol_costs(klt: Autoencoder) -> None:
+    least = klt.thresholds()
+    assert 0.7 < least[0] < 2.0  # nearly always zero: anything else is dear
+    assert (torch.diff(least) <= 0).all()
+    assert float(least[-1]) == pytest.approx(0.5, abs=1e-3)  # as good as uniform around zero
+
+
 def test_pixels_are_rounded_and_clamped() -> None:
     x = torch.tensor([-0.3, 0.0, 0.5, 0.999, 7.0])
     assert clamp_pixels(x).tolist() == [0.0, 0.0, 128.0, 255.0, 255.0]

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aecodec import weights
+from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.config import SIZES
 from aecodec.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
@@ -435,6 +436,60 @@ def _make_busy(model: Autoencoder, std: float) -> Autoencoder:
 @pytest.fixture(scope="module")
 def busy() -> Autoencoder:
     return _make_busy(Autoencoder(SIZES["tiny"]), 0.3)
+
+
+def test_finishing_changes_what_a_decoder_has_and_nothing_else(
+    exported: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """In the shape that the export has; and the same command again goes on."""
+    settings = dataclasses.replace(SETTINGS, finish=True, steps=3)
+    train(photographs, tmp_path, settings, device="cpu", start_from=exported)
+    before, facts = load_ema(exported)
+    after = load_file(tmp_path / "checkpoint.safetensors")
+    kept = ("analysis.", "hyper_analysis.", "log_gain.", "log_std")
+    for name, value in before.named_parameters():
+        same = torch.equal(value, after[f"model.{name}"])
+        assert same or not name.startswith(kept), name
+    changed = ("synthesis.", "context.", "mean_features.", "scale_network.", "z_prior.")
+    for part in changed:
+        names = [name for name, _ in before.named_parameters() if name.startswith(part)]
+        state = before.state_dict()
+        assert any(not torch.equal(state[name], after[f"model.{name}"]) for name in names), part
+    result = train(photographs, tmp_path, dataclasses.replace(settings, steps=4), device="cpu")
+    assert result["step"] == 4
+    assert result["finish"]
+    origin = read_facts(tmp_path / "checkpoint.safetensors")["origin"]
+    assert origin["step"] == facts["step"]
+
+
+def test_finishing_needs_a_beginning(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to finish"):
+        train(photographs, tmp_path, dataclasses.replace(SETTINGS, finish=True), device="cpu")
+
+
+def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
+    exported: Path, photographs: Path
+) -> None:
+    """One quality, one picture, from one set of weights: torch's symbols and the codec's."""
+    codec = Codec(weights.load(exported))
+    model, _ = load_ema(exported)
+    model.scale_network.rounding = True
+    rgb = np.asarray(samples.photograph(box=(0, 0, 128, 128)))
+    quality = 60
+    latents = codec.quantise(codec.analyse(rgb, (0, 0, 128, 128)), quality)
+    board = Checkerboard(*latents.v_hat.shape)
+    coded = board.whole(*latents.symbols)
+    x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255.0
+    level = torch.from_numpy(codec.weights.arrays["level"][quality : quality + 1])
+    with torch.no_grad():
+        output = model(x, level, noise=False, finish=True)
+    # Tables that the export left empty are always zero; and a symbol may lie at a threshold.
+    index = board.whole(*latents.indexes)
+    first = board.whole(*(np.full(row.shape, i, np.uint8) for i, row in enumerate(latents.symbols)))
+    empty = np.array([tables.empty for tables in codec.weights.y_tables])[first, index]
+    same = (output.coded[0].numpy() == coded) | empty
+    assert np.count_nonzero(coded) > 100
+    assert same.mean() > 0.999
 
 
 def test_an_export_leaves_out_what_does_nothing_and_goes_on(

@@ -16,10 +16,19 @@ from aecodec.model.hyperprior import (
     MeanFeatures,
     ScaleNetwork,
 )
-from aecodec.model.layers import LevelTable, lambda_of, lower_bound, round_ste
+from aecodec.model.layers import LevelTable, lambda_of, lower_bound, replaced, round_ste
 from aecodec.model.transforms import Analysis, Synthesis
 
-__all__ = ["Autoencoder", "Output"]
+__all__ = ["WORTH_OF_A_BIT", "Autoencoder", "Output"]
+
+WORTH_OF_A_BIT = 0.02
+"""By how much every bit that +-1 costs more than 0 raises the magnitude from which a symbol is
+coded. At high rates 6 dB a bit would make it 0.058, but means and pictures are made of what is
+coded. BD-rate on 12 held-out pictures against 0.0087, before a model was finished: with 0, 0.02 and
+0.04 +0.3, +0.1 and +0.9 %; after: with 0.02, 0.03 and 0.04 -0.46, -0.45 and -0.17 %."""
+DEAREST = 0.85
+"""No threshold is higher. A tile's borders have what the scales did not foresee, and files are no
+larger for it."""
 
 
 @dataclasses.dataclass
@@ -30,6 +39,7 @@ class Output:
     y_bits: Tensor  # (B,)
     z_bits: Tensor  # (B,)
     symbols: Tensor  # (B,M,h,w), y's symbols before rounding
+    coded: Tensor  # (B,M,h,w), the whole numbers for them
     index: Tensor  # (B,M,h,w), y's table indexes, real-valued
     z: Tensor  # (B,N,h/4,w/4), before rounding
 
@@ -100,46 +110,96 @@ class Autoencoder(nn.Module):
             )
         return total
 
-    def forward(self, x: Tensor, level: Tensor, *, noise: bool = True) -> Output:
+    @torch.no_grad()
+    def thresholds(self) -> Tensor:
+        """(tables,): the least magnitude that an encoder codes as a symbol other than 0.
+
+        A symbol of +-1 costs so many bits more than one of 0, and must save that much error
+        (Sullivan 1996, "Efficient scalar quantization of exponential and Laplacian random
+        variables").
+        """
+        c = self.config
+        scale_log2 = c.scale_log2_min + c.scale_log2_step * torch.arange(
+            c.tables, device=self.tail.device
+        )
+        zero = self.mass(torch.zeros_like(scale_log2), scale_log2)
+        one = self.mass(torch.ones_like(scale_log2), scale_log2).clamp(min=1e-9)
+        least = 0.5 + WORTH_OF_A_BIT * torch.log2(zero / one).clamp(min=0.0)
+        return least.clamp(max=DEAREST)
+
+    def _least(self, index: Tensor) -> Tensor:
+        """The threshold of every symbol, by its table index."""
+        table = torch.round(index.detach()).clamp(0, self.config.tables - 1).long()
+        return self.thresholds()[table]
+
+    def forward(
+        self, x: Tensor, level: Tensor, *, noise: bool = True, finish: bool = False
+    ) -> Output:
         """x (B,3,H,W) in [0,1], H and W multiples of 64; level (B,) in [0,1].
 
         With `noise` the rate is that of symbols with uniform noise added (Balle et al. 2017);
         otherwise of the rounded symbols. Synthesis and context always see rounded ones
         (straight-through; Minnen & Singh 2020).
+
+        With `finish` nothing that only an encoder has learns, so that the symbols can be those
+        which encoders code, thresholds included, and the rate their very own. Only the means learn
+        from noise, since no gradient leads through whole numbers.
         """
-        y = self.analysis(x)
-        with torch.autocast(x.device.type, enabled=False):
-            gain = self.gain(level)
-            v = y.float() * gain
-        z = self.hyper_analysis(v).float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
+            y = self.analysis(x)
+            with torch.autocast(x.device.type, enabled=False):
+                gain = self.gain(level)
+                v = y.float() * gain
+            z = self.hyper_analysis(v).float()
+            std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
-        z_rate_at = z + torch.rand_like(z) - 0.5 if noise else z_hat
+        z_rate_at = z + torch.rand_like(z) - 0.5 if noise and not finish else z_hat
         features, mu0 = self.mean_features(z_hat, level)
         scales = self.scale_network(z_hat, level)
-        std = torch.exp(self.log_std)[None, :, None, None]
         first, parity = step_masks(v)
         mu = mu0 * std * gain
-        known = (round_ste(v - mu) + mu) / (std * gain) * first
-        mu1 = self.context(features, known, parity.to(known.dtype)) * std * gain
+        alone = self.scale_network.alone(scales, level)
         # What step 1's scales see is no way to teach step 0's symbols: they are as they are.
-        coded = torch.round((v - mu).detach()) * first
-        index = torch.where(
-            first,
-            self.scale_network.alone(scales, level),
-            self.scale_network.after(scales, level, coded),
-        )
+        coded = self._coded(v - mu, alone, finish)
+        known = (replaced(v - mu, coded) + mu) / (std * gain) * first
+        mu1 = self.context(features, known, parity.to(known.dtype)) * std * gain
+        index = torch.where(first, alone, self.scale_network.after(scales, level, coded * first))
         mu = torch.where(first, mu, mu1)
         symbols = v - mu
-        y_hat = (round_ste(symbols) + mu) / gain
-        rate_at = symbols + torch.rand_like(symbols) - 0.5 if noise else torch.round(symbols)
+        coded = self._coded(symbols, index, finish)
+        y_hat = (replaced(symbols, coded) + mu) / gain
+        if noise:
+            y_bits = self._bits_with_noise(symbols, coded, index, finish)
+        else:
+            y_bits = self.y_bits_of(coded, index)
         return Output(
             x_hat=self.synthesis(y_hat, level).float(),
-            y_bits=self.y_bits_of(rate_at, index).sum(dim=(1, 2, 3)),
+            y_bits=y_bits.sum(dim=(1, 2, 3)),
             z_bits=self.z_prior(z_rate_at, level).sum(dim=(1, 2, 3)),
             symbols=symbols,
+            coded=coded,
             index=index,
             z=z,
         )
+
+    def _coded(self, symbols: Tensor, index: Tensor, finish: bool) -> Tensor:
+        """The whole numbers for `symbols`; a constant to every gradient."""
+        whole = torch.round(symbols.detach())
+        if not finish:
+            return whole
+        return whole * (symbols.detach().abs() >= self._least(index))
+
+    def _bits_with_noise(
+        self, symbols: Tensor, coded: Tensor, index: Tensor, finish: bool
+    ) -> Tensor:
+        if finish:  # what becomes 0 is, by the noise, within half of it
+            least = self._least(index)
+            symbols = torch.where(symbols.abs() < least, symbols * (0.5 / least), symbols)
+        noisy = symbols + torch.rand_like(symbols) - 0.5
+        if not finish:
+            return self.y_bits_of(noisy, index)
+        by_means = self.y_bits_of(noisy, index.detach())
+        return self.y_bits_of(coded, index) + (by_means - by_means.detach())
 
 
 def step_masks(y: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,13 +14,19 @@ __all__ = [
     "Spine",
     "lower_bound",
     "pointwise",
+    "replaced",
     "round_ste",
 ]
 
 
 def round_ste(x: Tensor) -> Tensor:
     """Round to integers; the gradient passes straight through (Theis et al. 2017)."""
-    return x + (torch.round(x) - x).detach()
+    return replaced(x, torch.round(x))
+
+
+def replaced(x: Tensor, value: Tensor) -> Tensor:
+    """`value`, with the gradient of x."""
+    return x + (value - x).detach()
 
 
 class _LowerBound(torch.autograd.Function):

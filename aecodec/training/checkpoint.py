@@ -24,7 +24,7 @@ from aecodec.config import ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
 
-__all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts"]
+__all__ = ["CHECKPOINT", "Run", "Settings", "config_of", "load_ema", "read_facts"]
 
 CHECKPOINT = "checkpoint.safetensors"
 EXPORTED = "training.safetensors"
@@ -55,6 +55,7 @@ class Settings:
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"
+    finish: bool = False  # only what a decoder has learns, from the symbols that encoders code
     validation: int = 24  # pictures held out
     validate_minutes: float = 8.0  # (*)
     checkpoint_minutes: float = 2.0  # (*)
@@ -91,6 +92,11 @@ class Run:
 
     def start_ema(self) -> None:
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        """The weights are those of a run with these facts, and a new schedule starts."""
+        self.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
+        self.start_ema()
 
     def to(self, device: torch.device) -> None:
         """Move weights, EMA weights and the optimiser's state."""
@@ -180,13 +186,25 @@ def _config(path: pathlib.Path, facts: dict[str, Any]) -> ModelConfig:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _file(path: pathlib.Path) -> pathlib.Path:
+    """The checkpoint that a run's folder or a folder of exported weights holds."""
+    if path.is_dir():
+        return path / (CHECKPOINT if (path / CHECKPOINT).exists() else EXPORTED)
+    return path
+
+
+def config_of(path: pathlib.Path) -> ModelConfig:
+    """The config of what `load_ema` would load. Raises ValueError."""
+    path = _file(path)
+    return _config(path, read_facts(path))
+
+
 def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     """The model with a checkpoint's EMA weights, and the checkpoint's facts.
 
     `path` is a run's folder, its checkpoint, or a folder of exported weights. Raises ValueError.
     """
-    if path.is_dir():
-        path = path / (CHECKPOINT if (path / CHECKPOINT).exists() else EXPORTED)
+    path = _file(path)
     facts = read_facts(path)
     model = Autoencoder(_config(path, facts))
     state = _part(load_file(path), "ema.")

@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int32]
 Z_SEEN = 256
 Z_REACH = 48
 """z's tables hold -Z_REACH..Z_REACH at most; beyond, escapes, which are told apart up to Z_SEEN."""
-CERTAIN = 2e-4
+CERTAIN = 2e-5
 """A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else.
 
 With 5e-3 a quarter fewer symbols are sorted and coded and files are but 0.1 % larger; but what is

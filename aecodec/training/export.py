@@ -101,6 +101,7 @@ def _by_quality(model: Autoencoder, levels: npt.NDArray[np.float32]) -> Arrays:
             "z_band": bands,
             "gain": model.gain(level)[:, :, 0, 0].numpy(),
             "std": torch.exp(model.log_std).numpy(),
+            "y_thresholds": model.thresholds().numpy().astype(np.float32),
         }
     return arrays | _known_answers(arrays, config)
 

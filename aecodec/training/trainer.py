@@ -23,10 +23,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aecodec.config import SIZES
+from aecodec.config import SIZES, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
-from aecodec.training.checkpoint import Run, Settings, load_ema
+from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, config_of, load_ema
 from aecodec.training.conditioning import (
     Activity,
     measure_activity,
@@ -132,10 +132,19 @@ def train(
     )
     validation = Validation(held_out)
 
-    run = Run(out, settings, SIZES[settings.size])
+    if settings.finish and start_from is None and not (out / CHECKPOINT).exists():
+        raise ValueError("nothing to finish: say which weights to start from")
+    run = Run(out, settings, _config(out, settings, start_from))
     if run.path.exists():
         run.load()
         say(f"going on from step {run.step}")
+    elif start_from is not None and settings.finish:
+        before, facts = load_ema(start_from)
+        run.model.load_state_dict(before.state_dict())
+        batch, crop, seed = settings.batch, settings.crop, settings.seed
+        activity = measure_activity(run.model, pictures, batch=batch, crop=crop, seed=seed)
+        set_step_scales(run.optimiser, run.model, activity)
+        run.begin(facts)
     elif start_from is not None:
         before, facts = load_ema(start_from)
 
@@ -147,8 +156,7 @@ def train(
         old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
         say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
         set_step_scales(run.optimiser, run.model, seen(run.model))
-        run.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
-        run.start_ema()
+        run.begin(facts)
     else:
         if settings.start == "klt":
             initialise_klt(run.model, pictures, crops=512, seed=settings.seed)
@@ -165,6 +173,16 @@ def train(
     if world > 1:
         dist.destroy_process_group()
     return final
+
+
+def _config(out: pathlib.Path, settings: Settings, start_from: pathlib.Path | None) -> ModelConfig:
+    """What is finished keeps its shape; anything else has that of its size."""
+    if not settings.finish:
+        return SIZES[settings.size]
+    if (out / CHECKPOINT).exists():
+        return config_of(out)
+    assert start_from is not None
+    return config_of(start_from)
 
 
 def _loop(
@@ -212,7 +230,7 @@ def _loop(
         live = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(run.ema)
         model.eval()
-        result = validation.measure(model, where)
+        result = validation.measure(model, where, finish=settings.finish)
         model.load_state_dict(live)
         model.train()
         result |= {
@@ -221,6 +239,8 @@ def _loop(
             "megapixels": run.pixels / 1e6,
             "train": dict(smooth),
         }
+        if settings.finish:
+            result["finish"] = True
         bd = result["bd_rate_jpeg"]
         if rank == 0:
             with open(run.folder / "log.jsonl", "a") as file:
@@ -235,6 +255,8 @@ def _loop(
         pause += time.monotonic() - begin
         return result
 
+    if settings.finish and not run.step and world == 1:  # what there was, by the same measure
+        validate()
     while (done := share()) < 1.0:
         model.scale_network.rounding = done >= settings.rounding_from
         factor = _schedule(done, run.step, settings)
@@ -307,7 +329,7 @@ def _forward(
     config = model.config
     level = draw_levels(torch.from_numpy(uniform), config).to(where)
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        output = model(x, level)
+        output = model(x, level, finish=settings.finish)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
     return rate_distortion(output, x, lam)
 

@@ -70,13 +70,19 @@ class Validation:
         self.jpeg = _jpeg_curve(self.pictures)
 
     @torch.no_grad()
-    def measure(self, model: Autoencoder, device: torch.device) -> dict[str, Any]:
-        """Mean curve over LEVELS, BD-rate against JPEG in percent (None: no common range)."""
+    def measure(
+        self, model: Autoencoder, device: torch.device, *, finish: bool = False
+    ) -> dict[str, Any]:
+        """Mean curve over LEVELS, BD-rate against JPEG in percent (None: no common range).
+
+        With `finish` of the symbols that encoders code, otherwise of plainly rounded ones.
+        """
         rows: list[list[tuple[float, float, float]]] = [[] for _ in LEVELS]
         for pixels in self.pictures:
             x = _to_tensor(pixels, device)
             for row, level in zip(rows, LEVELS, strict=True):
-                output = model(x, torch.tensor([level], device=device), noise=False)
+                at = torch.tensor([level], device=device)
+                output = model(x, at, noise=False, finish=finish)
                 error = clamp_pixels(output.x_hat) - x * 255.0
                 count = x.shape[2] * x.shape[3]
                 z_bpp = float(output.z_bits) / count

@@ -51,7 +51,7 @@ __all__ = ["export", "train"]
     "--finish",
     is_flag=True,
     help="Train only what a decoder has, on the symbols that encoders really code: the last part "
-    "of a training, after --start-from.",
+    "of a training. It starts from --start-from, whose size it keeps.",
 )
 @click.option("--seed", type=Whole(0), help="Of crops, noise and the start.")
 @click.option("--threads", type=Whole(1), help="CPU threads.  [default: all]")

@@ -442,10 +442,11 @@ def test_finishing_changes_what_a_decoder_has_and_nothing_else(
     exported: Path, photographs: Path, tmp_path: Path
 ) -> None:
     """In the shape that the export has; and the same command again goes on."""
-    settings = dataclasses.replace(SETTINGS, finish=True, steps=3)
+    settings = dataclasses.replace(SETTINGS, finish=True, steps=3, size="small")  # not what it is
     train(photographs, tmp_path, settings, device="cpu", start_from=exported)
     before, facts = load_ema(exported)
     after = load_file(tmp_path / "checkpoint.safetensors")
+    assert read_facts(tmp_path / "checkpoint.safetensors")["settings"]["size"] == "tiny"
     kept = ("analysis.", "hyper_analysis.", "log_gain.", "log_std")
     for name, value in before.named_parameters():
         same = torch.equal(value, after[f"model.{name}"])

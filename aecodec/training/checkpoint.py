@@ -24,7 +24,7 @@ from aecodec.config import ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
 
-__all__ = ["CHECKPOINT", "Run", "Settings", "config_of", "load_ema", "read_facts"]
+__all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts", "read_shape"]
 
 CHECKPOINT = "checkpoint.safetensors"
 EXPORTED = "training.safetensors"
@@ -193,10 +193,11 @@ def _file(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def config_of(path: pathlib.Path) -> ModelConfig:
-    """The config of what `load_ema` would load. Raises ValueError."""
+def read_shape(path: pathlib.Path) -> tuple[dict[str, Any], ModelConfig]:
+    """The facts and the config of what `load_ema` would load. Raises ValueError."""
     path = _file(path)
-    return _config(path, read_facts(path))
+    facts = read_facts(path)
+    return facts, _config(path, facts)
 
 
 def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:

@@ -11,6 +11,7 @@ averaged over the processes, each of which draws crops of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -26,7 +27,7 @@ from torch import Tensor
 from aecodec.config import SIZES, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
-from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, config_of, load_ema
+from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, load_ema, read_shape
 from aecodec.training.conditioning import (
     Activity,
     measure_activity,
@@ -114,6 +115,9 @@ def train(
     """
     if threads:
         torch.set_num_threads(threads)
+    config = SIZES[settings.size]
+    if settings.finish:
+        settings, config = _finishing(out, settings, start_from)
     where = _device(device)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -132,9 +136,7 @@ def train(
     )
     validation = Validation(held_out)
 
-    if settings.finish and start_from is None and not (out / CHECKPOINT).exists():
-        raise ValueError("nothing to finish: say which weights to start from")
-    run = Run(out, settings, _config(out, settings, start_from))
+    run = Run(out, settings, config)
     if run.path.exists():
         run.load()
         say(f"going on from step {run.step}")
@@ -175,14 +177,15 @@ def train(
     return final
 
 
-def _config(out: pathlib.Path, settings: Settings, start_from: pathlib.Path | None) -> ModelConfig:
-    """What is finished keeps its shape; anything else has that of its size."""
-    if not settings.finish:
-        return SIZES[settings.size]
-    if (out / CHECKPOINT).exists():
-        return config_of(out)
-    assert start_from is not None
-    return config_of(start_from)
+def _finishing(
+    out: pathlib.Path, settings: Settings, start_from: pathlib.Path | None
+) -> tuple[Settings, ModelConfig]:
+    """What is finished keeps its size, and the shape that an export may have left it."""
+    path = out if (out / CHECKPOINT).exists() else start_from
+    if path is None:
+        raise ValueError("nothing to finish: say which weights to start from")
+    facts, config = read_shape(path)
+    return dataclasses.replace(settings, size=facts["settings"]["size"]), config
 
 
 def _loop(

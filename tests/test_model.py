@@ -13,6 +13,7 @@ from PIL import Image
 
 from aecodec.config import SIZES, Blocks, ModelConfig
 from aecodec.model import Autoencoder
+from aecodec.model.autoencoder import DEAREST
 from aecodec.model.layers import Block, LevelTable, lambda_of, level_of, lower_bound, round_ste
 from aecodec.model.transforms import clamp_pixels
 from aecodec.training.data import Photographs
@@ -211,9 +212,16 @@ def test_finishing_takes_the_symbols_that_are_coded(klt: Autoencoder) -> None:
 
 def test_thresholds_rise_with_what_a_symbol_costs(klt: Autoencoder) -> None:
     least = klt.thresholds()
-    assert 0.7 < least[0] < 2.0  # nearly always zero: anything else is dear
+    assert 0.7 < least[0] < DEAREST  # nearly always zero: anything else is dear
     assert (torch.diff(least) <= 0).all()
     assert float(least[-1]) == pytest.approx(0.5, abs=1e-3)  # as good as uniform around zero
+
+
+def test_no_threshold_is_above_the_dearest() -> None:
+    model = Autoencoder(SIZES["tiny"])
+    with torch.no_grad():
+        model.tail[0] -= 2.0  # so narrow that anything but 0 is next to impossible
+    assert float(model.thresholds()[0]) == pytest.approx(DEAREST)
 
 
 def test_pixels_are_rounded_and_clamped() -> None:

@@ -468,16 +468,29 @@ def test_finishing_needs_a_beginning(photographs: Path, tmp_path: Path) -> None:
         train(photographs, tmp_path, dataclasses.replace(SETTINGS, finish=True), device="cpu")
 
 
-def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
-    exported: Path, photographs: Path
+def test_a_run_is_begun_with_finishing_or_without(
+    finished: Path, exported: Path, photographs: Path, tmp_path: Path
 ) -> None:
+    """Going on the other way would take one's steps for the other's."""
+    settings = dataclasses.replace(SETTINGS, finish=True)
+    before = (finished / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="begun without --finish; choose another --out"):
+        train(photographs, finished, settings, device="cpu")
+    assert (finished / "checkpoint.safetensors").read_bytes() == before
+    one = dataclasses.replace(settings, steps=1)
+    train(photographs, tmp_path, one, device="cpu", start_from=exported)
+    with pytest.raises(ValueError, match="begun with --finish; choose another --out"):
+        train(photographs, tmp_path, SETTINGS, device="cpu")
+
+
+def test_an_encoder_codes_the_symbols_that_finishing_learns_from(exported: Path) -> None:
     """One quality, one picture, from one set of weights: torch's symbols and the codec's."""
     codec = Codec(weights.load(exported))
     model, _ = load_ema(exported)
     model.scale_network.rounding = True
-    rgb = np.asarray(samples.photograph(box=(0, 0, 128, 128)))
+    rgb = np.asarray(samples.photograph(box=(0, 0, 256, 256)))
     quality = 60
-    latents = codec.quantise(codec.analyse(rgb, (0, 0, 128, 128)), quality)
+    latents = codec.quantise(codec.analyse(rgb, (0, 0, 256, 256)), quality)
     board = Checkerboard(*latents.v_hat.shape)
     coded = board.whole(*latents.symbols)
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255.0
@@ -491,6 +504,10 @@ def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
     same = (output.coded[0].numpy() == coded) | empty
     assert np.count_nonzero(coded) > 100
     assert same.mean() > 0.999
+    gone = (output.coded[0] == 0) & (torch.round(output.symbols[0]) != 0)
+    gone = gone.numpy() & ~empty
+    assert np.count_nonzero(gone) >= 10
+    assert np.count_nonzero(coded[gone]) <= 1
 
 
 def test_an_export_leaves_out_what_does_nothing_and_goes_on(

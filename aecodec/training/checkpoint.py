@@ -146,6 +146,11 @@ class Run:
     def load(self) -> None:
         """Go on from the checkpoint on disk."""
         facts = read_facts(self.path)
+        if facts["settings"].get("finish", False) != self.settings.finish:
+            begun = "without" if self.settings.finish else "with"
+            raise ValueError(
+                f"{self.path}: the run was begun {begun} --finish; choose another --out"
+            )
         if _config(self.path, facts) != self.config:
             raise ValueError(f"{self.path}: the run has another model size; choose another --out")
         tensors = load_file(self.path)
@@ -206,8 +211,8 @@ def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     `path` is a run's folder, its checkpoint, or a folder of exported weights. Raises ValueError.
     """
     path = _file(path)
-    facts = read_facts(path)
-    model = Autoencoder(_config(path, facts))
+    facts, config = read_shape(path)
+    model = Autoencoder(config)
     state = _part(load_file(path), "ema.")
     if path.name == EXPORTED:
         state |= _from_graphs(path.parent)

@@ -35,9 +35,12 @@ Z_REACH = 48
 CERTAIN = 2e-5
 """A table is left empty (its symbols are 0 and not coded) if fewer of them are anything else.
 
-With 5e-3 a quarter fewer symbols are sorted and coded and files are but 0.1 % larger; but what is
-rare cannot be coded any more, and errors along the tiles' borders grow from 4 to 17 % above those
-of the same places in a single tile."""
+With 5e-3 a quarter fewer symbols are sorted and coded than with 2e-4, and files are but 0.1 %
+larger; but what is rare cannot be coded any more, and errors along the tiles' borders grow from 4
+to 17 % above those of the same places in a single tile. Finished models foresee zeros more surely:
+with 2e-5 in place of 2e-4 5 % more symbols are coded, files are as large, and errors along the
+borders of tiles of 64 pixels fell from 5.8, 5.3 and 6.1 levels to 5.4, 4.5 and 6.1 on three
+pictures."""
 
 
 class Counts:

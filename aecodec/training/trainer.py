@@ -140,13 +140,6 @@ def train(
     if run.path.exists():
         run.load()
         say(f"going on from step {run.step}")
-    elif start_from is not None and settings.finish:
-        before, facts = load_ema(start_from)
-        run.model.load_state_dict(before.state_dict())
-        batch, crop, seed = settings.batch, settings.crop, settings.seed
-        activity = measure_activity(run.model, pictures, batch=batch, crop=crop, seed=seed)
-        set_step_scales(run.optimiser, run.model, activity)
-        run.begin(facts)
     elif start_from is not None:
         before, facts = load_ema(start_from)
 
@@ -154,9 +147,12 @@ def train(
             batch, crop, seed = settings.batch, settings.crop, settings.seed
             return measure_activity(model, pictures, batch=batch, crop=crop, seed=seed)
 
-        kept = transplant(before, run.model, seen(before), seed=settings.seed)
-        old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
-        say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
+        if settings.finish:
+            run.model.load_state_dict(before.state_dict())
+        else:
+            kept = transplant(before, run.model, seen(before), seed=settings.seed)
+            old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
+            say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
         set_step_scales(run.optimiser, run.model, seen(run.model))
         run.begin(facts)
     else:
@@ -233,6 +229,8 @@ def _loop(
         live = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(run.ema)
         model.eval()
+        if settings.finish:  # encoders have whole table indexes; the next step sets it anew
+            model.scale_network.rounding = True
         result = validation.measure(model, where, finish=settings.finish)
         model.load_state_dict(live)
         model.train()

@@ -84,3 +84,19 @@ def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
     assert results["pictures"] == ["two.png"]
     found = [entry["bd_rate_effort_1"] for entry in results["measured"]]
     assert found[2] < found[1] < found[0] == 0.0
+
+
+def test_seams_on_small_photographs(tmp_path: Path) -> None:
+    for name, box in (("one", (100, 20, 300, 150)), ("two", (0, 0, 130, 60))):
+        samples.photograph(box=box).save(tmp_path / f"{name}.png")
+    out = tmp_path / "results.json"
+    arguments = ("--tile", "64", "--other", "128", "--qualities", "60", "--json", out)
+    script("seams.py", tmp_path, *arguments)
+    results = json.loads(out.read_text())
+    (found,) = results["measured"]
+    # Along a border at 64 or 192, and not at 128, where the others have theirs: of 200 x 130 pixels
+    # 16 columns of 192 and 8 rows of 124, of 130 x 60 pixels 8 columns.
+    places = 192 * 124 - (192 - 16) * (124 - 8) + 8 * 60
+    assert found["share_of_pixels"] == pytest.approx(places / (200 * 130 + 130 * 60))
+    assert -0.5 < found["squared_error_excess"] < 1.0
+    assert found["bytes_more"] > 0

@@ -438,6 +438,28 @@ def busy() -> Autoencoder:
     return _make_busy(Autoencoder(SIZES["tiny"]), 0.3)
 
 
+@pytest.mark.parametrize(("crop", "expected"), [(128, set(trainer.TILINGS)), (64, {(1, 1)})])
+def test_crops_are_coded_in_tiles_of_whole_latents(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    crop: int,
+    expected: set[tuple[int, int]],
+) -> None:
+    seen = set()
+    forward = Autoencoder.forward
+
+    def watched(model: Autoencoder, *inputs: Any, **how: Any) -> Any:
+        if model.training:
+            seen.add(how["tiles"])
+        return forward(model, *inputs, **how)
+
+    monkeypatch.setattr(Autoencoder, "forward", watched)
+    settings = dataclasses.replace(SETTINGS, crop=crop, steps=24, batch=1)
+    train(photographs, tmp_path, settings, device="cpu")
+    assert seen == expected
+
+
 def test_finishing_changes_what_a_decoder_has_and_nothing_else(
     exported: Path, photographs: Path, tmp_path: Path
 ) -> None:

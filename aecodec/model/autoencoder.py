@@ -136,7 +136,13 @@ class Autoencoder(nn.Module):
         return self.thresholds()[table]
 
     def forward(
-        self, x: Tensor, level: Tensor, *, noise: bool = True, finish: bool = False
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        noise: bool = True,
+        finish: bool = False,
+        tiles: tuple[int, int] = (1, 1),
     ) -> Output:
         """x (B,3,H,W) in [0,1], H and W multiples of 64; level (B,) in [0,1].
 
@@ -147,12 +153,18 @@ class Autoencoder(nn.Module):
         With `finish` nothing that only an encoder has learns, so that the symbols can be those
         which encoders code, thresholds included, and the rate their very own. Only the means learn
         from noise, since no gradient leads through whole numbers.
+
+        The latents are coded in so many rows and columns of tiles, each of which knows nothing of
+        the others, as large pictures are; the transforms see all of the picture. A tile's border
+        is not a picture's: what lies beyond has its share in the latents.
         """
+        count, of_picture = tiles[0] * tiles[1], level
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
             y = self.analysis(x)
+            level = level.repeat(count)
             with torch.autocast(x.device.type, enabled=False):
                 gain = self.gain(level)
-                v = y.float() * gain
+                v = parted(y.float(), tiles) * gain
             z = self.hyper_analysis(v).float()
             std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
@@ -176,14 +188,15 @@ class Autoencoder(nn.Module):
             y_bits = self._bits_with_noise(symbols, coded, index, least)
         else:
             y_bits = self.y_bits_of(coded, index)
+        z_bits = self.z_prior(z_rate_at, level)
         return Output(
-            x_hat=self.synthesis(y_hat, level).float(),
-            y_bits=y_bits.sum(dim=(1, 2, 3)),
-            z_bits=self.z_prior(z_rate_at, level).sum(dim=(1, 2, 3)),
-            symbols=symbols,
-            coded=coded,
-            index=index,
-            z=z,
+            x_hat=self.synthesis(joined(y_hat, tiles), of_picture).float(),
+            y_bits=y_bits.sum(dim=(1, 2, 3)).reshape(count, -1).sum(dim=0),
+            z_bits=z_bits.sum(dim=(1, 2, 3)).reshape(count, -1).sum(dim=0),
+            symbols=joined(symbols, tiles),
+            coded=joined(coded, tiles),
+            index=joined(index, tiles),
+            z=joined(z, tiles),
         )
 
     def _bits_with_noise(
@@ -207,6 +220,25 @@ def _whole(symbols: Tensor, least: Tensor | None) -> Tensor:
     symbols = symbols.detach()
     rounded = torch.round(symbols)
     return rounded if least is None else rounded * (symbols.abs() >= least)
+
+
+def parted(a: Tensor, tiles: tuple[int, int]) -> Tensor:
+    """(B,C,h,w) -> (rows * columns * B,C,h / rows,w / columns): the first tile of all, the next."""
+    (rows, columns), (b, c, h, w) = tiles, a.shape
+    if rows * columns == 1:
+        return a
+    a = a.reshape(b, c, rows, h // rows, columns, w // columns).permute(2, 4, 0, 1, 3, 5)
+    return a.reshape(-1, c, h // rows, w // columns).contiguous(memory_format=torch.channels_last)
+
+
+def joined(a: Tensor, tiles: tuple[int, int]) -> Tensor:
+    """The inverse of `parted`."""
+    (rows, columns), (n, c, h, w) = tiles, a.shape
+    if rows * columns == 1:
+        return a
+    a = a.reshape(rows, columns, -1, c, h, w).permute(2, 3, 0, 4, 1, 5)
+    a = a.reshape(n // (rows * columns), c, rows * h, columns * w)
+    return a.contiguous(memory_format=torch.channels_last)
 
 
 def step_masks(y: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,11 @@ from aecodec.training.validation import Validation
 __all__ = ["Settings", "train"]
 
 
+TILINGS = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (2, 2))
+"""Rows and columns of tiles that crops are coded in, by chance. In models that had seen whole crops
+alone, latents that are 0 along a picture's border were certainly 0 for the coder along a tile's."""
+
+
 class Progress:
     """One line on stderr that says where the training stands; plain lines when not a terminal."""
 
@@ -329,8 +334,11 @@ def _forward(
     x = x.contiguous(memory_format=torch.channels_last).float() / 255.0
     config = model.config
     level = draw_levels(torch.from_numpy(uniform), config).to(where)
+    tiles = TILINGS[int(torch.randint(len(TILINGS), ()))]
+    if settings.crop // 64 % 2:
+        tiles = 1, 1
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        output = model(x, level, finish=settings.finish)
+        output = model(x, level, finish=settings.finish, tiles=tiles)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
     return rate_distortion(output, x, lam)
 

@@ -13,7 +13,6 @@ import argparse
 import datetime
 import json
 import multiprocessing
-import os
 import platform
 import sys
 import time
@@ -34,6 +33,7 @@ from rich.progress import track
 from rich.table import Table
 
 import aecodec
+from aecodec.bench.measure import machine
 from aecodec.metrics import bd_rate, psnr
 
 AECODEC_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
@@ -226,18 +226,6 @@ def saving_around(ours: list[Point], jpeg: list[Point], psnr_value: float) -> fl
 
 
 # --------------------------------------------------------------------------------------- reporting
-
-
-def machine() -> dict[str, Any]:
-    """What the timings were taken on."""
-    model = platform.processor()
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        names = [line.partition(":")[2] for line in text.splitlines() if "model name" in line]
-        model = names[0].strip() if names else model
-    except OSError:
-        pass
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system()}
 
 
 def versions() -> dict[str, str]:

@@ -167,6 +167,23 @@ def points(codec: codecs.Codec, rgb: np.ndarray, path: Path, **options: bool) ->
     return list(measure.measure(codec, photograph(rgb), store))
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        (
+            "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\n"
+            "processor\t: 1\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: other\n",
+            "AMD EPYC (family 25, model 17)",
+        ),
+        ("model name\t: ARMv8 Processor rev 1\n", "ARMv8 Processor rev 1"),
+        ("processor\t: 0\nmodel\t\t: 17\n", ""),
+        ("", ""),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(cpuinfo: str, expected: str) -> None:
+    assert measure._processor(cpuinfo) == expected
+
+
 def test_what_is_kept_is_not_measured_again(tmp_path: Path, rgb: np.ndarray) -> None:
     counting, path = Counting(), tmp_path / "results.jsonl"
     first = points(counting.codec(), rgb, path)

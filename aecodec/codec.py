@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
+from aecodec.borders import Sides, sides_of
 from aecodec.errors import LimitError, RequestError
 from aecodec.tile import Box, Effort, TileCodec, grown, latents_of, parts_of, within
 
@@ -366,7 +367,8 @@ class Codec(TileCodec):
 
         def encode(number: int, alone: bool) -> Floats:
             with self.runtime.working(alone):
-                latents = self.quantise(y_of(_tile(header, number)), header.quality)
+                box = _tile(header, number)
+                latents = self.quantise(y_of(box), header.quality, sides=_sides(header, box))
                 tiles[number] = self.encode_latents(latents, header.quality)
                 return latents.v_hat
 
@@ -380,7 +382,7 @@ class Codec(TileCodec):
         def encode(number: int, box: Box, y: Floats | None) -> None:
             with self.runtime.working(alone):
                 y = y_of(box) if y is None else y
-                latents = self.quantise(y, header.quality, thrift)
+                latents = self.quantise(y, header.quality, thrift, _sides(header, box))
                 tiles[number] = self.encode_latents(latents, header.quality)
 
         # Where threads do not analyse alone, all do so together, while other tiles are coded.
@@ -418,7 +420,8 @@ class Codec(TileCodec):
             for other in range(begun, 1 + max(near for near, _ in _tiles(header, seen))):
                 place = _tile(header, other)
                 ys[other] = y_of(place)
-                v_hat[latents_of(place)] = self.quantise(ys[other], header.quality, thrift).v_hat
+                latents = self.quantise(ys[other], header.quality, thrift, _sides(header, place))
+                v_hat[latents_of(place)] = latents.v_hat
                 begun = other + 1
             latents = self.refine(rgb, box, ys.pop(number), v_hat, header.quality, effort, thrift)
             v_hat[latents_of(box)] = latents.v_hat
@@ -572,10 +575,11 @@ class Codec(TileCodec):
 
     def _tile_latents(self, container: bitstream.Container, number: int, alone: bool) -> Floats:
         header = container.header
-        _, _, w, h = _tile(header, number)
+        box = _tile(header, number)
+        rows, columns = -(-box[3] // 16), -(-box[2] // 16)
         with self.runtime.working(alone):
             return self.decode_latents(
-                container.tiles[number], -(-h // 16), -(-w // 16), header.quality
+                container.tiles[number], rows, columns, header.quality, _sides(header, box)
             )
 
     def _window(self, header: Header, seen: Box, v_hats: dict[int, Callable[[], Floats]]) -> Floats:
@@ -659,6 +663,11 @@ def _tile(header: Header, number: int) -> Box:
     width, height = header.tile_width, header.tile_height
     x, y = column * width, row * height
     return x, y, min(width, header.width - x), min(height, header.height - y)
+
+
+def _sides(header: Header, box: Box) -> Sides:
+    """On which sides the tile `box` has neighbours."""
+    return sides_of(box, header.width, header.height)
 
 
 def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:

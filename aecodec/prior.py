@@ -27,6 +27,12 @@ symbols of step 0 (0 at the other elements):
     b = requantise(near 3x3)
     b = act(b + requantise(fine 1x1, of a))
     index as above, of requantise(output 1x1 of a + correction 1x1 of b)
+
+Beyond a picture's border the 3x3 layers see zeros. Where a tile has neighbours they see what
+`borders.py` puts there: one more row or column of z_hat, repeated, with which all layers up to
+dw16 are computed; and, in front of `near`, one of b, reflected. So do the networks of the means:
+z_hat as well, and in step 1 as many more rows and columns as the context has blocks, of the
+features those of the longer z_hat, of v_hat those reflected.
 """
 
 from __future__ import annotations
@@ -40,6 +46,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from aecodec.borders import ALONE, Sides, reflected, repeated
 from aecodec.checkerboard import Checkerboard
 from aecodec.errors import KnownAnswerError
 from aecodec.fixed_point import (
@@ -225,8 +232,9 @@ class ScaleNetwork:
         weight = np.ascontiguousarray(weight, self._kind(name))
         return _Layer(weight, self._bias(name), WEIGHT_BITS[name])
 
-    def fine_activations(self, z_hat: Ints, q: int, h: int, w: int) -> Exact:
+    def fine_activations(self, z_hat: Ints, q: int, h: int, w: int, sides: Sides = ALONE) -> Exact:
         """(h*w,F): the last activations that depend on z_hat and the quality alone."""
+        z_hat = repeated(z_hat, sides)
         n, rows, columns = z_hat.shape
         a: Exact = z_hat.transpose(1, 2, 0).reshape(-1, n) * 2.0**Z_SHIFT
         np.clip(a, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=a)
@@ -236,9 +244,11 @@ class ScaleNetwork:
         a = _activate(_depthwise(a, self.dw64)).reshape(rows * columns, -1)
         a = _activate(_pointwise(a, self.up))
         a = a.reshape(rows, columns, 4, 4, -1).transpose(0, 2, 1, 3, 4)
-        # A row and a column beyond the picture, where there is one, take part in the 3x3 sums.
-        a = a.reshape(4 * rows, 4 * columns, -1)[: h + 1, : w + 1]
-        a = _depthwise(a, self.dw16)[:h, :w]
+        # A row and a column beyond the tile, where there is one, take part in the 3x3 sums.
+        top, _, left, _ = sides.margins(1)
+        a = a.reshape(4 * rows, 4 * columns, -1)
+        a = a[3 * top : 4 * top + h + 1, 3 * left : 4 * left + w + 1]
+        a = _depthwise(a, self.dw16)[top : top + h, left : left + w]
         return _activate(a).reshape(h * w, -1)
 
 
@@ -246,21 +256,29 @@ class Scales:
     """The table indexes of a tile's symbols, which are coded in two steps.
 
     Those of step 0 follow from z_hat (N,ceil(h/4),ceil(w/4)) and the quality q, those of step 1
-    from the symbols of step 0 as well. `board` is that of the tile's (M,h,w).
+    from the symbols of step 0 as well. `board` is that of the tile's (M,h,w); on its `sides` it
+    has neighbours.
     """
 
     first: Indexes
     """The indexes of step 0, in its row."""
 
     @stage("scale network")
-    def __init__(self, net: ScaleNetwork, z_hat: Ints, q: int, board: Checkerboard) -> None:
-        self._net, self._board = net, board
+    def __init__(
+        self,
+        net: ScaleNetwork,
+        z_hat: Ints,
+        q: int,
+        board: Checkerboard,
+        sides: Sides = ALONE,
+    ) -> None:
+        self._net, self._board, self._sides = net, board, sides
         self._offset = net.offset[q]
         _, h, w = board.shape
         parity = board.parity().ravel()
         self._places = [np.flatnonzero(parity == p) for p in (0, 1)]
         with one_blas_thread:
-            self._fine = net.fine_activations(z_hat, q, h, w)
+            self._fine = net.fine_activations(z_hat, q, h, w, sides)
             self.first = self._indexes(0, self._fine)
 
     def _indexes(self, step: int, a: Exact) -> Indexes:
@@ -289,7 +307,9 @@ class Scales:
                 part = _Layer(net.magnitude.weight[channels], bias, bits)
                 some = _pointwise(size.T, part)
                 mixed[self._places[parity]] = np.clip(some, -MIXED_LIMIT, MIXED_LIMIT, out=some)
-            b = _depthwise(mixed.reshape(h, w, -1), net.near).reshape(mixed.shape)
+            around = reflected(mixed.reshape(h, w, -1), self._sides, 1, axis=0)
+            top, _, left, _ = self._sides.margins(1)
+            b = _depthwise(around, net.near)[top : top + h, left : left + w].reshape(mixed.shape)
             b += _pointwise(self._fine, net.fine)
             return self._indexes(1, np.hstack([self._fine, _activate(b)]))
 
@@ -361,21 +381,36 @@ Quantise = Callable[[int, Floats], Floats]
 
 
 class Features(NamedTuple):
-    """What z_hat and the quality alone say of the means. Rows and columns may exceed the tile's."""
+    """What z_hat and the quality alone say of the means. Rows and columns may exceed the tile's.
+
+    Where the tile has neighbours they begin four latents before it, and end as many after it.
+    """
 
     features: Floats  # (1,F,4*h64,4*w64)
     mu: Floats  # (1,M,4*h64,4*w64), of step 0, in units of v
+    sides: Sides
+
+    def first(self, board: Checkerboard) -> Floats:
+        """The row of means of step 0 of the tile."""
+        _, h, w = board.shape
+        top, _, left, _ = self.sides.margins(4)
+        return board.row(self.mu[0, :, top : top + h, left : left + w], 0)
 
 
-def mean_features(weights: Weights, runtime: Runtime, z_hat: Ints, q: int) -> Features:
-    """The first part of the means, which needs z_hat (N,h64,w64) alone."""
+def mean_features(
+    weights: Weights, runtime: Runtime, z_hat: Ints, q: int, sides: Sides = ALONE
+) -> Features:
+    """The first part of the means, which needs z_hat (N,h64,w64) alone.
+
+    `sides` are those where the tile has neighbours.
+    """
     features, mu = runtime.run(
         "mean_features",
-        z_hat=z_hat[None].astype(np.float32),
+        z_hat=repeated(z_hat, sides)[None].astype(np.float32),
         level=level_of_quality(weights, q),
         unit=_unit(weights, q),
     )
-    return Features(features, mu)
+    return Features(features, mu, sides)
 
 
 def predict(
@@ -392,7 +427,7 @@ def predict(
     `quantise(step, mu)` returns the step's row of symbols as float32, which is overwritten, from
     its row of means. `between` is called when step 0 is done.
     """
-    means = board.row(known.mu[0, :, : board.shape[1], : board.shape[2]], 0)
+    means = known.first(board)
     v_hat = board.whole(_plus(quantise(0, means), means))
     if between:
         between()
@@ -403,7 +438,7 @@ def predict(
 
 def first_v_hat(known: Features, board: Checkerboard, symbols: Ints) -> Floats:
     """v_hat (M,h,w) of step 0 from its row of symbols, and zero elsewhere: a decoder's way."""
-    means = board.row(known.mu[0, :, : board.shape[1], : board.shape[2]], 0)
+    means = known.first(board)
     return board.whole(_plus(symbols.astype(np.float32), means))
 
 
@@ -412,7 +447,7 @@ def second_means(
 ) -> Floats:
     """The row of means of step 1, from v_hat (M,h,w) of step 0."""
     (mu,) = runtime.run("context", **_context_inputs(weights, known, q, board, v_hat))
-    means: Floats = board.row(mu[0], 1)
+    means: Floats = board.row(_without_margin(weights, known, board, mu[0]), 1)
     return means
 
 
@@ -437,24 +472,43 @@ def context_gradient(
     by_mu: Floats,
 ) -> Floats:
     """The gradient (n,) by step 0's row of v_hat (M,h,w), from that by step 1's row of means (n,):
-    an encoder's."""
+    an encoder's. That what is reflected beyond the tile is a part of it, too, is left out."""
     first = board.whole(board.row(v_hat, 0))
     by_means = np.zeros_like(first)
     board.put(by_mu, by_means, 1)
+    top, bottom, left, right = known.sides.margins(_reach(weights))
+    by_means = np.pad(by_means, ((0, 0), (top, bottom), (left, right)))
     inputs = _context_inputs(weights, known, q, board, first)
     (gradient,) = runtime.run("context_gradient", by_mu=by_means[None], **inputs)
-    found: Floats = board.row(gradient[0], 0)
+    found: Floats = board.row(_without_margin(weights, known, board, gradient[0]), 0)
     return found
+
+
+def _reach(weights: Weights) -> int:
+    """How many latents beyond a tile the context looks, where there are neighbours."""
+    return weights.config.context_blocks
+
+
+def _without_margin(weights: Weights, known: Features, board: Checkerboard, a: Floats) -> Floats:
+    _, h, w = board.shape
+    top, _, left, _ = known.sides.margins(_reach(weights))
+    return a[:, top : top + h, left : left + w]
 
 
 def _context_inputs(
     weights: Weights, known: Features, q: int, board: Checkerboard, v_hat: Floats
 ) -> dict[str, Floats]:
     _, h, w = board.shape
+    sides, reach = known.sides, _reach(weights)
+    top, bottom, left, right = sides.margins(reach)
+    i, j = np.ogrid[-top : h + bottom, -left : w + right]
+    begin = tuple((4 - reach) * side for side in (sides.top, sides.left))
+    rows = slice(begin[0], begin[0] + h + top + bottom)
+    columns = slice(begin[1], begin[1] + w + left + right)
     return {
-        "features": np.ascontiguousarray(known.features[:, :, :h, :w]),
-        "known": v_hat[None],
-        "parity": board.parity().astype(np.float32)[None, None],
+        "features": np.ascontiguousarray(known.features[:, :, rows, columns]),
+        "known": reflected(v_hat, sides, reach)[None],
+        "parity": ((i + j) % 2).astype(np.float32)[None, None],
         "unit": _unit(weights, q),
     }
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aecodec.bitstream import TILE_UNIT, even_part
+from aecodec.borders import ALONE, Sides, reflected, sides_of
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
@@ -198,17 +199,20 @@ class TileCodec:
         coded = encoder.finish()
         return crc().to_bytes(_HASH_SIZE, "little") + coded
 
-    def quantise(self, y: Floats, quality: int, thrift: float = 0.0) -> Latents:
+    def quantise(
+        self, y: Floats, quality: int, thrift: float = 0.0, sides: Sides = ALONE
+    ) -> Latents:
         """Quantise a tile's y (M,h,w), by rounding, but for what is not worth its bits.
 
-        Thrift spends fewer bits: at 5, all that is rounded away from zero must lie as much further
-        beyond halfway as a symbol other than 0 must anyway. Below 0 it spends more: symbols other
-        than 0 need less, at -5 no more than rounding; and larger ones move away from zero.
+        `sides` are those on which the tile has neighbours. Thrift spends fewer bits: at 5, all that
+        is rounded away from zero must lie as much further beyond halfway as a symbol other than 0
+        must anyway. Below 0 it spends more: symbols other than 0 need less, at -5 no more than
+        rounding; and larger ones move away from zero.
         """
         v = y * self.weights.arrays["gain"][quality][:, None, None]
-        return self._quantise(v, quality, self._hyper(v, quality), thrift)
+        return self._quantise(v, quality, self._hyper(v, quality, sides), thrift)
 
-    def _hyper(self, v: Floats, quality: int) -> Known:
+    def _hyper(self, v: Floats, quality: int, sides: Sides = ALONE) -> Known:
         """What the decoder knows of a tile before its symbols."""
         import numpy as np
 
@@ -219,11 +223,12 @@ class TileCodec:
         _, h, w = v.shape
         if h % 4 or w % 4:
             v = np.pad(v, ((0, 0), (0, -h % 4), (0, -w % 4)), mode="edge")
-        (z,) = self.runtime.run("hyper_analysis", companded=companded(v)[None])
-        z_hat = np.rint(z[0]).astype(np.int32)
-        work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality)
+        (z,) = self.runtime.run("hyper_analysis", companded=companded(reflected(v, sides, 4))[None])
+        z = z[0, :, sides.top :, sides.left :][:, : -(-h // 4), : -(-w // 4)]
+        z_hat = np.rint(z).astype(np.int32)
+        work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality, sides)
         features = self.runtime.aside(work)
-        scales = Scales(self.scale_network, z_hat, quality, board)
+        scales = Scales(self.scale_network, z_hat, quality, board, sides)
         return Known(z_hat, scales, features())
 
     def _quantise(self, v: Floats, quality: int, known: Known, thrift: float) -> Latents:
@@ -331,7 +336,7 @@ class TileCodec:
             slope = board.whole(*(table.slopes(row, at) for table, row, at in rows))
             return self.rate(latents, quality) / worth + found, gradient + slope * (gain / worth)
 
-        known = self._hyper(y * gain, quality)
+        known = self._hyper(y * gain, quality, sides_of(box, rgb.shape[1], rgb.shape[0]))
         board = Checkerboard(*y.shape)
 
         def soft_gradient(v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
@@ -391,14 +396,16 @@ class TileCodec:
         h: int,
         w: int,
         quality: int,
+        sides: Sides = ALONE,
+        *,
         meanwhile: Callable[[Ints], object] | None = None,
         between: Callable[[Ints], object] | None = None,
     ) -> tuple[Ints, tuple[Ints, Ints], tuple[Indexes, Indexes]]:
         """z_hat (N,h/4,w/4), both steps' rows of symbols and of their table indexes.
 
-        `meanwhile` is called with z_hat, and `between` with the symbols of step 0, as soon as those
-        are known. Raises CorruptError where the
-        symbols' hash differs: never a picture from wrong symbols.
+        `sides` are those on which the tile has neighbours. `meanwhile` is called with z_hat, and
+        `between` with the symbols of step 0, as soon as those are known. Raises CorruptError where
+        the symbols' hash differs: never a picture from wrong symbols.
         """
         from aecodec.checkerboard import Checkerboard
         from aecodec.entropy import Decoder
@@ -410,7 +417,7 @@ class TileCodec:
         if meanwhile:
             meanwhile(z_hat)
         board, tables = Checkerboard(config.latents, h, w), self.weights.y_tables
-        scales = Scales(self.scale_network, z_hat, quality, board)
+        scales = Scales(self.scale_network, z_hat, quality, board, sides)
         first = decoder.take(scales.first, tables[0])
         if between:
             between(first)
@@ -421,8 +428,10 @@ class TileCodec:
             raise CorruptError("the decoded latents are not those that were written")
         return z_hat, (first, second), (scales.first, indexes)
 
-    def decode_latents(self, payload: bytes, h: int, w: int, quality: int) -> Floats:
-        """v_hat (M,h,w) of a tile."""
+    def decode_latents(
+        self, payload: bytes, h: int, w: int, quality: int, sides: Sides = ALONE
+    ) -> Floats:
+        """v_hat (M,h,w) of a tile that has neighbours on those sides."""
         from aecodec.checkerboard import Checkerboard
         from aecodec.prior import add_second, first_v_hat, mean_features, second_means
 
@@ -434,7 +443,7 @@ class TileCodec:
         means: list[Callable[[], tuple[Floats, Floats]]] = []
 
         def begin(z_hat: Ints) -> None:
-            work = functools.partial(mean_features, *networks, z_hat, quality)
+            work = functools.partial(mean_features, *networks, z_hat, quality, sides)
             features.append(self.runtime.aside(work))
 
         def after(symbols: Ints) -> tuple[Floats, Floats]:
@@ -445,7 +454,9 @@ class TileCodec:
         def go_on(symbols: Ints) -> None:
             means.append(self.runtime.aside(functools.partial(after, symbols)))
 
-        _, (_, symbols), _ = self.decode_symbols(payload, h, w, quality, begin, go_on)
+        _, (_, symbols), _ = self.decode_symbols(
+            payload, h, w, quality, sides, meanwhile=begin, between=go_on
+        )
         with stage("means"):
             v_hat, second = means[0]()
         add_second(v_hat, board, second, symbols)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from aecodec.config import SIZES, Blocks, ModelConfig
 from aecodec.model import Autoencoder
-from aecodec.model.autoencoder import DEAREST, joined, parted
+from aecodec.model.autoencoder import DEAREST, Output
 from aecodec.model.layers import Block, LevelTable, lambda_of, level_of, lower_bound, round_ste
 from aecodec.model.transforms import clamp_pixels
 from aecodec.training.data import Photographs
@@ -210,37 +210,34 @@ def test_finishing_takes_the_symbols_that_are_coded(klt: Autoencoder) -> None:
     assert torch.equal(plain.coded, torch.round(plain.symbols))
 
 
-def test_parts_are_tiles_and_come_together_again() -> None:
-    a = torch.rand(2, 3, 8, 12)
-    parts = parted(a, (2, 3))
-    assert parts.shape == (12, 3, 4, 4)
-    for tile, (row, column) in enumerate(np.ndindex(2, 3)):
-        rows, columns = slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4)
-        assert torch.equal(parts[2 * tile : 2 * tile + 2], a[:, :, rows, columns])
-    assert torch.equal(joined(parts, (2, 3)), a)
-
-
 @torch.no_grad()
-def test_tiles_are_coded_each_by_itself(klt: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But their latents are the whole picture's, and so are the pixels that are made of them."""
-    x = torch.cat([picture()[..., :128], picture()[..., 128:]])
+def test_tiles_know_nothing_of_each_other(
+    klt: Autoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     level = torch.tensor([0.5, 0.7])
-    output = klt(x, level, noise=False, finish=True, tiles=(1, 2))
-    y = klt.analysis(x)
-    y_hats, bits = [], torch.zeros(2)
-    for columns in (slice(0, 4), slice(4, 8)):
-        with monkeypatch.context() as patch:
-            patch.setattr(klt.analysis, "forward", lambda x, part=y[..., columns]: part)
-            patch.setattr(klt.synthesis, "forward", lambda y_hat, _: y_hats.append(y_hat) or y_hat)
-            tile = klt(x, level, noise=False, finish=True)
-        torch.testing.assert_close(output.symbols[..., columns], tile.symbols)
-        torch.testing.assert_close(output.index[..., columns], tile.index)
-        assert torch.equal(output.coded[..., columns], tile.coded)
-        bits += tile.y_bits + tile.z_bits
-    torch.testing.assert_close(output.y_bits + output.z_bits, bits)
-    torch.testing.assert_close(output.x_hat, klt.synthesis(torch.cat(y_hats, dim=3), level))
-    whole = klt(x, level, noise=False, finish=True)
-    assert not torch.equal(whole.index, output.index)
+    y = klt.analysis(torch.cat([picture()[..., :128], picture()[..., 128:]]))
+    other = y.clone()
+    other[..., 4:] = y[..., 4:].flip(2)
+    drawn: list[torch.Tensor] = []
+
+    def coded(y: torch.Tensor, tiles: tuple[int, int]) -> Output:
+        monkeypatch.setattr(klt.analysis, "forward", lambda x: y)
+        monkeypatch.setattr(klt.synthesis, "forward", lambda y_hat, _: drawn.append(y_hat) or y_hat)
+        return klt(torch.empty(0), level, noise=False, finish=True, tiles=tiles)
+
+    for tiles in ((1, 2), (3, 2)):
+        one, two = coded(y, tiles), coded(other, tiles)
+        for name in ("symbols", "index", "coded"):
+            first, second = getattr(one, name), getattr(two, name)
+            assert first.shape == y.shape
+            assert torch.equal(first[..., :4], second[..., :4])
+            assert not torch.equal(first[..., 4:], second[..., 4:])
+        assert torch.equal(one.z[..., :1], two.z[..., :1])
+        one, two = drawn[-2:]
+        assert one.shape == y.shape and torch.equal(one[..., :4], two[..., :4])
+        assert (one[..., 4:] - y[..., 4:]).abs().max() < (one[..., 4:] - two[..., 4:]).abs().max()
+    one, two = coded(y, (1, 1)), coded(other, (1, 1))
+    assert not torch.equal(one.index[..., :4], two.index[..., :4])
 
 
 def test_thresholds_rise_with_what_a_symbol_costs(klt: Autoencoder) -> None:

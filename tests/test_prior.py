@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from aecodec import prior, weights
+from aecodec.borders import ALONE, Sides, reflected, repeated
 from aecodec.checkerboard import Checkerboard
 from aecodec.errors import KnownAnswerError
 from aecodec.fixed_point import WEIGHT_BITS
@@ -96,11 +97,15 @@ def drawn(rng: np.random.Generator, shape: tuple[int, int, int], spread: float) 
 
 
 def exact_indexes(
-    small: weights.Weights, z_hat: np.ndarray, q: int, symbols: np.ndarray
+    small: weights.Weights,
+    z_hat: np.ndarray,
+    q: int,
+    symbols: np.ndarray,
+    sides: Sides = ALONE,
 ) -> np.ndarray:
     """Both steps' (M,h,w); those of the symbols (M,h,w) that are of step 1 are not looked at."""
     board = Checkerboard(*symbols.shape)
-    scales = prior.Scales(prior.ScaleNetwork(small.arrays), z_hat, q, board)
+    scales = prior.Scales(prior.ScaleNetwork(small.arrays), z_hat, q, board, sides)
     return board.whole(scales.first, scales.after(board.row(symbols, 0)))
 
 
@@ -117,6 +122,32 @@ def test_equals_a_naive_integer_evaluation(
         expected = naive_indexes(small.arrays, z_hat, q, h, w, symbols)
         assert np.array_equal(exact_indexes(small, z_hat, q, symbols), expected)
     assert len(np.unique(expected)) > 5
+
+
+@pytest.mark.parametrize(
+    "sides", [Sides(top=True), Sides(bottom=True, left=True), Sides(True, True, True, True)]
+)
+@pytest.mark.parametrize(("h", "w"), [(4, 4), (8, 12)])
+def test_where_a_tile_has_neighbours_it_goes_on(
+    small: weights.Weights, sides: Sides, h: int, w: int
+) -> None:
+    """As part of a larger tile: z_hat repeated, symbols reflected, and both cut off again."""
+    rng = np.random.default_rng([h, w, *sides])
+    shape = (small.config.hyper_latents, h // 4, w // 4)
+    z_hat = rng.integers(-3, 4, shape).astype(np.int32)
+    symbols = drawn(rng, (small.config.latents, h, w), 2.0)
+    top, bottom, left, right = sides.margins(4)
+    naive = naive_indexes(
+        small.arrays,
+        repeated(z_hat, sides),
+        60,
+        h + top + bottom,
+        w + left + right,
+        reflected(symbols, sides, 4),
+    )
+    found = exact_indexes(small, z_hat, 60, symbols, sides)
+    assert np.array_equal(found, naive[:, top : top + h, left : left + w])
+    assert not np.array_equal(found, exact_indexes(small, z_hat, 60, symbols))
 
 
 def test_step_1_sees_the_symbols_of_step_0(small: weights.Weights) -> None:

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aecodec import weights
+from aecodec.borders import ALONE, Sides
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.config import SIZES
@@ -505,30 +506,39 @@ def test_a_run_is_begun_with_finishing_or_without(
         train(photographs, tmp_path, SETTINGS, device="cpu")
 
 
-def test_an_encoder_codes_the_symbols_that_finishing_learns_from(exported: Path) -> None:
+@pytest.mark.parametrize("tiled", [False, True])
+def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
+    exported: Path, tiled: bool
+) -> None:
     """One quality, one picture, from one set of weights: torch's symbols and the codec's."""
     codec = Codec(weights.load(exported))
     model, _ = load_ema(exported)
     model.scale_network.rounding = True
     rgb = np.asarray(samples.photograph(box=(0, 0, 256, 256)))
     quality = 60
-    latents = codec.quantise(codec.analyse(rgb, (0, 0, 256, 256)), quality)
+    y = codec.analyse(rgb, (0, 0, 256, 256))
+    # The lower one of two tiles, or the whole picture.
+    part, sides = (slice(8, 16), Sides(top=True)) if tiled else (slice(16), ALONE)
+    latents = codec.quantise(y[:, part], quality, sides=sides)
     board = Checkerboard(*latents.v_hat.shape)
     coded = board.whole(*latents.symbols)
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255.0
     level = torch.from_numpy(codec.weights.arrays["level"][quality : quality + 1])
     with torch.no_grad():
-        output = model(x, level, noise=False, finish=True)
+        output = model(x, level, noise=False, finish=True, tiles=(2, 1) if tiled else (1, 1))
+    codes, symbols = output.coded[0, :, part], output.symbols[0, :, part]
     # Tables that the export left empty are always zero; and a symbol may lie at a threshold.
     index = board.whole(*latents.indexes)
     first = board.whole(*(np.full(row.shape, i, np.uint8) for i, row in enumerate(latents.symbols)))
     empty = np.array([tables.empty for tables in codec.weights.y_tables])[first, index]
-    same = (output.coded[0].numpy() == coded) | empty
+    same = (codes.numpy() == coded) | empty
     assert np.count_nonzero(coded) > 100
     assert same.mean() > 0.999
-    gone = (output.coded[0] == 0) & (torch.round(output.symbols[0]) != 0)
-    gone = gone.numpy() & ~empty
-    assert np.count_nonzero(gone) >= 10
+    gone = ((codes == 0) & (torch.round(symbols) != 0)).numpy() & ~empty
+    assert np.count_nonzero(gone) >= (3 if tiled else 10)
+    if tiled:  # by four symbols in a thousand it would show if one of both took it for a picture
+        alone = board.whole(*codec.quantise(y[:, part], quality).symbols)
+        assert np.mean(alone == coded) < 0.998
     assert np.count_nonzero(coded[gone]) <= 1
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import zstandard
 
 from aecodec import bitstream, weights
+from aecodec.borders import sides_of
 from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError
@@ -75,9 +76,12 @@ def bit_map(data: bytes) -> Floats:
     z_tables = model.weights.z_tables[int(model.weights.arrays["z_band"][header.quality])]
     y_tables = model.weights.y_tables
     made: Floats = np.zeros((-(-header.height // 16), -(-header.width // 16)), np.float32)
-    for (x, y, w, h), payload in zip(header.tiles(), container.tiles, strict=True):
+    for box, payload in zip(header.tiles(), container.tiles, strict=True):
+        x, y, w, h = box
         rows, columns = -(-h // 16), -(-w // 16)
-        z_hat, of_symbols, of_tables = model.decode_symbols(payload, rows, columns, header.quality)
+        z_hat, of_symbols, of_tables = model.decode_symbols(
+            payload, rows, columns, header.quality, sides_of(box, header.width, header.height)
+        )
         board = Checkerboard(model.weights.config.latents, rows, columns)
         spent = []
         for tables, symbols, indexes in zip(y_tables, of_symbols, of_tables, strict=True):

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from aecodec.borders import Sides
 from aecodec.config import ModelConfig
 from aecodec.model.hyperprior import (
     Context,
@@ -16,7 +17,16 @@ from aecodec.model.hyperprior import (
     MeanFeatures,
     ScaleNetwork,
 )
-from aecodec.model.layers import LevelTable, lambda_of, lower_bound, replaced, round_ste
+from aecodec.model.layers import (
+    LevelTable,
+    lambda_of,
+    lower_bound,
+    reflected,
+    repeated,
+    replaced,
+    round_ste,
+    within,
+)
 from aecodec.model.transforms import Analysis, Synthesis
 
 __all__ = ["Autoencoder", "Output"]
@@ -43,6 +53,19 @@ class Output:
     coded: Tensor  # (B,M,h,w), the whole numbers for them
     index: Tensor  # (B,M,h,w), y's table indexes, real-valued
     z: Tensor  # (B,N,h/4,w/4), before rounding
+
+
+@dataclasses.dataclass
+class _Coded:
+    """What coding a tile gives, as in `Output`; and y_hat (B,M,h,w)."""
+
+    y_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+    symbols: Tensor
+    coded: Tensor
+    index: Tensor
+    z: Tensor
 
 
 class Autoencoder(nn.Module):
@@ -155,49 +178,84 @@ class Autoencoder(nn.Module):
         from noise, since no gradient leads through whole numbers.
 
         The latents are coded in so many rows and columns of tiles, each of which knows nothing of
-        the others, as large pictures are; the transforms see all of the picture. A tile's border
-        is not a picture's: what lies beyond has its share in the latents.
+        the others, as large pictures are; the transforms see all of the picture.
         """
-        count, of_picture = tiles[0] * tiles[1], level
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
             y = self.analysis(x)
-            level = level.repeat(count)
             with torch.autocast(x.device.type, enabled=False):
                 gain = self.gain(level)
-                v = parted(y.float(), tiles) * gain
-            z = self.hyper_analysis(v).float()
+                v = y.float() * gain
+        grid = _parted(v, *tiles)
+        coded = [[self._code(*tile, level, gain, noise, finish) for tile in row] for row in grid]
+        each = [tile for row in coded for tile in row]
+
+        def whole(name: str) -> Tensor:
+            rows = [torch.cat([getattr(tile, name) for tile in row], dim=3) for row in coded]
+            return torch.cat(rows, dim=2)
+
+        return Output(
+            x_hat=self.synthesis(whole("y_hat"), level).float(),
+            y_bits=torch.stack([tile.y_bits for tile in each]).sum(dim=0),
+            z_bits=torch.stack([tile.z_bits for tile in each]).sum(dim=0),
+            symbols=whole("symbols"),
+            coded=whole("coded"),
+            index=whole("index"),
+            z=whole("z"),
+        )
+
+    def _code(
+        self, v: Tensor, sides: Sides, level: Tensor, gain: Tensor, noise: bool, finish: bool
+    ) -> _Coded:
+        """Code the tile v (B,M,h,w), which has neighbours on those sides."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
+            z = within(self.hyper_analysis(reflected(v, sides, 4)).float(), sides, 1)
             std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
         z_rate_at = z + torch.rand_like(z) - 0.5 if noise and not finish else z_hat
-        features, mu0 = self.mean_features(z_hat, level)
-        scales = self.scale_network(z_hat, level)
+        around = repeated(z_hat, sides)
+        features, mu0 = self.mean_features(around, level)
+        scales = within(self.scale_network(around, level), sides, 4)
         first, parity = step_masks(v)
-        mu = mu0 * std * gain
+        mu = within(mu0, sides, 4) * std * gain
         alone = self.scale_network.alone(scales, level)
         # What step 1's scales see is no way to teach step 0's symbols: they are as they are.
         coded = _whole(v - mu, self._least(alone, finish))
         known = (replaced(v - mu, coded) + mu) / (std * gain) * first
-        mu1 = self.context(features, known, parity.to(known.dtype)) * std * gain
-        index = torch.where(first, alone, self.scale_network.after(scales, level, coded * first))
-        mu = torch.where(first, mu, mu1)
+        mu1 = within(self._second_means(features, known, parity, sides), sides, self.reach)
+        after = self.scale_network.after(scales, level, coded * first, sides)
+        index = torch.where(first, alone, after)
+        mu = torch.where(first, mu, mu1 * std * gain)
         symbols = v - mu
         least = self._least(index, finish)
         coded = _whole(symbols, least)
-        y_hat = (replaced(symbols, coded) + mu) / gain
         if noise:
             y_bits = self._bits_with_noise(symbols, coded, index, least)
         else:
             y_bits = self.y_bits_of(coded, index)
-        z_bits = self.z_prior(z_rate_at, level)
-        return Output(
-            x_hat=self.synthesis(joined(y_hat, tiles), of_picture).float(),
-            y_bits=y_bits.sum(dim=(1, 2, 3)).reshape(count, -1).sum(dim=0),
-            z_bits=z_bits.sum(dim=(1, 2, 3)).reshape(count, -1).sum(dim=0),
-            symbols=joined(symbols, tiles),
-            coded=joined(coded, tiles),
-            index=joined(index, tiles),
-            z=joined(z, tiles),
+        return _Coded(
+            y_hat=(replaced(symbols, coded) + mu) / gain,
+            y_bits=y_bits.sum(dim=(1, 2, 3)),
+            z_bits=self.z_prior(z_rate_at, level).sum(dim=(1, 2, 3)),
+            symbols=symbols,
+            coded=coded,
+            index=index,
+            z=z,
         )
+
+    @property
+    def reach(self) -> int:
+        """How many latents beyond a tile the context looks."""
+        return self.config.context_blocks
+
+    def _second_means(
+        self, features: Tensor, known: Tensor, parity: Tensor, sides: Sides
+    ) -> Tensor:
+        """What the context says of a tile and of a margin of its reach."""
+        margin = 4 - self.reach
+        colours = reflected(parity.to(known.dtype), sides, self.reach)
+        seen = reflected(known, sides, self.reach)
+        found: Tensor = self.context(within(features, sides, margin), seen, colours)
+        return found
 
     def _bits_with_noise(
         self, symbols: Tensor, coded: Tensor, index: Tensor, least: Tensor | None
@@ -222,23 +280,15 @@ def _whole(symbols: Tensor, least: Tensor | None) -> Tensor:
     return rounded if least is None else rounded * (symbols.abs() >= least)
 
 
-def parted(a: Tensor, tiles: tuple[int, int]) -> Tensor:
-    """(B,C,h,w) -> (rows * columns * B,C,h / rows,w / columns): the first tile of all, the next."""
-    (rows, columns), (b, c, h, w) = tiles, a.shape
-    if rows * columns == 1:
-        return a
-    a = a.reshape(b, c, rows, h // rows, columns, w // columns).permute(2, 4, 0, 1, 3, 5)
-    return a.reshape(-1, c, h // rows, w // columns).contiguous(memory_format=torch.channels_last)
-
-
-def joined(a: Tensor, tiles: tuple[int, int]) -> Tensor:
-    """The inverse of `parted`."""
-    (rows, columns), (n, c, h, w) = tiles, a.shape
-    if rows * columns == 1:
-        return a
-    a = a.reshape(rows, columns, -1, c, h, w).permute(2, 3, 0, 4, 1, 5)
-    a = a.reshape(n // (rows * columns), c, rows * h, columns * w)
-    return a.contiguous(memory_format=torch.channels_last)
+def _parted(v: Tensor, rows: int, columns: int) -> list[list[tuple[Tensor, Sides]]]:
+    """v (B,M,h,w) in so many rows and columns of tiles, and where each has neighbours."""
+    return [
+        [
+            (part, Sides(i > 0, i < rows - 1, j > 0, j < columns - 1))
+            for j, part in enumerate(row.chunk(columns, dim=3))
+        ]
+        for i, row in enumerate(v.chunk(rows, dim=2))
+    ]
 
 
 def step_masks(y: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aecodec.borders import ALONE, Sides
 from aecodec.config import ModelConfig
 from aecodec.fixed_point import (
     ACTIVATION_BITS,
@@ -31,7 +32,7 @@ from aecodec.fixed_point import (
     WEIGHT_BITS,
     Z_SHIFT,
 )
-from aecodec.model.layers import Block, LevelTable, Spine, pointwise
+from aecodec.model.layers import Block, LevelTable, Spine, pointwise, reflected, within
 
 __all__ = [
     "Context",
@@ -167,8 +168,8 @@ class ScaleNetwork(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self._indexes(self._sums("output", x), level, step)
 
-    def after(self, x: Tensor, level: Tensor, symbols: Tensor) -> Tensor:
-        """The indexes of step 1 (B,M,h,w).
+    def after(self, x: Tensor, level: Tensor, symbols: Tensor, sides: Sides = ALONE) -> Tensor:
+        """The indexes of step 1 (B,M,h,w) of a tile that has neighbours on those sides.
 
         symbols (B,M,h,w) are the integers of step 0, and 0 elsewhere.
         """
@@ -177,7 +178,7 @@ class ScaleNetwork(nn.Module):
             size = torch.floor(size * 2.0**ACTIVATION_BITS + 0.5) * 2.0**-ACTIVATION_BITS
             limit = MIXED_LIMIT / 2**ACTIVATION_BITS
             seen = self._convolve("magnitude", size).clamp(-limit, limit)
-            seen = self._convolve("near", seen)
+            seen = within(self._convolve("near", reflected(seen, sides, 1)), sides, 1)
             seen = self._activate(seen + self._convolve("fine", x))
             sums = self._sums("output", x) + self._sums("correction", seen)
             return self._indexes(sums, level, 1)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from aecodec import borders
+from aecodec.borders import Sides
 
 __all__ = [
     "Block",
@@ -14,8 +18,11 @@ __all__ = [
     "Spine",
     "lower_bound",
     "pointwise",
+    "reflected",
+    "repeated",
     "replaced",
     "round_ste",
+    "within",
 ]
 
 
@@ -57,6 +64,34 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def repeated(x: Tensor, sides: Sides) -> Tensor:
+    """As `borders.repeated`, of x (B,C,h,w)."""
+    return _padded(x, sides, 1, "replicate")
+
+
+def reflected(x: Tensor, sides: Sides, n: int) -> Tensor:
+    """As `borders.reflected`, of x (B,C,h,w)."""
+    if n < min(x.shape[2:]):
+        return _padded(x, sides, n, "reflect")
+    for axis, ends in ((2, Sides(*sides[:2])), (3, Sides(*sides[2:]))):  # torch reflects but once
+        places = borders.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
+        x = x.index_select(axis, torch.from_numpy(places[:, 0]).to(x.device))
+    return x
+
+
+def _padded(x: Tensor, sides: Sides, n: int, mode: str) -> Tensor:
+    if not any(sides):
+        return x
+    top, bottom, left, right = sides.margins(n)
+    return F.pad(x, (left, right, top, bottom), mode)
+
+
+def within(x: Tensor, sides: Sides, n: int) -> Tensor:
+    """x (B,C,h,w) without n rows and columns on these sides."""
+    top, bottom, left, right = sides.margins(n)
+    return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
 
 class Spine(nn.Conv2d):

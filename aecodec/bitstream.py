@@ -116,9 +116,10 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
 
 Tiles are independent: nothing here or below depends on another tile. But on which sides of a tile
 the picture goes on is known, and what these functions see beyond such a border is not what they see
-beyond the picture's, where everything is 0: z_hat's outermost elements are repeated once, and what
-has a value for each latent is reflected without its outermost row or column, x[-1] = x[1]
-(``borders.py``; ``prior.py`` says of what).
+beyond the picture's. There everything is 0, right after the last latents, even where z_hat has room
+for more. Beyond a border between tiles z_hat's outermost elements are repeated once, and what has a
+value for each latent is reflected without its outermost row or column, x[-1] = x[1]; ``borders.py``
+does it, ``prior.py`` says with what.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the

@@ -28,11 +28,12 @@ symbols of step 0 (0 at the other elements):
     b = act(b + requantise(fine 1x1, of a))
     index as above, of requantise(output 1x1 of a + correction 1x1 of b)
 
-Beyond a picture's border the 3x3 layers see zeros. Where a tile has neighbours they see what
-`borders.py` puts there: one more row or column of z_hat, repeated, with which all layers up to
-dw16 are computed; and, in front of `near`, one of b, reflected. So do the networks of the means:
-z_hat as well, and in step 1 as many more rows and columns as the context has blocks, of the
-features those of the longer z_hat, of v_hat those reflected.
+Beyond a picture's border the 3x3 layers see zeros; beyond the last latents, too, where z_hat has
+room for more. Where a tile has neighbours they see what `borders.py` puts there: one more row or
+column of z_hat, repeated, with which all layers up to dw16 are computed; and, in front of `near`,
+one of b, reflected. So do the networks of the means: z_hat as well, and in step 1 as many more rows
+and columns as the context has blocks, of the features those of the longer z_hat, of v_hat those
+reflected.
 """
 
 from __future__ import annotations
@@ -244,10 +245,10 @@ class ScaleNetwork:
         a = _activate(_depthwise(a, self.dw64)).reshape(rows * columns, -1)
         a = _activate(_pointwise(a, self.up))
         a = a.reshape(rows, columns, 4, 4, -1).transpose(0, 2, 1, 3, 4)
-        # A row and a column beyond the tile, where there is one, take part in the 3x3 sums.
-        top, _, left, _ = sides.margins(1)
+        # A row and a column beyond the tile, where it has neighbours, take part in the 3x3 sums.
+        top, bottom, left, right = sides.margins(1)
         a = a.reshape(4 * rows, 4 * columns, -1)
-        a = a[3 * top : 4 * top + h + 1, 3 * left : 4 * left + w + 1]
+        a = a[3 * top : 4 * top + h + bottom, 3 * left : 4 * left + w + right]
         a = _depthwise(a, self.dw16)[top : top + h, left : left + w]
         return _activate(a).reshape(h * w, -1)
 
@@ -381,36 +382,51 @@ Quantise = Callable[[int, Floats], Floats]
 
 
 class Features(NamedTuple):
-    """What z_hat and the quality alone say of the means. Rows and columns may exceed the tile's.
+    """What z_hat and the quality alone say of the means of a tile, and of a margin around it.
 
-    Where the tile has neighbours they begin four latents before it, and end as many after it.
+    The margin is where the tile has neighbours: so many more rows and columns.
     """
 
-    features: Floats  # (1,F,4*h64,4*w64)
-    mu: Floats  # (1,M,4*h64,4*w64), of step 0, in units of v
+    features: Floats  # (1,F,h,w) and the margin
+    mu: Floats  # (1,M,h,w) and the margin, of step 0, in units of v
     sides: Sides
+    margin: int
 
     def first(self, board: Checkerboard) -> Floats:
         """The row of means of step 0 of the tile."""
         _, h, w = board.shape
-        top, _, left, _ = self.sides.margins(4)
-        return board.row(self.mu[0, :, top : top + h, left : left + w], 0)
+        top, _, left, _ = self.sides.margins(self.margin)
+        row: Floats = board.row(self.mu[0, :, top : top + h, left : left + w], 0)
+        return row
 
 
 def mean_features(
-    weights: Weights, runtime: Runtime, z_hat: Ints, q: int, sides: Sides = ALONE
+    weights: Weights,
+    runtime: Runtime,
+    z_hat: Ints,
+    q: int,
+    shape: tuple[int, int],
+    sides: Sides = ALONE,
 ) -> Features:
-    """The first part of the means, which needs z_hat (N,h64,w64) alone.
+    """The first part of the means of a tile of `shape` (h,w), which needs z_hat (N,h64,w64) alone.
 
     `sides` are those where the tile has neighbours.
     """
+    # Of the four rows that a longer z_hat makes no more than the context sees, and one that its
+    # features' own 3x3 layer sees.
+    margin = _reach(weights) + 1
+    top, bottom, left, right = sides.margins(margin)
+    begin = 4 * sides.top - top, 4 * sides.left - left
+    end = 4 * sides.top + shape[0] + bottom, 4 * sides.left + shape[1] + right
     features, mu = runtime.run(
         "mean_features",
         z_hat=repeated(z_hat, sides)[None].astype(np.float32),
         level=level_of_quality(weights, q),
         unit=_unit(weights, q),
+        begin=np.array(begin, np.int64),
+        end=np.array(end, np.int64),
     )
-    return Features(features, mu, sides)
+    return Features(features, mu, sides, margin)
 
 
 def predict(
@@ -502,9 +518,9 @@ def _context_inputs(
     sides, reach = known.sides, _reach(weights)
     top, bottom, left, right = sides.margins(reach)
     i, j = np.ogrid[-top : h + bottom, -left : w + right]
-    begin = tuple((4 - reach) * side for side in (sides.top, sides.left))
-    rows = slice(begin[0], begin[0] + h + top + bottom)
-    columns = slice(begin[1], begin[1] + w + left + right)
+    more = known.margin - reach
+    rows = slice(more * sides.top, more * sides.top + h + top + bottom)
+    columns = slice(more * sides.left, more * sides.left + w + left + right)
     return {
         "features": np.ascontiguousarray(known.features[:, :, rows, columns]),
         "known": reflected(v_hat, sides, reach)[None],

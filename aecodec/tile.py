@@ -226,7 +226,8 @@ class TileCodec:
         (z,) = self.runtime.run("hyper_analysis", companded=companded(reflected(v, sides, 4))[None])
         z = z[0, :, sides.top :, sides.left :][:, : -(-h // 4), : -(-w // 4)]
         z_hat = np.rint(z).astype(np.int32)
-        work = functools.partial(mean_features, self.weights, self.runtime, z_hat, quality, sides)
+        networks = self.weights, self.runtime
+        work = functools.partial(mean_features, *networks, z_hat, quality, (h, w), sides)
         features = self.runtime.aside(work)
         scales = Scales(self.scale_network, z_hat, quality, board, sides)
         return Known(z_hat, scales, features())
@@ -443,7 +444,7 @@ class TileCodec:
         means: list[Callable[[], tuple[Floats, Floats]]] = []
 
         def begin(z_hat: Ints) -> None:
-            work = functools.partial(mean_features, *networks, z_hat, quality, sides)
+            work = functools.partial(mean_features, *networks, z_hat, quality, (h, w), sides)
             features.append(self.runtime.aside(work))
 
         def after(symbols: Ints) -> tuple[Floats, Floats]:

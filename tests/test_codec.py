@@ -441,18 +441,31 @@ def test_errors_along_tiles_borders_are_those_of_a_single_tile(either: weights.W
     assert squares[0] < 1.15 * squares[1]
 
 
+def sky(height: int, width: int) -> tuple[np.ndarray, Image.Image]:
+    """(H,W,3) floats that change slowly, and a picture of them with a little noise."""
+    y, x = np.mgrid[:height, :width] / 448.0
+    smooth = np.stack([90 + 70 * y + 20 * x, 130 + 60 * y + 10 * x, 190 + 40 * y], axis=2)
+    noise = np.random.default_rng(0).normal(size=(height, width, 1))
+    return smooth, Image.fromarray(np.rint(smooth + noise).astype(np.uint8))
+
+
 @pytest.mark.parametrize("quality", [10, 50])
 def test_a_sky_shows_no_tiles(either: weights.Weights, quality: int) -> None:
     """Its means are nearly certain, so nothing mends them. Columns were 20 to 37 levels wrong."""
-    y, x = np.mgrid[:192, :448] / 448.0
-    sky = np.stack([90 + 70 * y + 20 * x, 130 + 60 * y + 10 * x, 190 + 40 * y], axis=2)
-    noise = np.random.default_rng(0).normal(size=(192, 448, 1))
-    picture = Image.fromarray(np.rint(sky + noise).astype(np.uint8))
+    smooth, picture = sky(192, 448)
     data = Codec(either).compress(picture, quality, tile_size=128)
     assert len(bitstream.parse(data).tiles) == 8
-    error = pixels(aecodec.decompress(data)) - sky
+    error = pixels(aecodec.decompress(data)) - smooth
     assert np.abs(error.mean(axis=(0, 2))[8:-8]).max() < 3.0
     assert np.abs(error.mean(axis=(1, 2))[8:-8]).max() < 3.0
+
+
+@pytest.mark.parametrize("more", [1, 16, 17, 32, 48])
+def test_a_sky_may_end_anywhere(either: weights.Weights, more: int) -> None:
+    """Not just where an element of z_hat does: else its last columns were 17 to 19 levels wrong."""
+    smooth, picture = sky(128, 320 + more)
+    error = pixels(aecodec.decompress(Codec(either).compress(picture, 10))) - smooth
+    assert np.abs(error.mean(axis=(0, 2))).max() < 8.0
 
 
 def test_tiles_side_by_side_are_tiles_one_after_the_other(small: weights.Weights) -> None:

@@ -67,8 +67,7 @@ def naive_indexes(
     wide, rows, columns = a.shape
     a = a.reshape(wide // 16, 4, 4, rows, columns).transpose(0, 3, 1, 4, 2)
     a = act(a.reshape(wide // 16, 4 * rows, 4 * columns))
-    a = act(depthwise(a, "dw16"))
-    a = a[:, :h, :w]
+    a = act(depthwise(a[:, :h, :w], "dw16"))
     size = np.zeros(symbols.shape, np.int64)
     for c, i, j in zip(*np.nonzero(symbols), strict=True):
         if (c + i + j) % 2 == 0:  # of step 0

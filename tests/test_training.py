@@ -506,17 +506,19 @@ def test_a_run_is_begun_with_finishing_or_without(
         train(photographs, tmp_path, SETTINGS, device="cpu")
 
 
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize(
+    ("size", "tiled"), [((256, 256), False), ((240, 208), False), ((256, 256), True)]
+)
 def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
-    exported: Path, tiled: bool
+    exported: Path, size: tuple[int, int], tiled: bool
 ) -> None:
     """One quality, one picture, from one set of weights: torch's symbols and the codec's."""
     codec = Codec(weights.load(exported))
     model, _ = load_ema(exported)
     model.scale_network.rounding = True
-    rgb = np.asarray(samples.photograph(box=(0, 0, 256, 256)))
+    rgb = np.asarray(samples.photograph(box=(0, 0, *size)))
     quality = 60
-    y = codec.analyse(rgb, (0, 0, 256, 256))
+    y = codec.analyse(rgb, (0, 0, *size))
     # The lower one of two tiles, or the whole picture.
     part, sides = (slice(8, 16), Sides(top=True)) if tiled else (slice(16), ALONE)
     latents = codec.quantise(y[:, part], quality, sides=sides)

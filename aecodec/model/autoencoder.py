@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.borders import Sides
@@ -167,7 +168,7 @@ class Autoencoder(nn.Module):
         finish: bool = False,
         tiles: tuple[int, int] = (1, 1),
     ) -> Output:
-        """x (B,3,H,W) in [0,1], H and W multiples of 64; level (B,) in [0,1].
+        """x (B,3,H,W) in [0,1], H and W multiples of 16; level (B,) in [0,1].
 
         With `noise` the rate is that of symbols with uniform noise added (Balle et al. 2017);
         otherwise of the rounded symbols. Synthesis and context always see rounded ones
@@ -178,7 +179,8 @@ class Autoencoder(nn.Module):
         from noise, since no gradient leads through whole numbers.
 
         The latents are coded in so many rows and columns of tiles, each of which knows nothing of
-        the others, as large pictures are; the transforms see all of the picture.
+        the others, as large pictures are; the transforms see all of the picture. All tiles but the
+        last ones must have multiples of 64 pixels.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
             y = self.analysis(x)
@@ -208,13 +210,16 @@ class Autoencoder(nn.Module):
     ) -> _Coded:
         """Code the tile v (B,M,h,w), which has neighbours on those sides."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
-            z = within(self.hyper_analysis(reflected(v, sides, 4)).float(), sides, 1)
+            whole = F.pad(v, (0, -v.shape[3] % 4, 0, -v.shape[2] % 4), "replicate")
+            z = within(self.hyper_analysis(reflected(whole, sides, 4)).float(), sides, 1)
             std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
         z_rate_at = z + torch.rand_like(z) - 0.5 if noise and not finish else z_hat
         around = repeated(z_hat, sides)
-        features, mu0 = self.mean_features(around, level)
-        scales = within(self.scale_network(around, level), sides, 4)
+        top, bottom, left, right = sides.margins(4)
+        size = top + v.shape[2] + bottom, left + v.shape[3] + right
+        features, mu0 = self.mean_features(around, level, size)
+        scales = within(self.scale_network(around, level, size), sides, 4)
         first, parity = step_masks(v)
         mu = within(mu0, sides, 4) * std * gain
         alone = self.scale_network.alone(scales, level)

@@ -32,7 +32,7 @@ from aecodec.fixed_point import (
     WEIGHT_BITS,
     Z_SHIFT,
 )
-from aecodec.model.layers import Block, LevelTable, Spine, pointwise, reflected, within
+from aecodec.model.layers import Block, LevelTable, Spine, cut, pointwise, reflected, within
 
 __all__ = [
     "Context",
@@ -152,15 +152,18 @@ class ScaleNetwork(nn.Module):
         leaky = F.leaky_relu(x, 2.0**-LEAK_SHIFT)
         return self._grid(leaky, ACTIVATION_BITS).clamp(-limit, limit)
 
-    def forward(self, z_hat: Tensor, level: Tensor) -> Tensor:
-        """z_hat (B,N,h,w) integers, level (B,) -> what both steps begin with (B,F,4h,4w)."""
+    def forward(self, z_hat: Tensor, level: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """z_hat (B,N,h,w) integers, level (B,) -> what both steps begin with (B,F,4h,4w).
+
+        `size` (rows, columns) where there are fewer latents than that.
+        """
         with torch.autocast(z_hat.device.type, enabled=False):
             limit = ACTIVATION_LIMIT / 2**ACTIVATION_BITS
             x = (z_hat.float() * 2.0 ** (Z_SHIFT - ACTIVATION_BITS)).clamp(-limit, limit)
             x = self._convolve("input", x)
             x = self._activate(x + self._grid(self.level_bias(level), ACTIVATION_BITS))
             x = self._activate(self._convolve("dw64", x))
-            x = self._activate(F.pixel_shuffle(self._convolve("up", x), 4))
+            x = cut(self._activate(F.pixel_shuffle(self._convolve("up", x), 4)), size)
             return self._activate(self._convolve("dw16", x))
 
     def alone(self, x: Tensor, level: Tensor, step: int = 0) -> Tensor:
@@ -207,10 +210,20 @@ class MeanFeatures(nn.Module):
         self.mean = Spine(features, config.latents)
         nn.init.zeros_(self.mean.weight)
 
-    def forward(self, z_hat: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, z_hat: Tensor, level: Tensor, size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`size` (rows, columns) where there are fewer latents than 4 h x 4 w."""
+        return self.fine(cut(self.coarse(z_hat, level), size))
+
+    def coarse(self, z_hat: Tensor, level: Tensor) -> Tensor:
+        """What is computed at 1/64: (B,F/2,4h,4w)."""
         x = self.input(z_hat * 0.125) + self.level_bias(level)
         x = self.block64(F.leaky_relu(x, 0.01))
-        x = F.leaky_relu(F.pixel_shuffle(self.up(x), 4), 0.01)
+        return F.leaky_relu(F.pixel_shuffle(self.up(x), 4), 0.01)
+
+    def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is computed at 1/16, of what `coarse` gave, or a part of it."""
         features = self.block16(self.input16(x))
         return features, self.mean(features)
 

@@ -16,6 +16,7 @@ __all__ = [
     "Block",
     "LevelTable",
     "Spine",
+    "cut",
     "lower_bound",
     "pointwise",
     "reflected",
@@ -86,6 +87,11 @@ def _padded(x: Tensor, sides: Sides, n: int, mode: str) -> Tensor:
         return x
     top, bottom, left, right = sides.margins(n)
     return F.pad(x, (left, right, top, bottom), mode)
+
+
+def cut(x: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """The first rows and columns of x (B,C,h,w); all of them where no size is given."""
+    return x if size is None else x[:, :, : size[0], : size[1]]
 
 
 def within(x: Tensor, sides: Sides, n: int) -> Tensor:

@@ -100,14 +100,21 @@ class _StridedHyper(nn.Module):
 
 
 class MeanFeaturesGraph(nn.Module):
-    """z_hat, level, unit (1,M,1,1) -> features, mu of step 0 in units of v."""
+    """z_hat, level, unit (1,M,1,1), begin (2,), end (2,) -> features, mu of step 0 in units of v.
+
+    `begin` and `end` are the row and the column of the latents wanted and of what follows them.
+    """
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.mean_features = model.mean_features
 
-    def forward(self, z_hat: Tensor, level: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
-        features, mu = self.mean_features(z_hat, level)
+    def forward(
+        self, z_hat: Tensor, level: Tensor, unit: Tensor, begin: Tensor, end: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        net = self.mean_features
+        x = _Part.apply(net.coarse(z_hat, level), begin, end, 2)  # type: ignore[no-untyped-call]
+        features, mu = net.fine(x)
         return features, mu * unit
 
 
@@ -154,7 +161,7 @@ class SynthesisGraph(nn.Module):
         scale, shift = net.film16(level).chunk(2, dim=1)
         x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
         x = _shuffled(_channels_last(x, net.up, 2), 2)
-        x = _Part.apply(x, begin, end).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
+        x = _Part.apply(x, begin, end, 1).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
         scale, shift = net.film8(level).chunk(2, dim=1)
         x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
         pixels = _channels_last(x, net.output, 8, 255.0, 127.5)
@@ -181,15 +188,17 @@ def _shuffled(x: Tensor, side: int) -> Tensor:
 
 
 class _Part(torch.autograd.Function):
-    """x[:, begin[0] : end[0], begin[1] : end[1]]: one operator of ONNX's in place of many."""
+    """begin[0] : end[0] of an axis, begin[1] : end[1] of the next one: one operator of ONNX's."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, begin: Tensor, end: Tensor) -> Tensor:
-        return x[:, int(begin[0]) : int(end[0]), int(begin[1]) : int(end[1])].clone()
+    def forward(ctx: Any, x: Tensor, begin: Tensor, end: Tensor, axis: int) -> Tensor:
+        for k in range(2):
+            x = x.narrow(axis + k, int(begin[k]), int(end[k]) - int(begin[k]))
+        return x.clone()
 
     @staticmethod
-    def symbolic(g: Any, x: Any, begin: Any, end: Any) -> Any:
-        axes = g.op("Constant", value_t=torch.tensor([1, 2]))
+    def symbolic(g: Any, x: Any, begin: Any, end: Any, axis: int) -> Any:
+        axes = g.op("Constant", value_t=torch.tensor([axis, axis + 1]))
         return g.op("Slice", x, begin, end, axes)
 
 
@@ -322,10 +331,11 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
         _write_graph(
             MeanFeaturesGraph(model),
             folder / "mean_features.onnx",
-            {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit},
+            {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit,
+             "begin": torch.tensor([0, 0]), "end": torch.tensor([8, 12])},
             ["features", "mu"],
             {"z_hat": {2: "h64", 3: "w64"}, "features": hw, "mu": hw},
-        )
+        )  # fmt: skip
         _write_graph(
             ContextGraph(model),
             folder / "context.onnx",

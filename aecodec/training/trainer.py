@@ -43,8 +43,12 @@ __all__ = ["Settings", "train"]
 
 
 TILINGS = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (2, 2))
-"""Rows and columns of tiles that crops are coded in, by chance. In models that had seen whole crops
-alone, latents that are 0 along a picture's border were certainly 0 for the coder along a tile's."""
+"""Rows and columns of tiles that crops are coded in, by chance: as large pictures are, beyond whose
+tiles' borders the prior sees what is but likely."""
+
+
+RAGGED = 0.5
+"""Share of the crops in one piece that are cut to any multiples of 16 pixels in place of 64."""
 
 
 class Progress:
@@ -275,7 +279,8 @@ def _loop(
         loss = torch.zeros(())
         for _ in range(settings.accumulate):
             pixels, uniform = next(stream)
-            loss, parts = _forward(model, pixels, uniform, where, settings)
+            loss, parts, seen = _forward(model, pixels, uniform, where, settings)
+            run.pixels += world * seen
             (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
         if world > 1:
             _average_gradients(model, world)
@@ -288,7 +293,6 @@ def _loop(
             if left_out > 20:
                 raise FloatingPointError(f"step {run.step}: the training has come apart")
         run.step += 1
-        run.pixels += world * settings.accumulate * settings.batch * settings.crop**2
         run.update_ema()
         now = time.monotonic()
         run.elapsed = base + now - started - pause
@@ -329,7 +333,8 @@ def _forward(
     uniform: np.ndarray[Any, np.dtype[np.float32]],
     where: torch.device,
     settings: Settings,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, dict[str, Tensor], int]:
+    """The loss of a batch, its parts, and how many pixels it had."""
     x = torch.from_numpy(pixels).to(where, non_blocking=True).permute(0, 3, 1, 2)
     x = x.contiguous(memory_format=torch.channels_last).float() / 255.0
     config = model.config
@@ -337,10 +342,14 @@ def _forward(
     tiles = TILINGS[int(torch.randint(len(TILINGS), ()))]
     if settings.crop // 64 % 2:
         tiles = 1, 1
+    if tiles == (1, 1):  # most pictures do not end with an element of z_hat, either
+        less = 16 * torch.randint(4, (2,)) * (torch.rand(()) < RAGGED)
+        x = x[:, :, : settings.crop - int(less[0]), : settings.crop - int(less[1])]
+        x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         output = model(x, level, finish=settings.finish, tiles=tiles)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
-    return rate_distortion(output, x, lam)
+    return *rate_distortion(output, x, lam), x[:, 0].numel()
 
 
 def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor) -> None:

@@ -174,14 +174,19 @@ def test_a_psnr_that_the_highest_quality_lacks(foretold: Callable[[int], float] 
         reaching(50.3, psnr, foretold=psnr if foretold else None)
 
 
-def test_a_flat_picture_that_quality_98_suits_best() -> None:
-    picture = Image.new("RGB", (256, 256), (200, 100, 50))
-    found = {
-        q: samples.psnr(picture, aecodec.decompress(aecodec.compress(picture, q)))
-        for q in range(90, 101)
-    }
-    best = max(found.values())
-    assert best > found[100] + 0.1  # else another picture is to be chosen here
+def test_a_flat_picture_that_another_quality_than_100_suits_best() -> None:
+    """Which colour that is depends on the weights: the first of these."""
+    for colour in ((200, 100, 50), (50, 100, 200), (90, 90, 30), (30, 160, 90), (240, 230, 10)):
+        picture = Image.new("RGB", (256, 256), colour)
+        found = {
+            q: samples.psnr(picture, aecodec.decompress(aecodec.compress(picture, q)))
+            for q in range(90, 101)
+        }
+        best = max(found.values())
+        if found[100] + 0.1 < best < float("inf"):
+            break
+    else:
+        pytest.fail("quality 100 suits all of them best: other colours are to be chosen here")
     target = 0.5 * (best + found[100])
     for effort in (1, 2):
         data = aecodec.compress(picture, target_psnr=target, effort=effort)

@@ -89,6 +89,11 @@ class ModelConfig:
         return 8 * len(self.analysis8) + 16 * len(self.analysis16)
 
     @property
+    def context_reach(self) -> int:
+        """How many latents beyond a tile the context looks, where there are neighbours."""
+        return self.context_blocks
+
+    @property
     def synthesis_reach8(self) -> int:
         """How many pixels away the synthesis' blocks at 1/8 look."""
         return 8 * len(self.synthesis8)

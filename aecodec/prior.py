@@ -349,8 +349,8 @@ def checked_scale_network(weights: Weights) -> ScaleNetwork:
         found = scales.first, scales.after(board.row(symbols, 0))
         if not np.array_equal(board.whole(*found), expected):
             raise KnownAnswerError(
-                f"{weights.folder}: this machine's arithmetic gives other table indexes than the"
-                " weights expect, so files would not decode"
+                f"{weights.folder}: this machine's arithmetic, or this version of aecodec, gives other"
+                " table indexes than the weights expect, so files would not decode"
             )
     return network
 
@@ -414,7 +414,7 @@ def mean_features(
     """
     # Of the four rows that a longer z_hat makes no more than the context sees, and one that its
     # features' own 3x3 layer sees.
-    margin = _reach(weights) + 1
+    margin = weights.config.context_reach + 1
     top, bottom, left, right = sides.margins(margin)
     begin = 4 * sides.top - top, 4 * sides.left - left
     end = 4 * sides.top + shape[0] + bottom, 4 * sides.left + shape[1] + right
@@ -492,7 +492,7 @@ def context_gradient(
     first = board.whole(board.row(v_hat, 0))
     by_means = np.zeros_like(first)
     board.put(by_mu, by_means, 1)
-    top, bottom, left, right = known.sides.margins(_reach(weights))
+    top, bottom, left, right = known.sides.margins(weights.config.context_reach)
     by_means = np.pad(by_means, ((0, 0), (top, bottom), (left, right)))
     inputs = _context_inputs(weights, known, q, board, first)
     (gradient,) = runtime.run("context_gradient", by_mu=by_means[None], **inputs)
@@ -500,14 +500,9 @@ def context_gradient(
     return found
 
 
-def _reach(weights: Weights) -> int:
-    """How many latents beyond a tile the context looks, where there are neighbours."""
-    return weights.config.context_blocks
-
-
 def _without_margin(weights: Weights, known: Features, board: Checkerboard, a: Floats) -> Floats:
     _, h, w = board.shape
-    top, _, left, _ = known.sides.margins(_reach(weights))
+    top, _, left, _ = known.sides.margins(weights.config.context_reach)
     return a[:, top : top + h, left : left + w]
 
 
@@ -515,16 +510,16 @@ def _context_inputs(
     weights: Weights, known: Features, q: int, board: Checkerboard, v_hat: Floats
 ) -> dict[str, Floats]:
     _, h, w = board.shape
-    sides, reach = known.sides, _reach(weights)
+    sides, reach = known.sides, weights.config.context_reach
     top, bottom, left, right = sides.margins(reach)
-    i, j = np.ogrid[-top : h + bottom, -left : w + right]
+    parity = board.parity().astype(np.float32)[None]
     more = known.margin - reach
     rows = slice(more * sides.top, more * sides.top + h + top + bottom)
     columns = slice(more * sides.left, more * sides.left + w + left + right)
     return {
         "features": np.ascontiguousarray(known.features[:, :, rows, columns]),
         "known": reflected(v_hat, sides, reach)[None],
-        "parity": ((i + j) % 2).astype(np.float32)[None, None],
+        "parity": reflected(parity, sides, reach)[None],
         "unit": _unit(weights, q),
     }
 

@@ -461,6 +461,24 @@ def test_crops_are_coded_in_tiles_of_whole_latents(
     assert seen == expected
 
 
+def test_tables_are_counted_in_tiles_too(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every third picture two, each of which knows that the other is there."""
+    codec = Codec(weights.load(exported))
+    quantise, seen = codec.quantise, []
+
+    def watched(y: np.ndarray, quality: int, **how: Any) -> Any:
+        seen.append((y.shape[1:], how["sides"]))
+        return quantise(y, quality, **how)
+
+    monkeypatch.setattr(codec, "quantise", watched)
+    wide = np.asarray(samples.photograph(box=(0, 0, 192, 64)))
+    counting.count(codec, [wide, wide, wide, wide, wide, wide.transpose(1, 0, 2)])
+    whole = {((4, 12), ALONE)}
+    beside = {((4, 4), Sides(right=True)), ((4, 8), Sides(left=True))}
+    above = {((4, 4), Sides(bottom=True)), ((8, 4), Sides(top=True))}
+    assert set(seen) == whole | beside | above
+
+
 def test_finishing_changes_what_a_decoder_has_and_nothing_else(
     exported: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -537,8 +555,8 @@ def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
     assert np.count_nonzero(coded) > 100
     assert same.mean() > 0.999
     gone = ((codes == 0) & (torch.round(symbols) != 0)).numpy() & ~empty
-    if size == (256, 256) and not tiled:  # in less of a picture there may be none
-        assert np.count_nonzero(gone) >= 5
+    if not tiled:  # in half of a picture there may be none
+        assert np.count_nonzero(gone) >= 10
     if tiled:  # by four symbols in a thousand it would show if one of both took it for a picture
         alone = board.whole(*codec.quantise(y[:, part], quality).symbols)
         assert np.mean(alone == coded) < 0.998

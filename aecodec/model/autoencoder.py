@@ -210,8 +210,8 @@ class Autoencoder(nn.Module):
     ) -> _Coded:
         """Code the tile v (B,M,h,w), which has neighbours on those sides."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
-            whole = F.pad(v, (0, -v.shape[3] % 4, 0, -v.shape[2] % 4), "replicate")
-            z = within(self.hyper_analysis(reflected(whole, sides, 4)).float(), sides, 1)
+            full = F.pad(v, (0, -v.shape[3] % 4, 0, -v.shape[2] % 4), "replicate")
+            z = within(self.hyper_analysis(reflected(full, sides, 4)).float(), sides, 1)
             std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
         z_rate_at = z + torch.rand_like(z) - 0.5 if noise and not finish else z_hat
@@ -226,7 +226,9 @@ class Autoencoder(nn.Module):
         # What step 1's scales see is no way to teach step 0's symbols: they are as they are.
         coded = _whole(v - mu, self._least(alone, finish))
         known = (replaced(v - mu, coded) + mu) / (std * gain) * first
-        mu1 = within(self._second_means(features, known, parity, sides), sides, self.reach)
+        mu1 = within(
+            self._second_means(features, known, parity, sides), sides, self.config.context_reach
+        )
         after = self.scale_network.after(scales, level, coded * first, sides)
         index = torch.where(first, alone, after)
         mu = torch.where(first, mu, mu1 * std * gain)
@@ -247,18 +249,13 @@ class Autoencoder(nn.Module):
             z=z,
         )
 
-    @property
-    def reach(self) -> int:
-        """How many latents beyond a tile the context looks."""
-        return self.config.context_blocks
-
     def _second_means(
         self, features: Tensor, known: Tensor, parity: Tensor, sides: Sides
     ) -> Tensor:
         """What the context says of a tile and of a margin of its reach."""
-        margin = 4 - self.reach
-        colours = reflected(parity.to(known.dtype), sides, self.reach)
-        seen = reflected(known, sides, self.reach)
+        margin = 4 - self.config.context_reach
+        colours = reflected(parity.to(known.dtype), sides, self.config.context_reach)
+        seen = reflected(known, sides, self.config.context_reach)
         found: Tensor = self.context(within(features, sides, margin), seen, colours)
         return found
 

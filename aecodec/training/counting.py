@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from aecodec.borders import ALONE, Sides
 from aecodec.checkerboard import STEPS
 from aecodec.codec import Codec
 from aecodec.config import QUALITIES, ModelConfig
@@ -72,19 +73,24 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
             if not len(qualities):
                 continue
             quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
-            for tile in _halves(y) if k % 3 == 2 else (y,):
-                latents = codec.quantise(tile, quality)
+            for tile, sides in _halves(y) if k % 3 == 2 else [(y, ALONE)]:
+                latents = codec.quantise(tile, quality, sides=sides)
                 for step, rows in enumerate(zip(latents.indexes, latents.symbols, strict=True)):
                     counts.y[step].add(*rows)
                 counts.z[band].append(latents.z_hat)
     return counts
 
 
-def _halves(y: Floats) -> tuple[Floats, ...]:
-    """y (M,h,w) parted across its longer side, where z_hat can be."""
-    axis = 1 if y.shape[1] > y.shape[2] else 2
+def _halves(y: Floats) -> list[tuple[Floats, Sides]]:
+    """Two tiles of y (M,h,w), parted across its longer side; one where z_hat is too short."""
+    tall = y.shape[1] > y.shape[2]
+    axis = 1 if tall else 2
     middle = y.shape[axis] // 8 * 4
-    return tuple(part for part in np.split(y, [middle], axis) if part.size)
+    if not middle:
+        return [(y, ALONE)]
+    first, second = np.split(y, [middle], axis)
+    sides = (Sides(bottom=True), Sides(top=True)) if tall else (Sides(right=True), Sides(left=True))
+    return [(first, sides[0]), (second, sides[1])]
 
 
 def _flat(sets: list[list[tuple[npt.NDArray[np.uint32], int]]], kind: str) -> Arrays:

@@ -342,7 +342,7 @@ def _forward(
     tiles = TILINGS[int(torch.randint(len(TILINGS), ()))]
     if settings.crop // 64 % 2:
         tiles = 1, 1
-    if tiles == (1, 1) and settings.crop > 64:  # most pictures do not end with z_hat, either
+    if tiles == (1, 1) and settings.crop > 64:  # most pictures do not end where z_hat does
         less = 16 * torch.randint(4, (2,)) * (torch.rand(()) < RAGGED)
         x = x[:, :, : settings.crop - int(less[0]), : settings.crop - int(less[1])]
         x = x.contiguous(memory_format=torch.channels_last)

@@ -349,8 +349,8 @@ def checked_scale_network(weights: Weights) -> ScaleNetwork:
         found = scales.first, scales.after(board.row(symbols, 0))
         if not np.array_equal(board.whole(*found), expected):
             raise KnownAnswerError(
-                f"{weights.folder}: this machine's arithmetic, or this version of aecodec, gives other"
-                " table indexes than the weights expect, so files would not decode"
+                f"{weights.folder}: this machine's arithmetic, or this version of aecodec, gives"
+                " other table indexes than the weights expect, so files would not decode"
             )
     return network
 

@@ -17,13 +17,14 @@ import math
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.borders import Sides, sides_of
 from aecodec.errors import LimitError, RequestError
-from aecodec.tile import Box, Effort, TileCodec, grown, latents_of, parts_of, within
+from aecodec.fields import Box, Field, Grid, around, common, grown, within
+from aecodec.tile import Analysed, Effort, TileCodec, aligned, latents_of, parts_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from concurrent.futures import Executor
@@ -39,6 +40,8 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
+
+T = TypeVar("T")
 
 __all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
 
@@ -59,7 +62,7 @@ DEFAULT_EFFORT = 1
 PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
 WAITING = 16
-"""Tiles that wait for their turn at most: 4 MiB each."""
+"""Jobs that wait for their turn at most: each is for a tile of 4 MiB, or a part of it."""
 FEW_PIXELS = 2**12
 """On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
 MOST_BYTES = 2**62
@@ -293,18 +296,19 @@ class Codec(TileCodec):
             return self._of_size(picture, header, effort, min(target_size, MOST_BYTES))
         if target_psnr is not None:
             return self._of_psnr(picture, header, effort, target_psnr)
-        analyse = functools.partial(self.analyse, picture.rgb)
-        return _file(picture, header, self._tiles_of(picture, header, effort, analyse))
+        y_of = Analysed(self, picture.rgb, header.tiles())
+        return _file(picture, header, self._tiles_of(picture, header, effort, y_of))
 
     def _of_size(self, picture: Picture, header: Header, effort: int, limit: int) -> bytes:
         """The best file of at most so many bytes."""
         from aecodec.rate_control import largest_refined, largest_within
 
-        kept, analyse = _kept(picture, header), self._remembered(picture)
+        kept = _kept(picture, header)
+        y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
 
         def encode(effort: int, quality: int, thrift: float) -> _Coded:
             chosen = dataclasses.replace(header, quality=quality)
-            tiles = self._tiles_of(picture, chosen, effort, analyse, thrift)
+            tiles = self._tiles_of(picture, chosen, effort, y_of, thrift)
             return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
 
         one_pass = functools.partial(encode, 1)
@@ -319,11 +323,11 @@ class Codec(TileCodec):
         """The file of the lowest quality with so many dB at least."""
         from aecodec.rate_control import smallest_reaching
 
-        analyse = self._remembered(picture)
+        y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
 
         def encode(effort: int, quality: int) -> tuple[tuple[Header, list[bytes]], float]:
             chosen = dataclasses.replace(header, quality=quality)
-            tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, analyse)
+            tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, y_of)
             return (chosen, tiles), _psnr(picture, rgb)
 
         best = smallest_reaching(
@@ -334,16 +338,12 @@ class Codec(TileCodec):
         )
         return _file(picture, *best)
 
-    def _remembered(self, picture: Picture) -> Callable[[Box], Floats]:
-        """The analysis of each tile, computed once."""
-        return functools.cache(lambda box: self.analyse(picture.rgb, box).copy())
-
     def _tiles_of(
         self,
         picture: Picture,
         header: Header,
         effort: int,
-        y_of: Callable[[Box], Floats],
+        y_of: Analysed,
         thrift: float = 0.0,
     ) -> list[bytes]:
         """The tiles' payloads."""
@@ -352,29 +352,27 @@ class Codec(TileCodec):
         return self._refined(picture.rgb, header, EFFORTS[effort], y_of, thrift)[0]
 
     def _tiles_and_rgb(
-        self, picture: Picture, header: Header, effort: int, y_of: Callable[[Box], Floats]
+        self, picture: Picture, header: Header, effort: int, y_of: Analysed
     ) -> tuple[list[bytes], Pixels]:
         """The tiles' payloads, and the pixels that a decoder makes of them."""
+        grid = _grid(header)
         if effort > 1:
             tiles, v_hat = self._refined(picture.rgb, header, EFFORTS[effort], y_of, 0.0)
-            return tiles, self._drawn(
-                header, lambda number, _: v_hat[latents_of(_tile(header, number))]
-            )
+            return tiles, self._drawn(header, lambda number: v_hat[latents_of(grid.box(number))])
         tiles = [b""] * header.tile_count
         if not self._pays_alone(len(tiles)):
             for box in header.tiles():  # all threads together, each time
                 y_of(box)
 
-        def encode(number: int, alone: bool) -> Floats:
-            with self.runtime.working(alone):
-                box = _tile(header, number)
-                latents = self.quantise(y_of(box), header.quality, sides=_sides(header, box))
-                tiles[number] = self.encode_latents(latents, header.quality)
-                return latents.v_hat
+        def encode(number: int) -> Floats:
+            box = grid.box(number)
+            y, sides = y_of(box), _sides(header, box)
+            latents, tiles[number] = self.encode(y, header.quality, sides=sides)
+            return latents.v_hat
 
         return tiles, self._drawn(header, encode)
 
-    def _encoded(self, header: Header, y_of: Callable[[Box], Floats], thrift: float) -> list[bytes]:
+    def _encoded(self, header: Header, y_of: Analysed, thrift: float) -> list[bytes]:
         """The tiles' payloads, of one pass each."""
         tiles = [b""] * header.tile_count
         alone = self._pays_alone(len(tiles))
@@ -382,13 +380,17 @@ class Codec(TileCodec):
         def encode(number: int, box: Box, y: Floats | None) -> None:
             with self.runtime.working(alone):
                 y = y_of(box) if y is None else y
-                latents = self.quantise(y, header.quality, thrift, _sides(header, box))
-                tiles[number] = self.encode_latents(latents, header.quality)
+                sides = _sides(header, box)
+                _, tiles[number] = self.encode(y, header.quality, thrift, sides)
 
         # Where threads do not analyse alone, all do so together, while other tiles are coded.
+        boxes, at_work = list(header.tiles()), functools.partial(self._at_work, alone)
         waiting: deque[Callable[[], None]] = deque()
         with self._workers(len(tiles)) as workers:
-            for number, box in enumerate(header.tiles()):
+            for number, box in enumerate(boxes):
+                if workers and alone:
+                    for near in boxes[number : number + 1 + self._ahead]:
+                        y_of.begin(near, functools.partial(workers.submit, at_work))
                 work = functools.partial(encode, number, box, None if alone else y_of(box))
                 waiting.append(workers.submit(work).result if workers else work)
                 while len(waiting) > (self._ahead if workers else 0):
@@ -402,7 +404,7 @@ class Codec(TileCodec):
         rgb: Pixels,
         header: Header,
         effort: Effort,
-        y_of: Callable[[Box], Floats],
+        y_of: Analysed,
         thrift: float,
     ) -> tuple[list[bytes], Floats]:
         """The payloads of refined tiles of rgb (H,W,3), and their v_hat (M,H/16,W/16)."""
@@ -414,11 +416,11 @@ class Codec(TileCodec):
         v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
         ys: dict[int, Floats] = {}
         tiles: list[bytes] = []
-        begun = 0
+        begun, grid = 0, _grid(header)
         for number, box in enumerate(header.tiles()):
             seen = grown(box, 32 * self.halo, rgb.shape)
-            for other in range(begun, 1 + max(near for near, _ in _tiles(header, seen))):
-                place = _tile(header, other)
+            for other in range(begun, 1 + max(grid.touching(seen))):
+                place = grid.box(other)
                 ys[other] = y_of(place)
                 latents = self.quantise(ys[other], header.quality, thrift, _sides(header, place))
                 v_hat[latents_of(place)] = latents.v_hat
@@ -427,6 +429,11 @@ class Codec(TileCodec):
             v_hat[latents_of(box)] = latents.v_hat
             tiles.append(self.encode_latents(latents, header.quality))
         return tiles, v_hat
+
+    def _at_work(self, alone: bool, work: Callable[..., T], *args: Any) -> T:
+        """A thread's work, done where its graphs run on it `alone`, or on all threads."""
+        with self.runtime.working(alone):
+            return work(*args)
 
     def _pays_alone(self, jobs: int) -> bool:
         """Whether threads do best to share so many jobs out, and to run the networks of each alone.
@@ -490,7 +497,7 @@ class Codec(TileCodec):
 
         def draw(number: int) -> None:
             x, y, w, h = boxes[number]
-            v_hat = self._tile_latents(container, number, alone)
+            v_hat = self._at_work(alone, self._tile_latents, container, number)
             small = self.preview(v_hat, header.quality, scale)
             rows, columns = -(-h // scale), -(-w // scale)
             place = rgb[y // scale :, x // scale :][:rows, :columns]
@@ -510,7 +517,7 @@ class Codec(TileCodec):
         header = container.header
         _check_tiles(header)
         wanted = None if region is None else _box(region)
-        if wanted and _common(wanted, (0, 0, header.width, header.height)) != wanted:
+        if wanted and common(wanted, (0, 0, header.width, header.height)) != wanted:
             raise RequestError(
                 "the region {},{},{},{} does not lie".format(*wanted)
                 + f" in the picture's {header.width} x {header.height} pixels"
@@ -518,81 +525,73 @@ class Codec(TileCodec):
         return self._drawn(header, functools.partial(self._tile_latents, container), wanted)
 
     def _drawn(
-        self, header: Header, latents: Callable[[int, bool], Floats], region: Box | None = None
+        self, header: Header, latents: Callable[[int], Floats], region: Box | None = None
     ) -> Pixels:
         """The pixels (H,W,3) of the picture, or of `region`, from the tiles that it needs.
 
-        It is drawn in parts, while the tiles of the next ones are decoded; tiles are forgotten when
-        no later part looks at them. `latents` gives v_hat (M,h,w) of the tile of a number, and is
-        told whether threads do so alone.
+        It is drawn in parts, while the tiles of the next ones are decoded. `latents` gives v_hat
+        (M,h,w) of the tile of a number.
         """
         import numpy as np
 
+        config, quality = self.weights.config, header.quality
         whole = (0, 0, header.width, header.height)
         wanted = region or whole
-        shape, margin = (header.height, header.width), 16 * self.halo
-        boxes = parts_of(whole, self.area, margin)
-        parts = [part for box in boxes if (part := _common(box, wanted))]
-        alone = self._pays_alone(len(parts))
-        seen = [grown(_whole(part), margin, shape) for part in parts]
-        needed = [[number for number, _ in _tiles(header, box)] for box in seen]
-        last = {number: k for k, numbers in enumerate(needed) for number in numbers}
-        v_hats: dict[int, Callable[[], Floats]] = {}  # of tiles: a call waits for it
+        shape = -(-header.height // 16) * 16, -(-header.width // 16) * 16
+        boxes = parts_of(whole, self.area8, config.synthesis_reach8)
+        parts = [part for box in boxes if (part := common(box, wanted))]
+        seen = [grown(aligned(part, 8), config.synthesis_reach8, shape) for part in parts]
+        first = parts_of((0, 0, shape[1], shape[0]), self.area16, config.synthesis_reach16)[0]
+        grid, bounds = Grid(shape[1], shape[0], *first[2:]), aligned(around(seen), 16)
+
+        def tiles_seen(box: Box) -> Box:
+            return grown(box, config.synthesis_reach16, (header.height, header.width))
+
+        def coarse(_: int, box: Box) -> Floats:
+            view = tiles_seen(box)
+            return self.synthesise16(v_hats.look(view), within(box, view), quality)
+
+        x8 = Field(grid, 8, coarse, seen, bounds=bounds, channels_last=True)
+        cells = sorted({number for box in seen for number in grid.touching(box)})
+        views = {number: tiles_seen(x8.box(number)) for number in cells}
+        v_hats = Field(_grid(header), 16, lambda number, _: latents(number), views.values())
         rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
 
         def draw(k: int) -> None:
-            v_hat = self._window(header, seen[k], v_hats)
-            with self.runtime.working(alone):
-                pixels = self.synthesise(v_hat, parts[k], header.quality, seen[k][:2])
+            pixels = self.synthesise8(x8.look(seen[k]), within(parts[k], seen[k]), quality)
             x, y, w, h = within(parts[k], wanted)
             rgb[y : y + h, x : x + w] = pixels
 
-        waiting: deque[tuple[int, Callable[[], None]]] = deque()
-
-        def finish(leave: int) -> None:
-            while len(waiting) > leave:
-                k, drawn = waiting.popleft()
-                drawn()
-                for number in needed[k]:
-                    if last[number] == k:
-                        del v_hats[number]
-
         # Threads that do not draw alone do so together, for which only this one asks.
+        alone = self._pays_alone(len(parts))
+        at_work = functools.partial(self._at_work, alone)
         ahead = self._ahead if alone else 1
-        with self._workers(len(parts) if alone else len(last)) as workers:
+        waiting: deque[Callable[[], None]] = deque()
+        with self._workers(len(parts) if alone else v_hats.count) as workers:
             for k in range(len(parts)):
-                for number in (n for numbers in needed[k : k + 1 + ahead] for n in numbers):
-                    if number not in v_hats:
-                        work = functools.partial(latents, number, alone)
-                        v_hats[number] = (
-                            workers.submit(work).result if workers else functools.cache(work)
-                        )
-                drawn = functools.partial(draw, k)
-                waiting.append((k, workers.submit(drawn).result if workers and alone else drawn))
-                finish(ahead if alone else 0)
-            finish(0)
+                if workers:
+                    # What is begun well before it is looked at keeps nobody waiting.
+                    submit = functools.partial(workers.submit, at_work)
+                    for near in seen[k : k + 1 + 2 * ahead]:
+                        for number in grid.touching(near):
+                            v_hats.begin(views[number], submit)
+                    for near in seen[k : k + 1 + ahead] if alone else ():
+                        x8.begin(near, submit)
+                drawn = functools.partial(at_work, draw, k)
+                waiting.append(workers.submit(drawn).result if workers and alone else drawn)
+                while len(waiting) > (ahead if alone else 0):
+                    waiting.popleft()()
+            while waiting:
+                waiting.popleft()()
         return rgb
 
-    def _tile_latents(self, container: bitstream.Container, number: int, alone: bool) -> Floats:
+    def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
         header = container.header
-        box = _tile(header, number)
+        box = _grid(header).box(number)
         rows, columns = -(-box[3] // 16), -(-box[2] // 16)
-        with self.runtime.working(alone):
-            return self.decode_latents(
-                container.tiles[number], rows, columns, header.quality, _sides(header, box)
-            )
-
-    def _window(self, header: Header, seen: Box, v_hats: dict[int, Callable[[], Floats]]) -> Floats:
-        """v_hat (M,h,w) of the pixels `seen`, from all tiles that have a share in them."""
-        import numpy as np
-
-        m = self.weights.config.latents
-        v_hat = np.empty((m, -(-seen[3] // 16), -(-seen[2] // 16)), np.float32)
-        for number, box in _tiles(header, seen):
-            common = _common(box, seen) or box
-            there, here = within(common, box), within(common, seen)
-            v_hat[latents_of(here)] = v_hats[number]()[latents_of(there)]
-        return v_hat
+        return self.decode_latents(
+            container.tiles[number], rows, columns, header.quality, _sides(header, box)
+        )
 
 
 def _file(picture: Picture, header: Header, tiles: Sequence[bytes]) -> bytes:
@@ -651,40 +650,11 @@ def _check_tiles(header: Header) -> None:
         raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
 
 
-def _whole(box: Box) -> Box:
-    """The pixels of all latents that `box` has a share in, as far as they begin before it."""
-    x, y, w, h = box
-    left, top = x - x % 16, y - y % 16
-    return left, top, x + w - left, y + h - top
-
-
-def _tile(header: Header, number: int) -> Box:
-    row, column = divmod(number, header.tile_columns)
-    width, height = header.tile_width, header.tile_height
-    x, y = column * width, row * height
-    return x, y, min(width, header.width - x), min(height, header.height - y)
+def _grid(header: Header) -> Grid:
+    """The tiles."""
+    return Grid(header.width, header.height, header.tile_width, header.tile_height)
 
 
 def _sides(header: Header, box: Box) -> Sides:
     """On which sides the tile `box` has neighbours."""
     return sides_of(box, header.width, header.height)
-
-
-def _tiles(header: Header, box: Box) -> list[tuple[int, Box]]:
-    """The number and the box of every tile that has a share in `box`, row by row."""
-    x, y, w, h = box
-    width, height = header.tile_width, header.tile_height
-    numbers = [
-        row * header.tile_columns + column
-        for row in range(y // height, -(-(y + h) // height))
-        for column in range(x // width, -(-(x + w) // width))
-    ]
-    return [(number, _tile(header, number)) for number in numbers]
-
-
-def _common(one: Box, other: Box) -> Box | None:
-    """The pixels that two boxes share, or None."""
-    left, top = max(one[0], other[0]), max(one[1], other[1])
-    right = min(one[0] + one[2], other[0] + other[2])
-    bottom = min(one[1] + one[3], other[1] + other[3])
-    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

@@ -84,9 +84,14 @@ class ModelConfig:
         return cls(**values | pairs)
 
     @property
-    def analysis_reach(self) -> int:
-        """How many pixels away a pixel can change a latent, beyond its own 16x16."""
-        return 8 * len(self.analysis8) + 16 * len(self.analysis16)
+    def analysis_reach8(self) -> int:
+        """How many pixels away the analysis' blocks at 1/8 look."""
+        return 8 * len(self.analysis8)
+
+    @property
+    def analysis_reach16(self) -> int:
+        """How many pixels away the analysis' blocks at 1/16 look."""
+        return 16 * len(self.analysis16)
 
     @property
     def context_reach(self) -> int:
@@ -99,9 +104,14 @@ class ModelConfig:
         return 8 * len(self.synthesis8)
 
     @property
+    def synthesis_reach16(self) -> int:
+        """How many pixels away the synthesis' blocks at 1/16 look."""
+        return 16 * len(self.synthesis16)
+
+    @property
     def synthesis_reach(self) -> int:
         """How many pixels beyond its own 16x16 a latent can change."""
-        return self.synthesis_reach8 + 16 * len(self.synthesis16)
+        return self.synthesis_reach8 + self.synthesis_reach16
 
 
 SIZES: dict[str, ModelConfig] = {

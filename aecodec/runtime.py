@@ -182,7 +182,7 @@ class Runtime:
     def run(self, name: str, **inputs: npt.NDArray[Any]) -> list[Any]:
         """The outputs of graph `name` for `inputs`."""
         session = self.session(name)
-        with stage(name.replace("_", " ")):
+        with stage(name.rstrip("0123456789").replace("_", " ")):  # both halves are one
             outputs: list[Any] = session.run(None, inputs)
         return outputs
 

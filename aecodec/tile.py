@@ -16,19 +16,20 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aecodec.bitstream import TILE_UNIT, even_part
 from aecodec.borders import ALONE, Sides, reflected, sides_of
 from aecodec.errors import CorruptError
+from aecodec.fields import Box, Field, Grid, around, grown, within
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
     import numpy.typing as npt
 
-    from aecodec.entropy import Groups, TableSet
+    from aecodec.entropy import Encoder, Groups, TableSet
     from aecodec.hyperlatents import HyperTables
     from aecodec.prior import Features, Scales
     from aecodec.runtime import Options, Runtime
@@ -40,23 +41,21 @@ if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     Indexes = npt.NDArray[np.uint8]
 
 __all__ = [
-    "Box",
+    "Analysed",
     "Effort",
     "Latents",
     "TileCodec",
-    "grown",
+    "aligned",
     "latents_of",
     "parts_of",
     "strips_of",
-    "within",
 ]
 
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
 AREA, SHARED_AREA = 768 * 768, 1024 * 1024
-"""Pixels, at most, that go through a transform at once. Each area has a margin, which is computed
-twice; but what large ones compute in a layer fits into no cache, and takes memory. Many threads
-that share one, or a GPU, want more to share."""
+"""Pixels, at most, that go through half of a transform at once. Each area has a margin, which is
+computed twice; but what large ones compute in a layer fits into no cache, and takes memory. The
+blocks at 1/16 have wider margins, and compute less; and many threads that share an area, or a GPU,
+want more to share."""
 STRIP = 512
 """Rows of pixels, at most, whose errors are taken at once when a tile is refined: the gradient
 needs what every layer has computed, a kilobyte or so for each pixel."""
@@ -100,7 +99,9 @@ class _Tables:
         self._runtime, self._tables, self._scales = runtime, tables, scales
         self._indexes = [scales.first]
         self._coming: Callable[[], Indexes] | None = None
-        self._groups = [self._grouped(0)]
+        self.of_first = self._grouped(0)
+        """The groups of step 0."""
+        self._groups = [self.of_first]
 
     def _grouped(self, step: int) -> Callable[[], Groups]:
         work = functools.partial(self._tables[step].groups, self._indexes[step])
@@ -144,58 +145,85 @@ class TileCodec:
         np.empty(_LARGEST_KEPT, np.uint8)
         self.weights = weights
         self.runtime = Runtime(weights.folder, options)
-        self.area = AREA if self.runtime.lone_threads else SHARED_AREA
-        config = weights.config
-        # What a latent, and a pixel, can depend on, in latents to each side: a tile's margins. Half
-        # of it would do for photographs (pixels within one level), but not for drawings: fine
-        # checks come back with errors of 255 along the tiles' borders.
-        self.analysis_halo = -(-config.analysis_reach // 16)
-        self.halo = -(-config.synthesis_reach // 16)
+        self.area8 = AREA if self.runtime.lone_threads else SHARED_AREA
+        self.area16 = SHARED_AREA
+        # What a pixel can depend on, in latents to each side. Half of it would do for photographs
+        # (pixels within one level), but not for drawings: fine checks come back with errors of 255.
+        self.halo = -(-weights.config.synthesis_reach // 16)
 
     # --- Encoding -------------------------------------------------------------------------------
 
     def analyse(self, rgb: Pixels, box: Box) -> Floats:
         """y (M,ceil(h/16),ceil(w/16)) of the tile `box` = (x, y, w, h) of rgb (H,W,3).
 
-        Computed with a margin of the receptive field, so that it equals the whole picture's.
+        It equals the whole picture's. The box begins at multiples of 16 pixels.
         """
+        return Analysed(self, rgb, [box])(box)
+
+    def analyse8(self, rgb: Pixels, box: Box) -> Floats:
+        """What the blocks at 1/8 make of `box` (multiples of 8 pixels): (C,h/8,w/8)."""
         import numpy as np
 
-        parts = parts_of(box, self.area, 16 * self.analysis_halo)
-        if len(parts) == 1:
-            return self._analyse_at_once(rgb, box)
-        rows, columns = -(-box[3] // 16), -(-box[2] // 16)
-        tile: Floats = np.empty((self.weights.config.latents, rows, columns), np.float32)
-        for part in parts:
-            tile[latents_of(within(part, box))] = self._analyse_at_once(rgb, part)
-        return tile
+        margin = self.weights.config.analysis_reach8
+        height, width = _padded(rgb.shape)
+        left, top, w, h = grown(box, margin, (height, width))
+        part = rgb[top : top + h, left : left + w]
+        missing = h - part.shape[0], w - part.shape[1]
+        if any(missing):
+            part = np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        (x8,) = self.runtime.run("analysis8", x=np.ascontiguousarray(part)[None])
+        row, column = (box[1] - top) // 8, (box[0] - left) // 8
+        found: Floats = x8[0, :, row : row + box[3] // 8, column : column + box[2] // 8]
+        return found
 
-    def _analyse_at_once(self, rgb: Pixels, box: Box) -> Floats:
+    def analyse16(self, x8: Floats, box: Box) -> Floats:
+        """y of `box` (from multiples of 16 pixels) in what the blocks at 1/8 made of more."""
         import numpy as np
 
-        from aecodec.image import pad_to_multiple
+        (y,) = self.runtime.run("analysis16", x8=np.ascontiguousarray(x8)[None])
+        found: Floats = y[0][latents_of(box)]
+        return found
 
-        x, y, w, h = box
-        margin = 16 * self.analysis_halo
-        left, top = max(0, x - margin), max(0, y - margin)
-        part = pad_to_multiple(rgb[top : y + h + margin, left : x + w + margin], 16)
-        (latents,) = self.runtime.run("analysis", x=np.ascontiguousarray(part)[None])
-        row, column = (y - top) // 16, (x - left) // 16
-        rows, columns = -(-h // 16), -(-w // 16)
-        tile: Floats = latents[0, :, row : row + rows, column : column + columns]
-        return tile
+    def encode(
+        self, y: Floats, quality: int, thrift: float = 0.0, sides: Sides = ALONE
+    ) -> tuple[Latents, bytes]:
+        """As `quantise` and `encode_latents`, but step 0 is coded while the context runs."""
+        from aecodec.entropy import Encoder
+
+        v = y * self.weights.arrays["gain"][quality][:, None, None]
+        known = self._hyper(v, quality, sides)
+        encoder = Encoder()
+        added: list[Callable[[], None]] = []
+
+        def add(symbols: Ints, groups: Callable[[], Groups]) -> None:
+            work = functools.partial(self._add_first, encoder, known.z_hat, quality)
+            added.append(self.runtime.aside(lambda: work(symbols, groups())))
+
+        latents = self._quantise(v, quality, known, thrift, add)
+        added[0]()
+        return latents, self._payload(encoder, latents)
 
     def encode_latents(self, latents: Latents, quality: int) -> bytes:
         """A tile's payload: the hash of its symbols and the coded symbols."""
         from aecodec.entropy import Encoder
 
-        z_hat = latents.z_hat
-        encoder, of_z = Encoder(), self._z_tables(quality)
+        encoder = Encoder()
+        self._add_first(encoder, latents.z_hat, quality, latents.symbols[0], latents.groups[0])
+        return self._payload(encoder, latents)
+
+    def _add_first(
+        self, encoder: Encoder, z_hat: Ints, quality: int, symbols: Ints, groups: Groups
+    ) -> None:
+        """What decoders need first: z_hat and the symbols of step 0."""
+        of_z = self._z_tables(quality)
         for row, at in of_z.rows(z_hat):
             encoder.add(row, of_z.tables.groups(at), of_z.tables)
-        crc = self.runtime.aside(functools.partial(_hash, z_hat, *latents.symbols))
-        for added in zip(latents.symbols, latents.groups, self.weights.y_tables, strict=True):
-            encoder.add(*added)
+        encoder.add(symbols, groups, self.weights.y_tables[0])
+
+    def _payload(self, encoder: Encoder, latents: Latents) -> bytes:
+        """What is left to code, the symbols of step 1, and then all of it."""
+        crc = self.runtime.aside(functools.partial(_hash, latents.z_hat, *latents.symbols))
+        encoder.add(latents.symbols[1], latents.groups[1], self.weights.y_tables[1])
         coded = encoder.finish()
         return crc().to_bytes(_HASH_SIZE, "little") + coded
 
@@ -232,7 +260,15 @@ class TileCodec:
         scales = Scales(self.scale_network, z_hat, quality, board, sides)
         return Known(z_hat, scales, features())
 
-    def _quantise(self, v: Floats, quality: int, known: Known, thrift: float) -> Latents:
+    def _quantise(
+        self,
+        v: Floats,
+        quality: int,
+        known: Known,
+        thrift: float,
+        halfway: Callable[[Ints, Callable[[], Groups]], None] | None = None,
+    ) -> Latents:
+        """`halfway` is told of step 0: its row of symbols, and how to get at their groups."""
         import numpy as np
 
         from aecodec.checkerboard import Checkerboard
@@ -271,8 +307,13 @@ class TileCodec:
             coded.append(symbols)
             return row
 
+        def between() -> None:
+            tables.begin(coded[0])
+            if halfway:
+                halfway(coded[0], tables.of_first)
+
         networks = self.weights, self.runtime, known.features, quality
-        v_hat = predict(*networks, board, quantise, lambda: tables.begin(coded[0]))
+        v_hat = predict(*networks, board, quantise, between)
         first, second = coded
         return Latents(known.z_hat, (first, second), tables.both(), tables.groups(), v_hat)
 
@@ -470,35 +511,41 @@ class TileCodec:
 
         What v_hat holds of the margin that pixels depend on is used; there the picture ends.
         """
+        config = self.weights.config
+        shape = 16 * v_hat.shape[1], 16 * v_hat.shape[2]
+        box = box[0] - origin[0], box[1] - origin[1], box[2], box[3]
+        near = aligned(grown(aligned(box, 8), config.synthesis_reach8, shape), 16)
+        seen = grown(near, config.synthesis_reach16, shape)
+        x8 = self.synthesise16(v_hat[latents_of(seen)], within(near, seen), quality)
+        return self.synthesise8(x8, within(box, near), quality)
+
+    def synthesise16(self, v_hat: Floats, box: Box, quality: int) -> Floats:
+        """What the blocks at 1/16 make of v_hat (M,h,w): (h/8,w/8,C) of `box` (multiples of 16)."""
         import numpy as np
 
         from aecodec.prior import level_of_quality
 
-        x, y, w, h = box[0] - origin[0], box[1] - origin[1], box[2], box[3]
-        left, top = max(0, x // 16 - self.halo), max(0, y // 16 - self.halo)
-        bottom, right = -(-(y + h) // 16) + self.halo, -(-(x + w) // 16) + self.halo
-        part = v_hat[:, top:bottom, left:right]
-        # In blocks of 8x8, the pixels and the margin that the blocks at 1/8 need.
-        _, rows, columns = part.shape
-        near = self.weights.config.synthesis_reach8 // 8
-        row, column = y - 16 * top, x - 16 * left
-        begin = max(0, row // 8 - near), max(0, column // 8 - near)
-        end = (
-            min(2 * rows, -(-(row + h) // 8) + near),
-            min(2 * columns, -(-(column + w) // 8) + near),
-        )
-        inverse = 1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1)
-        (pixels,) = self.runtime.run(
-            "synthesis",
-            v_hat=np.ascontiguousarray(part)[None],
-            inverse_gain=inverse,
+        (x8,) = self.runtime.run(
+            "synthesis16",
+            v_hat=np.ascontiguousarray(v_hat)[None],
+            inverse_gain=1.0 / self.weights.arrays["gain"][quality].reshape(1, -1, 1, 1),
             level=level_of_quality(self.weights, quality),
-            begin=np.array(begin, np.int64),
-            end=np.array(end, np.int64),
         )
-        row, column = row - 8 * begin[0], column - 8 * begin[1]
-        tile: Pixels = pixels[0, row : row + h, column : column + w]
-        return tile
+        x, y, w, h = (n // 8 for n in box)
+        found: Floats = x8[0, y : y + h, x : x + w]
+        return found
+
+    def synthesise8(self, x8: Floats, box: Box, quality: int) -> Pixels:
+        """The pixels of `box` in what the blocks at 1/16 made of more."""
+        import numpy as np
+
+        from aecodec.prior import level_of_quality
+
+        level = level_of_quality(self.weights, quality)
+        (pixels,) = self.runtime.run("synthesis8", x8=np.ascontiguousarray(x8)[None], level=level)
+        x, y, w, h = box
+        found: Pixels = pixels[0, y : y + h, x : x + w]
+        return found
 
     def preview(self, v_hat: Floats, quality: int, scale: int) -> Pixels:
         """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4 or 8.
@@ -525,6 +572,59 @@ class TileCodec:
 
     def _z_tables(self, quality: int) -> HyperTables:
         return self.weights.z_tables[int(self.weights.arrays["z_band"][quality])]
+
+
+class Analysed:
+    """y (M,h,w) of tiles of a picture rgb (H,W,3), each computed when it is asked for.
+
+    What the blocks at 1/8 make of the picture is shared by all `tiles`, of which each is asked for
+    once; with `keep` as often as one likes. Safe to share between threads.
+    """
+
+    def __init__(
+        self, coder: TileCodec, rgb: Pixels, tiles: Iterable[Box], *, keep: bool = False
+    ) -> None:
+        config = coder.weights.config
+        self._coder = coder
+        self._kept: dict[Box, Floats] | None = {} if keep else None
+        height, width = shape = _padded(rgb.shape)
+        self._seen = {
+            tile: grown(aligned(tile, 16), config.analysis_reach16, shape) for tile in tiles
+        }
+        first = parts_of((0, 0, width, height), coder.area8, config.analysis_reach8)[0]
+        self._x8 = Field(
+            Grid(width, height, *first[2:]),
+            8,
+            lambda _, box: coder.analyse8(rgb, box),
+            self._seen.values(),
+            bounds=around(self._seen.values()),
+        )
+
+    def begin(self, tile: Box, submit: Callable[..., object]) -> None:
+        """Have what a tile looks at computed by threads, as far as that is not yet begun."""
+        self._x8.begin(self._seen[tile], submit)
+
+    def __call__(self, tile: Box) -> Floats:
+        if self._kept is not None and tile in self._kept:
+            return self._kept[tile]
+        seen = self._seen[tile]
+        y = self._coder.analyse16(self._x8.look(seen), within(tile, seen))
+        if self._kept is not None:
+            self._kept[tile] = y = y.copy()  # without its margin
+        return y
+
+
+def _padded(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The height and the width of what the networks see of a picture (H,W,...)."""
+    return -(-shape[0] // 16) * 16, -(-shape[1] // 16) * 16
+
+
+def aligned(box: Box, unit: int) -> Box:
+    """`box`, and what completes it to multiples of `unit` pixels."""
+    x, y, w, h = box
+    left, top = x - x % unit, y - y % unit
+    right, bottom = -(-(x + w) // unit) * unit, -(-(y + h) // unit) * unit
+    return left, top, right - left, bottom - top
 
 
 def latents_of(box: Box) -> tuple[slice, slice, slice]:
@@ -563,19 +663,6 @@ def strips_of(box: Box, height: int) -> list[Box]:
     x, y, w, h = box
     part = even_part(h, -(-h // height))
     return [(x, top, w, min(part, y + h - top)) for top in range(y, y + h, part)]
-
-
-def within(box: Box, other: Box) -> Box:
-    """`box` as seen from the upper left corner of another."""
-    return box[0] - other[0], box[1] - other[1], box[2], box[3]
-
-
-def grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """`box` with a margin on each side, as far as the picture (H,W,...) goes."""
-    x, y, w, h = box
-    left, top = max(0, x - margin), max(0, y - margin)
-    right, bottom = min(shape[1], x + w + margin), min(shape[0], y + h + margin)
-    return left, top, right - left, bottom - top
 
 
 def _hash(*arrays: Ints) -> int:

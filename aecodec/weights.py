@@ -5,9 +5,10 @@
         tables.safetensors          integers: scale network, tables, slopes of z_hat, per-quality
                                     offsets, known answers; floats: gain vectors, channel
                                     deviations, and an encoder's thresholds
-        analysis.onnx, hyper_analysis.onnx                   needed to compress
+        analysis8.onnx, analysis16.onnx, hyper_analysis.onnx needed to compress
         synthesis_gradient.onnx, context_gradient.onnx       needed to compress with more effort
-        mean_features.onnx, context.onnx, synthesis.onnx     needed to decompress
+        mean_features.onnx, context.onnx,                    needed to decompress
+        synthesis16.onnx, synthesis8.onnx
         training.safetensors        EMA weights to go on training from (optional)
         README.md                   the model card
 
@@ -53,10 +54,12 @@ DECODER_FILES = (
     "tables.safetensors",
     "mean_features.onnx",
     "context.onnx",
-    "synthesis.onnx",
+    "synthesis16.onnx",
+    "synthesis8.onnx",
 )
 ENCODER_FILES = (
-    "analysis.onnx",
+    "analysis8.onnx",
+    "analysis16.onnx",
     "hyper_analysis.onnx",
     "synthesis_gradient.onnx",
     "context_gradient.onnx",

@@ -43,7 +43,8 @@ def along(header: bitstream.Header) -> np.ndarray:
 
     rows = lines(header.height, header.tile_height)
     columns = lines(header.width, header.tile_width)
-    return rows[:, None] | columns[None]
+    found: np.ndarray = rows[:, None] | columns[None]
+    return found
 
 
 def coded(codec: Codec, path: Path, quality: int, tile: int) -> tuple[int, np.ndarray, np.ndarray]:

@@ -309,9 +309,15 @@ class Prior(Autoencoder):
         return (round_ste(symbols) + mu) / gain, bits, z_bits
 
     def forward(
-        self, x: Tensor, level: Tensor, *, noise: bool = True, finish: bool = False
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        noise: bool = True,
+        finish: bool = False,
+        tiles: tuple[int, int] = (1, 1),
     ) -> Output:
-        """As the autoencoder's, never to finish it; its other tensors stay empty."""
+        """As the autoencoder's, never to finish it, in one tile; its other tensors stay empty."""
         y_hat, y_bits, z_bits = self.code(self.analysis(x).float(), level, noise=noise)
         none = torch.empty(0)
         return Output(self.synthesis(y_hat, level).float(), y_bits, z_bits, none, none, none, none)

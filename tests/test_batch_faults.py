@@ -266,7 +266,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_one_line(here: Path) -> No
     albums.fill(here / "in", 3)
     broken = here / "weights/small"
     shutil.copytree(Path(codec.__file__).parents[1] / "weights/small", broken)
-    (broken / "analysis.onnx").write_bytes(b"no graph")
+    (broken / "analysis8.onnx").write_bytes(b"no graph")
     done = run(
         *("compress", "in", "-o", "out", "-r"), env={"AECODEC_WEIGHTS": str(here / "weights")}
     )

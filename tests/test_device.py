@@ -61,7 +61,7 @@ def test_threads_run_networks_alone_unless_they_are_many_or_there_is_a_gpu(
 
     few, many = coder(8, "cpu"), coder(64, "cpu")
     assert few.runtime.lone_threads == 8 and many.runtime.lone_threads == 0
-    assert few.area < many.area and few._pays_alone(16) and not few._pays_alone(15)
+    assert few.area8 < many.area8 and few._pays_alone(16) and not few._pays_alone(15)
     assert not many._pays_alone(1000) and many._ahead == few._ahead == 16
     monkeypatch.setattr(runtime, "_no_cuda", threading.Event())
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import command
 import numpy as np
@@ -307,18 +308,21 @@ def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     coder = codec.Codec(weights.by_name())
-    analysed: list[tuple[int, ...]] = []
-    analyse = coder.analyse
-    monkeypatch.setattr(
-        coder, "analyse", lambda rgb, box: analysed.append(box) or analyse(rgb, box)
-    )
+    halves: dict[str, int] = {}
+    run = coder.runtime.run
+
+    def counted(name: str, **inputs: Any) -> list[Any]:
+        halves[name] = halves.get(name, 0) + 1
+        return run(name, **inputs)
+
+    monkeypatch.setattr(coder.runtime, "run", counted)
     monkeypatch.setattr(coder, "decode_symbols", None)
     picture = samples.photograph(box=(0, 0, 150, 100))
     for effort in (1, 2):
         for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):
-            analysed.clear()
+            halves.clear()
             coder.compress(picture, effort=effort, tile_size=64, **how)
-            assert len(analysed) == len(set(analysed)) == 6
+            assert (halves["analysis8"], halves["analysis16"]) == (1, 6)
 
 
 @pytest.mark.parametrize("effort", [1, 2])

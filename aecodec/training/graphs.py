@@ -25,8 +25,8 @@ HALVED_FROM = 256
 """Tensors of at least so many elements are stored in float16."""
 
 
-class AnalysisGraph(nn.Module):
-    """x (1,H,W,3) uint8 -> y (1,M,H/16,W/16).
+class Analysis8Graph(nn.Module):
+    """x (1,H,W,3) uint8 -> what the blocks at 1/8 make of it (1,C,H/8,W/8).
 
     An unshuffle and a 1x1 convolution are one convolution with a stride: in this form ONNX Runtime
     keeps its blocked layout, and moves no pixel about (a sixth of the transform's time).
@@ -34,30 +34,58 @@ class AnalysisGraph(nn.Module):
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.analysis = _Strided(model.analysis)
+        self.analysis = _Strided8(model.analysis)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.analysis(x.permute(0, 3, 1, 2).float())
+        x8: Tensor = self.analysis(x.permute(0, 3, 1, 2).float())
+        return x8
+
+
+class Analysis16Graph(nn.Module):
+    """x8 (1,C,H/8,W/8) -> y (1,M,H/16,W/16), with a strided convolution too.
+
+    The two halves of the analysis are graphs of their own, so that each needs its own layers'
+    margin alone (`aecodec/fields.py`).
+    """
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.analysis = _Strided16(model.analysis)
+
+    def forward(self, x8: Tensor) -> Tensor:
+        y: Tensor = self.analysis(x8)
         return y
 
 
-class _Strided(nn.Module):
-    """`Analysis` of pixels 0..255 with strided convolutions, under the same names."""
+class _Strided8(nn.Module):
+    """The first half of `Analysis`, of pixels 0..255, under the same names."""
 
     def __init__(self, analysis: Analysis) -> None:
         super().__init__()
         self.input = _strided(analysis.input, 8)
         self.blocks8 = analysis.blocks8
-        self.down = _strided(analysis.down, 2)
-        self.blocks16 = analysis.blocks16
 
     def forward(self, x: Tensor) -> Tensor:
         # The first layer reads x / 255 - 0.5: folded into its weights when a session is made.
         first = self.input
         assert first.bias is not None
         bias = first.bias - 0.5 * first.weight.sum((1, 2, 3))
-        x = F.conv2d(x, first.weight * (1.0 / 255.0), bias, stride=first.stride)
-        y: Tensor = self.blocks16(self.down(self.blocks8(x)))
+        x8: Tensor = self.blocks8(
+            F.conv2d(x, first.weight * (1.0 / 255.0), bias, stride=first.stride)
+        )
+        return x8
+
+
+class _Strided16(nn.Module):
+    """The second half of `Analysis`, under the same names."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        super().__init__()
+        self.down = _strided(analysis.down, 2)
+        self.blocks16 = analysis.blocks16
+
+    def forward(self, x8: Tensor) -> Tensor:
+        y: Tensor = self.blocks16(self.down(x8))
         return y
 
 
@@ -130,39 +158,45 @@ class ContextGraph(nn.Module):
         return mu
 
 
-class SynthesisGraph(nn.Module):
-    """v_hat, 1 / gain, level, begin (2,), end (2,) -> pixels (1,H,W,3) uint8.
-
-    `begin` and `end` are the row and the column, in blocks of 8x8 pixels, of the pixels wanted and
-    of what follows them. The latents' margin is wider than that of the blocks at 1/8: what only the
-    blocks at 1/16 need is left behind there, before most of the work.
+class Synthesis16Graph(nn.Module):
+    """v_hat, 1 / gain, level -> what the blocks at 1/16 make of it (1,H/8,W/8,C).
 
     What comes out of a convolution stays in ONNX Runtime's blocked layout through all residual
     blocks; otherwise every sum of theirs would be taken out of it and put back (a tenth of the
-    transform's time). Hence two convolutions that change nothing. What is shuffled leaves that
-    layout with its channels last, in an order in which whole runs of them move; and pixels become
-    bytes before that.
+    transform's time). Hence a convolution that changes nothing. What is shuffled leaves that
+    layout with its channels last, in an order in which whole runs of them move.
     """
 
     ones16: Tensor
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.synthesis = model.synthesis
+        # Its name has no dot: it is no weight of the model.
+        self.register_buffer("ones16", torch.ones(model.config.latents, 1, 1, 1))
+
+    def forward(self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor) -> Tensor:
+        net = self.synthesis
+        scale, shift = net.film16(level).chunk(2, dim=1)
+        x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
+        return _shuffled(_channels_last(x, net.up, 2), 2)
+
+
+class Synthesis8Graph(nn.Module):
+    """x8 (1,H/8,W/8,C), level -> pixels (1,H,W,3) uint8, which become bytes before they are
+    shuffled. As above a convolution changes nothing but the layout."""
+
     ones8: Tensor
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.synthesis = model.synthesis
-        # Their names have no dots: they are no weights of the model.
-        self.register_buffer("ones16", torch.ones(model.config.latents, 1, 1, 1))
         self.register_buffer("ones8", torch.ones(model.config.stream8, 1, 1, 1))
 
-    def forward(
-        self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor, begin: Tensor, end: Tensor
-    ) -> Tensor:
+    def forward(self, x8: Tensor, level: Tensor) -> Tensor:
         net = self.synthesis
-        scale, shift = net.film16(level).chunk(2, dim=1)
-        x = net.blocks16(_times(v_hat * inverse_gain * (1.0 + scale) + shift, self.ones16))
-        x = _shuffled(_channels_last(x, net.up, 2), 2)
-        x = _Part.apply(x, begin, end, 1).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
         scale, shift = net.film8(level).chunk(2, dim=1)
+        x = x8.permute(0, 3, 1, 2)
         x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
         pixels = _channels_last(x, net.output, 8, 255.0, 127.5)
         return _shuffled(_Bytes.apply(pixels), 8)  # type: ignore[no-untyped-call]
@@ -251,11 +285,13 @@ class ContextGradientGraph(nn.Module):
 
 
 GRAPHS: dict[str, type[nn.Module]] = {
-    "analysis": AnalysisGraph,
+    "analysis8": Analysis8Graph,
+    "analysis16": Analysis16Graph,
     "hyper_analysis": HyperAnalysisGraph,
     "mean_features": MeanFeaturesGraph,
     "context": ContextGraph,
-    "synthesis": SynthesisGraph,
+    "synthesis16": Synthesis16Graph,
+    "synthesis8": Synthesis8Graph,
     "synthesis_gradient": SynthesisGradientGraph,
     "context_gradient": ContextGradientGraph,
 }
@@ -311,15 +347,22 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
     m, n, f = model.config.latents, model.config.hyper_latents, model.config.mean_features
     level, unit = torch.tensor([0.5]), torch.ones(1, m, 1, 1)
     y = torch.zeros(1, m, 8, 12)
-    hw = {2: "h", 3: "w"}
+    c, hw, hw8 = model.config.stream8, {2: "h", 3: "w"}, {2: "h8", 3: "w8"}
     with torch.no_grad():
         _write_graph(
-            AnalysisGraph(model),
-            folder / "analysis.onnx",
+            Analysis8Graph(model),
+            folder / "analysis8.onnx",
             {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
-            ["y"],
-            {"x": {1: "H", 2: "W"}, "y": hw},
+            ["x8"],
+            {"x": {1: "H", 2: "W"}, "x8": hw8},
             fold=False,  # or the first layer's weights would be stored as multiplied
+        )
+        _write_graph(
+            Analysis16Graph(model),
+            folder / "analysis16.onnx",
+            {"x8": torch.zeros(1, c, 16, 24)},
+            ["y"],
+            {"x8": hw8, "y": hw},
         )
         _write_graph(
             HyperAnalysisGraph(model),
@@ -345,14 +388,21 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"features": hw, "known": hw, "parity": hw, "mu": hw},
         )  # fmt: skip
         _write_graph(
-            SynthesisGraph(model),
-            folder / "synthesis.onnx",
-            {"v_hat": y, "inverse_gain": unit, "level": level,
-             "begin": torch.tensor([0, 0]), "end": torch.tensor([16, 24])},
-            ["pixels"],
-            {"v_hat": hw, "pixels": {1: "H", 2: "W"}},
+            Synthesis16Graph(model),
+            folder / "synthesis16.onnx",
+            {"v_hat": y, "inverse_gain": unit, "level": level},
+            ["x8"],
+            {"v_hat": hw, "x8": {1: "h8", 2: "w8"}},
             fold=False,  # or weights would be stored in another order than the model's
-        )  # fmt: skip
+        )
+        _write_graph(
+            Synthesis8Graph(model),
+            folder / "synthesis8.onnx",
+            {"x8": torch.zeros(1, 16, 24, c), "level": level},
+            ["pixels"],
+            {"x8": {1: "h8", 2: "w8"}, "pixels": {1: "H", 2: "W"}},
+            fold=False,
+        )
         _write_graph(
             SynthesisGradientGraph(model),
             folder / "synthesis_gradient.onnx",

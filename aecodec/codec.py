@@ -23,7 +23,7 @@ from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.borders import Sides, sides_of
 from aecodec.errors import LimitError, RequestError
-from aecodec.fields import Box, Field, Grid, around, common, grown, within
+from aecodec.fields import Box, Field, Grid, around, common, grown, padded, within
 from aecodec.tile import Analysed, Effort, TileCodec, aligned, latents_of, parts_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
@@ -378,10 +378,8 @@ class Codec(TileCodec):
         alone = self._pays_alone(len(tiles))
 
         def encode(number: int, box: Box, y: Floats | None) -> None:
-            with self.runtime.working(alone):
-                y = y_of(box) if y is None else y
-                sides = _sides(header, box)
-                _, tiles[number] = self.encode(y, header.quality, thrift, sides)
+            y = y_of(box) if y is None else y
+            _, tiles[number] = self.encode(y, header.quality, thrift, _sides(header, box))
 
         # Where threads do not analyse alone, all do so together, while other tiles are coded.
         boxes, at_work = list(header.tiles()), functools.partial(self._at_work, alone)
@@ -391,7 +389,8 @@ class Codec(TileCodec):
                 if workers and alone:
                     for near in boxes[number : number + 1 + self._ahead]:
                         y_of.begin(near, functools.partial(workers.submit, at_work))
-                work = functools.partial(encode, number, box, None if alone else y_of(box))
+                y = None if alone else y_of(box)
+                work = functools.partial(at_work, encode, number, box, y)
                 waiting.append(workers.submit(work).result if workers else work)
                 while len(waiting) > (self._ahead if workers else 0):
                     waiting.popleft()()
@@ -537,7 +536,7 @@ class Codec(TileCodec):
         config, quality = self.weights.config, header.quality
         whole = (0, 0, header.width, header.height)
         wanted = region or whole
-        shape = -(-header.height // 16) * 16, -(-header.width // 16) * 16
+        shape = padded((header.height, header.width))
         boxes = parts_of(whole, self.area8, config.synthesis_reach8)
         parts = [part for box in boxes if (part := common(box, wanted))]
         seen = [grown(aligned(part, 8), config.synthesis_reach8, shape) for part in parts]

@@ -9,10 +9,11 @@ thread that does so, and forgotten after the last look: of a large picture a few
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["Box", "Field", "Grid", "around", "common", "grown", "within"]
+__all__ = ["Box", "Field", "Grid", "around", "common", "grown", "padded", "within"]
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 
-class Grid(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Grid:
     """A picture's cells, row by row: of one size, but for those at its right and lower end."""
 
     width: int
@@ -173,6 +175,11 @@ def around(boxes: Iterable[Box]) -> Box:
     lefts, tops, rights, bottoms = zip(*((x, y, x + w, y + h) for x, y, w, h in boxes), strict=True)
     left, top = min(lefts), min(tops)
     return left, top, max(rights) - left, max(bottoms) - top
+
+
+def padded(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The height and the width of what the networks see of a picture (H,W,...)."""
+    return -(-shape[0] // 16) * 16, -(-shape[1] // 16) * 16
 
 
 def within(box: Box, other: Box) -> Box:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aecodec.bitstream import TILE_UNIT, even_part
 from aecodec.borders import ALONE, Sides, reflected, sides_of
 from aecodec.errors import CorruptError
-from aecodec.fields import Box, Field, Grid, around, grown, within
+from aecodec.fields import Box, Field, Grid, around, grown, padded, within
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
@@ -99,9 +99,9 @@ class _Tables:
         self._runtime, self._tables, self._scales = runtime, tables, scales
         self._indexes = [scales.first]
         self._coming: Callable[[], Indexes] | None = None
-        self.of_first = self._grouped(0)
+        self.first_groups = self._grouped(0)
         """The groups of step 0."""
-        self._groups = [self.of_first]
+        self._groups = [self.first_groups]
 
     def _grouped(self, step: int) -> Callable[[], Groups]:
         work = functools.partial(self._tables[step].groups, self._indexes[step])
@@ -165,7 +165,7 @@ class TileCodec:
         import numpy as np
 
         margin = self.weights.config.analysis_reach8
-        height, width = _padded(rgb.shape)
+        height, width = padded(rgb.shape)
         left, top, w, h = grown(box, margin, (height, width))
         part = rgb[top : top + h, left : left + w]
         missing = h - part.shape[0], w - part.shape[1]
@@ -310,7 +310,7 @@ class TileCodec:
         def between() -> None:
             tables.begin(coded[0])
             if halfway:
-                halfway(coded[0], tables.of_first)
+                halfway(coded[0], tables.first_groups)
 
         networks = self.weights, self.runtime, known.features, quality
         v_hat = predict(*networks, board, quantise, between)
@@ -587,7 +587,7 @@ class Analysed:
         config = coder.weights.config
         self._coder = coder
         self._kept: dict[Box, Floats] | None = {} if keep else None
-        height, width = shape = _padded(rgb.shape)
+        height, width = shape = padded(rgb.shape)
         self._seen = {
             tile: grown(aligned(tile, 16), config.analysis_reach16, shape) for tile in tiles
         }
@@ -612,11 +612,6 @@ class Analysed:
         if self._kept is not None:
             self._kept[tile] = y = y.copy()  # without its margin
         return y
-
-
-def _padded(shape: tuple[int, ...]) -> tuple[int, int]:
-    """The height and the width of what the networks see of a picture (H,W,...)."""
-    return -(-shape[0] // 16) * 16, -(-shape[1] // 16) * 16
 
 
 def aligned(box: Box, unit: int) -> Box:

@@ -75,6 +75,11 @@ def model_id(folder: pathlib.Path) -> bytes:
     for name in DECODER_FILES:
         try:
             content = (folder / name).read_bytes()
+        except FileNotFoundError as error:
+            raise WeightsError(
+                f"{folder}: {name} can't be read: it is missing; weights of another version of"
+                " aecodec have to be exported anew"
+            ) from error
         except OSError as error:
             raise WeightsError(f"{folder}: {name} can't be read") from error
         digest.update(len(content).to_bytes(8, "little"))
@@ -191,6 +196,10 @@ def by_id(wanted: bytes) -> Weights:
     found = folders()
     # Those that most files are made with first: an id takes the hash of megabytes.
     for name in sorted(found, key=lambda name: name != DEFAULT_MODEL):
-        if model_id(found[name]) == wanted:
+        try:
+            matches = model_id(found[name]) == wanted
+        except WeightsError:  # no reason why files of others could not be decoded
+            continue
+        if matches:
             return load(found[name])
     raise UnknownModelError(wanted.hex(), tuple(found))

@@ -23,6 +23,7 @@ from command import run
 from PIL import Image
 from system import posix, without_root
 
+from aecodec import weights
 from aecodec.console import Report
 from aecodec.options import Count
 
@@ -619,6 +620,21 @@ def test_info_names_the_weights(shelf: Path, here: Path) -> None:
     done = run("info", "small.aec", "--json", env=elsewhere)
     assert json.loads(done.stdout)["model_name"] is None
     assert json.loads(done.stdout)["model"] == listed["small"]
+
+
+def test_unusable_weights_stop_no_file_of_others(here: Path) -> None:
+    """Such as an older version exported: they are named, and what to do, when asked for."""
+    golden = Path(__file__).parent / "golden"
+    shutil.copy(golden / "base-q75.aec", "base.aec")
+    shutil.copytree(weights.folders()["small"], here / "weights" / "mine")
+    (here / "weights" / "mine" / "synthesis16.onnx").rename(here / "synthesis.onnx")
+    elsewhere = {"AECODEC_WEIGHTS": str(here / "weights")}
+    done = run("decompress", "base.aec", "-o", "base.png", env=elsewhere)
+    assert (done.returncode, done.stderr) == (0, b"") and Path("base.png").exists()
+    done = run("compress", "base.png", "--model", "mine", "-o", "mine.aec", env=elsewhere)
+    (line,) = lines(done.stderr)
+    assert done.returncode == 1 and not Path("mine.aec").exists()
+    assert "synthesis16.onnx can't be read: it is missing" in line and "exported anew" in line
 
 
 def test_verify(shelf: Path) -> None:

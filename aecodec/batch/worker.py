@@ -449,6 +449,8 @@ class Converter:
         if self._is_gone(job):  # by another run, which has made sure of the same
             return result
         if job.stamp is not None and places.stamp(job.source) != job.stamp:
+            if self._is_gone(job):  # since the line before
+                return result
             raise InputError("has changed since it was read: it is kept")
         try:
             places.remove(job.source)

@@ -110,7 +110,8 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
    ``z_slope`` of the weights. The element itself is within the limits of symbols, too.
 3. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
    channels, then those of the odd ones, both in order (channel, row, column). The table index of
-   each is a function of z_hat and the quality, computed in integers: ``prior.py`` defines it.
+   each is a function of z_hat and the quality, computed in integers:
+   ``coding/prior.py`` defines it.
 4. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
    of step 0's symbols as well. Each step has a set of tables of its own.
 
@@ -118,8 +119,8 @@ Tiles are independent: nothing here or below depends on another tile. But on whi
 the picture goes on is known, and what these functions see beyond such a border is not what they see
 beyond the picture's. There everything is 0, right after the last latents, even where z_hat has room
 for more. Beyond a border between tiles z_hat's outermost elements are repeated once, and what has a
-value for each latent is reflected without its outermost row or column, x[-1] = x[1]; ``borders.py``
-does it, ``prior.py`` says with what.
+value for each latent is reflected without its outermost row or column, x[-1] = x[1];
+``entropy/borders.py`` does it, ``coding/prior.py`` says with what.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the

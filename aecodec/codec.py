@@ -5,7 +5,7 @@ picture --image.load--> rgb                  data --bitstream.parse--> header, p
 rgb --tile by tile--> payloads               payloads --tile by tile--> rgb
 payloads --bitstream.pack--> data            rgb --image.to_pil--> picture
 
-A tile's own way, from pixels to its payload and back, stands in tile.py.
+A tile's own way, from pixels to its payload and back, stands in coding/tile.py.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aecodec import bitstream, stages
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
-from aecodec.borders import Sides, sides_of
+from aecodec.coding.fields import Box, Field, Grid, around, common, grown, padded, within
+from aecodec.coding.tile import Analysed, Effort, TileCodec, aligned, latents_of, parts_of
+from aecodec.entropy.borders import Sides, sides_of
 from aecodec.errors import LimitError, RequestError
-from aecodec.fields import Box, Field, Grid, around, common, grown, padded, within
-from aecodec.tile import Analysed, Effort, TileCodec, aligned, latents_of, parts_of
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from concurrent.futures import Executor
@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
     import numpy.typing as npt
     import PIL.Image
 
-    from aecodec.image import Picture
-    from aecodec.weights import Weights
+    from aecodec.image.pillow import Picture
+    from aecodec.networks.weights import Weights
 
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
@@ -162,7 +162,7 @@ def compress(
         TypeError: quality, effort or threads that are no whole numbers, as 75.0 and True are not.
         WeightsError: no usable weights of that name.
     """
-    from aecodec import weights
+    from aecodec.networks import weights
 
     return _shared(weights.by_name(model), threads, device).compress(
         image,
@@ -201,7 +201,7 @@ def decompress(
         LimitError: more than `max_pixels` pixels.
         UnknownModelError: the weights that the file names are not installed.
     """
-    from aecodec import weights
+    from aecodec.networks import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
     coder = _shared(weights.by_id(container.header.model_id), threads, device)
@@ -213,7 +213,7 @@ def decompress(
 
 
 def _shared(weights: Weights, threads: int, device: str) -> Codec:
-    from aecodec.runtime import cores
+    from aecodec.networks.runtime import cores
 
     # More threads than cores bring nothing.
     return _codec(weights, min(_whole_number("threads", threads), cores()), device)
@@ -231,7 +231,7 @@ def _whole_number(name: str, value: object) -> int:
 
 @functools.lru_cache(maxsize=4)
 def _codec(weights: Weights, threads: int, device: str) -> Codec:
-    from aecodec.runtime import Options
+    from aecodec.networks.runtime import Options
 
     return Codec(weights, Options(threads=threads, device=device))
 
@@ -266,7 +266,7 @@ class Codec(TileCodec):
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
-        from aecodec.image import Picture, load
+        from aecodec.image.pillow import Picture, load
 
         quality, effort = _whole_number("quality", quality), _whole_number("effort", effort)
         if not 1 <= quality <= 100:
@@ -301,7 +301,7 @@ class Codec(TileCodec):
 
     def _of_size(self, picture: Picture, header: Header, effort: int, limit: int) -> bytes:
         """The best file of at most so many bytes."""
-        from aecodec.rate_control import largest_refined, largest_within
+        from aecodec.coding.rate_control import largest_refined, largest_within
 
         kept = _kept(picture, header)
         y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
@@ -321,7 +321,7 @@ class Codec(TileCodec):
 
     def _of_psnr(self, picture: Picture, header: Header, effort: int, target: float) -> bytes:
         """The file of the lowest quality with so many dB at least."""
-        from aecodec.rate_control import smallest_reaching
+        from aecodec.coding.rate_control import smallest_reaching
 
         y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
 
@@ -470,7 +470,7 @@ class Codec(TileCodec):
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
-        from aecodec.image import to_pil
+        from aecodec.image.pillow import to_pil
 
         rgb, alpha = self.decode_rgb(container, region), container.alpha
         if alpha is not None and region is not None:
@@ -483,7 +483,7 @@ class Codec(TileCodec):
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
         import numpy as np
 
-        from aecodec.image import reduced, to_pil
+        from aecodec.image.pillow import reduced, to_pil
 
         scale = _whole_number("preview", scale)
         if scale not in PREVIEWS:
@@ -627,7 +627,7 @@ def _psnr(picture: Picture, rgb: Pixels) -> float:
     """The PSNR in dB of what a decoder shows of its pixels (H,W,3)."""
     import numpy as np
 
-    from aecodec.image import to_pil
+    from aecodec.image.pillow import to_pil
     from aecodec.metrics import psnr
 
     if picture.mode in ("L", "LA"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
     from aecodec.codec import Codec
-    from aecodec.image import Picture
+    from aecodec.image.pillow import Picture
 
 __all__ = ["Encoding", "Outcome", "compress_file", "decompress_file"]
 
@@ -82,7 +82,7 @@ class Encoding:
 
     def load(self, source: str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
         """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
-        from aecodec import image
+        from aecodec.image import pillow as image
 
         try:
             return image.load(
@@ -168,7 +168,7 @@ def compress_file(
 
 def _saved(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, ...]:
     """Write a picture to the temporary file of a target; what the format cannot hold."""
-    from aecodec import image
+    from aecodec.image import pillow as image
 
     try:
         return image.save(picture, file, files.picture_format(target))

@@ -25,8 +25,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from PIL import Image, ImageFile
 
-from aecodec import bitstream, codec, image
+from aecodec import bitstream, codec
 from aecodec.errors import AecodecError, one_line
+from aecodec.image import pillow as image
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -25,7 +25,7 @@ import aecodec
 from aecodec.bench.measure import machine
 from aecodec.codec import EFFORTS
 from aecodec.metrics import bd_rate, psnr
-from aecodec.weights import by_name
+from aecodec.networks.weights import by_name
 
 
 def measure(paths: list[Path], qualities: list[int], effort: int) -> dict[str, Any]:

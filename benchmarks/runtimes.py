@@ -29,10 +29,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from aecodec import bitstream, weights
+from aecodec import bitstream
 from aecodec.bench.measure import machine
 from aecodec.codec import Codec
-from aecodec.runtime import Options, Runtime, cores
+from aecodec.networks import weights
+from aecodec.networks.runtime import Options, Runtime, cores
 
 ROUNDS, CALLS, REST_S = 4, 8, 0.2
 QUALITY = 75

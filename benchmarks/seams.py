@@ -24,9 +24,10 @@ from rich.progress import track
 from rich.table import Table
 
 import aecodec
-from aecodec import bitstream, weights
+from aecodec import bitstream
 from aecodec.bench.measure import machine
 from aecodec.codec import Codec
+from aecodec.networks import weights
 
 NEAR = 4
 """Pixels from a border that count as along it."""

@@ -31,10 +31,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from aecodec import bitstream, image, stages, weights
+from aecodec import bitstream, stages
 from aecodec.bench.measure import machine
 from aecodec.codec import Codec
-from aecodec.runtime import Options
+from aecodec.image import pillow as image
+from aecodec.networks import weights
+from aecodec.networks.runtime import Options
 
 ROUNDS = 5
 QUALITY = 75

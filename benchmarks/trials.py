@@ -32,11 +32,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.config import SIZES, ModelConfig
 from aecodec.model import Autoencoder, transforms
 from aecodec.model.autoencoder import Output
 from aecodec.model.hyperprior import Context
 from aecodec.model.layers import Block, LevelTable, Spine, lambda_of, pointwise, round_ste
+from aecodec.networks.config import SIZES, ModelConfig
 from aecodec.training import loss, trainer
 from aecodec.training.checkpoint import Settings, load_ema
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation

@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that follow from the code: `make docs`.
 
-    format.md   from the docstrings of bitstream.py, entropy.py and prior.py
+    format.md   from the docstrings of bitstream.py, entropy/coder.py and coding/prior.py
     cli.md      from the commands as click knows them
 
 The tests fail while either is not what this makes.
@@ -29,7 +29,9 @@ def pages() -> dict[str, str]:
 
 
 def format_page() -> Iterator[str]:
-    from aecodec import bitstream, entropy, prior
+    from aecodec import bitstream
+    from aecodec.coding import prior
+    from aecodec.entropy import coder
 
     yield "# The file format"
     yield ""
@@ -37,7 +39,7 @@ def format_page() -> Iterator[str]:
     yield ""
     yield from markdown(bitstream)
     for module, title in (
-        (entropy, "The entropy coder in detail"),
+        (coder, "The entropy coder in detail"),
         (prior, "The table indexes and the means"),
     ):
         yield ""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from aecodec.codec import Codec
+from aecodec.networks.weights import Weights
 from aecodec.training.checkpoint import load_ema
 from aecodec.training.graphs import GRAPHS
-from aecodec.weights import Weights
 
 T = TypeVar("T")
 

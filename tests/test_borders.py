@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from aecodec.borders import ALONE, Sides, reflected, repeated, sides_of
+from aecodec.entropy.borders import ALONE, Sides, reflected, repeated, sides_of
 
 EVERY = [Sides(*some) for some in itertools.product((False, True), repeat=4)]
 

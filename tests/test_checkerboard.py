@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.checkerboard import Checkerboard
+from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.model.autoencoder import step_masks
 
 SHAPES = [(6, 5, 4), (6, 4, 5), (6, 5, 5), (5, 4, 6), (5, 3, 3), (1, 1, 1), (2, 1, 1), (3, 1, 6)]

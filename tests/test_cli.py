@@ -23,9 +23,9 @@ from command import run
 from PIL import Image
 from system import posix, without_root
 
-from aecodec import weights
-from aecodec.console import Report
-from aecodec.options import Count
+from aecodec.cli.console import Report
+from aecodec.cli.options import Count
+from aecodec.networks import weights
 
 if sys.platform != "win32":
     import pty

@@ -20,8 +20,8 @@ import pytest
 from command import environment, leftovers, run
 from system import posix
 
-from aecodec import cluster, codec
-from aecodec.batch import Converter, Plan, Result, Task, convert
+from aecodec import codec
+from aecodec.batch import Converter, Plan, Result, Task, cluster, convert
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
 from aecodec.batch.select import Job

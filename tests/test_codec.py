@@ -17,12 +17,14 @@ import samples
 from PIL import Image, ImageCms, ImageDraw
 
 import aecodec
-from aecodec import bitstream, codec, metrics, prior, weights
-from aecodec import tile as tiles
-from aecodec.borders import Sides, sides_of
-from aecodec.checkerboard import Checkerboard
+from aecodec import bitstream, codec, metrics
 from aecodec.codec import Codec
-from aecodec.entropy import Encoder
+from aecodec.coding import prior
+from aecodec.coding import tile as tiles
+from aecodec.coding.tile import _hash
+from aecodec.entropy.borders import Sides, sides_of
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.coder import Encoder
 from aecodec.errors import (
     CorruptError,
     FormatError,
@@ -30,9 +32,9 @@ from aecodec.errors import (
     UnknownModelError,
     WeightsError,
 )
-from aecodec.image import load
-from aecodec.runtime import Options, Runtime, cores
-from aecodec.tile import _hash
+from aecodec.image.pillow import load
+from aecodec.networks import weights
+from aecodec.networks.runtime import Options, Runtime, cores
 
 GOLDEN = Path(__file__).parent / "golden"
 WEIGHTS = Path(__file__).parents[1] / "weights"

@@ -18,7 +18,8 @@ import samples
 from command import environment, run
 
 import aecodec
-from aecodec import bitstream, weights
+from aecodec import bitstream
+from aecodec.networks import weights
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ import pytest
 import samples
 
 import aecodec
-from aecodec import bitstream, runtime, weights
+from aecodec import bitstream
 from aecodec.codec import Codec
 from aecodec.errors import DeviceError
-from aecodec.runtime import Options, Runtime
+from aecodec.networks import runtime, weights
+from aecodec.networks.runtime import Options, Runtime
 
 SIZE = (0, 0, 320, 256)
 

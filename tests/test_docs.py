@@ -70,14 +70,14 @@ def test_links_lead_somewhere(page: Path) -> None:
                 assert anchor in slugs, f"{page.name}: {link}"
 
 
-def test_the_plan_of_the_house_is_complete() -> None:
+def test_the_plan_of_the_package_is_complete() -> None:
     """contributing.md names every module, from top to bottom as import-linter holds them."""
     page = (DOCS / "contributing.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d) \| ([^|]*) \|", page, re.MULTILINE)
     floors = {
-        room.removesuffix(".py").rstrip("/"): int(number)
-        for number, rooms in rows
-        for room in re.findall(r"`([\w/.]+)`", rooms)
+        module.removesuffix(".py").rstrip("/"): int(number)
+        for number, modules in rows
+        for module in re.findall(r"`([\w/.]+)`", modules)
     }
     layers = [re.findall(r"\w+", layer) for layer in linter_layers()]
     names = [name for layer in layers for name in layer if not name.startswith("__")]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec.entropy import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
 from aecodec.errors import CorruptError
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from aecodec.fields import Box, Field, Grid, around, common, grown, within
+from aecodec.coding.fields import Box, Field, Grid, around, common, grown, within
 
 WIDTH, HEIGHT = 336, 208
 GRID = Grid(WIDTH, HEIGHT, 64, 64)

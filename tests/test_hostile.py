@@ -19,7 +19,7 @@ from aecodec import bitstream
 from aecodec.bitstream import ColourMode, Header
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, FormatError, LimitError, WeightsError
-from aecodec.weights import by_name
+from aecodec.networks.weights import by_name
 
 REFUSED = (FormatError, LimitError, WeightsError)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec.entropy import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
+from aecodec.entropy.hyperlatents import SLOPE_BITS, HyperTables, neighbours, second_half
 from aecodec.errors import CorruptError
-from aecodec.hyperlatents import SLOPE_BITS, HyperTables, neighbours, second_half
 
 CHANNELS = 3
 

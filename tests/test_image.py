@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin, features
 
 from aecodec import bitstream
-from aecodec import image as aeimage
 from aecodec.errors import InputError, OutputError
-from aecodec.image import Picture, load, pad_to_multiple, save, to_pil
+from aecodec.image import pillow as aeimage
+from aecodec.image.pillow import Picture, load, pad_to_multiple, save, to_pil
 
 
 def gradient(width: int = 40, height: int = 24, channels: int = 3) -> np.ndarray:

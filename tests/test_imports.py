@@ -12,6 +12,4 @@ ROOT = Path(__file__).parents[1]
 def test_contracts_are_kept() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, check=False)
-    report = done.stdout.decode() + done.stderr.decode()
-    assert done.returncode == 0, report
-    assert "3 kept, 0 broken" in report
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()

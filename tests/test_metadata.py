@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import aecodec
-from aecodec import conversion, metadata
+from aecodec import conversion
 from aecodec.errors import InputError
-from aecodec.image import load
+from aecodec.image import metadata
+from aecodec.image.pillow import load
 
 LATITUDE = struct.pack("<6I", 51, 1, 28, 1, 40, 1)
 THUMBNAIL_LEVEL = 200

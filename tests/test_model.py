@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from aecodec.config import SIZES, Blocks, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.autoencoder import DEAREST, Output
 from aecodec.model.layers import Block, LevelTable, lambda_of, level_of, lower_bound, round_ste
 from aecodec.model.transforms import clamp_pixels
+from aecodec.networks.config import SIZES, Blocks, ModelConfig
 from aecodec.training.data import Photographs
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import draw_levels

@@ -11,8 +11,9 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, weights
+from aecodec import bitstream, codec
 from aecodec.codec import Codec
+from aecodec.networks import weights
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec import prior, weights
-from aecodec.borders import ALONE, Sides, reflected, repeated
-from aecodec.checkerboard import Checkerboard
+from aecodec.coding import prior
+from aecodec.entropy.borders import ALONE, Sides, reflected, repeated
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.fixed_point import WEIGHT_BITS
 from aecodec.errors import KnownAnswerError
-from aecodec.fixed_point import WEIGHT_BITS
 from aecodec.model.hyperprior import companded
+from aecodec.networks import weights
 from aecodec.training.checkpoint import load_ema
 
 

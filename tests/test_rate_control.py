@@ -17,14 +17,15 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, frames, weights
-from aecodec.image import Picture, load
-from aecodec.rate_control import (
+from aecodec import bitstream, codec, frames
+from aecodec.coding.rate_control import (
     MOST_THRIFT,
     largest_refined,
     largest_within,
     smallest_reaching,
 )
+from aecodec.image.pillow import Picture, load
+from aecodec.networks import weights
 
 
 def encode(quality: int, thrift: float) -> bytes:

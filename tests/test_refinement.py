@@ -13,11 +13,14 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, image, prior, tile, weights
-from aecodec.checkerboard import Checkerboard
+from aecodec import bitstream, codec
 from aecodec.codec import EFFORTS, Codec
-from aecodec.config import SIZES
-from aecodec.refinement import Soft, anneal, descend
+from aecodec.coding import prior, tile
+from aecodec.coding.refinement import Soft, anneal, descend
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.image import pillow as image
+from aecodec.networks import weights
+from aecodec.networks.config import SIZES
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,13 @@ import samples
 import torch
 from safetensors.torch import load_file, save_file
 
-from aecodec import weights
-from aecodec.borders import ALONE, Sides
-from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
-from aecodec.config import SIZES
-from aecodec.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
+from aecodec.entropy.borders import ALONE, Sides
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
 from aecodec.model import Autoencoder
+from aecodec.networks import weights
+from aecodec.networks.config import SIZES
 from aecodec.training import checkpoint, counting, trainer
 from aecodec.training import export as exporter
 from aecodec.training.checkpoint import Run, load_ema, read_facts

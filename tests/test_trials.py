@@ -14,8 +14,8 @@ import pytest
 import samples
 import torch
 
-from aecodec.config import SIZES
 from aecodec.model import Autoencoder
+from aecodec.networks.config import SIZES
 from aecodec.training.data import Photographs
 from aecodec.training.klt import initialise_klt
 

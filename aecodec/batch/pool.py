@@ -43,7 +43,7 @@ class WorkerDiedError(AecodecError):
 
 def processes_that_pay() -> int:
     """One worker for each core, as far as the memory goes."""
-    from aecodec.runtime import cores
+    from aecodec.networks.runtime import cores
 
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -237,6 +237,6 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 def threads_for(processes: int) -> int:
     """How many threads each of several workers gets: the cores divided among them."""
-    from aecodec.runtime import cores
+    from aecodec.networks.runtime import cores
 
     return max(1, cores() // processes)

@@ -140,7 +140,7 @@ class _Run:
 
     def convert(self, converted_by: Convert | None) -> Summary:
         if self.task.verb == "compress":
-            from aecodec import weights
+            from aecodec.networks import weights
 
             model = weights.by_name(self.task.encoding.model).id.hex()
             self.task = dataclasses.replace(self.task, model_id=model)

@@ -41,7 +41,7 @@ from aecodec.files import shown
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
-    from aecodec.weights import Weights
+    from aecodec.networks.weights import Weights
 
 __all__ = [
     "Converter",
@@ -212,7 +212,7 @@ class Converter:
     """
 
     def __init__(self, task: Task) -> None:
-        from aecodec import weights
+        from aecodec.networks import weights
 
         self.task = task
         self._coders: dict[bytes, Codec] = {}
@@ -228,7 +228,7 @@ class Converter:
 
     def _coder(self, weights: Weights) -> Codec:
         from aecodec.codec import Codec
-        from aecodec.runtime import Options, cores
+        from aecodec.networks.runtime import Options, cores
 
         if weights.id not in self._coders:
             threads = min(self.task.threads, cores())
@@ -384,7 +384,8 @@ class Converter:
     def _encoded(self, data: bytes, target: str) -> tuple[bytes, int, int, int, tuple[str, ...]]:
         """The output's bytes, the picture's width and height, the `.aec` file's quality, and what
         was lost."""
-        from aecodec import bitstream, image
+        from aecodec import bitstream
+        from aecodec.image import pillow as image
 
         if self.task.verb == "compress":
             picture = self.task.encoding.load(data, self.task.max_pixels)
@@ -398,7 +399,8 @@ class Converter:
         return buffer.getvalue(), restored.width, restored.height, quality, notes
 
     def _restored(self, data: bytes) -> Any:
-        from aecodec import bitstream, weights
+        from aecodec import bitstream
+        from aecodec.networks import weights
 
         container = bitstream.parse(data, max_pixels=self.task.max_pixels)
         try:
@@ -409,7 +411,7 @@ class Converter:
 
     def _decoded(self, content: bytes) -> tuple[int, int]:
         """Decode an output; its picture's width and height. Raises an AecodecError for damage."""
-        from aecodec import image
+        from aecodec.image import pillow as image
 
         if self.task.verb == "compress":
             restored = self._restored(content)

@@ -4,8 +4,8 @@
 
     pictures.py --rgb--> measure.py --points--> curves.py --BD-rates--> report.py --> HTML
                            |    ^                                       export.py --> JSON, CSV
-              codecs.py: klt.py, latents.py, Pillow, imagecodecs        table.py  --> terminal
+              codecs.py: klt.py, latents.py, Pillow, imagecodecs        cli/tables.py --> terminal
 
-`command.py` holds the commands `aecodec bench` and `aecodec compare`. Only it is imported when the
-command line starts; the rest needs the extra `bench`.
+The commands `aecodec bench` and `aecodec compare` stand in `cli/bench.py`. These modules need the
+extra `bench`. The other codecs are imported here alone.
 """

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
-from aecodec import weights
 from aecodec.errors import AecodecError
+from aecodec.networks import weights
 
 __all__ = ["DEFAULT", "KINDS", "Codec", "Coder", "Unavailable", "find", "known"]
 

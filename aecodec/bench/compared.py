@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import codec, files, image, metrics
+from aecodec import codec, files, metrics
 from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
+from aecodec.image import pillow as image
 
 __all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
 

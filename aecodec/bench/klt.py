@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.entropy import PRECISION, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import PRECISION, Decoder, Encoder, TableSet
 from aecodec.errors import CorruptError
 
 __all__ = ["BLOCK", "QUALITIES", "decode", "encode", "patches"]

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from aecodec import bitstream, weights
-from aecodec.borders import sides_of
-from aecodec.checkerboard import Checkerboard
+from aecodec import bitstream
 from aecodec.codec import Codec
+from aecodec.entropy.borders import sides_of
+from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.errors import CorruptError
-from aecodec.weights import Weights
+from aecodec.networks import weights
+from aecodec.networks.weights import Weights
 
 __all__ = ["Packed", "bit_map"]
 

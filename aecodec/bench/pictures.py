@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aecodec import image
 from aecodec.errors import AecodecError, InputError
+from aecodec.image import pillow as image
 
 __all__ = ["SMOKE_SET", "Photograph", "bundled", "gather", "read"]
 

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.borders import Sides
-from aecodec.config import ModelConfig
+from aecodec.entropy.borders import Sides
 from aecodec.model.hyperprior import (
     Context,
     FactorizedPrior,
@@ -29,6 +28,7 @@ from aecodec.model.layers import (
     within,
 )
 from aecodec.model.transforms import Analysis, Synthesis
+from aecodec.networks.config import ModelConfig
 
 __all__ = ["Autoencoder", "Output"]
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec import borders
-from aecodec.borders import Sides
+from aecodec.entropy import borders
+from aecodec.entropy.borders import Sides
 
 __all__ = [
     "Block",

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.config import Blocks, ModelConfig
 from aecodec.model.layers import Block, LevelTable, Spine
+from aecodec.networks.config import Blocks, ModelConfig
 
 __all__ = ["Analysis", "Synthesis"]
 

@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aecodec.config import ModelConfig
 from aecodec.model import Autoencoder
+from aecodec.networks.config import ModelConfig
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
 
 __all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts", "read_shape"]

@@ -15,14 +15,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from aecodec.borders import ALONE, Sides
-from aecodec.checkerboard import STEPS
 from aecodec.codec import Codec
-from aecodec.config import QUALITIES, ModelConfig
-from aecodec.entropy import TableSet
-from aecodec.hyperlatents import PARTS, SLOPE_BITS, HyperTables, neighbours, second_half
+from aecodec.entropy.borders import ALONE, Sides
+from aecodec.entropy.checkerboard import STEPS
+from aecodec.entropy.coder import TableSet
+from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, HyperTables, neighbours, second_half
 from aecodec.metrics import psnr
 from aecodec.model import Autoencoder
+from aecodec.networks.config import QUALITIES, ModelConfig
 from aecodec.training.data import Pixels
 from aecodec.training.tables import Histogram
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from aecodec.codec import Codec
-from aecodec.config import QUALITIES
 from aecodec.model import Autoencoder
+from aecodec.networks.config import QUALITIES
 from aecodec.training.data import Pixels
 
 __all__ = ["measure_curvature"]

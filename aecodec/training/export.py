@@ -1,8 +1,8 @@
 """From a training run to a folder of weights: `aecodec export RUN`.
 
-Writes what `weights.py` reads: ONNX graphs, the integer scale network, the integer tables counted
-on training pictures, the known answers, the config, and a model card to be completed. Everything
-is written to a temporary folder beside the target, which then takes its place.
+Writes what `networks/weights.py` reads: ONNX graphs, the integer scale network, the integer tables
+counted on training pictures, the known answers, the config, and a model card to be completed.
+Everything is written to a temporary folder beside the target, which then takes its place.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from aecodec import prior, weights
-from aecodec.checkerboard import Checkerboard
 from aecodec.codec import Codec
-from aecodec.config import QUALITIES, ModelConfig
-from aecodec.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
+from aecodec.coding import prior
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
+from aecodec.networks import weights
+from aecodec.networks.config import QUALITIES, ModelConfig
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.conditioning import measure_activity, pruned
 from aecodec.training.counting import Counts, calibrate, count

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aecodec.config import ModelConfig
 from aecodec.model import Output
+from aecodec.networks.config import ModelConfig
 
 __all__ = ["draw_levels", "rate_distortion"]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 __all__ = ["PRECISION", "RARE", "Histogram", "integers"]
 
 PRECISION = 24
-"""Tables sum to 2 ** PRECISION (the coder's precision; `entropy.py` checks it)."""
+"""Tables sum to 2 ** PRECISION (the coder's precision; `entropy/coder.py` checks it)."""
 
 RARE = 3e-5
 """A table ends on either side where less than half of this lies beyond: the rest escapes.

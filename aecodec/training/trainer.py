@@ -24,9 +24,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aecodec.config import SIZES, ModelConfig
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
+from aecodec.networks.config import SIZES, ModelConfig
 from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, load_ema, read_shape
 from aecodec.training.conditioning import (
     Activity,

@@ -18,7 +18,8 @@ sys.path.insert(0, str(HERE.parent))
 import samples  # noqa: E402
 
 import aecodec  # noqa: E402
-from aecodec import bitstream, codec, weights  # noqa: E402
+from aecodec import bitstream, codec  # noqa: E402
+from aecodec.networks import weights  # noqa: E402
 
 
 def others() -> list[str]:

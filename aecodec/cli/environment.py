@@ -9,8 +9,10 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from aecodec import __version__, bitstream, prior, runtime, weights
+from aecodec import __version__, bitstream
+from aecodec.coding import prior
 from aecodec.errors import AecodecError, one_line
+from aecodec.networks import runtime, weights
 
 __all__ = ["describe"]
 

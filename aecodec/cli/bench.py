@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aecodec import files
-from aecodec.console import Report, needs_extra
+from aecodec.cli.console import Report, needs_extra
+from aecodec.cli.options import device_option, pixels_option, threads_option
 from aecodec.errors import AecodecError, InputError, OutputError
-from aecodec.options import device_option, pixels_option, threads_option
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
@@ -118,7 +118,8 @@ def _bench(
     published: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
-    from aecodec.bench import codecs, comparison, curves, measure, pictures, table
+    from aecodec.bench import codecs, comparison, curves, measure, pictures
+    from aecodec.cli import tables
 
     _refuse_unknown(names)
     outputs = [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
@@ -163,7 +164,7 @@ def _bench(
     found = comparison.compare_all(
         photographs, measured, others, options["anchor"], measure.machine()
     )
-    table.show(found, _console())
+    tables.show(found, _console())
     _write(report, found, chosen, options)
 
 
@@ -374,7 +375,8 @@ def compare(
     where there are several, of the first one's. What is wholly transparent in ORIGINAL does not
     count, and transparency itself is not compared.
     """
-    from aecodec.bench import compared, scenes, table
+    from aecodec.bench import compared, scenes
+    from aecodec.cli import tables
 
     run: dict[str, Any] = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
     done: list[compared.Compared] = []
@@ -395,7 +397,7 @@ def compare(
                 if as_json:
                     report.result("", one.as_json(reference.nbytes))
         if done and not as_json:
-            table.show_files(*compared.figures(done, reference), _console())
+            tables.show_files(*compared.figures(done, reference), _console())
         if done and html:
             with report.file(html):
                 from aecodec.bench import report as page

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.entropy import SYMBOL_LIMIT, Indexes, Symbols, TableSet
+from aecodec.entropy.coder import SYMBOL_LIMIT, Indexes, Symbols, TableSet
 from aecodec.errors import CorruptError
 
 __all__ = ["PARTS", "SLOPE_BITS", "HyperTables", "neighbours", "second_half"]

@@ -16,11 +16,11 @@ import click
 
 from aecodec import conversion, files
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
-from aecodec.console import EXIT_SOME_FAILED
-from aecodec.display import REPORT_COLUMNS, View
+from aecodec.cli.console import EXIT_SOME_FAILED
+from aecodec.cli.display import REPORT_COLUMNS, View
+from aecodec.cli.options import Whole
 from aecodec.errors import AecodecError, with_advice
 from aecodec.files import shown
-from aecodec.options import Whole
 
 if TYPE_CHECKING:
     from aecodec.batch import Plan
@@ -174,7 +174,7 @@ def _shown(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -
 
     converted_by = None
     if folders.cluster is not None and not folders.dry_run:
-        from aecodec import cluster
+        from aecodec.batch import cluster
 
         converted_by = cluster.connected(folders.cluster, folders.jobs or 0)
     view = View(

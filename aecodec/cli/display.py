@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from aecodec.console import debugging, echo, size
+from aecodec.cli.console import debugging, echo, size
 from aecodec.files import shown
 
 if TYPE_CHECKING:

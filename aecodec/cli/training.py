@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from aecodec import files
-from aecodec.config import DEVICES, SIZES
-from aecodec.console import Report, needs_extra
+from aecodec.cli.console import Report, needs_extra
+from aecodec.cli.options import Whole
 from aecodec.errors import InputError, one_line
-from aecodec.options import Whole
+from aecodec.networks.config import DEVICES, SIZES
 
 __all__ = ["export", "train"]
 

@@ -1,4 +1,4 @@
-"""The numbers of the integer scale network, which `prior.py` evaluates and training shadows."""
+"""The numbers of the integer scale network, evaluated by `coding/prior.py`."""
 
 from __future__ import annotations
 

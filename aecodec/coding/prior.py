@@ -4,13 +4,13 @@
      |-- Scales: integers, exact on every machine, step by step --> (M,h,w) uint8
      `-- Means: float networks, step by step                    --> mu (M,h,w) float32
 
-The integer network, whose numbers `fixed_point.py` has. Every activation is an integer of magnitude
-ACTIVATION_LIMIT at most, with ACTIVATION_BITS bits after the point; the weights of a layer have
-WEIGHT_BITS[layer] of them. Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such
-sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^24.
-(Where float64 is rounded down, it is taken for an integer plus 1/2, so that even an inexact
-algorithm would give the right one.) Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No
-exp and no division. Layers, in order (all tensors channels-last here):
+The integer network, whose numbers `entropy/fixed_point.py` has. Every activation is an integer of
+magnitude ACTIVATION_LIMIT at most, with ACTIVATION_BITS bits after the point; the weights of a
+layer have WEIGHT_BITS[layer] of them. Every sum is bounded by the weights, |acc| < 2^31. Float64
+holds such sums exactly in any order, and so does float32 those of layers whose weights bound them
+by 2^24. (Where float64 is rounded down, it is taken for an integer plus 1/2, so that even an
+inexact algorithm would give the right one.) Requantisation by k bits is floor((acc + 2^(k-1)) /
+2^k). No exp and no division. Layers, in order (all tensors channels-last here):
 
     a = clip(z_hat << Z_SHIFT)
     a = act(requantise(input 1x1) + level_bias[q])
@@ -29,11 +29,11 @@ symbols of step 0 (0 at the other elements):
     index as above, of requantise(output 1x1 of a + correction 1x1 of b)
 
 Beyond a picture's border the 3x3 layers see zeros; beyond the last latents, too, where z_hat has
-room for more. Where a tile has neighbours they see what `borders.py` puts there: one more row or
-column of z_hat, repeated, with which all layers up to dw16 are computed; and, in front of `near`,
-one of b, reflected. So do the networks of the means: z_hat as well, and in step 1 as many more rows
-and columns as the context has blocks, of the features those of the longer z_hat, of v_hat those
-reflected.
+room for more. Where a tile has neighbours they see what `entropy/borders.py` puts there: one more
+row or column of z_hat, repeated, with which all layers up to dw16 are computed; and, in front of
+`near`, one of b, reflected. So do the networks of the means: z_hat as well, and in step 1 as many
+more rows and columns as the context has blocks, of the features those of the longer z_hat, of v_hat
+those reflected.
 """
 
 from __future__ import annotations
@@ -47,10 +47,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from aecodec.borders import ALONE, Sides, reflected, repeated
-from aecodec.checkerboard import Checkerboard
-from aecodec.errors import KnownAnswerError
-from aecodec.fixed_point import (
+from aecodec.entropy.borders import ALONE, Sides, reflected, repeated
+from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.fixed_point import (
     ACTIVATION_BITS,
     ACTIVATION_LIMIT,
     LEAK_SHIFT,
@@ -58,11 +57,12 @@ from aecodec.fixed_point import (
     WEIGHT_BITS,
     Z_SHIFT,
 )
+from aecodec.errors import KnownAnswerError
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # the exporter makes `Scales` where the coder is not installed
-    from aecodec.runtime import Runtime
-    from aecodec.weights import Weights
+    from aecodec.networks.runtime import Runtime
+    from aecodec.networks.weights import Weights
 
 __all__ = [
     "Features",

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aecodec.config import DEVICES
 from aecodec.errors import DeviceError, WeightsError
+from aecodec.networks.config import DEVICES
 from aecodec.stages import stage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
-from aecodec.config import DEVICES
+from aecodec.networks.config import DEVICES
 
 __all__ = ["Count", "Number", "Whole", "device_option", "pixels_option", "threads_option"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aecodec.config import QUALITIES
 from aecodec.errors import RequestError
+from aecodec.networks.config import QUALITIES
 
 __all__ = ["MOST_THRIFT", "largest_refined", "largest_within", "smallest_reaching"]
 

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
 import click
 
 from aecodec import __version__, conversion, files, stages
-from aecodec.bench.command import bench, compare
+from aecodec.cli.bench import bench, compare
+from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
+from aecodec.cli.folders import Folders, folder_options
+from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
+from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.errors import AecodecError, InputError, WeightsError
-from aecodec.folders import Folders, folder_options
-from aecodec.options import Count, Number, Whole, device_option, pixels_option, threads_option
-from aecodec.training_commands import export, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -542,7 +542,7 @@ def _compressed_in(folder: str) -> Iterator[tuple[str, AecodecError | None]]:
 
 def _model_name(model: str) -> str | None:
     """What the weights with this id are called here; None if no such weights are installed."""
-    from aecodec import weights
+    from aecodec.networks import weights
 
     found = weights.folders()
     # Those that most files are made with first, as in `weights.by_id`.
@@ -556,7 +556,7 @@ def _model_name(model: str) -> str | None:
 def _id_of_weights(folder: Path) -> str | None:
     """The id of the weights in a folder, None where they are broken: that is no fault of the files
     looked at. Remembered for the next file, since it takes the hash of megabytes."""
-    from aecodec import weights
+    from aecodec.networks import weights
 
     try:
         return weights.model_id(folder).hex()
@@ -647,7 +647,7 @@ def list_models(as_json: bool) -> int:
 @debug_option
 def show_model(name: str | None) -> int:
     """Print a model's card: data, training, figures, limits. Without NAME the default model's."""
-    from aecodec import weights
+    from aecodec.networks import weights
 
     with Report(1, False, progress=False) as report, report.file(name or weights.DEFAULT_MODEL):
         report.result(weights.card(name), {})
@@ -655,7 +655,7 @@ def show_model(name: str | None) -> int:
 
 
 def _list_models(as_json: bool) -> int:
-    from aecodec import weights
+    from aecodec.networks import weights
 
     found = weights.folders()
     with Report(len(found), as_json, progress=False) as report:
@@ -676,7 +676,7 @@ def env(as_json: bool) -> int:
     Versions, weights and settings; nothing of it is sent anywhere.
     """
     with Report(1, as_json, progress=False) as report, report.file("env"):
-        from aecodec import environment
+        from aecodec.cli import environment
 
         found = environment.describe()
         report.result("\n".join(_described(found)), found)

@@ -28,15 +28,15 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-from aecodec.config import ModelConfig
 from aecodec.errors import UnknownModelError, WeightsError
+from aecodec.networks.config import ModelConfig
 from aecodec.stages import stage
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aecodec.entropy import TableSet
-    from aecodec.hyperlatents import HyperTables
+    from aecodec.entropy.coder import TableSet
+    from aecodec.entropy.hyperlatents import HyperTables
 
 __all__ = [
     "DECODER_FILES",
@@ -89,7 +89,7 @@ def model_id(folder: pathlib.Path) -> bytes:
 
 def folders() -> dict[str, pathlib.Path]:
     """All folders of weights that are installed here, by name."""
-    package = pathlib.Path(__file__).resolve().parent
+    package = pathlib.Path(__file__).resolve().parents[1]
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
     # In the wheel the weights lie inside the package, in a source checkout beside it.
     roots += [package / "weights_data", package.parent / "weights"]
@@ -129,7 +129,7 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
     """One TableSet for every row of `KIND_lengths` (sets, tables)."""
     import numpy as np
 
-    from aecodec.entropy import TableSet
+    from aecodec.entropy.coder import TableSet
 
     lengths, first = arrays[f"{kind}_lengths"], arrays[f"{kind}_first"]
     ends = np.cumsum(lengths.sum(axis=1))
@@ -149,7 +149,7 @@ def load(folder: pathlib.Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from aecodec.hyperlatents import HyperTables
+    from aecodec.entropy.hyperlatents import HyperTables
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))

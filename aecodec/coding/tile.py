@@ -20,20 +20,20 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aecodec.bitstream import TILE_UNIT, even_part
-from aecodec.borders import ALONE, Sides, reflected, sides_of
+from aecodec.coding.fields import Box, Field, Grid, around, grown, padded, within
+from aecodec.entropy.borders import ALONE, Sides, reflected, sides_of
 from aecodec.errors import CorruptError
-from aecodec.fields import Box, Field, Grid, around, grown, padded, within
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy and ONNX Runtime load when a picture is really coded
     import numpy as np
     import numpy.typing as npt
 
-    from aecodec.entropy import Encoder, Groups, TableSet
-    from aecodec.hyperlatents import HyperTables
-    from aecodec.prior import Features, Scales
-    from aecodec.runtime import Options, Runtime
-    from aecodec.weights import Weights
+    from aecodec.coding.prior import Features, Scales
+    from aecodec.entropy.coder import Encoder, Groups, TableSet
+    from aecodec.entropy.hyperlatents import HyperTables
+    from aecodec.networks.runtime import Options, Runtime
+    from aecodec.networks.weights import Weights
 
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
@@ -135,8 +135,8 @@ class TileCodec:
     def __init__(self, weights: Weights, options: Options | None = None) -> None:
         import numpy as np
 
-        from aecodec.prior import checked_scale_network
-        from aecodec.runtime import Runtime
+        from aecodec.coding.prior import checked_scale_network
+        from aecodec.networks.runtime import Runtime
 
         self.scale_network = checked_scale_network(weights)
         # glibc keeps twice as much freed memory as the largest block (of 32 MiB at most) that was
@@ -188,7 +188,7 @@ class TileCodec:
         self, y: Floats, quality: int, thrift: float = 0.0, sides: Sides = ALONE
     ) -> tuple[Latents, bytes]:
         """As `quantise` and `encode_latents`, but step 0 is coded while the context runs."""
-        from aecodec.entropy import Encoder
+        from aecodec.entropy.coder import Encoder
 
         v = y * self.weights.arrays["gain"][quality][:, None, None]
         known = self._hyper(v, quality, sides)
@@ -205,7 +205,7 @@ class TileCodec:
 
     def encode_latents(self, latents: Latents, quality: int) -> bytes:
         """A tile's payload: the hash of its symbols and the coded symbols."""
-        from aecodec.entropy import Encoder
+        from aecodec.entropy.coder import Encoder
 
         encoder = Encoder()
         self._add_first(encoder, latents.z_hat, quality, latents.symbols[0], latents.groups[0])
@@ -244,8 +244,8 @@ class TileCodec:
         """What the decoder knows of a tile before its symbols."""
         import numpy as np
 
-        from aecodec.checkerboard import Checkerboard
-        from aecodec.prior import Scales, companded, mean_features
+        from aecodec.coding.prior import Scales, companded, mean_features
+        from aecodec.entropy.checkerboard import Checkerboard
 
         board = Checkerboard(*v.shape)
         _, h, w = v.shape
@@ -271,8 +271,8 @@ class TileCodec:
         """`halfway` is told of step 0: its row of symbols, and how to get at their groups."""
         import numpy as np
 
-        from aecodec.checkerboard import Checkerboard
-        from aecodec.prior import CACHED, predict
+        from aecodec.coding.prior import CACHED, predict
+        from aecodec.entropy.checkerboard import Checkerboard
 
         least = self.weights.y_thresholds
         moves = [np.zeros_like(of_table) for of_table in least]
@@ -334,10 +334,10 @@ class TileCodec:
         """The latents of the tile `box`, refined from its y; v_hat is the whole picture's."""
         import numpy as np
 
-        from aecodec.checkerboard import STEPS, Checkerboard
-        from aecodec.image import pad_to_multiple
-        from aecodec.prior import context_gradient, level_of_quality, predict
-        from aecodec.refinement import Soft, anneal, descend
+        from aecodec.coding.prior import context_gradient, level_of_quality, predict
+        from aecodec.coding.refinement import Soft, anneal, descend
+        from aecodec.entropy.checkerboard import STEPS, Checkerboard
+        from aecodec.image.pillow import pad_to_multiple
 
         # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
         near, far = (grown(box, 16 * n * self.halo, rgb.shape) for n in (1, 2))
@@ -449,9 +449,9 @@ class TileCodec:
         `between` with the symbols of step 0, as soon as those are known. Raises CorruptError where
         the symbols' hash differs: never a picture from wrong symbols.
         """
-        from aecodec.checkerboard import Checkerboard
-        from aecodec.entropy import Decoder
-        from aecodec.prior import Scales
+        from aecodec.coding.prior import Scales
+        from aecodec.entropy.checkerboard import Checkerboard
+        from aecodec.entropy.coder import Decoder
 
         config = self.weights.config
         decoder = Decoder(payload[_HASH_SIZE:])
@@ -474,8 +474,8 @@ class TileCodec:
         self, payload: bytes, h: int, w: int, quality: int, sides: Sides = ALONE
     ) -> Floats:
         """v_hat (M,h,w) of a tile that has neighbours on those sides."""
-        from aecodec.checkerboard import Checkerboard
-        from aecodec.prior import add_second, first_v_hat, mean_features, second_means
+        from aecodec.coding.prior import add_second, first_v_hat, mean_features, second_means
+        from aecodec.entropy.checkerboard import Checkerboard
 
         # The means come beside the integer network and the entropy decoder, which have but one
         # thread.
@@ -523,7 +523,7 @@ class TileCodec:
         """What the blocks at 1/16 make of v_hat (M,h,w): (h/8,w/8,C) of `box` (multiples of 16)."""
         import numpy as np
 
-        from aecodec.prior import level_of_quality
+        from aecodec.coding.prior import level_of_quality
 
         (x8,) = self.runtime.run(
             "synthesis16",
@@ -539,7 +539,7 @@ class TileCodec:
         """The pixels of `box` in what the blocks at 1/16 made of more."""
         import numpy as np
 
-        from aecodec.prior import level_of_quality
+        from aecodec.coding.prior import level_of_quality
 
         level = level_of_quality(self.weights, quality)
         (pixels,) = self.runtime.run("synthesis8", x8=np.ascontiguousarray(x8)[None], level=level)
@@ -555,7 +555,7 @@ class TileCodec:
         """
         import numpy as np
 
-        from aecodec.prior import one_blas_thread
+        from aecodec.coding.prior import one_blas_thread
 
         m, h, w = v_hat.shape
         side, part = 16 // scale, scale // 2

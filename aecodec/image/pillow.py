@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from aecodec import colour, metadata
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
+from aecodec.image import colour, metadata
 from aecodec.stages import stage
 
 __all__ = [

@@ -1,0 +1,34 @@
+"""Pictures to and from the arrays that the codec works on. What is lost on the way is said.
+
+::
+
+    file, Pillow image, array --pillow.load--> Picture: rgb, alpha, metadata, notes
+    file <--pillow.save-- Pillow image <--pillow.to_pil-- rgb, mode, alpha, metadata
+
+`pillow.py` reads and writes pictures, `colour.py` brings Pillow's modes to the four of .aec,
+`metadata.py` handles EXIF, ICC and XMP. Pillow is imported here and in the plugin alone.
+"""
+
+from aecodec.image.pillow import (
+    DEFAULT_MAX_PIXELS,
+    Mode,
+    Picture,
+    load,
+    pad_to_multiple,
+    pillow_info,
+    reduced,
+    save,
+    to_pil,
+)
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Mode",
+    "Picture",
+    "load",
+    "pad_to_multiple",
+    "pillow_info",
+    "reduced",
+    "save",
+    "to_pil",
+]

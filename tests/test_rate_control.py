@@ -24,6 +24,7 @@ from aecodec.coding.rate_control import (
     largest_within,
     smallest_reaching,
 )
+from aecodec.coding.refinement import Refinement
 from aecodec.image.pillow import Picture, load
 from aecodec.networks import weights
 
@@ -202,8 +203,8 @@ def test_a_flat_picture_that_another_quality_than_100_suits_best() -> None:
 def test_few_refinements(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass foretells what they bring: a search among refined pictures takes seven to ten."""
     coder = codec.Codec(weights.by_name())
-    refine, times = coder.refine, []
-    monkeypatch.setattr(coder, "refine", lambda *a, **k: times.append(1) or refine(*a, **k))
+    run, times = Refinement.run, []
+    monkeypatch.setattr(Refinement, "run", lambda *a: times.append(1) or run(*a))
     aims = [
         *({"target_size": size} for size in (1500, 3000, 6000, 12000)),
         *({"target_psnr": psnr} for psnr in (28.0, 31.0, 34.0, 37.0)),
@@ -310,14 +311,15 @@ def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
 ) -> None:
     coder = codec.Codec(weights.by_name())
     halves: dict[str, int] = {}
-    run = coder.runtime.run
+    runtime = coder.tiles.runtime
+    run = runtime.run
 
     def counted(name: str, **inputs: Any) -> list[Any]:
         halves[name] = halves.get(name, 0) + 1
         return run(name, **inputs)
 
-    monkeypatch.setattr(coder.runtime, "run", counted)
-    monkeypatch.setattr(coder, "decode_symbols", None)
+    monkeypatch.setattr(runtime, "run", counted)
+    monkeypatch.setattr(coder.tiles, "decode", None)
     picture = samples.photograph(box=(0, 0, 150, 100))
     for effort in (1, 2):
         for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy import borders
-from aecodec.entropy.borders import Sides
+from aecodec.entropy import padding
+from aecodec.entropy.padding import Sides
 
 __all__ = [
     "Block",
@@ -68,16 +68,16 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def repeated(x: Tensor, sides: Sides) -> Tensor:
-    """As `borders.repeated`, of x (B,C,h,w)."""
+    """As `padding.repeated`, of x (B,C,h,w)."""
     return _padded(x, sides, 1, "replicate")
 
 
 def reflected(x: Tensor, sides: Sides, n: int) -> Tensor:
-    """As `borders.reflected`, of x (B,C,h,w)."""
+    """As `padding.reflected`, of x (B,C,h,w)."""
     if n < min(x.shape[2:]):
         return _padded(x, sides, n, "reflect")
     for axis, ends in ((2, Sides(*sides[:2])), (3, Sides(*sides[2:]))):  # torch reflects but once
-        places = borders.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
+        places = padding.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
         x = x.index_select(axis, torch.from_numpy(places[:, 0]).to(x.device))
     return x
 

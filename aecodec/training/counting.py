@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 
 from aecodec.codec import Codec
-from aecodec.entropy.borders import ALONE, Sides
 from aecodec.entropy.checkerboard import STEPS
-from aecodec.entropy.coder import TableSet
 from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, HyperTables, neighbours, second_half
+from aecodec.entropy.padding import ALONE, Sides
+from aecodec.entropy.tables import TableSet
+from aecodec.geometry import Box
 from aecodec.metrics import psnr
 from aecodec.model import Autoencoder
 from aecodec.networks.config import QUALITIES, ModelConfig
@@ -64,19 +65,20 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
     more often than in large pictures.
     """
     config = codec.weights.config
-    band_of = codec.weights.arrays["z_band"]
+    band_of = codec.weights.z_band
     counts = Counts(config)
     for k, rgb in enumerate(pictures):
-        y = codec.analyse(rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
+        y = codec.tiles.analyse(rgb, Box.of(rgb.shape))
         for band in range(config.z_bands):
             qualities = np.flatnonzero(band_of[1:] == band) + 1
             if not len(qualities):
                 continue
             quality = int(qualities[int(k * 0.618034 * len(qualities)) % len(qualities)])
+            point = codec.weights.at(quality)
             for tile, sides in _halves(y) if k % 3 == 2 else [(y, ALONE)]:
-                latents = codec.quantise(tile, quality, sides=sides)
-                for step, rows in enumerate(zip(latents.indexes, latents.symbols, strict=True)):
-                    counts.y[step].add(*rows)
+                latents = codec.tiles.quantise(tile, point, sides)
+                for step, symbols in enumerate(latents.symbols):
+                    counts.y[step].add(latents.groups[step].indexes, symbols)
                 counts.z[band].append(latents.z_hat)
     return counts
 
@@ -197,17 +199,19 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
     grid = list(range(1, QUALITIES + 1, 9))
     reached = np.zeros(len(grid))
     for rgb in pictures:
-        box = (0, 0, rgb.shape[1], rgb.shape[0])
-        y = codec.analyse(rgb, box)
+        box = Box.of(rgb.shape)
+        y = codec.tiles.analyse(rgb, box)
         for i, q in enumerate(grid):
-            decoded = codec.synthesise(codec.quantise(y, q).v_hat, box, q)
+            point = codec.weights.at(q)
+            v_hat = codec.tiles.quantise(y, point).v_hat
+            decoded = codec.tiles.transforms.synthesise(v_hat, box, point)
             reached[i] += psnr(rgb, decoded) / len(pictures)
     # A model without enough latents gains nothing at the highest levels: those don't count.
     best = np.maximum.accumulate(reached)
     rising = np.concatenate([[True], best[1:] > best[:-1]])
     if best[-1] - best[0] < 1.0:
         raise ValueError("the model's PSNR does not rise with the level: train longer")
-    fitted = np.interp(targets, best[rising], codec.weights.arrays["level"][grid][rising])
+    fitted = np.interp(targets, best[rising], codec.weights.level[grid][rising])
     levels = np.interp(
         np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]
     )

@@ -21,9 +21,9 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from aecodec.codec import Codec
-from aecodec.coding import prior
-from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
+from aecodec.entropy.padding import TileShape
+from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
@@ -63,7 +63,7 @@ def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
     offset = net.offset(levels).reshape(len(levels), net.steps, -1)
     arrays["scale.index_offset"] = _fixed(offset, ACTIVATION_BITS)
     arrays["scale.tables"] = np.array([model.config.tables], np.int32)
-    for name, bound in prior.bounds(arrays).items():
+    for name, bound in bounds(ScaleParameters.of(arrays)).items():
         if bound >= 2**31:
             raise ValueError(f"scale network, {name}: an accumulator could reach {bound}")
     return arrays
@@ -74,16 +74,16 @@ def _known_answers(net: Arrays, config: ModelConfig) -> Arrays:
     z_hat = np.rint(rng.normal(0.0, 4.0, (config.hyper_latents, 2, 2))).astype(np.int32)
     qualities = np.array([1, 50, 100], np.int32)
     symbols = np.rint(rng.laplace(0.0, 3.0, (config.latents, 5, 6))).astype(np.int32)
-    board = Checkerboard(*symbols.shape)
-    first = board.row(symbols, 0)
+    tile = TileShape.of(symbols)
+    first = tile.board.row(symbols, 0)
     index = []
-    network = prior.ScaleNetwork(net)
+    network = ScaleNetwork(ScaleParameters.of(net))
     for quality in qualities:
-        scales = prior.Scales(network, z_hat, int(quality), board)
-        index.append(board.whole(scales.first, scales.after(first)))
+        scales = Scales(network, z_hat, int(quality), tile)
+        index.append(tile.board.whole(scales.first, scales.after(first)))
     return {
         "known.z_hat": z_hat,
-        "known.symbols": board.whole(first),
+        "known.symbols": tile.board.whole(first),
         "known.q": qualities,
         "known.index": np.stack(index),
     }
@@ -105,6 +105,14 @@ def _by_quality(model: Autoencoder, levels: npt.NDArray[np.float32]) -> Arrays:
             "y_thresholds": model.thresholds().numpy().astype(np.float32),
         }
     return arrays | _known_answers(arrays, config)
+
+
+def _not_yet_measured(config: ModelConfig) -> Arrays:
+    """Zeros in the place of what is measured last, with a codec that needs none of it."""
+    return {
+        "curvature": np.zeros((QUALITIES + 1, config.latents), np.float32),
+        "preview": np.zeros((config.latents + 1, 192), np.float16),
+    }
 
 
 def _round_to_half(model: Autoencoder) -> None:
@@ -172,7 +180,7 @@ def export(
     write_graphs(model, temporary)
 
     levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
-    arrays = _by_quality(model, levels) | Counts(config).arrays(model)
+    arrays = _by_quality(model, levels) | Counts(config).arrays(model) | _not_yet_measured(config)
     codec = _write_arrays(arrays, temporary)
     arrays |= count(codec, crops).arrays(model)
     codec = _write_arrays(arrays, temporary)

@@ -45,7 +45,7 @@ class Analysis16Graph(nn.Module):
     """x8 (1,C,H/8,W/8) -> y (1,M,H/16,W/16), with a strided convolution too.
 
     The two halves of the analysis are graphs of their own, so that each needs its own layers'
-    margin alone (`aecodec/coding/fields.py`).
+    margin alone (`aecodec/coding/cells.py`).
     """
 
     def __init__(self, model: Autoencoder) -> None:
@@ -295,8 +295,8 @@ GRAPHS: dict[str, type[nn.Module]] = {
     "synthesis_gradient": SynthesisGradientGraph,
     "context_gradient": ContextGradientGraph,
 }
-"""Every graph by the name of its file. `coding/tile.py` and `coding/prior.py` know the inputs and
-outputs."""
+"""Every graph by the name of its file. `networks/transforms.py` and `networks/means.py`
+know the inputs and outputs."""
 
 
 def _write_graph(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PRECISION", "RARE", "Histogram", "integers"]
+from aecodec.entropy.fixed_point import PRECISION
 
-PRECISION = 24
-"""Tables sum to 2 ** PRECISION (the coder's precision; `entropy/coder.py` checks it)."""
+__all__ = ["RARE", "Histogram", "integers"]
 
 RARE = 3e-5
 """A table ends on either side where less than half of this lies beyond: the rest escapes.

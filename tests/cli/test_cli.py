@@ -20,6 +20,7 @@ import command
 import pytest
 import samples
 from command import run
+from paths import GOLDEN
 from PIL import Image
 from system import posix, without_root
 
@@ -603,8 +604,7 @@ def test_info_names_the_weights(shelf: Path, here: Path) -> None:
         model["name"]: model["id"]
         for model in map(json.loads, lines(run("models", "--json").stdout))
     }
-    golden = Path(__file__).parent / "golden"
-    shutil.copy(golden / "base-q75.aec", "base.aec")
+    shutil.copy(GOLDEN / "base-q75.aec", "base.aec")
     shutil.copy(shelf / "photo.aec", "small.aec")
     done = run("info", "base.aec", "small.aec")
     for name, model in listed.items():
@@ -624,8 +624,7 @@ def test_info_names_the_weights(shelf: Path, here: Path) -> None:
 
 def test_unusable_weights_stop_no_file_of_others(here: Path) -> None:
     """Such as an older version exported: they are named, and what to do, when asked for."""
-    golden = Path(__file__).parent / "golden"
-    shutil.copy(golden / "base-q75.aec", "base.aec")
+    shutil.copy(GOLDEN / "base-q75.aec", "base.aec")
     shutil.copytree(weights.folders()["small"], here / "weights" / "mine")
     (here / "weights" / "mine" / "synthesis16.onnx").rename(here / "synthesis.onnx")
     elsewhere = {"AECODEC_WEIGHTS": str(here / "weights")}

@@ -39,12 +39,6 @@ lists_children = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def faults(stderr: bytes) -> list[str]:
     return sorted(line for line in stderr.decode().splitlines() if line.startswith("aecodec: "))
 

@@ -160,7 +160,7 @@ class Refinement:
     def soft_gradient(self, v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
         """dJ/dv (M,h,w) in bits, where the symbols of v are rounded by `soften`."""
         means, board, scales = self._codec.means, self._tile.board, self._side.scales
-        features, worth = self._side.means(), self._point.bits_per_error
+        features, worth = self._side.features(), self._point.bits_per_error
         mu = means.first(features)
         first = self._softened(0, board.row(v, 0) - mu, scales.first, soften)
         indexes = scales.first, scales.after(np.rint(first.values).astype(np.int32))

@@ -37,7 +37,7 @@ from aecodec.networks.transforms import Transforms
 from aecodec.stages import stage
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats, Indexes, Ints, Pixels
+    from aecodec.arrays import Floats, Ints, Pixels
     from aecodec.entropy.tables import Groups
     from aecodec.geometry import Box
     from aecodec.networks.runtime import Runtime
@@ -52,8 +52,10 @@ class SideInfo(NamedTuple):
     """Side information: what a decoder knows of a tile before its symbols, all from z_hat."""
 
     z_hat: Ints  # (N,rows/4,columns/4)
+    point: OperatingPoint
+    tile: TileShape
     scales: Scales  # integers: the symbols' tables
-    means: Callable[[], MeanFeatures]  # floats, which are computed beside
+    features: Callable[[], MeanFeatures]  # floats, for the means; computed beside
 
 
 class Latents(NamedTuple):
@@ -63,15 +65,6 @@ class Latents(NamedTuple):
     symbols: tuple[Ints, Ints]  # the row of each step: checkerboard.py
     groups: tuple[Groups, Groups]  # the symbols' tables
     v_hat: Floats  # (M,rows,columns)
-
-
-class _Anchors(NamedTuple):
-    """What an encoder has when step 0 is quantised."""
-
-    symbols: Ints
-    groups: Callable[[], Groups]
-    v_hat: Floats  # (M,rows,columns), zero elsewhere
-    others: Callable[[], Indexes]  # the tables of step 1
 
 
 class TileCodec:
@@ -84,96 +77,83 @@ class TileCodec:
         self.means = Means(weights.config, runtime)
         self.transforms = Transforms(weights, runtime)
 
-    def analyse(self, rgb: Pixels, box: Box) -> Floats:
-        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` of rgb (H,W,3): the whole picture's there.
-
-        The box begins at multiples of 16 pixels.
-        """
-        return Analysis(self.transforms, rgb, [box])(box)
-
-    def side_info(self, z_hat: Ints, point: OperatingPoint, tile: TileShape) -> SideInfo:
-        """What follows from z_hat (N,rows/4,columns/4)."""
-        means = self.runtime.submit(self.means.features, z_hat, point, tile)
-        scales = Scales(self.scale_network, z_hat, point.quality, tile)
-        return SideInfo(z_hat, scales, means)
-
     # --- A tile's encoder and its decoder ---------------------------------------------------------
 
     def encode(
         self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
     ) -> tuple[Latents, bytes]:
-        """The latents of a tile's y (M,rows,columns) and its payload.
+        """The latents of a tile's y (M,rows,columns), and its payload.
 
         `sides` are those on which the tile has neighbours; for `dead_zone` see `Quantiser`.
         """
-        encoder, quantise = Encoder(), Quantiser(self.weights.y_thresholds, dead_zone)
+        encoder = Encoder()
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
         side = self.side_info(z_hat, point, tile)
-        anchors = self._quantise_anchors(v, side, quantise)
-        coded = self.runtime.submit(
-            self._encode_anchors, encoder, point, z_hat, anchors.symbols, anchors.groups
-        )
-        latents = self._quantise_others(v, side, quantise, anchors)
-        coded()
+        latents = self.quantise_given(v, side, dead_zone, encoder)
         return latents, self._encode_others(encoder, latents)
+
+    def quantise_given(
+        self,
+        v: Floats,
+        side: SideInfo,
+        dead_zone: float = 0.0,
+        encoder: Encoder | None = None,
+    ) -> Latents:
+        """The latents of v (M,rows,columns), given the side information.
+
+        With an encoder z_hat and step 0 are coded, while the context computes the means of step 1.
+        """
+        tables, submit, board = self.weights.y_tables, self.runtime.submit, side.tile.board
+        quantise = Quantiser(self.weights.y_thresholds, dead_zone)
+        groups0 = submit(tables[0].groups, side.scales.first)
+        features = side.features()
+        mu0, s = self.means.first(features), board.row(v, 0)
+        s0 = quantise(0, s, mu0, side.scales.first)
+        indexes1 = submit(side.scales.after, s0)
+        coded = submit(self._encode_anchors, encoder, side, s0, groups0) if encoder else None
+        v_hat = board.whole(completed(s, mu0))
+        mu1, s = self.means.second(features, v_hat), board.row(v, 1)
+        groups1 = submit(tables[1].groups, indexes1())
+        s1 = quantise(1, s, mu1, indexes1())
+        board.put(completed(s, mu1), v_hat, 1)
+        if coded:
+            coded()
+        return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat)
 
     def decode(self, payload: bytes, point: OperatingPoint, tile: TileShape) -> Latents:
         """The latents of a tile's payload.
 
         Raises CorruptError where the symbols' hash differs: never a picture from wrong symbols.
         """
-        tables = self.weights.y_tables
+        tables, submit, board = self.weights.y_tables, self.runtime.submit, tile.board
         decoder = Decoder(payload[_HASH_SIZE:])
         z_hat = point.z_tables.decode(decoder, tile.z_rows, tile.z_columns)
         side = self.side_info(z_hat, point, tile)
         groups0 = tables[0].groups(side.scales.first)
         s0 = decoder.take(groups0)
-        means = self.runtime.submit(self._means_of_others, side, s0)
+        means1 = submit(self._means_of_others, side, s0)
         groups1 = tables[1].groups(side.scales.after(s0))
         s1 = decoder.take(groups1)
         decoder.finish()
         if _hash(z_hat, s0, s1) != payload[:_HASH_SIZE]:
             raise CorruptError("the decoded latents are not those that were written")
         with stage("means"):
-            v_hat, mu1 = means()
-        tile.board.put(completed(s1.astype(np.float32), mu1), v_hat, 1)
+            v_hat, mu1 = means1()
+        board.put(completed(s1.astype(np.float32), mu1), v_hat, 1)
         return Latents(z_hat, (s0, s1), (groups0, groups1), v_hat)
 
-    # --- Their steps ------------------------------------------------------------------------------
-
-    def _quantise_anchors(self, v: Floats, side: SideInfo, quantise: Quantiser) -> _Anchors:
-        groups = self.runtime.submit(self.weights.y_tables[0].groups, side.scales.first)
-        features = side.means()
-        board = features.tile.board
-        mu, s = self.means.first(features), board.row(v, 0)
-        symbols = quantise(0, s, mu, side.scales.first)
-        others = self.runtime.submit(side.scales.after, symbols)
-        return _Anchors(symbols, groups, board.whole(completed(s, mu)), others)
-
-    def _quantise_others(
-        self, v: Floats, side: SideInfo, quantise: Quantiser, anchors: _Anchors
-    ) -> Latents:
-        features, v_hat = side.means(), anchors.v_hat
-        board = features.tile.board
-        mu, s = self.means.second(features, v_hat), board.row(v, 1)
-        indexes = anchors.others()
-        groups = self.runtime.submit(self.weights.y_tables[1].groups, indexes)
-        symbols = quantise(1, s, mu, indexes)
-        board.put(completed(s, mu), v_hat, 1)
-        both = anchors.groups(), groups()
-        return Latents(side.z_hat, (anchors.symbols, symbols), both, v_hat)
+    def side_info(self, z_hat: Ints, point: OperatingPoint, tile: TileShape) -> SideInfo:
+        """What follows from z_hat (N,rows/4,columns/4)."""
+        features = self.runtime.submit(self.means.features, z_hat, point, tile)
+        scales = Scales(self.scale_network, z_hat, point.quality, tile)
+        return SideInfo(z_hat, point, tile, scales, features)
 
     def _encode_anchors(
-        self,
-        encoder: Encoder,
-        point: OperatingPoint,
-        z_hat: Ints,
-        symbols: Ints,
-        groups: Callable[[], Groups],
+        self, encoder: Encoder, side: SideInfo, s0: Ints, groups0: Callable[[], Groups]
     ) -> None:
-        point.z_tables.encode(encoder, z_hat)
-        encoder.add(symbols, groups())
+        side.point.z_tables.encode(encoder, side.z_hat)
+        encoder.add(s0, groups0())
 
     def _encode_others(self, encoder: Encoder, latents: Latents) -> bytes:
         hashed = self.runtime.submit(_hash, latents.z_hat, *latents.symbols)
@@ -181,14 +161,21 @@ class TileCodec:
         coded = encoder.finish()
         return hashed() + coded
 
-    def _means_of_others(self, side: SideInfo, symbols: Ints) -> tuple[Floats, Floats]:
+    def _means_of_others(self, side: SideInfo, s0: Ints) -> tuple[Floats, Floats]:
         """v_hat (M,rows,columns) of step 0, zero elsewhere, and the row of means of step 1."""
-        features = side.means()
-        mu = self.means.first(features)
-        v_hat = features.tile.board.whole(completed(symbols.astype(np.float32), mu))
+        features = side.features()
+        mu0 = self.means.first(features)
+        v_hat = side.tile.board.whole(completed(s0.astype(np.float32), mu0))
         return v_hat, self.means.second(features, v_hat)
 
     # --- Parts of it, for searches ----------------------------------------------------------------
+
+    def analyse(self, rgb: Pixels, box: Box) -> Floats:
+        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` of rgb (H,W,3): the whole picture's there.
+
+        The box begins at multiples of 16 pixels.
+        """
+        return Analysis(self.transforms, rgb, [box])(box)
 
     def quantise(
         self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
@@ -198,16 +185,11 @@ class TileCodec:
         z_hat = self.transforms.hyper_analyse(v, tile)
         return self.quantise_given(v, self.side_info(z_hat, point, tile), dead_zone)
 
-    def quantise_given(self, v: Floats, side: SideInfo, dead_zone: float = 0.0) -> Latents:
-        """The latents of v (M,rows,columns), given the side information."""
-        quantise = Quantiser(self.weights.y_thresholds, dead_zone)
-        anchors = self._quantise_anchors(v, side, quantise)
-        return self._quantise_others(v, side, quantise, anchors)
-
     def encode_latents(self, latents: Latents, point: OperatingPoint) -> bytes:
         """The payload of latents."""
-        encoder, (symbols, _), (groups, _) = Encoder(), latents.symbols, latents.groups
-        self._encode_anchors(encoder, point, latents.z_hat, symbols, lambda: groups)
+        encoder = Encoder()
+        point.z_tables.encode(encoder, latents.z_hat)
+        encoder.add(latents.symbols[0], latents.groups[0])
         return self._encode_others(encoder, latents)
 
     def rate(self, latents: Latents, point: OperatingPoint) -> float:

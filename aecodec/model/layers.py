@@ -174,13 +174,7 @@ class LevelTable(nn.Module):
             return (hats @ self.table)[:, :, None, None]
 
 
-def level_of(lam: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The level in [0, 1] of a lambda: its position in log lambda."""
-    lam = torch.as_tensor(lam, dtype=torch.float32)
-    return torch.log(lam / lambda_min) / math.log(lambda_max / lambda_min)
-
-
 def lambda_of(level: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The inverse of `level_of`."""
+    """The lambda of a level in [0, 1], which is its position in log lambda."""
     level = torch.as_tensor(level, dtype=torch.float32)
     return lambda_min * torch.exp(level * math.log(lambda_max / lambda_min))

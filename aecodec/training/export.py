@@ -28,13 +28,14 @@ from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
 from aecodec.networks.config import QUALITIES, ModelConfig
+from aecodec.training.calibration import calibrate
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.conditioning import measure_activity, pruned
-from aecodec.training.counting import Counts, calibrate, count
 from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview
+from aecodec.training.tables import Counts, count
 
 __all__ = ["export"]
 
@@ -131,6 +132,27 @@ def _write_arrays(arrays: Arrays, folder: pathlib.Path) -> Codec:
     return Codec(weights.load(folder))
 
 
+def _write_tables(
+    model: Autoencoder,
+    config: ModelConfig,
+    folder: pathlib.Path,
+    crops: list[Pixels],
+    calibration: list[Pixels],
+) -> None:
+    """Write `tables.safetensors`, each part measured with the codec that has those before it."""
+    levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
+    arrays = _by_quality(model, levels) | Counts(config).arrays(model) | _not_yet_measured(config)
+    codec = _write_arrays(arrays, folder)
+    arrays |= count(codec, crops).arrays(model)
+    codec = _write_arrays(arrays, folder)
+    arrays |= _by_quality(model, calibrate(codec, calibration))
+    codec = _write_arrays(arrays, folder)
+    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
+    arrays["preview"] = fit_preview(codec, crops[:96])
+    _write_arrays(arrays, folder)
+    weights.load.cache_clear()
+
+
 def _calibration_pictures(
     folder: pathlib.Path | None, held_out: list[pathlib.Path]
 ) -> list[Pixels]:
@@ -179,19 +201,8 @@ def export(
     (temporary / "config.json").write_text(config.to_json())
     write_graphs(model, temporary)
 
-    levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
-    arrays = _by_quality(model, levels) | Counts(config).arrays(model) | _not_yet_measured(config)
-    codec = _write_arrays(arrays, temporary)
-    arrays |= count(codec, crops).arrays(model)
-    codec = _write_arrays(arrays, temporary)
-    levels = calibrate(codec, _calibration_pictures(calibrate_on, held_out))
-    arrays |= _by_quality(model, levels)
-    codec = _write_arrays(arrays, temporary)
-    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
-    arrays["preview"] = fit_preview(codec, crops[:96])
-    _write_arrays(arrays, temporary)
-    weights.load.cache_clear()
-
+    calibration = _calibration_pictures(calibrate_on, held_out)
+    _write_tables(model, config, temporary, crops, calibration)
     _write_rest(model, facts, temporary)
     card = out / "README.md"
     text = card.read_text() if card.exists() else _card(config, facts)

@@ -28,8 +28,9 @@ from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks import weights
 from aecodec.networks.config import SIZES
-from aecodec.training import checkpoint, counting, trainer
+from aecodec.training import checkpoint, trainer
 from aecodec.training import export as exporter
+from aecodec.training import tables as coding_tables
 from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
@@ -372,7 +373,7 @@ def test_slopes_are_how_far_neighbours_are_followed() -> None:
         for channel, share in ((0, 0.8), (1, -0.25)):
             z_hat[channel, second] = np.rint(share * neighbours(z_hat)[channel, second] / PARTS)
         seen.append(z_hat)
-    found = counting._slopes([seen, []], 3) / 2**SLOPE_BITS
+    found = coding_tables._slopes([seen, []], 3) / 2**SLOPE_BITS
     assert np.allclose(found, [0.8, -0.25, 0.0], atol=0.1)
     assert np.allclose(found[:2], [0.8, -0.25], atol=0.01)
 
@@ -474,7 +475,7 @@ def test_tables_are_counted_in_tiles_too(exported: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(codec.tiles, "quantise", watched)
     wide = np.asarray(samples.photograph(box=(0, 0, 192, 64)))
-    counting.count(codec, [wide, wide, wide, wide, wide, wide.transpose(1, 0, 2)])
+    coding_tables.count(codec, [wide, wide, wide, wide, wide, wide.transpose(1, 0, 2)])
     whole = {((4, 12), ALONE)}
     beside = {((4, 4), Sides(right=True)), ((4, 8), Sides(left=True))}
     above = {((4, 4), Sides(bottom=True)), ((8, 4), Sides(top=True))}

@@ -393,29 +393,6 @@ def test_floats_of_both_runtimes_agree(either: weights.Weights) -> None:
 # --- Tiles --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pixels", [64 * 64, 768 * 768, 1024 * 1024])
-@pytest.mark.parametrize("margin", [16, 96])
-def test_parts_cover_a_box_once_and_are_small(pixels: int, margin: int) -> None:
-    for w, h in itertools.product((1, 64, 65, 500, 768, 1000, 3000), repeat=2):
-        parts = Box(128, 64, w, h).parts(pixels, margin)
-        count = np.zeros((h, w), np.uint8)
-        for x, y, width, height in parts:
-            assert 0 < width * height <= pixels and (x % 64, y % 64) == (0, 0)
-            count[y - 64 : y - 64 + height, x - 128 : x - 128 + width] += 1
-        assert (count == 1).all()
-        assert parts == sorted(parts, key=lambda part: (part[1], part[0]))
-
-
-def test_parts_are_few_and_square() -> None:
-    """Their margins are computed twice."""
-    assert Box(0, 0, 768, 768).parts(768 * 768, 64) == [(0, 0, 768, 768)]
-    halves = [(0, 0, 1000, 512), (0, 512, 1000, 488)]
-    assert Box(0, 0, 1000, 1000).parts(768 * 768, 64) == halves
-    thousands = Box(0, 0, 12000, 9000).parts(768 * 768, 64)
-    assert thousands[0] == (0, 0, 768, 768) and len(thousands) == 16 * 12
-    assert len(Box(0, 0, 2**20, 16).parts(768 * 768, 64)) == 114  # a ribbon
-
-
 def test_tiles_leave_no_seam(either: weights.Weights) -> None:
     """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
     coder = Codec(either)

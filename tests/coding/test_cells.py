@@ -48,21 +48,6 @@ def views(margin: int, side: int = 96) -> list[Box]:
     ]
 
 
-def test_cells_cover_the_picture_once() -> None:
-    covered = np.zeros((HEIGHT, WIDTH), int)
-    for number in range(len(GRID)):
-        x, y, w, h = GRID.box(number)
-        covered[y : y + h, x : x + w] += 1
-    assert (covered == 1).all() and len(GRID) == 6 * 4
-
-
-def test_touching_names_the_cells_that_share_pixels_with_a_box() -> None:
-    odd = Box(63, 64, 2, 1), Box(335, 207, 1, 1), Box(64, 0, 64, 64)
-    for box in (*views(0), *views(24), *odd):
-        shared = [n for n in range(len(GRID)) if GRID.box(n).common(box)]
-        assert GRID.touching(box) == shared
-
-
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("unit", [8, 16])
 def test_a_view_shows_what_the_cells_hold(unit: int, channels_last: bool) -> None:

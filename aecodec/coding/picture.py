@@ -43,11 +43,11 @@ class PictureEncoder:
         point, transforms = self._codec.weights.at(quality), self._codec.transforms
         if effort > 1:
             payloads, v_hat = self._refine(point, EFFORTS[effort], 0.0)
-            boxes = list(self._tiles)
-            synthesis = Synthesis(
-                transforms, self._tiles, point, lambda number: v_hat[boxes[number].latents]
-            )
-            return payloads, synthesis.draw()
+
+            def refined(number: int) -> Floats:
+                return v_hat[self._tiles.box(number).latents]
+
+            return payloads, Synthesis(transforms, self._tiles, point, refined).draw()
         payloads = [b""] * len(self._tiles)
         if not per_thread_pays(self._codec.runtime, len(payloads)):
             for box in self._tiles:  # all threads together, each time

@@ -254,8 +254,8 @@ def test_without_pictures_it_is_a_smoke_test_and_says_so(tmp_path: Path) -> None
     done = command.run("bench", "--codecs", "jpeg", "--points", "2", "--csv", "r.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     said = done.stderr.decode()
-    assert "a smoke set of sample photographs, no verdict" in said
-    assert "stored as JPEG, whose traces in the pixels favour JPEG: hubble_deep_field.jpg" in said
+    assert "a smoke test on sample photographs, no verdict" in said
+    assert "these pictures were stored as JPEG, which favours JPEG: hubble_deep_field.jpg" in said
     assert "astronaut.png" in (tmp_path / "r.csv").read_text()
 
 

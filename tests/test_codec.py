@@ -130,9 +130,9 @@ def test_coding_while_quantising_gives_the_same_bytes(coder: Codec, threads: int
     rgb = np.asarray(samples.photograph(box=(0, 0, 208, 176)))
     y = several.tiles.analyse(rgb, Box(0, 0, 208, 176))
     for quality, dead_zone in ((5, 0.0), (75, 0.0), (75, 3.0), (100, -3.0)):
-        sides, point = Sides(bottom=True, right=True), several.weights.at(quality)
-        latents = several.tiles.quantise(y, point, sides, dead_zone)
-        together, payload = several.tiles.encode(y, point, sides, dead_zone)
+        sides, point = Sides(bottom=True, right=True), several.weights.at(quality, dead_zone)
+        latents = several.tiles.quantise(y, point, sides)
+        together, payload = several.tiles.encode(y, point, sides)
         assert payload == several.tiles.encode_latents(latents, point)
         assert np.array_equal(together.v_hat, latents.v_hat)
 
@@ -741,7 +741,7 @@ def test_a_wider_dead_zone_takes_fewer_bits(coder: Codec, quality: int) -> None:
     y = coder.tiles.analyse(np.asarray(samples.photograph(box=box)), box)
     tiles, point = coder.tiles, coder.weights.at(quality)
     rates = [
-        tiles.rate(tiles.quantise(y, point, dead_zone=dead_zone), point)
+        tiles.rate(tiles.quantise(y, coder.weights.at(quality, dead_zone)), point)
         for dead_zone in (-12.0, -4.0, -1.0, 0.0, 2.0, 5.0, 120.0)
     ]
     assert all(more > less for more, less in itertools.pairwise(rates))

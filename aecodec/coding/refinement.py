@@ -102,9 +102,8 @@ class Refinement:
         y: Floats,
         v_hat: Floats,
         point: OperatingPoint,
-        dead_zone: float = 0.0,
     ) -> None:
-        self._codec, self._point, self._dead_zone = codec, point, dead_zone
+        self._codec, self._point = codec, point
         self._tables = codec.weights.y_tables
         self._y = y
         self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
@@ -133,7 +132,7 @@ class Refinement:
     def quantise(self, y: Floats) -> tuple[Latents, Floats]:
         """The quantised latents of y (M,h,w), and y_hat."""
         gain = self._point.gain
-        latents = self._codec.quantise_given(y * gain, self._side, self._dead_zone)
+        latents = self._codec.quantise_given(y * gain, self._side)
         return latents, latents.v_hat / gain
 
     def error(self, v_hat: Floats) -> tuple[float, Floats]:

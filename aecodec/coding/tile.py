@@ -80,32 +80,26 @@ class TileCodec:
     # --- A tile's encoder and its decoder ---------------------------------------------------------
 
     def encode(
-        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
+        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE
     ) -> tuple[Latents, bytes]:
         """The latents of a tile's y (M,rows,columns), and its payload.
 
-        `sides` are those on which the tile has neighbours; for `dead_zone` see `Quantiser`.
+        `sides` are those on which the tile has neighbours.
         """
         encoder = Encoder()
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
         side = self.side_info(z_hat, point, tile)
-        latents = self.quantise_given(v, side, dead_zone, encoder)
+        latents = self.quantise_given(v, side, encoder)
         return latents, self._encode_others(encoder, latents)
 
-    def quantise_given(
-        self,
-        v: Floats,
-        side: SideInfo,
-        dead_zone: float = 0.0,
-        encoder: Encoder | None = None,
-    ) -> Latents:
+    def quantise_given(self, v: Floats, side: SideInfo, encoder: Encoder | None = None) -> Latents:
         """The latents of v (M,rows,columns), given the side information.
 
         With an encoder z_hat and step 0 are coded, while the context computes the means of step 1.
         """
         tables, submit, board = self.weights.y_tables, self.runtime.submit, side.tile.board
-        quantise = Quantiser(self.weights.y_thresholds, dead_zone)
+        quantise = Quantiser(self.weights.y_thresholds, side.point.dead_zone)
         groups0 = submit(tables[0].groups, side.scales.first)
         features = side.features()
         mu0, s = self.means.first(features), board.row(v, 0)
@@ -177,13 +171,11 @@ class TileCodec:
         """
         return Analysis(self.transforms, rgb, [box])(box)
 
-    def quantise(
-        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
-    ) -> Latents:
+    def quantise(self, y: Floats, point: OperatingPoint, sides: Sides = ALONE) -> Latents:
         """The latents that `encode` codes."""
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
-        return self.quantise_given(v, self.side_info(z_hat, point, tile), dead_zone)
+        return self.quantise_given(v, self.side_info(z_hat, point, tile))
 
     def encode_latents(self, latents: Latents, point: OperatingPoint) -> bytes:
         """The payload of latents."""

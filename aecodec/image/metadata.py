@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from aecodec.image.parts.tiff import KEPT_IN_EXIF
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -29,20 +31,6 @@ EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec l
 
 # --- EXIF ---------------------------------------------------------------------------------------
 
-# What a TIFF's own directory says of the picture rather than of the file's layout.
-_DESCRIPTIVE_TAGS: Final = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
 SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
@@ -75,13 +63,21 @@ def exif(
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the part of a directory that makes sense outside its file, or None if it is empty."""
     kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
+    for tag in KEPT_IN_EXIF:
         if tag in tags:
-            kept[tag] = tags[tag]
+            kept[tag] = _as_stored(tags[tag])
     for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
-            kept[directory] = subtags
+            inner = {tag: _as_stored(value) for tag, value in subtags.items()}
+            if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
+                inner[ExifTags.IFD.Interop] = interop
+            kept[directory] = inner
     return kept.tobytes() if len(kept) else None
+
+
+def _as_stored(value: object) -> object:
+    """Undo Pillow's reading of a text as Latin-1: it writes question marks for most of that."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 class _Entry(NamedTuple):

@@ -15,13 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from aecodec.image.parts import tiff
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
 
 __all__ = ["FORMATS", "Account", "Attachment", "Fate", "Part", "Text", "Walker", "account_for"]
 
 Walker: TypeAlias = Callable[[memoryview, Account], None]
 
-FORMATS: Final[dict[str, Walker]] = {}
+FORMATS: Final[dict[str, Walker]] = {
+    "TIFF": tiff.walk,
+}
 """By Pillow's name of the format."""
 
 

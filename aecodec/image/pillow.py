@@ -19,7 +19,7 @@ import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 import numpy as np
@@ -27,7 +27,8 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
-from aecodec.image import colour, metadata
+from aecodec.image import colour, mending, metadata, raws
+from aecodec.image.parts import FORMATS, Account, account_for
 from aecodec.stages import stage
 
 __all__ = [
@@ -112,11 +113,50 @@ def load(
         if isinstance(source, Image.Image):
             picture = _to_picture(source, max_pixels, keep, strip_gps)
         else:
-            with _open(source, max_pixels) as image:
-                picture = _to_picture(image, max_pixels, keep, strip_gps)
+            data = _contents(source)
+            _refuse(data)
+            try:
+                opened = _open(data, max_pixels)
+            except UnidentifiedImageError:
+                if what := mending.described(memoryview(data)):
+                    raise InputError(what) from None
+                raise
+            with opened as image:
+                account = (
+                    account_for(data, image.format) if image.format in FORMATS else Account()
+                )
+                picture = _to_picture(image, max_pixels, keep, strip_gps, account)
+                notes = dict.fromkeys((*picture.notes, *account.notes))
+                picture = replace(picture, notes=tuple(notes))
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
     return picture
+
+
+def _contents(source: _File) -> bytes:
+    """The bytes of a file, for the walkers."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            return file.read()
+    return source.read()
+
+
+def _refuse(data: bytes) -> None:
+    """Raise InputError for a camera raw."""
+    if kind := raws.kind_of(memoryview(data)):
+        raise InputError(f"a camera raw ({kind}): develop it first")
+
+
+def _take(account: Account, image: Image.Image) -> None:
+    """Put what a walker found, and Pillow does not read, where Pillow has the like."""
+    if account.exif:
+        image.info["exif"] = metadata.EXIF_PREFIX + account.exif
+    if account.icc:
+        image.info["icc_profile"] = account.icc
+    if account.xmp:
+        image.info["xmp"] = account.xmp
 
 
 @contextmanager
@@ -235,7 +275,11 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
 
 
 def _to_picture(
-    image: Image.Image, max_pixels: int, keep: Collection[str], strip_gps: bool
+    image: Image.Image,
+    max_pixels: int,
+    keep: Collection[str],
+    strip_gps: bool,
+    account: Account | None = None,
 ) -> Picture:
     _check_size(image, max_pixels)
     if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
@@ -247,13 +291,17 @@ def _to_picture(
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     if any(";16" in raw for raw in stored):
         notes.append("16 bits a channel reduced to 8")
+    mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # of some formats what is inside may have another size
+    pixels = mending.after_load(image, notes)
+    if account is not None:
+        _take(account, image)  # not before: Pillow would turn a TIFF by this EXIF
 
     orientation, exif = metadata.exif(image, notes, strip_gps=strip_gps)
     turn = _TURNS.get(orientation)
-    upright = image if turn is None else image.transpose(turn)
+    upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it

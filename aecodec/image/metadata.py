@@ -15,12 +15,14 @@ true of an `.aec`: `xmp.py` takes such claims out.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from aecodec.image.parts.account import GAIN_MAP, VIDEO
+from aecodec.image.parts.tiff import KEPT_IN_EXIF
 from aecodec.image.xmp import Unreadable, without
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ __all__ = [
     "descriptive_tags",
     "exif",
     "icc",
+    "of_part",
     "resolution_of",
     "sized",
     "turned_back",
+    "turned_xmp",
     "xmp",
 ]
 
@@ -45,20 +49,6 @@ EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec l
 
 # --- EXIF ---------------------------------------------------------------------------------------
 
-# What a TIFF's own directory says of the picture rather than of the file's layout.
-_DESCRIPTIVE_TAGS: Final = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
 SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
@@ -97,12 +87,27 @@ def sized(
     return _Tiff(exif).sized(size) if exif else exif, _xmp_sized(xmp, size) if xmp else xmp
 
 
+def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """What of a picture's metadata is true of a part of it, or of a smaller one, of this size."""
+    exif, packet = sized(found["exif"], found["xmp"], size)
+    try:
+        packet = packet and without(packet, (GAIN_MAP, VIDEO))
+    except Unreadable:
+        packet = None
+    return {**found, "exif": exif, "xmp": packet, "gain_map": None, "video": None}
+
+
 def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes | None:
     """The EXIF of a picture that lies as `orientation` says, stored with this width and height.
 
     None if there is no entry for the orientation.
     """
     return _Tiff(exif).turned(orientation, size)
+
+
+def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
+    """The same of an XMP packet, as far as it states any of it."""
+    return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
@@ -113,13 +118,21 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the part of a directory that makes sense outside its file, or None if it is empty."""
     kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
+    for tag in KEPT_IN_EXIF:
         if tag in tags:
-            kept[tag] = tags[tag]
+            kept[tag] = _as_stored(tags[tag])
     for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
-            kept[directory] = subtags
+            inner = {tag: _as_stored(value) for tag, value in subtags.items()}
+            if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
+                inner[ExifTags.IFD.Interop] = interop
+            kept[directory] = inner
     return kept.tobytes() if len(kept) else None
+
+
+def _as_stored(value: object) -> object:
+    """Undo Pillow's reading of a text as Latin-1: it writes question marks for most of that."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 class _Entry(NamedTuple):
@@ -138,7 +151,7 @@ _THUMBNAIL: Final = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
-_DIMENSIONS: Final = {
+_DIMENSIONS: Final[dict[int, int]] = {
     ExifTags.Base.ImageWidth: 0,
     ExifTags.Base.ImageLength: 1,
     ExifTags.Base.ExifImageWidth: 0,

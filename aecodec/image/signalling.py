@@ -26,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "SRGB_CURVE",
+    "Chromaticities",
     "Signal",
     "colour_space",
     "from_bmp",
@@ -99,7 +101,7 @@ _PRIMARIES: Final[dict[int, tuple[str, Chromaticities]]] = {
 }
 """Colour primaries, H.273 table 2."""
 
-_SRGB_CURVE: Final = Parametric(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+SRGB_CURVE: Final = Parametric(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 
 def _camera(alpha: float, beta: float, slope: float) -> Parametric:
@@ -120,7 +122,7 @@ _TRANSFERS: Final[dict[int, tuple[str, Curve]]] = {
     10: ("logarithmic, two and a half decades", Logarithmic(2.5)),
     11: ("IEC 61966-2-4", _BT709),  # as BT.709 between black and white, which are all we have
     12: ("BT.1361", _BT709),  # the same
-    13: ("IEC 61966-2-1", _SRGB_CURVE),
+    13: ("IEC 61966-2-1", SRGB_CURVE),
     14: ("BT.2020", _BT709),
     15: ("BT.2020", _BT709),
     17: ("SMPTE 428", Parametric(2.6)),  # its factor of 52.37/48 goes with the white of the profile
@@ -167,7 +169,7 @@ def from_code_points(
         name = primaries_name
         if transfer_name != primaries_name:
             name += f", {transfer_name} curve"
-    if not always and curve == _SRGB_CURVE and (grey or chromaticities == _SRGB_PRIMARIES):
+    if not always and curve == SRGB_CURVE and (grey or chromaticities == _SRGB_PRIMARIES):
         return Signal()
     return Signal(_profile(name, chromaticities, curve, grey=grey), says=name)
 
@@ -227,7 +229,7 @@ def _from_cicp(cicp: bytes, *, has_iccp: bool, grey: bool) -> Signal | None:
 
 
 def _from_gama_chrm(gama: bytes | None, chrm: bytes | None, *, grey: bool) -> Signal:
-    curve, exponent = _SRGB_CURVE, None
+    curve, exponent = SRGB_CURVE, None
     if gama is not None:
         exponent = int.from_bytes(gama, "big") if len(gama) == 4 else 0
         if exponent not in _GAMMAS:
@@ -256,7 +258,7 @@ def from_chromaticities(
 ) -> Signal:
     """Turn primaries, white point and curve into a profile; into a note if they make no sense."""
     srgb_primaries = grey or _is_srgb(chromaticities)
-    if srgb_primaries and curve == _SRGB_CURVE:
+    if srgb_primaries and curve == SRGB_CURVE:
         return Signal()
     if srgb_primaries:
         chromaticities = _SRGB_PRIMARIES
@@ -322,7 +324,7 @@ def _calibrated(header: bytes, *, grey: bool) -> Signal:
     gammas = [value / 2**16 for value in struct.unpack_from("<3I", header, 96)]
     if not any(values) and not any(gammas):
         return Signal()  # left open, as most programs do
-    curve: Curve = _SRGB_CURVE
+    curve: Curve = SRGB_CURVE
     if any(gammas):
         if max(gammas) - min(gammas) > 0.01 or not 0.1 <= gammas[0] <= 10:
             return Signal(note="colours of an unknown kind (BMP header)")

@@ -18,7 +18,17 @@ from typing import Final, Protocol
 
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
 
-__all__ = ["FORMATS", "Account", "Attachment", "Fate", "Part", "Text", "Walker", "account_for"]
+__all__ = [
+    "FORMATS",
+    "Account",
+    "Attachment",
+    "Fate",
+    "Part",
+    "Text",
+    "Walker",
+    "account_for",
+    "walker_for",
+]
 
 
 class Walker(Protocol):
@@ -37,6 +47,7 @@ FORMATS: Final[dict[str, str]] = {
     "MPO": "jpeg",
     "PNG": "png",
     "PPM": "pnm",
+    "TIFF": "tiff",
     "WEBP": "riff",
 }
 """By Pillow's name of the format: the walker in this package, imported when it is first needed."""

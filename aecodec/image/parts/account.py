@@ -122,6 +122,8 @@ class Account:
     texts: list[Text] = field(default_factory=list)
     iptc: bytes | None = None
     """IPTC-IIM records, without a wrapper."""
+    exif: bytes | None = None
+    """A TIFF structure, without prefix, where Pillow reads none or not all of it."""
     icc: bytes | None = None
     """A profile that Pillow does not read, or one built from signalled colours."""
     xmp: bytes | None = None

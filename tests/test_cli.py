@@ -432,7 +432,7 @@ def test_a_bad_aec_file_is_one_line(
         ["compress", "photo.png", "-q", "0"],
         ["compress", "photo.png", "-q", "101"],
         ["compress", "photo.png", "-q", "high"],
-        ["compress", "photo.png", "--metadata", "iptc"],
+        ["compress", "photo.png", "--metadata", "maker"],
         ["compress", "photo.png", "--metadata", ""],
         ["compress", "photo.png", "rocket.jpg", "-o", "x.aec"],
         ["compress", "photo.png", "rocket.jpg", "-o", "-"],

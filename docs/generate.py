@@ -145,9 +145,10 @@ PARTS_INTRODUCTION = """\
 separately: a JPEG segment, a PNG chunk, a TIFF tag, bytes behind the picture. What becomes of it:
 
 - **kept**: the `.aec` file holds it, or what it says. The last column names the place.
-- **harmless**: it is left out, and nothing that anybody needs goes with it. The last column says why.
-- **lost**: it is left out with a note, which the last column shows. `--strict` refuses the file, and
-  `--rm` keeps it.
+- **harmless**: it is left out, and nothing that anybody needs goes with it. The last column says
+  why.
+- **lost**: it is left out with a note, which the last column shows. `--strict` refuses the file,
+  and `--rm` keeps it.
 
 A part that no table names is lost. So is every part of a format without a table, with the note
 "what else a ... file may hold"."""

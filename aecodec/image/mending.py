@@ -3,7 +3,7 @@
 ::
 
     opened image --before_load--> its decoder's arguments set right, or InputError
-    loaded image --after_load---> the picture that the file holds
+    loaded image --Mend---------> the picture that the file holds
 
 The kinds were found by comparing Pillow's reading of every kind of TIFF that it opens with the
 values that were written (tests/test_mending.py does so anew). Each is mended in the way that takes
@@ -14,18 +14,22 @@ one line that says what the file holds.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from aecodec.errors import InputError
-from aecodec.image import colour
+from aecodec.image import colour, jpeg2000
 from aecodec.image.parts.account import reduced
 from aecodec.image.parts.directories import Tiff
 
-__all__ = ["after_load", "before_load", "described"]
+__all__ = ["Mend", "before_load", "described"]
+
+Mend: TypeAlias = Callable[[Image.Image, list[str]], Image.Image]
+"""Takes a loaded image, returns the picture, and adds notes on what is lost."""
 
 _GREY_TURNED, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
@@ -52,10 +56,21 @@ def _numbers(value: object) -> tuple[int, ...]:
     return tuple(v for v in values if isinstance(v, int))
 
 
-def before_load(image: Image.Image) -> None:
-    """Set the decoder of a TIFF right; raises InputError for what cannot be."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
+def before_load(image: Image.Image) -> Mend | None:
+    """Set the decoder of an opened image right, and return what is to be done once it is loaded.
+
+    None: nothing. Raises InputError for what Pillow would read wrongly and cannot be mended.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _set_right(image)
+        return _after_load
+    if (mend := jpeg2000.before_load(image)) is not None:
+        return lambda loaded, notes: mend(loaded)
+    return None
+
+
+def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Set the decoder of a TIFF right."""
     kind = _Kind(image)
     if what := _refused(image.mode, kind):
         raise InputError(f"a TIFF of a kind that is not read: {what}")
@@ -113,10 +128,9 @@ def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
     return {}
 
 
-def after_load(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Return the picture that a loaded image stands for: mostly the image itself."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image
+def _after_load(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Return the picture that a loaded TIFF stands for: mostly the image itself."""
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
     kind = _Kind(image)
     mended: Image.Image | None = None
     turned = kind.photometric == _GREY_TURNED

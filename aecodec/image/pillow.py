@@ -122,9 +122,7 @@ def load(
                     raise InputError(what) from None
                 raise
             with opened as image:
-                account = (
-                    account_for(data, image.format) if image.format in FORMATS else Account()
-                )
+                account = account_for(data, image.format) if image.format in FORMATS else Account()
                 picture = _to_picture(image, max_pixels, keep, strip_gps, account)
                 notes = dict.fromkeys((*picture.notes, *account.notes))
                 picture = replace(picture, notes=tuple(notes))
@@ -291,11 +289,11 @@ def _to_picture(
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     if any(";16" in raw for raw in stored):
         notes.append("16 bits a channel reduced to 8")
-    mending.before_load(image)
+    mend = mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # of some formats what is inside may have another size
-    pixels = mending.after_load(image, notes)
+    pixels = image if mend is None else mend(image, notes)
     if account is not None:
         _take(account, image)  # not before: Pillow would turn a TIFF by this EXIF
 

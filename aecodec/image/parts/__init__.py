@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from aecodec.image.parts import tiff
+from aecodec.image.parts import isobmff, jp2, tiff
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
 
 __all__ = ["FORMATS", "Account", "Attachment", "Fate", "Part", "Text", "Walker", "account_for"]
@@ -23,6 +23,9 @@ __all__ = ["FORMATS", "Account", "Attachment", "Fate", "Part", "Text", "Walker",
 Walker: TypeAlias = Callable[[memoryview, Account], None]
 
 FORMATS: Final[dict[str, Walker]] = {
+    "AVIF": isobmff.walk,
+    "HEIF": isobmff.walk,
+    "JPEG2000": jp2.walk,
     "TIFF": tiff.walk,
 }
 """By Pillow's name of the format."""

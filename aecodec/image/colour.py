@@ -17,7 +17,7 @@ from PIL import Image
 
 from aecodec.errors import InputError
 
-__all__ = ["scaled", "to_eight_bits", "to_srgb", "with_grey_scaled"]
+__all__ = ["scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
 
 
 def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -59,6 +59,16 @@ def with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
             mended.info["transparency"] = transparent * 255 // (2**bits - 1)
             return mended
     return image
+
+
+def with_depth(image: Image.Image) -> Image.Image:
+    """Tell Pillow's 16-bit PGMs from other integers: it scales their values to 0..65535.
+
+    Taken for integers of any range, a dark picture would become a bright one.
+    """
+    if image.format != "PPM" or image.mode != "I":
+        return image
+    return Image.fromarray(np.asarray(image).astype(np.uint16))
 
 
 def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:

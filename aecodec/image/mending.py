@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -22,7 +23,8 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from aecodec.errors import InputError
-from aecodec.image import colour, jpeg2000
+from aecodec.image import colour, jpeg2000, photoshop_file
+from aecodec.image.parts import fits
 from aecodec.image.parts.account import reduced
 from aecodec.image.parts.directories import Tiff
 
@@ -64,9 +66,22 @@ def before_load(image: Image.Image) -> Mend | None:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _set_right(image)
         return _after_load
-    if (mend := jpeg2000.before_load(image)) is not None:
-        return lambda loaded, notes: mend(loaded)
+    for before in (jpeg2000.before_load, photoshop_file.before_load):
+        if (mend := before(image)) is not None:
+            return partial(_mended_by, mend)
+    if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
+        place = file.tell()
+        file.seek(0)
+        values, _, _ = fits.cards(memoryview(file.read(_FITS_HEADER)))
+        file.seek(place)
+        return partial(_fits, values)
     return None
+
+
+def _mended_by(
+    mend: Callable[[Image.Image], Image.Image], image: Image.Image, notes: list[str]
+) -> Image.Image:
+    return mend(image)
 
 
 def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
@@ -163,6 +178,34 @@ def _scaled_from_twelve(values: npt.NDArray[np.uint16]) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) * 255 + 2047) // 4095).astype(np.uint8))
 
 
+# --- FITS ---------------------------------------------------------------------------------------
+
+_FITS_HEADER: Final = 2**20
+
+
+def _fits(values: dict[str, str], image: Image.Image, notes: list[str]) -> Image.Image:
+    """Give the values that a FITS file stands for: BZERO + BSCALE times the stored ones.
+
+    Pillow leaves both out, and takes the 16-bit values, which are signed, for unsigned.
+    """
+    try:
+        scale, zero = float(values.get("BSCALE", "1")), float(values.get("BZERO", "0"))
+    except ValueError as error:
+        raise InputError("FITS whose BSCALE or BZERO is no number") from error
+    stored = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        stored = stored.astype(np.uint16).view(np.int16)
+    elif scale == 1 and zero == 0:
+        return image
+    if image.mode.startswith("I;16") and scale == 1 and zero == 32768:
+        mended = Image.fromarray((stored.astype(np.int32) + 32768).astype(np.uint16))
+    else:
+        physical = stored * scale + zero if scale != 1 or zero != 0 else stored
+        mended = colour.scaled(physical, f"{abs(int(values.get('BITPIX', '0')))}-bit", notes)
+    mended.info = dict(image.info)
+    return mended
+
+
 # --- What is not read ---------------------------------------------------------------------------
 
 _PHOTOMETRICS: Final = {
@@ -205,11 +248,11 @@ _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
 def described(data: memoryview) -> str | None:
-    """Return what a TIFF holds that Pillow does not open, in words; None if it is no TIFF."""
+    """Return what a TIFF or PSD holds that Pillow does not open, in words; None if it is none."""
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:
-        return None
+        return photoshop_file.described(data)
     entries = directory.entries
     if not {256, 257} <= entries.keys():
         return "a TIFF without a picture"

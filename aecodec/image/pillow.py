@@ -324,7 +324,9 @@ def _to_picture(
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    icc = metadata.icc(upright, flat.mode, notes, account.icc if account else None)
+    found = (account.icc if account else None) or upright.info.get("icc_profile")
+    flat, profile = colour.matched(flat, found)
+    icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in keep:
         flat = colour.to_srgb(flat, icc, notes)
     if "exif" not in keep:

@@ -142,7 +142,9 @@ class Written:
                 packet = metadata.turned_xmp(packet, self._orientation, self.image.size)
             main, extension = xmp.split(packet, _SEGMENT - len(XMP))
         except xmp.Unreadable:
-            self.notes.append(f"the XMP of {len(packet)} bytes cannot be put into a JPEG")
+            large = len(packet) > _SEGMENT - len(XMP)
+            what = f"of {len(packet)} bytes is too large for a JPEG" if large else "cannot be read"
+            self.notes.append(f"the XMP {what}")
             return
         self._add(_segment(0xE1, XMP + main))
         if extension:

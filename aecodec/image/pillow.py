@@ -27,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from aecodec import metrics
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
-from aecodec.image import ancillary, colour, mending, metadata, outputs, raws, xmp
+from aecodec.image import ancillary, colour, mending, metadata, outputs, png, raws, xmp
 from aecodec.image.ancillary import Ancillary
 from aecodec.image.parts import Account, Attachment, Text, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
@@ -40,6 +41,7 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "Mode",
     "Picture",
+    "fidelity",
     "load",
     "pad_to_multiple",
     "pillow_info",
@@ -156,7 +158,7 @@ def _contents(source: _File, max_pixels: int) -> bytes:
             return _contents(file, max_pixels)
     if source.seekable():
         if source.seek(0, os.SEEK_END) > _LARGE:
-            with _opened(source, max_pixels):
+            with _open(source, max_pixels):
                 pass
         source.seek(0)
     return source.read()
@@ -168,7 +170,7 @@ def _from_file(data: bytes, max_pixels: int, keep: Collection[str], strip_gps: b
         raise InputError(f"a camera raw ({kind}): develop it first")
     file = WatchedFile(data)
     try:
-        image = _opened(file, max_pixels)
+        image = _open(file, max_pixels)
     except UnidentifiedImageError:
         if what := mending.described(memoryview(data)):
             raise InputError(what) from None
@@ -205,7 +207,7 @@ def _errors_named() -> Iterator[None]:
 _OPENING: Final = threading.Lock()
 
 
-def _opened(source: BinaryIO, max_pixels: int) -> Image.Image:
+def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
     """Open a picture with a limit of our own in place of Pillow's, which is a global variable.
 
     Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
@@ -427,6 +429,15 @@ def to_pil(
     return image
 
 
+def fidelity(picture: Picture, decoded: Image.Image) -> float:
+    """The PSNR in dB of a decoded picture, where the original is visible."""
+    shown = np.asarray(decoded)
+    if picture.mode in ("L", "LA"):
+        grey = shown if shown.ndim == 2 else shown[..., 0]
+        return metrics.psnr(picture.rgb[..., 0], grey, picture.visible)
+    return metrics.psnr(picture.rgb, shown[..., :3], picture.visible)
+
+
 def reduced(plane: UInt8Array, scale: int) -> UInt8Array:
     """A plane (H,W) at 1/scale of its height and width, rounded up: the means of its squares."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(scale))
@@ -473,14 +484,17 @@ _WRITERS: Final[Mapping[str, _Writer]] = {
     "JPEG2000": _Writer(_ALL_MODES),
     "MPO": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
     "PDF": _Writer(options={"quality": 95}),
-    # Level 3 is twice as quick as the default of 6 and, on photographs, no larger.
-    "PNG": _Writer(_ALL_MODES, _ALL_METADATA, {"compress_level": 3}),
+    "PNG": _Writer(_ALL_MODES, _ALL_METADATA),
     "QOI": _Writer(("RGB", "RGBA")),
     "SGI": _Writer(("L", "RGB", "RGBA")),
     "TGA": _Writer(_ALL_MODES),
     "TIFF": _Writer(_ALL_MODES, _ALL_METADATA, {"compression": "tiff_adobe_deflate"}),
     "WEBP": _Writer(("RGB", "RGBA"), _ALL_METADATA, {"lossless": True, "exact": True}),
 }
+_PILLOWS_PNG: Final = frozenset(
+    {"bits", "compress_level", "compress_type", "dictionary", "optimize", "save_all"}
+)
+"""Options of a PNG that its quick writer does not have."""
 _JPEG_SEGMENT: Final = 65533  # bytes; what JPEG can hold of EXIF or XMP
 
 
@@ -489,12 +503,15 @@ def save(
     image: Image.Image,
     target: str | os.PathLike[str] | BinaryIO,
     format: str | None = None,
+    *,
+    threads: int = 1,
     **options: object,
 ) -> tuple[str, ...]:
     """Write a picture, with its metadata where the format has a place for it.
 
     ``format`` is Pillow's name; without it the suffix of the path decides, and an open file gets a
-    PNG. ``options`` are Pillow's for the format. Returns notes on what the format cannot hold.
+    PNG. ``threads`` compress a PNG. ``options`` are Pillow's for the format; with one of them that
+    concerns compression, Pillow writes the PNG. Returns notes on what the format cannot hold.
     Raises OutputError if that is the transparency, or if the file cannot be written.
     """
     name = (format or _format_of(target)).upper()
@@ -534,12 +551,15 @@ def save(
                 del keywords["compression"]  # libtiff, which compresses, cannot write those
         output = outputs.Output(image, keywords, notes)
         outputs.give(output, name, ancillary.of(image))
-        if output.finish is not None:
-            buffer = io.BytesIO()
-            output.image.save(buffer, name, **keywords)
-            _write(output.finish(buffer.getvalue()), target)
-            return tuple(notes)
-        output.image.save(cast(BinaryIO, target), name, **keywords)
+        with _opened(target) as file:
+            if name == "PNG" and not _PILLOWS_PNG & set(keywords):
+                png.write(output.image, file, threads=threads, **keywords)
+            elif output.finish is None:
+                output.image.save(file, name, **keywords)
+            else:
+                buffer = io.BytesIO()
+                output.image.save(buffer, name, **keywords)
+                file.write(output.finish(buffer.getvalue()))
     except BrokenPipeError:  # nobody reads on: no fault of the output
         raise
     except OSError as error:
@@ -553,12 +573,18 @@ def save(
     return tuple(notes)
 
 
-def _write(content: bytes, target: str | os.PathLike[str] | BinaryIO) -> None:
-    if isinstance(target, str | os.PathLike):
-        with open(target, "wb") as file:
-            file.write(content)
-    else:
-        target.write(content)
+@contextmanager
+def _opened(target: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """The file itself, or the one at a path, which is deleted again if writing it fails."""
+    if not isinstance(target, str | os.PathLike):
+        yield target
+        return
+    with open(target, "w+b") as file:  # some of Pillow's writers read what they wrote
+        try:
+            yield file
+        except BaseException:
+            os.unlink(target)
+            raise
 
 
 def _format_of(target: str | os.PathLike[str] | BinaryIO) -> str:

@@ -259,7 +259,8 @@ def described(data: memoryview) -> str | None:
     bits = max(tiff.numbers(entries.get(258)), default=1)
     form = max(tiff.numbers(entries.get(339)), default=1)
     photometric = tiff.number(entries.get(262))
-    words = [
+    words = ["BigTIFF, big endian"] if tiff.big and tiff.order == ">" else []
+    words += [
         _PHOTOMETRICS.get(photometric, f"photometric interpretation {photometric}"),
         f"{bits}-bit{_FORMATS.get(form, ' unknown')} values",
     ]

@@ -615,6 +615,7 @@ def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
         source.load(exif)
         if kept := metadata.descriptive_tags(source):
             tags.load(kept)
+            metadata.as_stored(tags)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags

@@ -103,6 +103,8 @@ def _darker(content: memoryview, stream: Codestream, mode: str) -> _UInt8:
             "coded in a way that is not read"
         )
     image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(patched))
+    if mode == "L":  # as Pillow has 9 bits of a JP2, but not of a codestream
+        image._mode = mode
     image.load()
     if image.mode != mode and not (mode == "CMYK" and image.mode == "RGBA"):
         raise InputError("JPEG 2000 whose header contradicts its codestream")

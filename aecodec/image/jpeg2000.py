@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,9 @@ from PIL import Image, Jpeg2KImagePlugin
 from aecodec.errors import InputError
 from aecodec.image.parts.boxes import boxes
 from aecodec.image.parts.jp2 import Codestream, codestream, colour_boxes
+from aecodec.image.signalling import colour_space
 
-__all__ = ["before_load"]
+__all__ = ["before_load", "contents"]
 
 _UInt8: TypeAlias = npt.NDArray[np.uint8]
 _GUESSED: Final = {1, 3, 4, 9, 11, 13, 14, 19, 24}
@@ -37,6 +38,17 @@ _MAX_BITS: Final = 24
 _COD, _COC, _QCD, _QCC, _SIZ = 0xFF52, 0xFF53, 0xFF5C, 0xFF5D, 0xFF51
 
 
+def contents(file: BinaryIO) -> memoryview:
+    """All bytes of an opened image's file, which stays where it is. Not a copy if it is memory."""
+    if isinstance(file, io.BytesIO):
+        return memoryview(file.getvalue())
+    place = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(place)
+    return memoryview(data)
+
+
 def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
     """Return what mends the picture once it is loaded; None: nothing is to be mended.
 
@@ -44,13 +56,10 @@ def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | No
     """
     if image.format != "JPEG2000" or (file := getattr(image, "fp", None)) is None:
         return None
-    place = file.tell()
-    file.seek(0)
-    data = memoryview(file.read())
-    file.seek(place)
+    data = contents(cast(BinaryIO, file))
     colours = colour_boxes(data)
     for colour in colours[:1]:
-        space = colour.profile[16:20]
+        space = colour_space(colour.profile) or b""
         if colour.method == 1 and colour.number in _GUESSED:
             raise InputError(
                 f"JPEG 2000 in a colour space that is not read (number {colour.number})"

@@ -11,11 +11,12 @@ Adobe Photoshop File Formats Specification, "Image Data Section".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from PIL import Image, PsdImagePlugin
 
 from aecodec.errors import InputError
+from aecodec.image.jpeg2000 import contents
 from aecodec.image.parts.psd import MODES, header_of
 
 __all__ = ["before_load", "described"]
@@ -28,10 +29,7 @@ def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | No
     """Set the decoder of a PSD right, and return what is to be done once it is loaded."""
     if not isinstance(image, PsdImagePlugin.PsdImageFile) or (file := image.fp) is None:
         return None
-    place = file.tell()
-    file.seek(0)
-    header = header_of(memoryview(file.read()))
-    file.seek(place)
+    header = header_of(contents(cast(BinaryIO, file)))
     if header is None or header.merged < 0:
         raise InputError("a PSD whose sections are damaged")
     if header.mode == _MULTICHANNEL:

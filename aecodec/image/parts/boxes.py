@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["BROKEN", "MAX_BOXES", "Box", "boxes", "named"]
+__all__ = ["BROKEN", "MAX_BOXES", "Box", "boxes", "named", "printable"]
 
 BROKEN: Final = b""
 """The type of what is no box: it begins where the last whole box ends."""
@@ -43,7 +43,7 @@ def boxes(data: memoryview) -> Iterator[Box]:
             start = at + 16
         elif size == 0:
             size = len(data) - at
-        if len(head) < 8 or size < start - at or at + size > len(data):
+        if len(head) < 8 or not any(head[4:8]) or size < start - at or at + size > len(data):
             break
         yield Box(head[4:8], data[start : at + size], at)
         at += size
@@ -53,4 +53,10 @@ def boxes(data: memoryview) -> Iterator[Box]:
 
 def named(box: Box) -> str:
     """The type of a box as it is written."""
-    return box.type.decode("latin-1").encode("ascii", "backslashreplace").decode().strip()
+    return printable(box.type)
+
+
+def printable(code: bytes) -> str:
+    """A code of four characters as it is written; what cannot be, in hexadecimal."""
+    text = code.decode("latin-1").strip()
+    return text if text.isascii() and text.isprintable() and text else "0x" + code.hex()

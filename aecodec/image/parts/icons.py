@@ -15,6 +15,7 @@ from typing import Final
 
 from aecodec.image.parts import png
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
+from aecodec.image.parts.boxes import printable
 from aecodec.image.parts.tiff import is_blank
 
 __all__ = ["PARTS", "walk"]
@@ -106,7 +107,7 @@ def _icns(data: memoryview, account: Account) -> None:
             pictures += 1
             _inside(data[at + 8 : at + size], account)
         else:
-            name = kind.decode("latin-1").encode("ascii", "backslashreplace").decode().strip()
+            name = printable(kind)
             account.lost(f"block {name}", _OTHER.text.replace("N", name))
         at += size
     if pictures > 1:

@@ -32,7 +32,7 @@ from aecodec.image.parts.account import (
     Text,
     reduced,
 )
-from aecodec.image.parts.boxes import BROKEN, MAX_BOXES, Box, boxes, named
+from aecodec.image.parts.boxes import BROKEN, MAX_BOXES, Box, boxes, named, printable
 from aecodec.image.parts.tiff import is_blank
 
 __all__ = ["PARTS", "walk"]
@@ -192,6 +192,11 @@ def _string(content: memoryview, at: int = 0) -> tuple[str, int]:
     raw = bytes(content[at : at + 65536])
     text = raw.split(b"\0")[0]
     return text.decode("utf-8", "surrogateescape"), at + len(text) + 1
+
+
+def _clean(text: str) -> str:
+    """A name that the file gives, fit to stand in a line for the user."""
+    return "".join(c if c.isprintable() else "?" for c in text[:80]) or "unknown"
 
 
 @dataclass
@@ -419,7 +424,7 @@ class _Walk:
             elif item in gains:
                 account.add(_TMAP)
             elif kind == b"uri ":
-                account.lost(f"item uri {what[:80]}", f"item of the kind {what[:80]}")
+                account.lost(f"item uri {_clean(what)}", f"item of the kind {_clean(what)}")
             elif any(True for _ in self._auxiliaries(items, item)):
                 part = self._auxiliary(items, item)
                 account.add(_OTHER_AUX if part is _ALPHA else part)
@@ -428,7 +433,7 @@ class _Walk:
             elif kind in _PICTURES:
                 account.add(_FURTHER)
             else:
-                name = kind.decode("latin-1").strip()
+                name = printable(kind)
                 account.lost(f"item {name}", _OTHER_ITEM.text.replace("N", name))
 
     def _with_pieces(self, items: _Items, start: list[int]) -> set[int]:
@@ -462,7 +467,7 @@ class _Walk:
         account = self.account
         part = _EXIF if kind == b"Exif" else _XMP
         if kind == b"mime" and what.lower() != "application/rdf+xml":
-            account.lost(f"item mime {what[:80]}", f"data of the kind {what[:80] or 'unknown'}")
+            account.lost(f"item mime {_clean(what)}", f"data of the kind {_clean(what)}")
             return
         described = list(items.referred.get((b"cdsc", item), ()))
         first = part not in account.parts
@@ -601,7 +606,7 @@ class _Walk:
             self.account.add(_SOUND)
             return 0
         if handler not in (b"pict", b"vide", b"auxv"):
-            name = handler.decode("latin-1").encode("ascii", "backslashreplace").decode()
+            name = printable(handler)
             self.account.lost(f"track {name}", f"track {name} of the sequence")
             return 0
         if handler != b"auxv":

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from aecodec.image.parts import photoshop
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
+from aecodec.image.parts.boxes import printable
 from aecodec.image.parts.tiff import is_blank
 
 __all__ = ["MODES", "PARTS", "Header", "header_of", "walk"]
@@ -243,7 +244,7 @@ def _layers(data: memoryview, header: Header, start: int, end: int, account: Acc
         account.add(_MASK)
     for key, length in _blocks(data, start, end, wide):
         if length:
-            name = key.decode("latin-1").encode("ascii", "backslashreplace").decode()
+            name = printable(key)
             other = Part(f"block {name}", LOST, _OTHER_BLOCK.text.replace("N", name))
             account.add(_BLOCKS.get(key, other))
 

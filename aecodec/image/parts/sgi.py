@@ -38,6 +38,8 @@ _CUT: Final = Part("planes that break off", LOST, f"{DAMAGED}: the end is missin
 
 PARTS: Final = (_HEADER, _NAME, _PIXELS, _DEPTH, _MAP, _BEHIND, _CUT)
 
+_CHUNK: Final = 65536
+
 
 def walk(data: memoryview, account: Account) -> None:
     """Account for every part of an SGI picture."""
@@ -63,8 +65,12 @@ def walk(data: memoryview, account: Account) -> None:
         if table > len(data):
             account.add(_CUT)
             return
-        places = np.frombuffer(data, ">u4", 2 * rows, 512).reshape(2, rows)
-        end = max(table, int((places[0].astype(np.int64) + places[1]).max(initial=0)))
+        end = table
+        for at in range(0, rows, _CHUNK):
+            count = min(_CHUNK, rows - at)
+            starts = np.frombuffer(data, ">u4", count, 512 + 4 * at).astype(np.int64)
+            lengths = np.frombuffer(data, ">u4", count, 512 + 4 * (rows + at))
+            end = max(end, int((starts + lengths).max()))
     if end > len(data):
         account.add(_CUT)
     elif not is_blank(data[end:]):

@@ -50,5 +50,11 @@ def walk(data: memoryview, account: Account) -> None:
     end = bytes(data[-_MAX_HEADER:])
     if end[end.rfind(b"}") + 1 :].strip(b"; \t\r\n\0\x1a"):
         account.add(_BEHIND)
-    if b"/*" in end[: end.rfind(b"}") + 1] or bytes(data).count(b"}") > 1:
-        account.add(_COMMENT if b"/*" in end else _BEHIND)
+    pieces = (bytes(data[at : at + _MAX_HEADER]) for at in range(start, len(data), _MAX_HEADER))
+    closed = 0
+    for piece in pieces:
+        closed += piece.count(b"}")
+        if b"/" in piece:  # among numbers, only a comment has one
+            account.add(_COMMENT)
+    if closed > 1:
+        account.add(_BEHIND)

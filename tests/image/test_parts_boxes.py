@@ -140,7 +140,7 @@ def test_items_that_are_lost() -> None:
         "box of private data 00010203": heif([HVC], more=box(b"uuid", bytes(range(16)))),
         "box abcd": heif([HVC], more=box(b"abcd")),
         "data behind the picture": heif([HVC]) + b"PK\3\4 a zip archive",
-        "the file is damaged: the end is missing": heif([HVC])[:-1],
+        "the file is damaged: the end of the file is missing": heif([HVC])[:-1],
     }
     for note, data in cases.items():
         assert notes(data) == [note], note

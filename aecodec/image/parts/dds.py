@@ -28,7 +28,7 @@ _HDR: Final = Part("format BC6H", LOST, "HDR values (BC6H) reduced to 8 bits")
 _DEPTH: Final = Part("masks of more than 8 bits", LOST, reduced(10))
 _NORMALS: Final = Part("format BC5", LOST, "a texture of two channels, not a picture")
 _BEHIND: Final = Part("bytes behind the first surface", LOST, "data behind the picture")
-_CUT: Final = Part("surface that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("surface that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (
     _HEADER,

@@ -31,7 +31,7 @@ _CARDS: Final = Part("any other card", LOST, "FITS header")
 _DEPTH: Final = Part("values of 16 bits", LOST, reduced(16))
 _PLANES: Final = Part("NAXIS3 and above", LOST, FRAMES)
 _EXTENSIONS: Final = Part("extensions", LOST, "FITS extensions")
-_CUT: Final = Part("array that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("array that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 _BROKEN: Final = Part("header without END", LOST, f"{DAMAGED}: FITS header")
 
 PARTS: Final = (_HEADER, _PIXELS, _CARDS, _DEPTH, _PLANES, _EXTENSIONS, _CUT, _BROKEN)

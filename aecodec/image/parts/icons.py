@@ -29,7 +29,7 @@ _MASK: Final = Part("block of a mask", KEPT, "transparency")
 _CONTENTS: Final = Part("blocks TOC, icnV", HARMLESS, "the structure of the file")
 _OTHER: Final = Part("any other block", LOST, "block N of the icon")
 _BEHIND: Final = Part("bytes behind the last picture", LOST, "data behind the picture")
-_CUT: Final = Part("picture that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("picture that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (
     _HEADER,

@@ -138,7 +138,7 @@ _FRAMES: Final = Part("box moov, several frames", LOST, FRAMES)
 _ONE_FRAME: Final = Part("box moov, one frame", HARMLESS, "the picture once more, as a track")
 _SOUND: Final = Part("track of sound", LOST, "sound")
 _OTHER_BOX: Final = Part("any other box", LOST, "box N")
-_CUT: Final = Part("box that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("box that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 _BEHIND: Final = Part("bytes that are no box", LOST, "data behind the picture")
 
 PARTS: Final = (

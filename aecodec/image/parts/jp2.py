@@ -113,7 +113,7 @@ _CODER: Final = Part("segment COM of the coder", HARMLESS, "the name of the prog
 _COMMENT: Final = Part("segment COM, text", KEPT, "comment")
 _BINARY: Final = Part("segment COM, binary", LOST, "binary comment")
 _SEGMENTS: Final = Part("other segments of the codestream", HARMLESS, _HOW)
-_CUT: Final = Part("codestream that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("codestream that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 _BROKEN: Final = Part("header that cannot be read", LOST, f"{DAMAGED}: JPEG 2000 header")
 _BEHIND: Final = Part(
     "bytes behind the codestream or the last box", LOST, "data behind the picture"

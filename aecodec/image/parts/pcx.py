@@ -22,7 +22,7 @@ _PIXELS: Final = Part("rows", KEPT, "the picture")
 _RESOLUTION: Final = Part("resolution in the header", KEPT, "resolution")
 _BEHIND: Final = Part("bytes behind the rows", LOST, "data behind the picture")
 _UNKNOWN: Final = Part("rows of more than 20 million bytes", LOST, "what is behind the picture")
-_CUT: Final = Part("rows that break off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("rows that break off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (_HEADER, _PIXELS, _RESOLUTION, _BEHIND, _UNKNOWN, _CUT)
 

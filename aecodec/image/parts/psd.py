@@ -45,7 +45,7 @@ _LAYERS: Final = Part("layers", LOST, "layers")
 _MASK: Final = Part("global layer mask", HARMLESS, "how masks are shown in the editor")
 _CHANNELS: Final = Part("channels beyond colour and alpha", LOST, "further channels")
 _MERGED: Final = Part("merged picture", KEPT, "the picture")
-_BROKEN: Final = Part("section that breaks off", LOST, f"{DAMAGED}: the end is missing")
+_BROKEN: Final = Part("section that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
 _BEHIND: Final = Part("bytes behind the merged picture", LOST, "data behind the picture")
 _OTHER_BLOCK: Final = Part("any other block of the layer section", LOST, "Photoshop data N")
 

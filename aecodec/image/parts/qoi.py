@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from aecodec.image import signalling
 from aecodec.image.parts.account import HARMLESS, KEPT, LOST, Account, Part
 
 __all__ = ["PARTS", "walk"]
 
 _HEADER: Final = Part("header", HARMLESS, "says how the pixels are stored")
 _PIXELS: Final = Part("chunks", KEPT, "the picture")
-_LINEAR: Final = Part("colour space: linear", KEPT, "ICC")
+_LINEAR: Final = Part(
+    "colour space: linear", HARMLESS, "Pillow writes it for every picture, whatever its colours"
+)
 _COLOURS: Final = Part("colour space of another kind", LOST, "colours of an unknown kind (QOI)")
 _BEHIND: Final = Part("bytes behind the end mark", LOST, "data behind the picture")
 
@@ -34,7 +35,6 @@ def walk(data: memoryview, account: Account) -> None:
     space = data[13] if len(data) > 13 else 0
     if space == 1:
         account.add(_LINEAR)
-        account.icc = signalling.from_code_points(1, 8, said_by="QOI").icc
     elif space:
         account.add(_COLOURS)
     # Chunks may hold what looks like the mark: the mark that counts is where the pixels are all

@@ -34,7 +34,7 @@ _PIXELS: Final = Part("planes", KEPT, "the picture")
 _DEPTH: Final = Part("16 bits a channel", LOST, reduced(16))
 _MAP: Final = Part("colour map of another kind", LOST, "colour map (SGI)")
 _BEHIND: Final = Part("bytes behind the planes", LOST, "data behind the picture")
-_CUT: Final = Part("planes that break off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("planes that break off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (_HEADER, _NAME, _PIXELS, _DEPTH, _MAP, _BEHIND, _CUT)
 

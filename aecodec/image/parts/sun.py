@@ -21,7 +21,7 @@ _HEADER: Final = Part("header, colour map", HARMLESS, "says how the pixels are s
 _PIXELS: Final = Part("rows", KEPT, "the picture")
 _CHANNEL: Final = Part("fourth channel of 32 bits", LOST, "further channels")
 _BEHIND: Final = Part("bytes behind the rows", LOST, "data behind the picture")
-_CUT: Final = Part("rows that break off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("rows that break off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (_HEADER, _PIXELS, _CHANNEL, _BEHIND, _CUT)
 

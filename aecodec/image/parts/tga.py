@@ -36,7 +36,7 @@ _CHANNEL: Final = Part(
 )
 _BEHIND: Final = Part("bytes behind the last part", LOST, "data behind the picture")
 _UNKNOWN: Final = Part("run lengths of more than 20 million packets", LOST, "what is behind it")
-_CUT: Final = Part("pixels that break off", LOST, f"{DAMAGED}: the end is missing")
+_CUT: Final = Part("pixels that break off", LOST, f"{DAMAGED}: the end of the file is missing")
 
 PARTS: Final = (
     _HEADER,

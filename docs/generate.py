@@ -2,12 +2,14 @@
 
     format.md   from the docstrings of bitstream.py, entropy/coder.py and coding/prior.py
     cli.md      from the commands as click knows them
+    parts.md    from the tables of the walkers in image/parts/
 
-The tests fail while either is not what this makes.
+The tests fail while one is not what this makes.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -22,7 +24,8 @@ NOTE = "<!-- Made by docs/generate.py (`make docs`): change the source, not this
 
 def pages() -> dict[str, str]:
     """The name and the text of every page."""
-    return {"format.md": "\n".join(format_page()), "cli.md": "\n".join(cli_page())}
+    makers = {"format.md": format_page, "cli.md": cli_page, "parts.md": parts_page}
+    return {name: "\n".join(make()) for name, make in makers.items()}
 
 
 # --- format.md ----------------------------------------------------------------------------------
@@ -133,6 +136,56 @@ def row(option: click.Option, context: click.Context) -> str:
     settable = option.expose_value or option.envvar or option.name in ("verbose", "debug")
     cells = (names, option.help or "", shown, f"`{variable}`" if settable else "")
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+# --- parts.md -----------------------------------------------------------------------------------
+
+PARTS_INTRODUCTION = """\
+`aecodec compress` accounts for every part of a source file. A part is whatever its format stores
+separately: a JPEG segment, a PNG chunk, a TIFF tag, bytes behind the picture. What becomes of it:
+
+- **kept**: the `.aec` file holds it, or what it says. The last column names the place.
+- **harmless**: it is left out, and nothing that anybody needs goes with it. The last column says
+  why.
+- **lost**: it is left out with a note, which the last column shows. `--strict` refuses the file,
+  and `--rm` keeps it.
+
+A part that no table names is lost. So is every part of a format without a table, with the note
+"what else a ... file may hold"."""
+
+
+def parts_page() -> Iterator[str]:
+    yield "# What becomes of each part of a file"
+    yield ""
+    yield NOTE
+    yield ""
+    yield PARTS_INTRODUCTION
+    for title, module in walkers():
+        assert module.__doc__ is not None
+        yield ""
+        yield f"## {title}"
+        yield ""
+        yield module.__doc__.splitlines()[0]
+        yield ""
+        yield "| part | what happens | where to, why, or which note |"
+        yield "|---|---|---|"
+        for part in dict.fromkeys(module.PARTS):
+            cells = (part.name, part.fate.value, part.text)
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+
+
+def walkers() -> Iterator[tuple[str, ModuleType]]:
+    """The walkers' modules, each with the formats that it reads."""
+    from aecodec.image import parts
+
+    modules: dict[str, list[str]] = {}
+    for name, module in parts.FORMATS.items():
+        modules.setdefault(module, []).append(name)
+    for module, names in modules.items():
+        yield ", ".join(names), importlib.import_module(f"{parts.__name__}.{module}")
+    # What several of them call.
+    yield "Photoshop resources", importlib.import_module(f"{parts.__name__}.photoshop")
 
 
 def main() -> int:

@@ -67,8 +67,8 @@ def _bytes_of(text: Text) -> bytes:
 
 
 def _readable(text: str) -> str:
-    """A text whose bytes are no UTF-8 is taken for Latin-1."""
-    raw = text.encode("utf-8", "surrogateescape")
+    """A text whose bytes are no UTF-8 is taken for Latin-1; NULs at its end are no part of it."""
+    raw = text.encode("utf-8", "surrogateescape").rstrip(b"\0")
     try:
         return raw.decode()
     except UnicodeDecodeError:

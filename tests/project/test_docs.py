@@ -24,7 +24,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["format.md", "cli.md"])
+@pytest.mark.parametrize("name", ["format.md", "cli.md", "parts.md"])
 def test_generated_pages_are_current(name: str) -> None:
     expected = generator().pages()[name]
     assert (DOCS / name).read_text(encoding="utf-8") == expected, "run `make docs`"

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from mutations import sources
+from other_carriers import sources
 from PIL import Image, PngImagePlugin
 
 from aecodec.image import signalling

@@ -1,8 +1,8 @@
-"""Hands each walker, and image.load, files that are damaged or forged: `hostile_parts.py [COUNT]`.
+"""Hands each walker, and image.load, files that are damaged or forged.
 
-For every format with carriers in tests/support it prints how many were read, and refused, the
-longest time of one file, and the memory that the process has taken meanwhile. Any exception but
-InputError ends it.
+`hostile_parts.py [COUNT [FORMAT...]]`: for every format with carriers in tests/support it prints how
+many were read, and refused, the longest time of one file, and the memory that the process has taken
+meanwhile. Any exception but InputError ends it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from aecodec.image.pillow import load
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import carriers  # type: ignore[import-not-found]
 import mutants  # type: ignore[import-not-found]
+import other_carriers  # type: ignore[import-not-found]
 
 
-def main(count: int) -> None:
+def main(count: int, formats: list[str]) -> None:
     warnings.simplefilter("ignore")  # Pillow's, on damaged EXIF
     print(
-        f"{'format':6} {'walked':>7} {'longest':>9} {'seconds':>8} {'loaded':>7} {'refused':>8}"
+        f"{'format':9} {'walked':>7} {'longest':>9} {'seconds':>8} {'loaded':>7} {'refused':>8}"
         f" {'longest':>9} {'seconds':>8} {'memory':>8}"
     )
-    for name, make in carriers.FORMATS.items():
+    for name, make in {**carriers.FORMATS, **other_carriers.FORMATS}.items():
+        if formats and name not in formats:
+            continue
         files = make()
         for data in files.values():  # whatever is taken once is not what a forged file costs
             account_for(data, name)
@@ -48,7 +51,7 @@ def main(count: int) -> None:
             longest_load = max(longest_load, end - walked)
         taken = (_peak() - before) / 2**20
         print(
-            f"{name:6} {count:7} {1000 * longest_walk:6.1f} ms {walking:8.1f} {count - refused:7}"
+            f"{name:9} {count:7} {1000 * longest_walk:6.1f} ms {walking:8.1f} {count - refused:7}"
             f" {refused:8} {1000 * longest_load:6.1f} ms {loading:8.1f} {taken:5.1f} MB"
         )
 
@@ -67,4 +70,4 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, sys.argv[2:])

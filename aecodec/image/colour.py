@@ -16,8 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from aecodec.errors import InputError
+from aecodec.image import signalling
 
-__all__ = ["scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
+__all__ = ["matched", "scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
 
 
 def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -103,6 +104,28 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
         colours.putalpha(image.getchannel("A"))
     notes.append("colours converted to sRGB, for the ICC profile is left out")
     return colours
+
+
+def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
+    """Bring a picture in L, LA, RGB or RGBA and its profile to one kind of colours.
+
+    A greyscale picture with an RGB profile shows what that makes of r = g = b: a grey profile says
+    so where there is one, else the picture becomes RGB. A picture in RGB with a grey profile is
+    greyscale where its channels are equal, as decoders give it that know no greyscale.
+    """
+    if not isinstance(profile, bytes) or not profile:
+        return image, None
+    space = signalling.colour_space(profile)
+    alpha = image.mode.endswith("A")
+    if space == b"RGB " and image.mode in ("L", "LA"):
+        if (grey := signalling.grey_profile(profile)) is not None:
+            return image, grey
+        return image.convert("RGBA" if alpha else "RGB"), profile
+    if space == b"GRAY" and image.mode in ("RGB", "RGBA"):
+        red, green, blue, *_ = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return image.convert("LA" if alpha else "L"), profile
+    return image, profile
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -3,7 +3,7 @@
 ::
 
     opened image --before_load--> its decoder's arguments set right, or InputError
-    loaded image --after_load---> the picture that the file holds
+    loaded image --Mend---------> the picture that the file holds
 
 The kinds were found by comparing Pillow's reading of every kind of TIFF that it opens with the
 values that were written (tests/test_mending.py does so anew). Each is mended in the way that takes
@@ -14,18 +14,24 @@ one line that says what the file holds.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from aecodec.errors import InputError
-from aecodec.image import colour
+from aecodec.image import colour, jpeg2000, photoshop_file
+from aecodec.image.parts import fits
 from aecodec.image.parts.account import reduced
 from aecodec.image.parts.directories import Tiff
 
-__all__ = ["after_load", "before_load", "described"]
+__all__ = ["Mend", "before_load", "described"]
+
+Mend: TypeAlias = Callable[[Image.Image, list[str]], Image.Image]
+"""Takes a loaded image, returns the picture, and adds notes on what is lost."""
 
 _GREY_TURNED, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
@@ -52,10 +58,34 @@ def _numbers(value: object) -> tuple[int, ...]:
     return tuple(v for v in values if isinstance(v, int))
 
 
-def before_load(image: Image.Image) -> None:
-    """Set the decoder of a TIFF right; raises InputError for what cannot be."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
+def before_load(image: Image.Image) -> Mend | None:
+    """Set the decoder of an opened image right, and return what is to be done once it is loaded.
+
+    None: nothing. Raises InputError for what Pillow would read wrongly and cannot be mended.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _set_right(image)
+        return _after_load
+    for before in (jpeg2000.before_load, photoshop_file.before_load):
+        if (mend := before(image)) is not None:
+            return partial(_mended_by, mend)
+    if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
+        place = file.tell()
+        file.seek(0)
+        values, _, _ = fits.cards(memoryview(file.read(_FITS_HEADER)))
+        file.seek(place)
+        return partial(_fits, values)
+    return None
+
+
+def _mended_by(
+    mend: Callable[[Image.Image], Image.Image], image: Image.Image, notes: list[str]
+) -> Image.Image:
+    return mend(image)
+
+
+def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Set the decoder of a TIFF right."""
     kind = _Kind(image)
     if what := _refused(image.mode, kind):
         raise InputError(f"a TIFF of a kind that is not read: {what}")
@@ -113,10 +143,9 @@ def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
     return {}
 
 
-def after_load(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Return the picture that a loaded image stands for: mostly the image itself."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image
+def _after_load(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Return the picture that a loaded TIFF stands for: mostly the image itself."""
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
     kind = _Kind(image)
     mended: Image.Image | None = None
     turned = kind.photometric == _GREY_TURNED
@@ -147,6 +176,34 @@ def after_load(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _scaled_from_twelve(values: npt.NDArray[np.uint16]) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) * 255 + 2047) // 4095).astype(np.uint8))
+
+
+# --- FITS ---------------------------------------------------------------------------------------
+
+_FITS_HEADER: Final = 2**20
+
+
+def _fits(values: dict[str, str], image: Image.Image, notes: list[str]) -> Image.Image:
+    """Give the values that a FITS file stands for: BZERO + BSCALE times the stored ones.
+
+    Pillow leaves both out, and takes the 16-bit values, which are signed, for unsigned.
+    """
+    try:
+        scale, zero = float(values.get("BSCALE", "1")), float(values.get("BZERO", "0"))
+    except ValueError as error:
+        raise InputError("FITS whose BSCALE or BZERO is no number") from error
+    stored = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        stored = stored.astype(np.uint16).view(np.int16)
+    elif scale == 1 and zero == 0:
+        return image
+    if image.mode.startswith("I;16") and scale == 1 and zero == 32768:
+        mended = Image.fromarray((stored.astype(np.int32) + 32768).astype(np.uint16))
+    else:
+        physical = stored * scale + zero if scale != 1 or zero != 0 else stored
+        mended = colour.scaled(physical, f"{abs(int(values.get('BITPIX', '0')))}-bit", notes)
+    mended.info = dict(image.info)
+    return mended
 
 
 # --- What is not read ---------------------------------------------------------------------------
@@ -191,18 +248,19 @@ _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
 def described(data: memoryview) -> str | None:
-    """Return what a TIFF holds that Pillow does not open, in words; None if it is no TIFF."""
+    """Return what a TIFF or PSD holds that Pillow does not open, in words; None if it is none."""
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:
-        return None
+        return photoshop_file.described(data)
     entries = directory.entries
     if not {256, 257} <= entries.keys():
         return "a TIFF without a picture"
     bits = max(tiff.numbers(entries.get(258)), default=1)
     form = max(tiff.numbers(entries.get(339)), default=1)
     photometric = tiff.number(entries.get(262))
-    words = [
+    words = ["BigTIFF, big endian"] if tiff.big and tiff.order == ">" else []
+    words += [
         _PHOTOMETRICS.get(photometric, f"photometric interpretation {photometric}"),
         f"{bits}-bit{_FORMATS.get(form, ' unknown')} values",
     ]

@@ -32,6 +32,7 @@ __all__ = [
     "EXIF_PREFIX",
     "KINDS",
     "SUBDIRECTORIES",
+    "as_stored",
     "descriptive_tags",
     "exif",
     "icc",
@@ -130,8 +131,18 @@ def descriptive_tags(tags: Image.Exif) -> bytes | None:
     return kept.tobytes() if len(kept) else None
 
 
+def as_stored(tags: Image.Exif) -> None:
+    """Undo Pillow's reading of texts as Latin-1: it writes question marks for most of that."""
+    for directory in SUBDIRECTORIES:
+        inner = tags.get_ifd(directory)
+        for tag, value in inner.items():
+            inner[tag] = _as_stored(value)
+    for tag in list(tags):
+        if tag not in SUBDIRECTORIES:
+            tags[tag] = _as_stored(tags[tag])
+
+
 def _as_stored(value: object) -> object:
-    """Undo Pillow's reading of a text as Latin-1: it writes question marks for most of that."""
     return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 

@@ -312,11 +312,11 @@ def _to_picture(
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     if any(";16" in raw for raw in stored):
         notes.append(depth_note(16))
-    mending.before_load(image)
+    mend = mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # of some formats what is inside may have another size
-    pixels = colour.with_depth(mending.after_load(image, notes))
+    pixels = colour.with_depth(image if mend is None else mend(image, notes))
     if account is not None and account.exif:  # not before: Pillow would turn a TIFF by this EXIF
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
 
@@ -326,7 +326,9 @@ def _to_picture(
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    icc = metadata.icc(upright, flat.mode, notes, account.icc if account else None)
+    found = (account.icc if account else None) or upright.info.get("icc_profile")
+    flat, profile = colour.matched(flat, found)
+    icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in keep:
         flat = colour.to_srgb(flat, icc, notes)
     if "exif" not in keep:
@@ -613,6 +615,7 @@ def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
         source.load(exif)
         if kept := metadata.descriptive_tags(source):
             tags.load(kept)
+            metadata.as_stored(tags)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags

@@ -40,15 +40,30 @@ class Walker(Protocol):
 
 
 FORMATS: Final[dict[str, str]] = {
+    "AVIF": "isobmff",
     "BMP": "bmp",
+    "CUR": "icons",
+    "DDS": "dds",
     "DIB": "bmp",
+    "FITS": "fits",
     "GIF": "gif",
+    "HEIF": "isobmff",
+    "ICNS": "icons",
+    "ICO": "icons",
     "JPEG": "jpeg",
+    "JPEG2000": "jp2",
     "MPO": "jpeg",
+    "PCX": "pcx",
     "PNG": "png",
     "PPM": "pnm",
+    "PSD": "psd",
+    "QOI": "qoi",
+    "SGI": "sgi",
+    "SUN": "sun",
+    "TGA": "tga",
     "TIFF": "tiff",
     "WEBP": "riff",
+    "XBM": "xbm",
 }
 """By Pillow's name of the format: the walker in this package, imported when it is first needed."""
 

@@ -553,7 +553,7 @@ class _Walk:
         entries = self.first.entries
         account, tiff = self.account, self.tiff
         photometric = tiff.number(entries.get(262))
-        bits = max(tiff.numbers(entries.get(258)), default=1)
+        bits = min(max((1, *tiff.numbers(entries.get(258)))), 64)
         if 8 < bits <= 16 and 3 not in tiff.numbers(entries.get(339)):
             account.lost(_DEPTH.name, reduced(bits))
             account.bits = bits

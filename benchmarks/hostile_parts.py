@@ -1,8 +1,8 @@
 """Hands each walker, and image.load, files that are damaged or forged.
 
-`hostile_parts.py [COUNT [FORMAT...]]`: for every format with carriers in tests/support it prints how
-many were read, and refused, the longest time of one file, and the memory that the process has taken
-meanwhile. Any exception but InputError ends it.
+`hostile_parts.py [COUNT [FORMAT...]]`: for every format with carriers in tests/support it prints
+how many were read, and refused, the longest time of one file, and the memory that the process has
+taken meanwhile. Any exception but InputError ends it.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ import functools
 import itertools
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from typing import Any
 
+from aecodec import forks
 from aecodec.batch.places import is_remote, shared_by_processes
 from aecodec.batch.pool import WorkerDiedError, columns, processes_that_pay
 from aecodec.batch.run import Convert
@@ -61,7 +61,7 @@ def _converter(task: Task) -> Converter:
     return Converter(task)
 
 
-_LOADING = threading.Lock()
+_LOADING = forks.Lock()
 
 
 def convert_batch(task: Task, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -34,6 +34,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
+from aecodec import forks
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
@@ -138,7 +139,7 @@ class TableSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @functools.cached_property
+    @forks.cached_property
     def empty(self) -> npt.NDArray[np.bool_]:
         """Which tables say "certainly zero"."""
         empty: npt.NDArray[np.bool_] = self.lengths == 0
@@ -175,7 +176,7 @@ class TableSet:
             models[key] = _model(_scaled(np.delete(self._part(t), 1 - int(self.first[t]))))
         return models[key]
 
-    @functools.cached_property
+    @forks.cached_property
     def _leading(self) -> int:
         """How many tables are empty before the first that is not."""
         return int(np.argmin(np.append(self.empty, False)))
@@ -216,7 +217,7 @@ class TableSet:
                 total += float((5 + np.floor(np.log2(excess + 1.0))).sum())
         return total
 
-    @functools.cached_property
+    @forks.cached_property
     def _costs(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
         """Bits of every entry of all tables, and where each table's low escape stands."""
         starts = np.cumsum(self.lengths) - self.lengths

@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
+from aecodec import forks
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
 from aecodec.image import colour, metadata
 from aecodec.stages import stage
@@ -137,7 +137,7 @@ def _errors_named() -> Iterator[None]:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
 
 
-_OPENING: Final = threading.Lock()
+_OPENING: Final = forks.Lock()
 
 
 def _open(source: _File, max_pixels: int) -> Image.Image:
@@ -149,7 +149,7 @@ def _open(source: _File, max_pixels: int) -> Image.Image:
     """
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(source)
-    with _OPENING, warnings.catch_warnings():
+    with forks.gate, _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
@@ -184,7 +184,7 @@ def _prepare(image: Image.Image) -> None:
     if not tiff and image.format not in ("BLP", "ICNS"):
         return
     width, height = image.size
-    with _OPENING:
+    with forks.gate, _OPENING:
         limit = Image.MAX_IMAGE_PIXELS
         if limit is None or width * height <= limit:
             return

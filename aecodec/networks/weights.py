@@ -28,6 +28,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from aecodec import forks
 from aecodec.errors import UnknownModelError, WeightsError
 from aecodec.networks.config import ModelConfig
 from aecodec.stages import stage
@@ -145,11 +146,12 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
 @stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    with forks.gate:  # no fork in the middle of an import: the child could never end it
+        import numpy as np
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
-    from aecodec.entropy.hyperlatents import HyperTables
+        from aecodec.entropy.hyperlatents import HyperTables
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))

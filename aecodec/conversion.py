@@ -142,13 +142,14 @@ def compress_file(
 
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
+    mode = files.mode_of(job.source)
     origin = files.read_picture(job.source)
     picture = encoding.load(origin, max_pixels)
     data = encoding.encode(picture, threads=threads, device=device)
     bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
     left = encoding.leaves(bytes_in, len(data))
     if not left:
-        with files.writing(job.target, force=force) as file:
+        with files.writing(job.target, force=force, mode=mode) as file:
             file.write(data)
     return Outcome(
         source=job.source,
@@ -201,6 +202,7 @@ def decompress_file(
 
     start = time.perf_counter()
     files.check_output(job.target, force=force, inputs=inputs)
+    mode = files.mode_of(job.source)
     data = files.read_compressed(job.source)
     picture = codec.decompress(
         data,
@@ -211,7 +213,7 @@ def decompress_file(
         device=device,
     )
     header = bitstream.parse_header(data)[0]
-    with files.writing(job.target, force=force) as file:
+    with files.writing(job.target, force=force, mode=mode) as file:
         notes = _saved(picture, file, job.target)
         size = file.seek(0, os.SEEK_END)
     return Outcome(

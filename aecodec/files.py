@@ -44,6 +44,9 @@ OPEN_FILES = "/proc/self/fd"
 
 Identity = tuple[int, int]
 
+ANYONE = 0o666
+"""The permission bits of a file of which nothing is known; umask withholds some."""
+
 
 class UsageFault(Exception):
     """The command line asks for something that cannot be meant; nothing was done."""
@@ -77,6 +80,12 @@ class Naming:
         ):  # no output is called as its source is
             stem = name
         return stem + self.adds
+
+    def other(self, source: str, target: str) -> str:
+        """The path that the output of `source` would have if no other name were in its way, or,
+        if `target` is that already, if one were."""
+        names = {self.name(source), self.name(source, whole=True)} - {os.path.basename(target)}
+        return os.path.join(os.path.dirname(target), min(names, key=len)) if names else target
 
 
 COMPRESSED = Naming(drops=None, adds=SUFFIX)
@@ -194,6 +203,19 @@ def identities(sources: Sequence[str]) -> frozenset[Identity]:
     return frozenset(found)
 
 
+def mode_of(source: str) -> int:
+    """The permission bits that an output made of `source` may have at most: none that it has not.
+
+    Standard input has those of the file that is redirected into it; pipes and devices say nothing
+    about what goes through them.
+    """
+    try:
+        status = os.fstat(sys.stdin.fileno()) if source == STDIO else os.stat(source)
+    except (OSError, ValueError, AttributeError):
+        return ANYONE
+    return stat.S_IMODE(status.st_mode) & ANYONE if stat.S_ISREG(status.st_mode) else ANYONE
+
+
 def read_compressed(source: str) -> bytes:
     """The bytes of an `.aec` file, or of as much of another file as shows that it is none.
 
@@ -291,15 +313,21 @@ def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = froz
 
 @contextlib.contextmanager
 def writing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str,
+    *,
+    force: bool,
+    dates: tuple[int, int] | None = None,
+    mode: int = ANYONE,
 ) -> Iterator[BinaryIO]:
     """A seekable binary file that becomes `target` if, and only if, the block ends well.
 
     A pipe, a device or standard output gets everything at the end, or nothing. `dates`, the times
-    of access and change in nanoseconds, are given to a regular file before it has its name.
+    of access and change in nanoseconds, are given to a regular file before it has its name. It has
+    the permission bits `mode` at most, from its first byte on, less what umask withholds, and none
+    that a file which it replaces has not.
     """
     if target != STDIO and not _is_special(target):
-        with _replacing(target, force=force, dates=dates) as file:
+        with _replacing(target, force=force, dates=dates, mode=mode) as file:
             yield file
         return
     buffer = io.BytesIO()
@@ -319,18 +347,18 @@ def writing(
 
 @contextlib.contextmanager
 def _replacing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str, *, force: bool, dates: tuple[int, int] | None, mode: int
 ) -> Iterator[BinaryIO]:
     real = os.path.realpath(target)  # a link stays a link, and what it names is replaced
     folder = os.path.dirname(real)
     temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     try:
         with _writing(target):
-            descriptor = _nameless(folder)
+            mode &= mode_of(real)
+            descriptor = _nameless(folder, mode)
             named = descriptor is None
             if descriptor is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-                descriptor = os.open(temporary, flags, 0o666)  # less what umask withholds
+                descriptor = os.open(temporary, _NEW, mode)
             with open(descriptor, "w+b") as file:
                 yield file
                 file.flush()
@@ -340,7 +368,7 @@ def _replacing(
                 if not named:
                     named = not _name(file, temporary if force else real)
                     if named:  # it could not be named: a copy that has a name takes its place
-                        with open(temporary, "xb") as copy:
+                        with open(os.open(temporary, _NEW, mode), "wb") as copy:
                             file.seek(0)
                             shutil.copyfileobj(file, copy)
                             copy.flush()
@@ -355,7 +383,10 @@ def _replacing(
             os.unlink(temporary)
 
 
-def _nameless(folder: str) -> int | None:
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+def _nameless(folder: str, mode: int) -> int | None:
     """Open a file that has no name yet, where the system can: not even a killed process leaves
     one behind. None where it cannot (elsewhere than on Linux, and on some file systems).
     """
@@ -363,7 +394,7 @@ def _nameless(folder: str) -> int | None:
     if not flag or not os.path.isdir(OPEN_FILES):
         return None
     try:
-        return os.open(folder, os.O_RDWR | flag, 0o666)
+        return os.open(folder, os.O_RDWR | flag, mode)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return None

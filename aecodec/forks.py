@@ -19,8 +19,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, TypeVar
+from types import MethodType, TracebackType
+from typing import Any, TypeVar, cast
 
 __all__ = ["Lock", "cached_property", "gate", "renewed"]
 
@@ -94,21 +94,24 @@ class Gate:
 
 gate = Gate()
 
-_in_child: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
+_in_child: dict[int, tuple[weakref.ref[Any], Callable[[Any], None]]] = {}
 _numbers = itertools.count()
 
 
 def renewed(method: Callable[[], None]) -> None:
     """Have a bound method called in every child that is forked as long as its object lives."""
-    number = next(_numbers)
-    _in_child[number] = weakref.WeakMethod(method, lambda _: _in_child.pop(number, None))
+    for number, (known, _) in list(_in_child.items()):
+        if known() is None:
+            _in_child.pop(number, None)
+    bound = cast(MethodType, method)
+    _in_child[next(_numbers)] = weakref.ref(bound.__self__), bound.__func__
 
 
 def _renew_all() -> None:
-    for known in list(_in_child.values()):
-        method = known()
-        if method is not None:
-            method()
+    for known, method in list(_in_child.values()):
+        found = known()
+        if found is not None:
+            method(found)
 
 
 if hasattr(os, "register_at_fork"):

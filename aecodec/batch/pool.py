@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from aecodec.batch import places
 from aecodec.batch.select import Job
 from aecodec.batch.worker import Converter, Result, Task, failure, rows
 from aecodec.errors import AecodecError
@@ -43,13 +43,10 @@ class WorkerDiedError(AecodecError):
 
 def processes_that_pay() -> int:
     """One worker for each core, as far as the memory goes."""
-    from aecodec.networks.runtime import cores
+    from aecodec.networks.machine import cores, free_memory
 
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on macOS and Windows
-        return cores()
-    return max(1, min(cores(), free // MEMORY_PER_WORKER))
+    free = free_memory()
+    return cores() if free is None else max(1, min(cores(), free // MEMORY_PER_WORKER))
 
 
 def columns(jobs: list[Job]) -> dict[str, list[Any]]:
@@ -60,7 +57,7 @@ def columns(jobs: list[Job]) -> dict[str, list[Any]]:
         "target": [job.target for job in jobs],
         "key": [job.key for job in jobs],
         "size": [-1 if stamp is None else stamp.size for stamp in stamps],
-        "time_ns": [0 if stamp is None else stamp.time_ns for stamp in stamps],
+        "time_ns": [places.UNDATED if stamp is None else stamp.time_ns for stamp in stamps],
         "begun": [job.begun for job in jobs],
         "stale": [job.stale for job in jobs],
     }
@@ -116,14 +113,18 @@ class _Worker:
 
     def cause_of_death(self) -> str:
         self.process.join(_FAREWELL_SECONDS)
+        from aecodec.networks.machine import address_space_is_limited
+
         code = self.process.exitcode
+        # Some libraries end the process where they get no memory.
+        hint = ": out of memory?" if address_space_is_limited() else ""
         if code is None or code >= 0:
-            return f"its worker process ended with exit code {code}"
+            return f"its worker process ended with exit code {code}{hint}"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        hint = ": out of memory?" if name == "SIGKILL" else ""
+        hint = ": out of memory?" if name == "SIGKILL" else hint
         return f"its worker process was killed by {name}{hint}"
 
     def close(self) -> None:
@@ -237,6 +238,6 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 def threads_for(processes: int) -> int:
     """How many threads each of several workers gets: the cores divided among them."""
-    from aecodec.networks.runtime import cores
+    from aecodec.networks.machine import cores
 
     return max(1, cores() // processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -53,6 +54,12 @@ class Plan:
     manifest: str | None = None
     processes: int = 0
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        # Paths of this machine have one set of rules, however they are written.
+        object.__setattr__(self, "inputs", [places.plain(path) for path in self.inputs])
+        if self.output is not None:
+            object.__setattr__(self, "output", places.plain(self.output))
 
     @property
     def naming(self) -> files.Naming:
@@ -364,9 +371,21 @@ class _Run:
                     "seconds": round(result.seconds, 4),
                 }
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
+                self._tell_of_earlier_name(result)
         except OutputError as error:  # what was begun is not lost by it: the next run adopts it
             self.summary.manifest_fault = str(error)
         self._count(result)
+
+    def _tell_of_earlier_name(self, result: Result) -> None:
+        """Say that an output of before has become superfluous, since the new one is called
+        otherwise: another file has come that would have the same name, or has gone."""
+        other = self.plan.naming.other(result.source, result.target)
+        if not self.manifest.was_named(result.key, posixpath.basename(other)):
+            return
+        with contextlib.suppress(InputError):
+            if places.stamp(other) is not None:
+                text = f"{files.shown(other)}, its output of before, stays beside the new one"
+                self.tell(Note(result.source, text))
 
     def _count(self, result: Result) -> None:
         summary = self.summary

@@ -207,7 +207,10 @@ class Selection:
                 key = f"{relative}/{entry.name}" if relative else entry.name
                 if entry.name.startswith(TEMPORARY) or self._excluded(key):
                     continue
-                if not entry.is_folder:
+                if entry.fault is not None:
+                    if not entry.is_file or self._may_be_meant(key):
+                        yield Fault(entry.path, entry.fault)
+                elif not entry.is_folder:
                     verdict = self._verdict(entry, key)
                     if verdict is None:
                         wanted[entry.path] = entry
@@ -247,6 +250,10 @@ class Selection:
 
     def _excluded(self, key: str) -> bool:
         return _matches(key, self.exclude)
+
+    def _may_be_meant(self, key: str) -> bool:
+        """Whether a file that cannot be looked at may belong to this run."""
+        return not self.include or _matches(key, self.include)
 
     def _verdict(self, entry: Entry, key: str) -> Fault | Note | bool | None:
         """None for a file of this run, False for one that is of no interest."""
@@ -300,6 +307,7 @@ class Selection:
 
     def _place(self, name: str, base: str) -> tuple[str, str]:
         """A listed name's source, and its key: its path below `base`, or the whole of it."""
+        name = places.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
             below = name[len(prefix) :] if base and name.startswith(prefix) else None

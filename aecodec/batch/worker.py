@@ -34,8 +34,8 @@ from aecodec.errors import (
     OutputExistsError,
     UnknownModelError,
     WeightsError,
-    one_line,
-    with_advice,
+    describe,
+    is_out_of_memory,
 )
 from aecodec.files import shown
 
@@ -111,7 +111,7 @@ class Result:
     quality: int = 0
     """Of the `.aec` file; 0 where it was not looked at, or not made."""
     seconds: float = 0.0
-    time_ns: int = 0
+    time_ns: int = places.UNDATED
     """The source's time of last change when it was listed; with `bytes_in` its state."""
     notes: tuple[str, ...] = ()
     error: str = ""
@@ -130,20 +130,14 @@ def rows(columns: Mapping[str, Sequence[Any]]) -> list[Result]:
 
 def failure(source: str, error: Exception, *, target: str = "", key: str = "") -> Result:
     """What is said of a file that failed: the error as one line."""
-    trace = ""
-    if isinstance(error, AecodecError):
-        text = with_advice(error)
-    elif isinstance(error, MemoryError):
-        text = "not enough memory"
-    else:
-        text = f"unexpected error: {type(error).__name__}: {one_line(error)}"
-        trace = "".join(traceback.format_exception(error))
+    known = isinstance(error, AecodecError) or is_out_of_memory(error)
+    trace = "" if known else "".join(traceback.format_exception(error))
     return Result(
         source,
         target,
         key,
         "failed",
-        error=text,
+        error=describe(error),
         error_type=type(error).__name__,
         trace=trace,
     )
@@ -194,11 +188,16 @@ class _Job:
     key: str = ""
     size: int = -1
     """With `time_ns`, the source's state when it was listed; -1 where nobody looked."""
-    time_ns: int = 0
+    time_ns: int = places.UNDATED
     begun: bool = False
     """If the output is there, it was made with these options; it was absent when it was begun."""
     stale: bool = False
     """Its output, if there is one, was made from another state of the source."""
+
+    def on_this_machine(self) -> _Job:
+        """The same with paths in place of `file://` addresses."""
+        source, target = places.plain(self.source), places.plain(self.target)
+        return dataclasses.replace(self, source=source, target=target)
 
     @property
     def stamp(self) -> Stamp | None:
@@ -240,7 +239,9 @@ class Converter:
         """Convert a batch: columns of jobs in, columns of results out, row by row."""
         names = [field.name for field in dataclasses.fields(_Job) if field.name in batch]
         results = [
-            self._convert(_Job(**{n: _plain(v) for n, v in zip(names, values, strict=True)}))
+            self._convert(
+                _Job(**{n: _plain(v) for n, v in zip(names, values, strict=True)}).on_this_machine()
+            )
             for values in zip(*(batch[name] for name in names), strict=True)
         ]
         return {
@@ -268,6 +269,7 @@ class Converter:
         if earlier is not None:
             return self._cleared(job, earlier, None)
         try:
+            mode = places.mode(job.source)
             data = places.read(job.source, job.size if job.size >= 0 else None)
         except InputError:
             # Another run may have converted and deleted it since this one listed it.
@@ -290,9 +292,11 @@ class Converter:
             # What the picture would have lost is of no interest: it has lost nothing.
             notes = still_there(job.target, job.stamp, stale=job.stale)
             return dataclasses.replace(result, status="left", quality=0, notes=notes)
-        dates = (job.time_ns, job.time_ns) if self.task.keep_dates and job.time_ns else None
+        dates = None
+        if self.task.keep_dates and (state := job.stamp or places.stamp(job.source)):
+            dates = state.dates
         try:
-            places.write(job.target, content, force=self.task.replaces, dates=dates)
+            places.write(job.target, content, force=self.task.replaces, dates=dates, mode=mode)
         except OutputExistsError:
             # Another run has been faster. Its file is as good as ours if it is the same.
             if places.read(job.target) != content:

@@ -28,7 +28,7 @@ from aecodec.cli.folders import Folders, folder_options
 from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.errors import AecodecError, InputError, WeightsError
+from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +73,18 @@ def main() -> int:
     except BrokenPipeError:  # as in `aecodec info *.aec | head`
         return EXIT_SOME_FAILED
     except OSError as error:
+        if is_out_of_memory(error):
+            click.echo("aecodec: not enough memory", err=True)
+            return EXIT_SOME_FAILED
         *_, (last, _) = traceback.walk_tb(error.__traceback__)
         if last.f_globals["__name__"] not in ("click.utils", __name__):
             raise  # it was not printing
         Unwritable(error).show()
+        return EXIT_SOME_FAILED
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        click.echo("aecodec: not enough memory", err=True)
         return EXIT_SOME_FAILED
     finally:
         if not _takes_more():  # or Python tries once more, and prints what comes of it
@@ -355,7 +363,9 @@ def compress(
     def work(job: files.Job) -> conversion.Outcome:
         return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
 
-    return _convert(jobs, work, as_json, aimed=aim is not None and aim != "quality")
+    return _convert(
+        jobs, work, as_json, files.COMPRESSED, aimed=aim is not None and aim != "quality"
+    )
 
 
 def _is_default(name: str) -> bool:
@@ -426,7 +436,7 @@ def decompress(
             job, region=region, preview=scale, force=force, inputs=known, **run
         )
 
-    return _convert(jobs, work, as_json)
+    return _convert(jobs, work, as_json, files.RESTORED)
 
 
 def _plan(
@@ -448,6 +458,7 @@ def _convert(
     jobs: list[files.Job],
     work: Callable[[files.Job], conversion.Outcome],
     as_json: bool,
+    naming: files.Naming,
     *,
     aimed: bool = False,
 ) -> int:
@@ -458,7 +469,10 @@ def _convert(
             with report.file(job.source, target=job.target):
                 with stages.collect() as seconds:
                     outcome = work(job)
-                for note in outcome.notes:
+                notes = outcome.notes
+                if not outcome.left and len(jobs) > 1:
+                    notes += _earlier_name(job, naming)
+                for note in notes:
                     report.say(f"{files.shown(job.source)}: note: {note}")
                 values = asdict(outcome)
                 if verbose():
@@ -467,6 +481,15 @@ def _convert(
                 found = f", quality {outcome.quality}" if aimed else ""
                 report.result(_sentence(outcome) + found, values)
     return report.exit_code
+
+
+def _earlier_name(job: files.Job, naming: files.Naming) -> tuple[str, ...]:
+    """What is said of a file with the name that this output has where no other is in its way."""
+    other = naming.other(job.source, job.target)
+    if os.path.basename(job.target) != naming.name(job.source, whole=True):
+        return ()
+    stays = os.path.isfile(other) and not os.path.samefile(other, job.source)
+    return (f"{files.shown(other)} stays beside it: maybe its output of before",) if stays else ()
 
 
 def _timing(seconds: dict[str, float], total: float) -> str:

@@ -27,7 +27,6 @@ first. A table without entries says "zero, with certainty": nothing is coded.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import constriction

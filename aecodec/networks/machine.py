@@ -13,19 +13,10 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-__all__ = ["cores", "free_memory", "is_out_of_memory", "require"]
+__all__ = ["address_space_is_limited", "cores", "free_memory", "require", "runs_out"]
 
 _MOUNTS = pathlib.Path("/sys/fs/cgroup")
 _GROUPS = pathlib.Path("/proc/self/cgroup")
-_TEXTS = (
-    "allocate memory",  # ONNX Runtime; the system's ENOMEM, and its loader's
-    "bad_alloc",
-    "bad allocation",
-    "cannot allocate",
-    "out of memory",
-    "can't start new thread",  # Python's threads need room for a stack
-    "failed to map segment",  # a library that is being imported
-)
 _PROBE = 64 << 20
 
 
@@ -57,34 +48,31 @@ def require(size: int) -> None:
     Some libraries end the process where they get no memory. So what they need at least is asked
     for beforehand, and given back.
     """
+    if address_space_is_limited() and not _can_be_had(size):
+        raise MemoryError
+
+
+def address_space_is_limited() -> bool:
+    """Whether there is a limit on addresses, as `ulimit -v` sets it."""
     try:
         import resource
     except ModuleNotFoundError:  # not on Windows
-        return
+        return False
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return
-    try:
-        mmap.mmap(-1, size).close()
-    except (OSError, ValueError):
-        raise MemoryError from None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, of whatever library, says that there was not enough memory."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return any(part in text for part in _TEXTS)
+    return limit != resource.RLIM_INFINITY
 
 
 def runs_out() -> bool:
     """Whether even a little memory can't be had just now."""
+    return not _can_be_had(_PROBE)
+
+
+def _can_be_had(size: int) -> bool:
     try:
-        mmap.mmap(-1, _PROBE).close()
+        mmap.mmap(-1, size).close()
     except (OSError, ValueError):
-        return True
-    return False
+        return False
+    return True
 
 
 # --- Control groups -----------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aecodec import forks
-from aecodec.errors import DeviceError, WeightsError, one_line
+from aecodec.errors import DeviceError, WeightsError, is_out_of_memory, one_line
 from aecodec.networks.config import DEVICES
-from aecodec.networks.machine import cores, is_out_of_memory, runs_out
+from aecodec.networks.machine import cores, runs_out
 from aecodec.stages import stage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aecodec import files
+from aecodec import files, machine
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
 from aecodec.errors import InputError, OutputError
@@ -141,6 +141,7 @@ def compress_file(
     from aecodec import bitstream, metrics
 
     start = time.perf_counter()
+    machine.require(machine.LEAST)
     files.check_output(job.target, force=force, inputs=inputs)
     mode = files.mode_of(job.source)
     origin = files.read_picture(job.source)
@@ -201,6 +202,7 @@ def decompress_file(
     from aecodec import bitstream, codec, metrics
 
     start = time.perf_counter()
+    machine.require(machine.LEAST)
     files.check_output(job.target, force=force, inputs=inputs)
     mode = files.mode_of(job.source)
     data = files.read_compressed(job.source)

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from aecodec import machine
 from aecodec.batch import places
 from aecodec.batch.select import Job
 from aecodec.batch.worker import Converter, Result, Task, failure, rows
@@ -43,10 +44,10 @@ class WorkerDiedError(AecodecError):
 
 def processes_that_pay() -> int:
     """One worker for each core, as far as the memory goes."""
-    from aecodec.networks.machine import cores, free_memory
-
-    free = free_memory()
-    return cores() if free is None else max(1, min(cores(), free // MEMORY_PER_WORKER))
+    free = machine.free_memory()
+    return (
+        machine.cores() if free is None else max(1, min(machine.cores(), free // MEMORY_PER_WORKER))
+    )
 
 
 def columns(jobs: list[Job]) -> dict[str, list[Any]]:
@@ -77,6 +78,7 @@ def _serve(task: Task, pipe: Connection) -> None:
     """A worker process: answers every batch until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the client decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files go
+    machine.spare_addresses()
     with contextlib.suppress(EOFError, OSError):
         try:
             converter = Converter(task)
@@ -113,11 +115,9 @@ class _Worker:
 
     def cause_of_death(self) -> str:
         self.process.join(_FAREWELL_SECONDS)
-        from aecodec.networks.machine import address_space_is_limited
-
         code = self.process.exitcode
         # Some libraries end the process where they get no memory.
-        hint = ": out of memory?" if address_space_is_limited() else ""
+        hint = ": out of memory?" if machine.address_space_is_limited() else ""
         if code is None or code >= 0:
             return f"its worker process ended with exit code {code}{hint}"
         try:
@@ -238,6 +238,4 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 def threads_for(processes: int) -> int:
     """How many threads each of several workers gets: the cores divided among them."""
-    from aecodec.networks.machine import cores
-
-    return max(1, cores() // processes)
+    return max(1, machine.cores() // processes)

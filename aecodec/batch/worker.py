@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from aecodec import files
+from aecodec import files, machine
 from aecodec.batch import places
 from aecodec.batch.places import Stamp
 from aecodec.batch.select import picture_kinds
@@ -211,6 +211,7 @@ class Converter:
     """
 
     def __init__(self, task: Task) -> None:
+        machine.require(machine.LEAST)
         from aecodec.networks import weights
 
         self.task = task

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
 
 import click
 
-from aecodec import __version__, conversion, files, stages
+from aecodec import __version__, conversion, files, machine, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
@@ -57,6 +57,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # no file name may be unprintable
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    machine.spare_addresses()
     try:
         code = commands.main(prog_name="aecodec", standalone_mode=False)
         if sys.stdout is not None:
@@ -631,6 +632,8 @@ def verify(
                     raise fault
                 from aecodec import codec
 
+                if full:
+                    machine.require(machine.LEAST)
                 data = files.read_compressed(source)
                 codec.verify(
                     data, full=full, max_pixels=max_pixels, threads=threads or 0, device=device

@@ -46,7 +46,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from aecodec import forks
+from aecodec import forks, machine
 from aecodec.entropy.borders import ALONE, Sides, reflected, repeated
 from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.fixed_point import (
@@ -168,6 +168,7 @@ class _OneBlasThread:
         self._inside = 0
 
     def __enter__(self) -> None:
+        machine.require(machine.BLAS_BUFFER)
         with forks.gate, self._lock:
             if not self._inside:
                 self._controller = self._controller or ThreadpoolController()

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aecodec import forks
 from aecodec.errors import DeviceError, WeightsError, is_out_of_memory, one_line
+from aecodec.machine import cores, runs_out
 from aecodec.networks.config import DEVICES
-from aecodec.networks.machine import cores, runs_out
 from aecodec.stages import stage
 
 if TYPE_CHECKING:

@@ -13,11 +13,24 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-__all__ = ["address_space_is_limited", "cores", "free_memory", "require", "runs_out"]
+__all__ = [
+    "address_space_is_limited",
+    "cores",
+    "free_memory",
+    "require",
+    "runs_out",
+    "spare_addresses",
+]
 
 _MOUNTS = pathlib.Path("/sys/fs/cgroup")
 _GROUPS = pathlib.Path("/proc/self/cgroup")
 _PROBE = 64 << 20
+_M_ARENA_MAX = -8  # malloc.h of glibc
+
+LEAST = 256 << 20
+"""Bytes without which no picture is coded: numpy, Pillow, ONNX Runtime and the weights."""
+BLAS_BUFFER = 64 << 20
+"""Bytes that must be there before OpenBLAS takes its buffer: it ends the process where it gets none."""
 
 
 def cores() -> int:
@@ -50,6 +63,21 @@ def require(size: int) -> None:
     """
     if address_space_is_limited() and not _can_be_had(size):
         raise MemoryError
+
+
+def spare_addresses() -> None:
+    """Where addresses are limited, reserve fewer of them: for a process of our own, before numpy.
+
+    glibc reserves 64 MiB for every thread that takes memory, and OpenBLAS a buffer for every thread
+    that it starts; we need one of those.
+    """
+    if not address_space_is_limited():
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):  # not of glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def address_space_is_limited() -> bool:

@@ -30,7 +30,7 @@ _M_ARENA_MAX = -8  # malloc.h of glibc
 LEAST = 256 << 20
 """Bytes without which no picture is coded: numpy, Pillow, ONNX Runtime and the weights."""
 BLAS_BUFFER = 64 << 20
-"""Bytes that must be there before OpenBLAS takes its buffer: it ends the process where it gets none."""
+"""Bytes that must be there before OpenBLAS takes a buffer: it ends a process that has none."""
 
 
 def cores() -> int:

@@ -33,6 +33,7 @@ width and height.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -356,6 +357,8 @@ class Manifest:
         text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
         data = text.encode("ascii")  # json escapes the rest, and names that are no Unicode as well
         try:
+            if os.fstat(self._descriptor).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "it has been deleted")
             if not self._ends_with_newline():
                 data = b"\n" + data
             while data:

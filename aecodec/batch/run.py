@@ -26,7 +26,7 @@ from aecodec.batch.worker import (
     still_there,
 )
 from aecodec.errors import InputError, OutputError
-from aecodec.files import UsageFault
+from aecodec.files import UsageFault, shown
 
 __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
 
@@ -244,6 +244,7 @@ class _Run:
                 yield dataclasses.replace(job, begun=True)
             else:
                 size = job.stamp.size if job.stamp else 0
+                self._tell_of_earlier_name(job.source, job.target, job.key)
                 self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
             return
         name = self.manifest.unfinished(job.key, job.stamp)
@@ -371,21 +372,21 @@ class _Run:
                     "seconds": round(result.seconds, 4),
                 }
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
-                self._tell_of_earlier_name(result)
+                self._tell_of_earlier_name(result.source, result.target, result.key)
         except OutputError as error:  # what was begun is not lost by it: the next run adopts it
             self.summary.manifest_fault = str(error)
         self._count(result)
 
-    def _tell_of_earlier_name(self, result: Result) -> None:
+    def _tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
         """Say that an output of before has become superfluous, since the new one is called
         otherwise: another file has come that would have the same name, or has gone."""
-        other = self.plan.naming.other(result.source, result.target)
-        if not self.manifest.was_named(result.key, posixpath.basename(other)):
+        other = self.plan.naming.other(source, target)
+        if not self.manifest.was_named(key, posixpath.basename(other)):
             return
         with contextlib.suppress(InputError):
             if places.stamp(other) is not None:
-                text = f"{files.shown(other)}, its output of before, stays beside the new one"
-                self.tell(Note(result.source, text))
+                text = f"{files.shown(other)}, its output of before, stays beside {shown(target)}"
+                self.tell(Note(source, text))
 
     def _count(self, result: Result) -> None:
         summary = self.summary

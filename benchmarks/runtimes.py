@@ -86,7 +86,7 @@ def compare(
             return request.infer(inputs)
 
         def ours(name: str = name, inputs: dict[str, Any] = inputs) -> Any:
-            return codec.runtime.run(name, **inputs)
+            return codec.tiles.runtime.run(name, **inputs)
 
         pairs = zip(ours(), theirs().values(), strict=True)
         apart = max(np.abs(np.asarray(a, float) - np.asarray(b, float)).max() for a, b in pairs)

@@ -1,6 +1,7 @@
 """Writes the parts of the documentation that follow from the code: `make docs`.
 
-    format.md   from the docstrings of bitstream.py, entropy/coder.py and coding/prior.py
+    format.md   from the docstrings of bitstream.py, entropy/coder.py, entropy/scales.py and
+                networks/means.py
     cli.md      from the commands as click knows them
 
 The tests fail while either is not what this makes.
@@ -30,8 +31,8 @@ def pages() -> dict[str, str]:
 
 def format_page() -> Iterator[str]:
     from aecodec import bitstream
-    from aecodec.coding import prior
-    from aecodec.entropy import coder
+    from aecodec.entropy import coder, scales
+    from aecodec.networks import means
 
     yield "# The file format"
     yield ""
@@ -40,7 +41,8 @@ def format_page() -> Iterator[str]:
     yield from markdown(bitstream)
     for module, title in (
         (coder, "The entropy coder in detail"),
-        (prior, "The table indexes and the means"),
+        (scales, "The table indexes"),
+        (means, "The means"),
     ):
         yield ""
         yield f"## {title}"

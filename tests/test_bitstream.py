@@ -221,8 +221,9 @@ def test_empty_metadata_is_left_out() -> None:
 
 
 def test_metadata_is_compressed() -> None:
+    """As zstd does it: a repetition of 12,000 bytes takes 40, of which 7 are the section's."""
     packed = pack(header(), [b"AAAA"], xmp=b"<x:xmpmeta/>" * 1000)
-    assert len(packed) < 200
+    assert len(packed) <= len(pack(header(), [b"AAAA"])) + 42
 
 
 def test_compression_is_on_with_checksums_and_sizes() -> None:

@@ -16,7 +16,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
 from aecodec.errors import (
@@ -55,12 +55,38 @@ class UsageFault(Exception):
 # ----------------------------------------------------------------------------------------- naming
 
 
+UNDATED = -(2**63)
+"""The time of a file in a store that gives it none. 0 is a date: that of 1970-01-01."""
+
+
+class Stamp(NamedTuple):
+    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
+
+    size: int
+    time_ns: int
+
+    @property
+    def dates(self) -> tuple[int, int] | None:
+        """The times of access and change for a copy of it, where they are known."""
+        return None if self.time_ns == UNDATED else (self.time_ns, self.time_ns)
+
+
 @dataclass(frozen=True)
 class Job:
     """One file that is made from another; either may be `-`."""
 
     source: str
     target: str
+    key: str = ""
+    """The source's path within a run over folders, with `/`: the manifest knows it by that. No two
+    files of a run have the same."""
+    stamp: Stamp | None = None
+    """The source's state when it was listed; None where nobody looked."""
+    begun: bool = False
+    """The output was absent when a run with the same options began it: if it is there now, it was
+    made by that run, which was cut off, or by another at the same time."""
+    stale: bool = False
+    """The output, if there is one, was made from another state of the source."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +116,7 @@ class Naming:
 
 COMPRESSED = Naming(drops=None, adds=SUFFIX)
 RESTORED = Naming(drops=SUFFIX, adds=".png")
+NAMINGS = {"compress": COMPRESSED, "decompress": RESTORED}
 
 
 def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job]:

@@ -45,9 +45,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from aecodec.batch.places import Stamp
 from aecodec.errors import InputError, OutputError, OutputExistsError
-from aecodec.files import TEMPORARY, reason, shown, sync_folder
+from aecodec.files import TEMPORARY, Stamp, reason, shown, sync_folder
 
 __all__ = ["NAME", "Left", "Manifest"]
 

@@ -27,7 +27,7 @@ from aecodec.errors import (
     OutputExistsError,
     one_line,
 )
-from aecodec.files import reason, shown
+from aecodec.files import UNDATED, Stamp, reason, shown
 
 __all__ = [
     "UNDATED",
@@ -52,8 +52,6 @@ __all__ = [
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
-UNDATED = -(2**63)
-"""The time of a file in a store that gives it none. 0 is a date: that of 1970-01-01."""
 # Stores whose objects appear whole or not at all; on others a file is written aside and renamed.
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a"}
@@ -63,18 +61,6 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", 
 
 class StoreMissing(files.UsageFault):
     """A protocol that no installed package speaks."""
-
-
-class Stamp(NamedTuple):
-    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
-
-    size: int
-    time_ns: int
-
-    @property
-    def dates(self) -> tuple[int, int] | None:
-        """The times of access and change for a copy of it, where they are known."""
-        return None if self.time_ns == UNDATED else (self.time_ns, self.time_ns)
 
 
 class Entry(NamedTuple):

@@ -18,10 +18,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from aecodec import machine
-from aecodec.batch import places
-from aecodec.batch.select import Job
-from aecodec.batch.worker import Converter, Result, Task, failure, rows
+from aecodec.batch.worker import Converter, Task, failure, rows
+from aecodec.conversion import Result
 from aecodec.errors import AecodecError
+from aecodec.files import UNDATED, Job
 
 __all__ = [
     "WorkerDiedError",
@@ -58,7 +58,7 @@ def columns(jobs: list[Job]) -> dict[str, list[Any]]:
         "target": [job.target for job in jobs],
         "key": [job.key for job in jobs],
         "size": [-1 if stamp is None else stamp.size for stamp in stamps],
-        "time_ns": [places.UNDATED if stamp is None else stamp.time_ns for stamp in stamps],
+        "time_ns": [UNDATED if stamp is None else stamp.time_ns for stamp in stamps],
         "begun": [job.begun for job in jobs],
         "stale": [job.stale for job in jobs],
     }
@@ -182,7 +182,7 @@ def run(
                 except (EOFError, OSError):
                     workers.remove(worker)
                     failed_starts = 0 if worker.ready else failed_starts + 1
-                    yield from _buried(worker)
+                    yield from _bury(worker)
                     if failed_starts >= _START_ATTEMPTS:
                         raise WorkerDiedError("worker processes die as they start") from None
                     continue
@@ -214,7 +214,7 @@ def _idle(
     return worker
 
 
-def _buried(worker: _Worker) -> Iterator[Result]:
+def _bury(worker: _Worker) -> Iterator[Result]:
     """The result of a file whose worker died."""
     job = worker.job
     worker.close()

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 EXIT_INTERRUPTED = 130
-
-
-class Run(TypedDict):
-    """How to run the networks, and the largest picture."""
-
-    threads: int
-    device: str
-    max_pixels: int
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -334,7 +326,7 @@ def compress(
     standard input or output. -r writes the tree of a folder into the folder that -o names. After an
     interruption, run the same command again. Inputs and outputs may be remote (s3://bucket/folder).
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     aims: dict[str, Any] = {
         "quality": quality,
         "target_size": target_size,
@@ -352,21 +344,15 @@ def compress(
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
-        return folders.convert(
-            inputs, output, force=force, as_json=as_json, encoding=encoding, **run
-        )
+        return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
             raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
-
-    return _convert(
-        jobs, work, as_json, files.COMPRESSED, aimed=aim is not None and aim != "quality"
-    )
+    how = conversion.Compression(encoding, run)
+    aimed = aim is not None and aim != "quality"
+    return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 
 
 def _is_default(name: str) -> bool:
@@ -421,25 +407,20 @@ def decompress(
     The suffix of -o FILE chooses another format. `-` is standard input or output. -r writes the
     tree of a folder into the folder that -o names.
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     part = _chosen([n for n, v in (("region", region), ("preview", preview)) if v is not None])
     if folders.are_meant(inputs, output):
         if part is not None and not _is_default(part):
             raise click.UsageError("--region and --preview are for single files")
-        return folders.convert(inputs, output, force=force, as_json=as_json, **run)
+        return folders.convert(inputs, output, run, force=force, as_json=as_json)
     if part == "region":
         preview = None
     elif part == "preview":
         region = None
     jobs, known = _plan(inputs, output, files.RESTORED)
     scale = None if preview is None else int(preview)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.decompress_file(
-            job, region=region, preview=scale, force=force, inputs=known, **run
-        )
-
-    return _convert(jobs, work, as_json, files.RESTORED)
+    how = conversion.Decompression(run, region=region, preview=scale)
+    return _convert(jobs, how, conversion.Here(force, known), as_json)
 
 
 def _plan(
@@ -459,9 +440,9 @@ def _plan(
 
 def _convert(
     jobs: list[files.Job],
-    work: Callable[[files.Job], conversion.Outcome],
+    how: conversion.Compression | conversion.Decompression,
+    storage: conversion.Here,
     as_json: bool,
-    naming: files.Naming,
     *,
     aimed: bool = False,
 ) -> int:
@@ -471,19 +452,29 @@ def _convert(
         for job in jobs:
             with report.file(job.source, target=job.target):
                 with stages.collect() as seconds:
-                    outcome = work(job)
-                notes = outcome.notes
-                if not outcome.left and len(jobs) > 1:
-                    notes += _earlier_name(job, naming)
+                    result = conversion.convert(job, how, storage)
+                notes = result.notes
+                if result.status == "done" and len(jobs) > 1:
+                    notes += _earlier_name(job, files.NAMINGS[how.verb])
                 for note in notes:
                     report.say(f"{files.shown(job.source)}: note: {note}")
-                values = asdict(outcome)
+                values = _values(result)
                 if verbose():
-                    report.say(f"{files.shown(job.source)}: {_timing(seconds, outcome.seconds)}")
+                    report.say(f"{files.shown(job.source)}: {_timing(seconds, result.seconds)}")
                     values["stages"] = seconds
-                found = f", quality {outcome.quality}" if aimed else ""
-                report.result(_sentence(outcome) + found, values)
+                found = f", quality {result.quality}" if aimed else ""
+                report.result(_sentence(result, stale=values["stale"]) + found, values)
     return report.exit_code
+
+
+def _values(result: conversion.Result) -> dict[str, Any]:
+    """What --json says of a single file."""
+    values = asdict(result)
+    for name in ("key", "status", "time_ns", "error", "error_type", "trace"):
+        del values[name]
+    left = result.status == "left"
+    # Nothing was written: what had been at `target` before is still there.
+    return {**values, "left": left, "stale": left and os.path.lexists(result.target)}
 
 
 def _earlier_name(job: files.Job, naming: files.Naming) -> tuple[str, ...]:
@@ -500,14 +491,14 @@ def _timing(seconds: dict[str, float], total: float) -> str:
     return f"{total:.3f} s: " + ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
 
 
-def _sentence(outcome: conversion.Outcome) -> str:
-    if outcome.left:
-        sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
-        stale = f"; {files.shown(outcome.target)} stays as it was" if outcome.stale else ""
-        return f"{files.shown(outcome.source)}: skipped, {sizes}{stale}"
+def _sentence(result: conversion.Result, *, stale: bool) -> str:
+    if result.status == "left":
+        sizes = f"{size(result.bytes_in)} would become {size(result.bytes_out)}"
+        stays = f"; {files.shown(result.target)} stays as it was" if stale else ""
+        return f"{files.shown(result.source)}: skipped, {sizes}{stays}"
     return (
-        f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
-        f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
+        f"{files.shown(result.source)} -> {files.shown(result.target)}"
+        f"  {size(result.bytes_in)} -> {size(result.bytes_out)}  {result.bpp:.2f} bpp"
     )
 
 

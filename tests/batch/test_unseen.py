@@ -19,8 +19,8 @@ from system import posix, without_root
 from aecodec import files
 from aecodec.batch import Converter, Plan, Task, places
 from aecodec.batch.manifest import NAME, Manifest
-from aecodec.batch.places import UNDATED, Stamp
 from aecodec.batch.select import Selection
+from aecodec.files import UNDATED, Stamp
 
 pytestmark = posix
 

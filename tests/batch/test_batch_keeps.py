@@ -18,10 +18,11 @@ from system import posix, without_root
 from aecodec import codec, conversion, files
 from aecodec.batch import Existing, Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME, Manifest
+from aecodec.batch.select import Selection
 from aecodec.batch.worker import Converter
 from aecodec.conversion import Encoding
 from aecodec.errors import InputError, OutputError
-from aecodec.files import COMPRESSED, RESTORED, Job, Selection, UsageFault
+from aecodec.files import COMPRESSED, RESTORED, Job, UsageFault
 
 
 def pictures(*names: str, start: int = 0) -> dict[str, bytes]:

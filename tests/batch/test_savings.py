@@ -17,8 +17,9 @@ from plans import results
 from aecodec.batch import Existing, Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
+from aecodec.batch.select import Note
 from aecodec.conversion import Encoding
-from aecodec.files import Job, Note
+from aecodec.files import Job
 
 
 def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> None:

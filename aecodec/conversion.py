@@ -213,9 +213,14 @@ class Compression:
     verb: Literal["compress"] = "compress"
 
     def __init__(self, encoding: Encoding, run: Run, weights: Weights | None = None) -> None:
-        """`weights` take the place of those that the encoding names."""
+        """`weights` take the place of those that the encoding names, and are checked at once.
+
+        Raises KnownAnswerError where this machine does not compute what they expect.
+        """
         self.encoding, self.run = encoding, run
         self._codecs, self._weights = _Codecs(run), weights
+        if weights is not None:
+            self._codecs.of(weights)
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""

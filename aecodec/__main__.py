@@ -1,12 +1,14 @@
 """`python -m aecodec`, and the command `aecodec`."""
 
-import multiprocessing
 import sys
 
 
 def main() -> int:
     """Run the command line and return its exit code; interrupted while it is imported, too."""
-    multiprocessing.freeze_support()  # in a frozen program a worker process begins here
+    if getattr(sys, "frozen", False):  # by PyInstaller: a worker process begins here, too
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     try:
         from aecodec import cli
     except KeyboardInterrupt:

@@ -74,6 +74,10 @@ class Info:
     tile_size: int
     version: str
     sections: tuple[tuple[str, int], ...]
+    resolution: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Keyword and text; a comment has no keyword."""
 
 
 def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
@@ -92,6 +96,8 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         tile_size=header.tile_size,
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
+        resolution=container.resolution,
+        texts=tuple((text.keyword, text.text) for text in container.texts),
     )
 
 
@@ -108,7 +114,7 @@ def verify(
         decompress(data, max_pixels=max_pixels, threads=threads, device=device)
         return
     container = bitstream.parse(data, max_pixels=max_pixels)
-    for part in ("alpha", "exif", "icc", "xmp"):  # decompressed, and so checked, when asked for
+    for part in ("alpha", *bitstream.METADATA):  # decompressed, and so checked, when asked for
         getattr(container, part)
 
 
@@ -279,13 +285,17 @@ class Codec:
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
+        from aecodec.image import metadata
         from aecodec.image.pillow import to_pil
 
         rgb, alpha = self.decode_rgb(container, region), container.alpha
-        if alpha is not None and region is not None:
-            alpha = alpha[_box(region).slices()]
-        mode = container.header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
+        travelling = container.metadata
+        if region is not None:
+            part = _box(region)
+            travelling = metadata.of_part(travelling, part[2:])
+            if alpha is not None:
+                alpha = alpha[part.slices()]
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
     def decode_rgb(
         self, container: bitstream.Container, region: Sequence[int] | None = None
@@ -302,6 +312,7 @@ class Codec:
 
     def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
+        from aecodec.image import metadata
         from aecodec.image.pillow import reduced, to_pil
 
         scale = _whole_number("preview", scale)
@@ -309,8 +320,8 @@ class Codec:
             raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
         rgb = self._decoder(container).draw_preview(scale)
         alpha = None if container.alpha is None else reduced(container.alpha, scale)
-        mode = container.header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
+        travelling = metadata.of_part(container.metadata, (rgb.shape[1], rgb.shape[0]))
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
     def _decoder(self, container: bitstream.Container) -> PictureDecoder:
         from aecodec.coding.picture import PictureDecoder
@@ -392,14 +403,12 @@ def _of_psnr(
 
 
 def _file(picture: Picture, header: Header, tiles: Sequence[bytes]) -> bytes:
-    return bitstream.pack(
-        header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
-    )
+    return bitstream.pack(header, tiles, alpha=picture.alpha, **picture.metadata)
 
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
-    if picture.alpha is None and not (picture.exif or picture.icc or picture.xmp):
+    if picture.alpha is None and not any(picture.metadata.values()):
         return {}
     data = _file(picture, header, [bytes(4)] * header.tile_count)
     kept: dict[str, int] = {}

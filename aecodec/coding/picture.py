@@ -33,21 +33,21 @@ class PictureEncoder:
 
     def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> list[bytes]:
         """The tiles' payloads."""
-        point = self._codec.weights.at(quality)
+        point = self._codec.weights.at(quality, dead_zone)
         if effort == 1:
-            return self._encode(point, dead_zone)
-        return self._refine(point, EFFORTS[effort], dead_zone)[0]
+            return self._encode(point)
+        return self._refine(point, EFFORTS[effort])[0]
 
     def encode_and_draw(self, quality: int, effort: int) -> tuple[list[bytes], Pixels]:
         """The tiles' payloads, and the pixels that a decoder makes of them."""
         point, transforms = self._codec.weights.at(quality), self._codec.transforms
         if effort > 1:
-            payloads, v_hat = self._refine(point, EFFORTS[effort], 0.0)
-            boxes = list(self._tiles)
-            synthesis = Synthesis(
-                transforms, self._tiles, point, lambda number: v_hat[boxes[number].latents]
-            )
-            return payloads, synthesis.draw()
+            payloads, v_hat = self._refine(point, EFFORTS[effort])
+
+            def refined(number: int) -> Floats:
+                return v_hat[self._tiles.box(number).latents]
+
+            return payloads, Synthesis(transforms, self._tiles, point, refined).draw()
         payloads = [b""] * len(self._tiles)
         if not per_thread_pays(self._codec.runtime, len(payloads)):
             for box in self._tiles:  # all threads together, each time
@@ -62,16 +62,14 @@ class PictureEncoder:
 
         return payloads, Synthesis(transforms, self._tiles, point, latents).draw()
 
-    def _encode(self, point: OperatingPoint, dead_zone: float) -> list[bytes]:
+    def _encode(self, point: OperatingPoint) -> list[bytes]:
         """The tiles' payloads, of one pass each."""
         runtime, count = self._codec.runtime, len(self._tiles)
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
-            return list(workers.in_order(self._jobs(workers, point, dead_zone)))
+            return list(workers.in_order(self._jobs(workers, point)))
 
-    def _jobs(
-        self, workers: Workers, point: OperatingPoint, dead_zone: float
-    ) -> Iterator[Callable[[], bytes]]:
+    def _jobs(self, workers: Workers, point: OperatingPoint) -> Iterator[Callable[[], bytes]]:
         """Each tile's coding. Where threads share sessions, all of them analyse it before."""
         boxes = list(self._tiles)
         for number, box in enumerate(boxes):
@@ -79,17 +77,13 @@ class PictureEncoder:
                 for near in boxes[number : number + 1 + workers.ahead]:
                     self._analysis.begin(near, workers.submit)
             y = None if workers.per_thread else self._analysis(box)
-            yield functools.partial(self._encode_tile, box, y, point, dead_zone)
+            yield functools.partial(self._encode_tile, box, y, point)
 
-    def _encode_tile(
-        self, box: Box, y: Floats | None, point: OperatingPoint, dead_zone: float
-    ) -> bytes:
+    def _encode_tile(self, box: Box, y: Floats | None, point: OperatingPoint) -> bytes:
         y = self._analysis(box) if y is None else y
-        return self._codec.encode(y, point, self._sides(box), dead_zone)[1]
+        return self._codec.encode(y, point, self._sides(box))[1]
 
-    def _refine(
-        self, point: OperatingPoint, effort: Effort, dead_zone: float
-    ) -> tuple[list[bytes], Floats]:
+    def _refine(self, point: OperatingPoint, effort: Effort) -> tuple[list[bytes], Floats]:
         """The payloads of refined tiles, and the picture's v_hat (M,H/16,W/16)."""
         # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
         # that are still to come stand as one pass makes them, and their y waits for their turn.
@@ -104,10 +98,10 @@ class PictureEncoder:
             for other in range(begun, 1 + max(tiles.touching(seen))):
                 place = tiles.box(other)
                 ys[other] = self._analysis(place)
-                one_pass = codec.quantise(ys[other], point, self._sides(place), dead_zone)
+                one_pass = codec.quantise(ys[other], point, self._sides(place))
                 v_hat[place.latents] = one_pass.v_hat
                 begun = other + 1
-            refinement = Refinement(codec, self._rgb, box, ys.pop(number), v_hat, point, dead_zone)
+            refinement = Refinement(codec, self._rgb, box, ys.pop(number), v_hat, point)
             latents = refinement.run(effort)
             v_hat[box.latents] = latents.v_hat
             payloads.append(codec.encode_latents(latents, point))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aecodec import forks
 from aecodec.arrays import Floats, Indexes, Ints, Longs, Places
 from aecodec.entropy.fixed_point import PRECISION
 
@@ -58,7 +58,7 @@ class Costs:
         rise[where] = self.each(near + 1, table) - self.each(near, table)
         return rise
 
-    @functools.cached_property
+    @forks.cached_property
     def _entry_bits(self) -> tuple[Floats, Places]:
         """Bits of every entry of all tables, and where each table's low escape stands."""
         lengths = self._tables.lengths

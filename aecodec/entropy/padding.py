@@ -10,9 +10,9 @@ keeps the checkerboard's colours. Both halves of a codec do the same with what b
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING, NamedTuple
 
+from aecodec import forks
 from aecodec.geometry import Box, ceil_div
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class TileShape:
         sides = Sides.of(box, shape)
         return cls(channels, ceil_div(box.h, 16), ceil_div(box.w, 16), sides)
 
-    @functools.cached_property
+    @forks.cached_property
     def board(self) -> Checkerboard:
         """The two steps in which the latents are coded."""
         from aecodec.entropy.checkerboard import Checkerboard

@@ -35,7 +35,6 @@ row or column of z_hat, repeated, with which all layers up to dw16 are computed;
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -43,6 +42,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from aecodec import forks, machine
 from aecodec.arrays import AT_ONCE, Array, Exact, Indexes, Ints, Longs, Places
 from aecodec.entropy.fixed_point import (
     ACTIVATION_BITS,
@@ -132,24 +132,34 @@ class _OneBlasThread:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._inside = 0
         self._controller: ThreadpoolController | None = None
         self._limit: AbstractContextManager[object] | None = None
+        forks.renewed(self._leave_all)
+
+    def _leave_all(self) -> None:
+        """In a forked child no thread is inside."""
+        if self._inside and self._limit is not None:
+            self._limit.__exit__(None, None, None)
+        self._inside = 0
 
     def __enter__(self) -> None:
-        with self._lock:
+        machine.require(machine.BLAS_BUFFER)
+        with forks.gate, self._lock:
             if not self._inside:
                 self._controller = self._controller or ThreadpoolController()
                 self._limit = self._controller.limit(limits=1, user_api="blas")
                 self._limit.__enter__()
             self._inside += 1
+        forks.gate.__enter__()  # BLAS has locks of its own
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with forks.gate, self._lock:
             self._inside -= 1
             if not self._inside and self._limit is not None:
                 self._limit.__exit__(None, None, None)
+        forks.gate.__exit__(None, None, None)
 
 
 one_blas_thread = _OneBlasThread()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import numpy as np
 
+from aecodec import forks
 from aecodec.arrays import Array, Bools, Indexes, Ints, Places, Probabilities
 from aecodec.entropy.costs import Costs
 from aecodec.entropy.fixed_point import PRECISION
@@ -56,18 +56,18 @@ class TableSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @functools.cached_property
+    @forks.cached_property
     def empty(self) -> Bools:
         """Which tables say "certainly zero"."""
         empty: Bools = self.lengths == 0
         return empty
 
-    @functools.cached_property
+    @forks.cached_property
     def models(self) -> Models:
         """The coder's models of these tables."""
         return Models(self)
 
-    @functools.cached_property
+    @forks.cached_property
     def costs(self) -> Costs:
         """What symbols cost by these tables."""
         return Costs(self)
@@ -81,7 +81,7 @@ class TableSet:
         """Which entry of table t is that of the symbol 0, if it has one."""
         return 1 - int(self.first[t])
 
-    @functools.cached_property
+    @forks.cached_property
     def _leading(self) -> int:
         """How many tables are empty before the first that is not."""
         return int(np.argmin(np.append(self.empty, False)))

@@ -80,6 +80,10 @@ class Info:
     """How many of the tiles are stored exactly."""
     version: str
     sections: tuple[tuple[str, int], ...]
+    resolution: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Keyword and text; a comment has no keyword."""
 
 
 def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
@@ -99,6 +103,8 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         exact=len(container.exact),
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
+        resolution=container.resolution,
+        texts=tuple((text.keyword, text.text) for text in container.texts),
     )
 
 
@@ -115,7 +121,7 @@ def verify(
         decompress(data, max_pixels=max_pixels, threads=threads, device=device)
         return
     container = bitstream.parse(data, max_pixels=max_pixels)
-    for part in ("alpha", "exif", "icc", "xmp"):  # decompressed, and so checked, when asked for
+    for part in ("alpha", *bitstream.METADATA):  # decompressed, and so checked, when asked for
         getattr(container, part)
 
 
@@ -315,13 +321,17 @@ class Codec:
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
+        from aecodec.image import metadata
         from aecodec.image.pillow import to_pil
 
         rgb, alpha = shown(self.decode_rgb(container, region), container.header), container.alpha
-        if alpha is not None and region is not None:
-            alpha = alpha[_box(region).slices()]
-        mode = container.header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
+        travelling = container.metadata
+        if region is not None:
+            part = _box(region)
+            travelling = metadata.of_part(travelling, part[2:])
+            if alpha is not None:
+                alpha = alpha[part.slices()]
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
     def decode_rgb(
         self, container: bitstream.Container, region: Sequence[int] | None = None
@@ -338,6 +348,7 @@ class Codec:
 
     def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
+        from aecodec.image import metadata
         from aecodec.image.pillow import reduced, to_pil
 
         scale = _whole_number("preview", scale)
@@ -345,8 +356,8 @@ class Codec:
             raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
         rgb = shown(self._decoder(container).draw_preview(scale), container.header)
         alpha = None if container.alpha is None else reduced(container.alpha, scale)
-        mode = container.header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
+        travelling = metadata.of_part(container.metadata, (rgb.shape[1], rgb.shape[0]))
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
     def _decoder(self, container: bitstream.Container) -> PictureDecoder:
         from aecodec.coding.picture import PictureDecoder
@@ -442,13 +453,7 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
     if len(tiles.exact) == header.tile_count:
         header, tiles = _in_large_tiles(picture, header, tiles)
     return bitstream.pack(
-        header,
-        tiles.payloads,
-        exact=tiles.exact,
-        alpha=picture.alpha,
-        exif=picture.exif,
-        icc=picture.icc,
-        xmp=picture.xmp,
+        header, tiles.payloads, exact=tiles.exact, alpha=picture.alpha, **picture.metadata
     )
 
 
@@ -472,7 +477,7 @@ def _in_large_tiles(
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
-    if picture.alpha is None and not (picture.exif or picture.icc or picture.xmp):
+    if picture.alpha is None and not any(picture.metadata.values()):
         return {}
     from aecodec.coding.picture import CodedTiles
 

@@ -3,16 +3,18 @@
     format.md        the docstrings of bitstream.py, entropy/coder.py, entropy/scales.py and
                      networks/means.py
     cli.md           the commands, as click knows them
+    parts.md         the tables of the walkers in image/parts/
     performance.md   its tables, from benchmarks/results
     scale.md         its tables, from benchmarks/results/batch-*.json
 
-format.md and cli.md are generated whole. The other two are written by hand, except for what is
-between `<!-- NAME:begin ... -->` and `<!-- NAME:end -->`. The tests fail while a page differs from
-what this script writes.
+format.md, cli.md and parts.md are generated whole. The other two are written by hand, except for
+what is between `<!-- NAME:begin ... -->` and `<!-- NAME:end -->`. The tests fail while a page
+differs from what this script writes.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -33,6 +35,7 @@ def pages() -> dict[str, str]:
     return {
         "format.md": "\n".join(format_page()),
         "cli.md": "\n".join(cli_page()),
+        "parts.md": "\n".join(parts_page()),
         "performance.md": with_blocks(
             "performance.md",
             speed=speed_table(result("speed")),
@@ -191,6 +194,56 @@ def row(option: click.Option, context: click.Context) -> str:
     settable = option.expose_value or option.envvar or option.name in ("verbose", "debug")
     cells = (names, option.help or "", shown, f"`{variable}`" if settable else "")
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+# --- parts.md -----------------------------------------------------------------------------------
+
+PARTS_INTRODUCTION = """\
+`aecodec compress` accounts for every part of a source file. A part is whatever its format stores
+separately: a JPEG segment, a PNG chunk, a TIFF tag, bytes behind the picture. What becomes of it:
+
+- **kept**: the `.aec` file holds it, or what it says. The last column names the place.
+- **harmless**: it is left out, and nothing that anybody needs goes with it. The last column says
+  why.
+- **lost**: it is left out with a note, which the last column shows. `--strict` refuses the file,
+  and `--rm` keeps it.
+
+A part that no table names is lost. So is every part of a format without a table, with the note
+"what else a ... file may hold"."""
+
+
+def parts_page() -> Iterator[str]:
+    yield "# What becomes of each part of a file"
+    yield ""
+    yield NOTE
+    yield ""
+    yield PARTS_INTRODUCTION
+    for title, module in walkers():
+        assert module.__doc__ is not None
+        yield ""
+        yield f"## {title}"
+        yield ""
+        yield module.__doc__.splitlines()[0]
+        yield ""
+        yield "| part | what happens | where to, why, or which note |"
+        yield "|---|---|---|"
+        for part in dict.fromkeys(module.PARTS):
+            cells = (part.name, part.fate.value, part.text)
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+
+
+def walkers() -> Iterator[tuple[str, ModuleType]]:
+    """The walkers' modules, each with the formats that it reads."""
+    from aecodec.image import parts
+
+    modules: dict[str, list[str]] = {}
+    for name, module in parts.FORMATS.items():
+        modules.setdefault(module, []).append(name)
+    for module, names in modules.items():
+        yield ", ".join(names), importlib.import_module(f"{parts.__name__}.{module}")
+    # What several of them call.
+    yield "Photoshop resources", importlib.import_module(f"{parts.__name__}.photoshop")
 
 
 # --- performance.md -----------------------------------------------------------------------------

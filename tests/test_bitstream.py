@@ -74,6 +74,11 @@ def test_wire_ids_do_not_move() -> None:
         "EXIF": 0x81,
         "ICC": 0x82,
         "XMP": 0x83,
+        "RESOLUTION": 0x84,
+        "TEXTS": 0x85,
+        "IPTC": 0x86,
+        "GAINMAP": 0x87,
+        "VIDEO": 0x88,
     }
 
 
@@ -300,11 +305,11 @@ def test_container_and_header_are_frozen() -> None:
 
 
 def test_an_ancillary_section_of_the_future_is_skipped() -> None:
-    data = rebuild(header(3, 3), [(0x85, b"anything"), (0x01, b"AAAA")], minor=7)
+    data = rebuild(header(3, 3), [(0xF5, b"anything"), (0x01, b"AAAA")], minor=7)
     parsed = parse(data)
     assert parsed.version == (1, 7)
     assert parsed.tiles == (b"AAAA",)
-    assert [s.name for s in parsed.sections] == ["0x85", "TILE"]
+    assert [s.name for s in parsed.sections] == ["0xF5", "TILE"]
 
 
 # --- Refusals -----------------------------------------------------------------------------------

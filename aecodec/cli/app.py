@@ -218,7 +218,7 @@ def _kinds_of_metadata(
     if unknown := given - set(METADATA):
         raise click.BadParameter(
             f"{', '.join(sorted(unknown)) or 'nothing'} is not a kind of metadata: "
-            "give all, none, or some of exif,icc,xmp"
+            f"give all, none, or some of {','.join(METADATA)}"
         )
     return tuple(kind for kind in METADATA if kind in given)
 
@@ -293,9 +293,9 @@ def commands() -> None:
     callback=_kinds_of_metadata,
     default="all",
     show_default=True,
-    help="The metadata to keep: all, none, or some of exif,icc,xmp.",
+    help=f"The metadata to keep: all, none, or some of {','.join(METADATA)}.",
 )
-@click.option("--strip-gps", is_flag=True, help="Remove the position from EXIF and XMP.")
+@click.option("--strip-gps", is_flag=True, help="Remove the position from all metadata.")
 @click.option("--strict", is_flag=True, help="Refuse a picture if a part of it would be lost.")
 @folder_options
 @output_options
@@ -587,8 +587,18 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]
-    lines = [files.shown(source), *(f"  {key:<9}{value}" for key, value in rows)]
+    if found.resolution is not None:
+        across, down = found.resolution
+        rows.insert(1, ("density", f"{across:.4g} x {down:.4g} pixels an inch"))
+    rows += [(keyword or "comment", _excerpt(text)) for keyword, text in found.texts]
+    lines = [files.shown(source), *(f"  {files.shown(k):<9}{value}" for k, value in rows)]
     return "\n".join(lines)
+
+
+def _excerpt(text: str) -> str:
+    """A text as part of one line."""
+    line = files.shown(" ".join(text.split()))
+    return line if len(line) <= 70 else line[:67] + "..."
 
 
 @commands.command()

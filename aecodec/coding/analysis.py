@@ -19,10 +19,10 @@ GREY = 128
 
 
 class Analysis:
-    """y (M,h/16,w/16) of tiles of a picture rgb (H,W,3), each computed when it is asked for.
+    """y (M,h/16,w/16) of tiles of a picture rgb (H,W,3), each computed when it is requested.
 
-    What the blocks at 1/8 make of the picture is shared by all `tiles`, of which each is asked for
-    once; with `keep` as often as one likes. Safe to share between threads.
+    All `tiles` share the output of the blocks at 1/8. Each tile may be requested once, or with
+    `keep` any number of times. Safe to share between threads.
 
     Tiles in `hidden` are seen as grey: they are stored exactly, and a decoder has no latents of
     them, of which the synthesis makes grey as well.
@@ -64,7 +64,7 @@ class Analysis:
         return self._transforms.analyse8(part, box.within(around))
 
     def begin(self, tile: Box, submit: Callable[..., object]) -> None:
-        """Have threads compute what a tile looks at, as far as that is not yet begun."""
+        """Have threads compute the cells that a tile needs, unless they were begun before."""
         self._x8.begin(self._seen[tile], submit)
 
     def __call__(self, tile: Box) -> Floats:

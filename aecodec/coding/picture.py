@@ -74,13 +74,13 @@ class PictureEncoder:
 
     def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> CodedTiles:
         """The tiles' payloads."""
-        point = self._codec.weights.at(quality)
+        point = self._codec.weights.at(quality, dead_zone)
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
             return self.encode_exactly()
         if effort == 1:
-            return self._encode(point, exact, dead_zone)
-        return self._refine(point, exact, EFFORTS[effort], dead_zone)[0]
+            return self._encode(point, exact)
+        return self._refine(point, exact, EFFORTS[effort])[0]
 
     def encode_exactly(self) -> CodedTiles:
         """The payloads of tiles that are all stored exactly."""
@@ -97,7 +97,7 @@ class PictureEncoder:
             return self.encode_exactly(), self._rgb
         boxes = list(self._tiles)
         if effort > 1:
-            coded, v_hat = self._refine(point, exact, EFFORTS[effort], 0.0)
+            coded, v_hat = self._refine(point, exact, EFFORTS[effort])
             payloads = coded.payloads
 
             def latents(number: int) -> Floats:
@@ -148,12 +148,12 @@ class PictureEncoder:
             self._analyses = {exact: found}  # y of one set of tiles is enough memory
         return found
 
-    def _encode(self, point: OperatingPoint, exact: frozenset[int], dead_zone: float) -> CodedTiles:
+    def _encode(self, point: OperatingPoint, exact: frozenset[int]) -> CodedTiles:
         """The tiles' payloads, of one pass each."""
         runtime, count = self._codec.runtime, len(self._tiles)
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
-            jobs = self._jobs(workers, point, exact, dead_zone)
+            jobs = self._jobs(workers, point, exact)
             return CodedTiles(list(workers.in_order(jobs)), exact)
 
     def _jobs(
@@ -161,7 +161,6 @@ class PictureEncoder:
         workers: Workers,
         point: OperatingPoint,
         exact: frozenset[int],
-        dead_zone: float,
     ) -> Iterator[Callable[[], bytes]]:
         """Each tile's coding. Where threads share sessions, all of them analyse it before."""
         analysis, boxes = self._analysis(exact), list(self._tiles)
@@ -174,7 +173,7 @@ class PictureEncoder:
                     if near not in exact:
                         analysis.begin(boxes[near], workers.submit)
             y = None if workers.per_thread else analysis(box)
-            yield functools.partial(self._encode_tile, analysis, box, y, point, dead_zone)
+            yield functools.partial(self._encode_tile, analysis, box, y, point)
 
     def _encode_tile(
         self,
@@ -182,13 +181,12 @@ class PictureEncoder:
         box: Box,
         y: Floats | None,
         point: OperatingPoint,
-        dead_zone: float,
     ) -> bytes:
         y = analysis(box) if y is None else y
-        return self._codec.encode(y, point, self._sides(box), dead_zone)[1]
+        return self._codec.encode(y, point, self._sides(box))[1]
 
     def _refine(
-        self, point: OperatingPoint, exact: frozenset[int], effort: Effort, dead_zone: float
+        self, point: OperatingPoint, exact: frozenset[int], effort: Effort
     ) -> tuple[CodedTiles, Floats]:
         """The payloads of refined tiles, and the picture's v_hat (M,H/16,W/16)."""
         # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
@@ -215,9 +213,9 @@ class PictureEncoder:
                     continue
                 place = tiles.box(other)
                 ys[other] = analysis(place)
-                one_pass = codec.quantise(ys[other], point, self._sides(place), dead_zone)
+                one_pass = codec.quantise(ys[other], point, self._sides(place))
                 v_hat[place.latents] = one_pass.v_hat
-            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point, dead_zone)
+            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point)
             latents = refinement.run(effort)
             v_hat[box.latents] = latents.v_hat
             payloads.append(codec.encode_latents(latents, point))

@@ -25,8 +25,8 @@ class Synthesis:
 
     Args:
         tiles: the boxes of the picture's tiles.
-        latents: v_hat (M,h/16,w/16) of the tile of a number; each is asked for once.
-        region: the pixels that are wanted; None for all.
+        latents: the number of a tile -> its v_hat (M,h/16,w/16); each is requested once.
+        region: the requested pixels; None for all.
         needed: whether a part of the picture is to be drawn; the others' pixels are undefined.
     """
 
@@ -65,7 +65,7 @@ class Synthesis:
         )
 
     def draw(self) -> Pixels:
-        """The pixels (h,w,3), drawn while the tiles of later parts are decoded."""
+        """The pixels (h,w,3), computed while the tiles of later parts are decoded."""
         rgb = np.empty((self._wanted.h, self._wanted.w, 3), np.uint8)
         # Threads that share sessions draw together, for which only this one asks.
         runtime = self._transforms.runtime
@@ -77,7 +77,7 @@ class Synthesis:
         return rgb
 
     def _jobs(self, rgb: Pixels, workers: Workers) -> Iterator[Callable[[], None]]:
-        """Each part's drawing. What it and the next ones need is begun before."""
+        """The computation of each part. What it and the next parts need is begun before."""
         ahead = workers.ahead if workers.per_thread else 1
         for k in range(len(self._parts)):
             if workers.threaded:

@@ -103,7 +103,7 @@ def folders() -> dict[str, pathlib.Path]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OperatingPoint:
-    """The weights at one quality. M latent channels."""
+    """The weights at one quality, and how an encoder quantises there. M latent channels."""
 
     quality: int
     level: Floats  # (1,): what the float networks are told of the quality
@@ -112,6 +112,7 @@ class OperatingPoint:
     curvature: Floats  # (M,1,1): half the second derivative of the error by an element of y_hat
     bits_per_error: float  # what a squared error of 1 is worth, summed over pixels in [0,1]
     z_tables: HyperTables
+    dead_zone: float = 0.0  # an encoder's: coding/quantisation.py
 
     @property
     def inverse_gain(self) -> Floats:
@@ -145,8 +146,8 @@ class Weights:
     curvature: Floats  # (101,M), for encoders that refine
     preview: Array  # (M + 1,192) float16, for small pictures
 
-    def at(self, quality: int) -> OperatingPoint:
-        """The operating point of a quality from 1 to 100."""
+    def at(self, quality: int, dead_zone: float = 0.0) -> OperatingPoint:
+        """The operating point of a quality from 1 to 100; for an encoder, with a dead zone."""
         gain = self.gain[quality]
         return OperatingPoint(
             quality=quality,
@@ -156,6 +157,7 @@ class Weights:
             curvature=self.curvature[quality][:, None, None],
             bits_per_error=float(self.lagrangian[quality]) * 255.0**2 / 3.0,
             z_tables=self.z_tables[int(self.z_band[quality])],
+            dead_zone=dead_zone,
         )
 
     def checked_scale_network(self) -> ScaleNetwork:

@@ -27,7 +27,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["format.md", "cli.md", "performance.md", "scale.md"])
+@pytest.mark.parametrize("name", ["format.md", "cli.md", "parts.md", "performance.md", "scale.md"])
 def test_generated_pages_are_current(name: str) -> None:
     expected = generator().pages()[name]
     assert (DOCS / name).read_text(encoding="utf-8") == expected, "run `make docs`"

@@ -598,7 +598,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("quality", str(found.quality)),
         ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
-        ("tiles", f"{found.tiles} of at most {found.tile_size} px"),
+        ("tiles", f"{found.tiles} of at most {found.tile_size} px, {found.exact} stored exactly"),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]

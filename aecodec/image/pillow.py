@@ -415,17 +415,22 @@ def to_pil(
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
     if mode in ("L", "LA"):
-        total = rgb[..., 0].astype(np.uint16)
-        total += rgb[..., 1]
-        total += rgb[..., 2]
-        total += 1
-        image = Image.fromarray((total // 3).astype(np.uint8))
+        image = Image.fromarray(grey_of(rgb))
     else:
         image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     image.info.update(pillow_info(exif, icc, xmp, **others))
     return image
+
+
+def grey_of(rgb: UInt8Array) -> UInt8Array:
+    """The rounded mean (H,W) of three channels that were equal before they were coded."""
+    total = rgb[..., 0].astype(np.uint16)
+    total += rgb[..., 1]
+    total += rgb[..., 2]
+    total += 1
+    return (total // 3).astype(np.uint8)
 
 
 def fidelity(picture: Picture, decoded: Image.Image) -> float:

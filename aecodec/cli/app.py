@@ -282,6 +282,9 @@ def commands() -> None:
     "--target-psnr", type=Number(1.0, 99.0), help="At least this PSNR in dB, of what is visible."
 )
 @click.option(
+    "--lossless", is_flag=True, help="Store the pixels exactly, in 8 bits; takes no quality."
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
@@ -307,6 +310,7 @@ def compress(
     target_size: int | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    lossless: bool,
     min_savings: float | None,
     model: str | None,
     metadata: tuple[str, ...],
@@ -332,6 +336,7 @@ def compress(
         "target_size": target_size,
         "target_bpp": target_bpp,
         "target_psnr": target_psnr,
+        "lossless": lossless,
     }
     aim = _chosen(aims)
     encoding = conversion.Encoding(

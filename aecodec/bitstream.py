@@ -136,7 +136,7 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
 3. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
    channels, then those of the odd ones, both in order (channel, row, column). The table index of
    each is a function of z_hat and the quality, computed in integers:
-   ``coding/prior.py`` defines it.
+   ``entropy/scales.py`` defines it.
 4. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
    of step 0's symbols as well. Each step has a set of tables of its own.
 
@@ -145,7 +145,7 @@ the picture goes on is known, and what these functions see beyond such a border 
 beyond the picture's. There everything is 0, right after the last latents, even where z_hat has room
 for more. Beyond a border between tiles z_hat's outermost elements are repeated once, and what has a
 value for each latent is reflected without its outermost row or column, x[-1] = x[1];
-``entropy/borders.py`` does it, ``coding/prior.py`` says with what.
+``entropy/padding.py`` does it, ``entropy/scales.py`` and ``networks/means.py`` say with what.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the
@@ -224,6 +224,7 @@ from aecodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from aecodec.geometry import TILE_UNIT, Grid, ceil_div, even_part
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without it
@@ -248,7 +249,6 @@ __all__ = [
     "Section",
     "SectionType",
     "Text",
-    "even_part",
     "pack",
     "parse",
     "parse_header",
@@ -261,7 +261,6 @@ MINOR: Final = 0
 KNOWN_FLAGS: Final = 0
 
 MAX_SIDE: Final = 2**20
-TILE_UNIT: Final = 64
 MAX_TILE_SIZE: Final = 255 * TILE_UNIT
 DEFAULT_TILE_SIZE: Final = 1024
 DEFAULT_MAX_PIXELS: Final = 2**28
@@ -363,11 +362,11 @@ class Header:
 
     @property
     def tile_columns(self) -> int:
-        return -(-self.width // self.tile_size)
+        return ceil_div(self.width, self.tile_size)
 
     @property
     def tile_rows(self) -> int:
-        return -(-self.height // self.tile_size)
+        return ceil_div(self.height, self.tile_size)
 
     @property
     def tile_width(self) -> int:
@@ -383,18 +382,10 @@ class Header:
     def tile_count(self) -> int:
         return self.tile_columns * self.tile_rows
 
-    def tiles(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (x, y, width, height) of every tile in the order of the file."""
-        width, height = self.tile_width, self.tile_height
-        for y in range(0, self.height, height):
-            for x in range(0, self.width, width):
-                yield x, y, min(width, self.width - x), min(height, self.height - y)
-
-
-def even_part(side: int, count: int) -> int:
-    """The smallest multiple of TILE_UNIT of which so many make `side`."""
-    units = -(-side // TILE_UNIT)
-    return -(-units // count) * TILE_UNIT
+    @property
+    def grid(self) -> Grid:
+        """The boxes of the tiles, in the order of the file."""
+        return Grid(self.width, self.height, self.tile_width, self.tile_height)
 
 
 class ParsedHeader(NamedTuple):

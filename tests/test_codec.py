@@ -20,12 +20,11 @@ from PIL import Image, ImageCms, ImageDraw
 import aecodec
 from aecodec import bitstream, codec, metrics
 from aecodec.codec import Codec
-from aecodec.coding import prior
-from aecodec.coding import tile as tiles
+from aecodec.coding.analysis import Analysis
 from aecodec.coding.tile import _hash
-from aecodec.entropy.borders import Sides, sides_of
-from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.coder import Encoder
+from aecodec.entropy.padding import Sides, TileShape
+from aecodec.entropy.scales import Scales
 from aecodec.errors import (
     CorruptError,
     FormatError,
@@ -33,6 +32,7 @@ from aecodec.errors import (
     UnknownModelError,
     WeightsError,
 )
+from aecodec.geometry import Box
 from aecodec.image.pillow import load
 from aecodec.networks import weights
 from aecodec.networks.runtime import Options, Runtime, cores
@@ -64,11 +64,11 @@ def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
     container = bitstream.parse(data)
     header = container.header
     found = []
-    for box, tile in zip(header.tiles(), container.tiles, strict=True):
-        rows, columns = -(-box[3] // 16), -(-box[2] // 16)
-        sides = sides_of(box, header.width, header.height)
-        z_hat, *steps = coder.decode_symbols(tile, rows, columns, header.quality, sides)
-        found += [z_hat, *(row for step in steps for row in step)]
+    point, channels = coder.weights.at(header.quality), coder.weights.config.latents
+    for box, payload in zip(header.grid, container.tiles, strict=True):
+        tile = TileShape.at(box, header.grid.shape, channels)
+        latents = coder.tiles.decode(payload, point, tile)
+        found += [latents.z_hat, *latents.symbols, *(part.indexes for part in latents.groups)]
     return found
 
 
@@ -107,7 +107,7 @@ def test_with_many_tiles_every_thread_works_alone(
     expected = coder.compress(picture, 60, tile_size=64)
     shown = np.asarray(coder.decode(bitstream.parse(expected)), np.int16)
     for area in ("area8", "area16"):
-        monkeypatch.setattr(several, area, 64 * 64)
+        monkeypatch.setattr(several.tiles.transforms, area, 64 * 64)
     monkeypatch.setattr(Runtime, "_open", session)
     data = several.compress(picture, 60, tile_size=64)
     again = np.asarray(several.decode(bitstream.parse(data)), np.int16)
@@ -118,7 +118,7 @@ def test_with_many_tiles_every_thread_works_alone(
         name for name, _ in asked
     }
     # Of few tiles each takes all threads.
-    monkeypatch.setattr(several, "area8", 1 << 24)
+    monkeypatch.setattr(several.tiles.transforms, "area8", 1 << 24)
     asked.clear()
     several.decode(bitstream.parse(several.compress(picture, 60)))
     assert not asked if threads == lonely else {count for _, count in asked} == {threads}
@@ -128,19 +128,19 @@ def test_with_many_tiles_every_thread_works_alone(
 def test_coding_while_quantising_gives_the_same_bytes(coder: Codec, threads: int) -> None:
     several = Codec(coder.weights, Options(threads=threads))
     rgb = np.asarray(samples.photograph(box=(0, 0, 208, 176)))
-    y = several.analyse(rgb, (0, 0, 208, 176))
-    for quality, thrift in ((5, 0.0), (75, 0.0), (75, 3.0), (100, -3.0)):
-        sides = Sides(bottom=True, right=True)
-        latents = several.quantise(y, quality, thrift, sides)
-        together, payload = several.encode(y, quality, thrift, sides)
-        assert payload == several.encode_latents(latents, quality)
+    y = several.tiles.analyse(rgb, Box(0, 0, 208, 176))
+    for quality, dead_zone in ((5, 0.0), (75, 0.0), (75, 3.0), (100, -3.0)):
+        sides, point = Sides(bottom=True, right=True), several.weights.at(quality)
+        latents = several.tiles.quantise(y, point, sides, dead_zone)
+        together, payload = several.tiles.encode(y, point, sides, dead_zone)
+        assert payload == several.tiles.encode_latents(latents, point)
         assert np.array_equal(together.v_hat, latents.v_hat)
 
 
 def test_a_damaged_tile_among_many_is_one_error(coder: Codec) -> None:
     """Wherever it stands, whoever decodes it, and nobody waits for it for ever."""
     several = Codec(coder.weights, Options(threads=2))
-    several.area8 = several.area16 = 64 * 64
+    several.tiles.transforms.area8 = several.tiles.transforms.area16 = 64 * 64
     data = coder.compress(samples.photograph(box=(32, 16, 352, 240)), 60, tile_size=64)
     container = bitstream.parse(data)
     for number in (0, 7, len(container.tiles) - 1):
@@ -305,8 +305,9 @@ def test_impossible_threads_are_refused() -> None:
 def test_file_size_is_the_estimated_rate(coder: Codec, quality: int) -> None:
     rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
     data = coder.compress(Image.fromarray(rgb), quality)
-    latents = coder.quantise(coder.analyse(rgb, (0, 0, 512, 512)), quality)
-    estimate = coder.rate(latents, quality) / 8.0
+    point = coder.weights.at(quality)
+    latents = coder.tiles.quantise(coder.tiles.analyse(rgb, Box.of(rgb.shape)), point)
+    estimate = coder.tiles.rate(latents, point) / 8.0
     assert abs(len(data) - estimate) <= 0.01 * estimate + 64
 
 
@@ -377,13 +378,14 @@ def test_whoever_wrote_it_everyone_decodes_the_same_symbols(
 def test_floats_of_both_runtimes_agree(either: weights.Weights) -> None:
     rgb = np.asarray(samples.photograph(box=(0, 0, 320, 256)))
     coder, torch_coder = Codec(either), reference.torch_codec(either)
-    box = (0, 0, 320, 256)
-    y, y_torch = coder.analyse(rgb, box), torch_coder.analyse(rgb, box)
+    box = Box(0, 0, 320, 256)
+    y, y_torch = (one.tiles.analyse(rgb, box) for one in (coder, torch_coder))
     assert np.abs(y - y_torch).max() < 1e-3
     for quality in (20, 90):
-        one, other = coder.quantise(y, quality), torch_coder.quantise(y, quality)
-        for ours, theirs in zip(one.indexes, other.indexes, strict=True):
-            assert np.array_equal(ours, theirs)
+        point = either.at(quality)
+        one, other = (c.tiles.quantise(y, point) for c in (coder, torch_coder))
+        for ours, theirs in zip(one.groups, other.groups, strict=True):
+            assert np.array_equal(ours.indexes, theirs.indexes)
         for ours, theirs in zip(one.symbols, other.symbols, strict=True):
             assert np.mean(ours != theirs) < 1e-3  # a tie may round either way: the encoder's
 
@@ -391,41 +393,19 @@ def test_floats_of_both_runtimes_agree(either: weights.Weights) -> None:
 # --- Tiles --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pixels", [64 * 64, 768 * 768, 1024 * 1024])
-@pytest.mark.parametrize("margin", [16, 96])
-def test_parts_cover_a_box_once_and_are_small(pixels: int, margin: int) -> None:
-    for w, h in itertools.product((1, 64, 65, 500, 768, 1000, 3000), repeat=2):
-        parts = tiles.parts_of((128, 64, w, h), pixels, margin)
-        count = np.zeros((h, w), np.uint8)
-        for x, y, width, height in parts:
-            assert 0 < width * height <= pixels and (x % 64, y % 64) == (0, 0)
-            count[y - 64 : y - 64 + height, x - 128 : x - 128 + width] += 1
-        assert (count == 1).all()
-        assert parts == sorted(parts, key=lambda part: (part[1], part[0]))
-
-
-def test_parts_are_few_and_square() -> None:
-    """Their margins are computed twice."""
-    assert tiles.parts_of((0, 0, 768, 768), 768 * 768, 64) == [(0, 0, 768, 768)]
-    halves = [(0, 0, 1000, 512), (0, 512, 1000, 488)]
-    assert tiles.parts_of((0, 0, 1000, 1000), 768 * 768, 64) == halves
-    thousands = tiles.parts_of((0, 0, 12000, 9000), 768 * 768, 64)
-    assert thousands[0] == (0, 0, 768, 768) and len(thousands) == 16 * 12
-    assert len(tiles.parts_of((0, 0, 2**20, 16), 768 * 768, 64)) == 114  # a ribbon
-
-
 def test_tiles_leave_no_seam(either: weights.Weights) -> None:
     """Latents of tiles equal the whole picture's, and so do the pixels made from them."""
     coder = Codec(either)
     rgb = np.asarray(samples.photograph(box=(0, 0, 512, 512)))
-    whole = coder.analyse(rgb, (0, 0, 512, 512))
-    v_hat = coder.quantise(whole, 60).v_hat
-    full = coder.synthesise(v_hat, (0, 0, 512, 512), 60).astype(int)
+    point, synthesise = either.at(60), coder.tiles.transforms.synthesise
+    whole = coder.tiles.analyse(rgb, Box(0, 0, 512, 512))
+    v_hat = coder.tiles.quantise(whole, point).v_hat
+    full = synthesise(v_hat, Box(0, 0, 512, 512), point).astype(int)
     for x, y, w, h in ((0, 0, 192, 192), (192, 128, 192, 256), (448, 448, 64, 64)):
-        part = coder.analyse(rgb, (x, y, w, h))
+        part = coder.tiles.analyse(rgb, Box(x, y, w, h))
         expected = whole[:, y // 16 : (y + h) // 16, x // 16 : (x + w) // 16]
         assert np.abs(part - expected).max() < 1e-3
-        tile = coder.synthesise(v_hat, (x, y, w, h), 60).astype(int)
+        tile = synthesise(v_hat, Box(x, y, w, h), point).astype(int)
         assert np.abs(tile - full[y : y + h, x : x + w]).max() <= 1
 
 
@@ -522,9 +502,9 @@ def test_a_region_is_that_part_of_the_picture(
 def test_a_region_needs_few_tiles(coder: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     data = coder.compress(samples.photograph(box=(0, 0, 512, 512)), 70, tile_size=128)
     decoded = []
-    one = coder.decode_latents
+    one = coder.tiles.decode
     monkeypatch.setattr(
-        coder, "decode_latents", lambda payload, *a: decoded.append(payload) or one(payload, *a)
+        coder.tiles, "decode", lambda payload, *a: decoded.append(payload) or one(payload, *a)
     )
     coder.decode(bitstream.parse(data), (210, 210, 10, 10))
     # The tile around it, and those in reach of its margin of 80 pixels.
@@ -563,21 +543,18 @@ def test_forged_symbols_with_right_hashes_stay_harmless(coder: Codec) -> None:
     """A file may hold any symbols; enormous ones give some picture, quietly."""
     header = bitstream.parse(coder.compress(samples.photograph(), 60)).header
     config = coder.weights.config
-    rows, columns = -(-header.height // 16), -(-header.width // 16)
-    z_hat = np.zeros((config.hyper_latents, -(-rows // 4), -(-columns // 4)), np.int32)
+    tile = TileShape.at(Box.of(header.grid.shape), header.grid.shape, config.latents)
+    z_hat = np.zeros((config.hyper_latents, tile.z_rows, tile.z_columns), np.int32)
     encoder = Encoder()
-    of_z = coder._z_tables(60)
-    for row, at in of_z.rows(z_hat):
-        encoder.add(row, of_z.tables.groups(at), of_z.tables)
-    board = Checkerboard(config.latents, rows, columns)
-    scales = prior.Scales(coder.scale_network, z_hat, 60, board)
+    coder.weights.at(60).z_tables.encode(encoder, z_hat)
+    scales = Scales(coder.tiles.scale_network, z_hat, 60, tile)
     coded: list[np.ndarray] = []
     for y_tables in coder.weights.y_tables:
         indexes = scales.after(coded[0]) if coded else scales.first
         symbols = np.where(y_tables.lengths[indexes] != 0, 2**30 - 1, 0).astype(np.int32)
-        encoder.add(symbols, y_tables.groups(indexes), y_tables)
+        encoder.add(symbols, y_tables.groups(indexes))
         coded.append(symbols)
-    payload = _hash(z_hat, *coded).to_bytes(4, "little") + encoder.finish()
+    payload = _hash(z_hat, *coded) + encoder.finish()
     forged = bitstream.pack(header, [payload])
     assert aecodec.decompress(forged).size == (header.width, header.height)
 
@@ -656,7 +633,8 @@ def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
     coder = Codec(weights.by_id(container.header.model_id))
     arrays = decoded_symbols(coder, data)
     # Of each tile z_hat, both steps' symbols, and both steps' table indexes.
-    hashes = [f"{_hash(*arrays[i : i + 3]):08x}" for i in range(0, len(arrays), 5)]
+    found = [_hash(*arrays[i : i + 3]) for i in range(0, len(arrays), 5)]
+    hashes = [f"{int.from_bytes(value, 'little'):08x}" for value in found]
     assert hashes == entry["hashes"]
     picture = aecodec.decompress(data)
     assert [picture.mode, *picture.size] == entry["picture"]
@@ -676,11 +654,11 @@ def test_areas_change_nothing(coder: Codec, monkeypatch: pytest.MonkeyPatch, sid
         return whole, np.asarray(coder.decode(container, region), np.int16)
 
     for half in ("area8", "area16"):
-        monkeypatch.setattr(coder, half, 1 << 24)
+        monkeypatch.setattr(coder.tiles.transforms, half, 1 << 24)
     data = coder.compress(picture, 60, tile_size=64)
     whole, part = both(data)
-    monkeypatch.setattr(coder, "area8", side * side)
-    monkeypatch.setattr(coder, "area16", 64 * side)
+    monkeypatch.setattr(coder.tiles.transforms, "area8", side * side)
+    monkeypatch.setattr(coder.tiles.transforms, "area16", 64 * side)
     for again in (data, coder.compress(picture, 60, tile_size=64)):
         assert abs(len(again) - len(data)) <= 8
         shown, cut = both(again)
@@ -696,13 +674,14 @@ def test_drawings_show_no_seam_either(coder: Codec, side: int) -> None:
     checks = np.repeat(((x + y) % 2)[..., None], 3, axis=2)
     drawn = checks if side == 1 else random.repeat(16, axis=0).repeat(16, axis=1)
     rgb = (255 * drawn).astype(np.uint8)
-    v_hat = coder.quantise(coder.analyse(rgb, (0, 0, 512, 384)), 20).v_hat
-    full = coder.synthesise(v_hat, (0, 0, 512, 384), 20).astype(int)
+    transforms, point = coder.tiles.transforms, coder.weights.at(20)
+    v_hat = coder.tiles.quantise(coder.tiles.analyse(rgb, Box.of(rgb.shape)), point).v_hat
+    full = transforms.synthesise(v_hat, Box.of(rgb.shape), point).astype(int)
     for left, top in np.ndindex(4, 3):
-        box = (128 * left, 128 * top, 128, 128)
-        near = tiles.grown(box, 16 * coder.halo, rgb.shape)
-        window = np.ascontiguousarray(v_hat[tiles.latents_of(near)])
-        part = coder.synthesise(window, box, 20, near[:2]).astype(int)
+        box = Box(128 * left, 128 * top, 128, 128)
+        near = box.grown(16 * transforms.margin, rgb.shape)
+        window = np.ascontiguousarray(v_hat[near.latents])
+        part = transforms.synthesise(window, box, point, near[:2]).astype(int)
         expected = full[box[1] : box[1] + 128, box[0] : box[0] + 128]
         assert np.abs(part - expected).max() <= 1
 
@@ -718,16 +697,16 @@ def test_every_layer_has_its_margin(
     checks = ((y // side + x // side) % 2)[..., None]
     rgb = (255 * (checks ^ random)).astype(np.uint8)
     for half in ("area8", "area16"):
-        monkeypatch.setattr(coder, half, 1 << 24)
-    whole = coder.analyse(rgb, (0, 0, 512, 384))
+        monkeypatch.setattr(coder.tiles.transforms, half, 1 << 24)
+    whole = coder.tiles.analyse(rgb, Box(0, 0, 512, 384))
     container = bitstream.parse(coder.compress(rgb, 90))
     shown = coder.decode_rgb(container).astype(int)
     for half in ("area8", "area16"):
-        monkeypatch.setattr(coder, half, 128 * 128)
-    boxes = [(64 * i, 64 * j, 64, 64) for j, i in np.ndindex(6, 8)]
-    y_of = tiles.Analysed(coder, rgb, boxes)
+        monkeypatch.setattr(coder.tiles.transforms, half, 128 * 128)
+    boxes = [Box(64 * i, 64 * j, 64, 64) for j, i in np.ndindex(6, 8)]
+    y_of = Analysis(coder.tiles.transforms, rgb, boxes)
     for box in boxes:
-        assert np.abs(y_of(box) - whole[tiles.latents_of(box)]).max() < 1e-5 * np.abs(whole).max()
+        assert np.abs(y_of(box) - whole[box.latents]).max() < 1e-5 * np.abs(whole).max()
     assert np.abs(coder.decode_rgb(container) - shown).max() <= 1
 
 
@@ -739,32 +718,34 @@ def test_a_tiles_tables_do_not_outlive_it(coder: Codec) -> None:
 
     With every core at work, as when there are many tiles, and with an idle one.
     """
-    y = coder.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), (0, 0, 128, 128))
+    tiles, point = coder.tiles, coder.weights.at(60)
+    y = tiles.analyse(np.asarray(samples.photograph(box=(0, 0, 128, 128))), Box(0, 0, 128, 128))
     gc.collect()
     gc.disable()
     try:
-        for busy in (0, coder.runtime.threads):
+        for busy in (0, tiles.runtime.threads):
             with contextlib.ExitStack() as stack:
                 for _ in range(busy):
-                    stack.enter_context(coder.runtime.working())
-                latents = coder.quantise(y, 60)
-                coder.decode_latents(coder.encode_latents(latents, 60), 8, 8, 60)
-        alive = [type(o).__name__ for o in gc.get_objects() if isinstance(o, prior.Scales)]
+                    stack.enter_context(tiles.runtime.working())
+                latents = tiles.quantise(y, point)
+                tiles.decode(tiles.encode_latents(latents, point), point, TileShape.of(y))
+        alive = [type(o).__name__ for o in gc.get_objects() if isinstance(o, Scales)]
     finally:
         gc.enable()
     assert not alive
 
 
 @pytest.mark.parametrize("quality", [1, 60, 99])
-def test_thrift_takes_fewer_bits(coder: Codec, quality: int) -> None:
-    box = (0, 0, 256, 256)  # with symbols beyond +-1 at the lowest quality, too
-    y = coder.analyse(np.asarray(samples.photograph(box=box)), box)
+def test_a_wider_dead_zone_takes_fewer_bits(coder: Codec, quality: int) -> None:
+    box = Box(0, 0, 256, 256)  # with symbols beyond +-1 at the lowest quality, too
+    y = coder.tiles.analyse(np.asarray(samples.photograph(box=box)), box)
+    tiles, point = coder.tiles, coder.weights.at(quality)
     rates = [
-        coder.rate(coder.quantise(y, quality, thrift), quality)
-        for thrift in (-12.0, -4.0, -1.0, 0.0, 2.0, 5.0, 120.0)
+        tiles.rate(tiles.quantise(y, point, dead_zone=dead_zone), point)
+        for dead_zone in (-12.0, -4.0, -1.0, 0.0, 2.0, 5.0, 120.0)
     ]
     assert all(more > less for more, less in itertools.pairwise(rates))
-    assert coder.rate(coder.quantise(y, quality), quality) == rates[3]
+    assert tiles.rate(tiles.quantise(y, point), point) == rates[3]
 
 
 @pytest.mark.parametrize("quality", [20, 60, 90])
@@ -773,21 +754,22 @@ def test_what_is_not_worth_its_bits_becomes_zero(
 ) -> None:
     """Against plain rounding: fewer bits, and bits + lambda * error fall."""
     rgb = np.asarray(samples.photograph(box=(0, 0, 320, 256)))
-    box = (0, 0, 320, 256)
-    y = coder.analyse(rgb, box)
+    tiles, point, box = coder.tiles, coder.weights.at(quality), Box(0, 0, 320, 256)
+    y = tiles.analyse(rgb, box)
 
     def measure() -> tuple[float, float]:
-        latents = coder.quantise(y, quality)
-        error = (coder.synthesise(latents.v_hat, box, quality) - rgb.astype(np.float64)) / 255.0
-        bits = coder.rate(latents, quality)
-        return bits, bits + coder._bits_per_error(quality) * float((error**2).sum())
+        latents = tiles.quantise(y, point)
+        shown = tiles.transforms.synthesise(latents.v_hat, box, point)
+        error = (shown - rgb.astype(np.float64)) / 255.0
+        bits = tiles.rate(latents, point)
+        return bits, bits + point.bits_per_error * float((error**2).sum())
 
     chosen = measure()
     plain = tuple(
         np.minimum(least, np.where(np.isinf(least), least, 0.5))
         for least in coder.weights.y_thresholds
     )
-    monkeypatch.setattr(coder, "weights", dataclasses.replace(coder.weights, y_thresholds=plain))
+    monkeypatch.setattr(tiles, "weights", dataclasses.replace(coder.weights, y_thresholds=plain))
     rounded = measure()
     assert chosen[0] < 0.99 * rounded[0]
     assert chosen[1] < rounded[1]

@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.entropy.coder import PRECISION, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import Decoder, Encoder
+from aecodec.entropy.fixed_point import PRECISION
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 
 __all__ = ["BLOCK", "QUALITIES", "decode", "encode", "patches"]
@@ -118,8 +120,8 @@ def encode(rgb: Pixels, quality: int) -> bytes:
     differences = np.diff(chosen, axis=1, prepend=0) % len(scale)
     nothing = np.zeros(differences.size, np.uint8)
     tables, indexes = _tables(), _indexes(known, chosen, step).ravel()
-    encoder.add(differences.ravel().astype(np.int32), known.classes.groups(nothing), known.classes)
-    encoder.add(symbols.ravel(), tables.groups(indexes), tables)
+    encoder.add(differences.ravel().astype(np.int32), known.classes.groups(nothing))
+    encoder.add(symbols.ravel(), tables.groups(indexes))
     words = encoder.finish()
     return _HEADER.pack(_MAGIC, width, height, quality, zlib.crc32(words)) + words
 
@@ -134,10 +136,10 @@ def decode(data: bytes) -> Pixels:
     known, step = fit(), _step(quality)
     h, w = 2 * -(-height // 16), 2 * -(-width // 16)
     decoder = Decoder(data[_HEADER.size :])
-    differences = decoder.take(np.zeros(h * w // 4, np.uint8), known.classes)
+    differences = decoder.take(known.classes.groups(np.zeros(h * w // 4, np.uint8)))
     chosen = np.cumsum(differences.reshape(h // 2, w // 2), axis=1) % len(known.scales)
     indexes = _indexes(known, chosen, step)
-    symbols = decoder.take(indexes.ravel(), _tables()).reshape(indexes.shape)
+    symbols = decoder.take(_tables().groups(indexes.ravel())).reshape(indexes.shape)
     decoder.finish()
     means = symbols[known.predicted]
     means[:, :, 0] = np.cumsum(means[:, :, 0], axis=1)

@@ -198,11 +198,11 @@ def without(packet: bytes, gone: Collection[str]) -> bytes:
     for element in root.walk():
         if claims and element.name.startswith(claims):
             changes.append((element.start, element.end, b""))
-        changes += [
-            (attribute.start, attribute.end, b"")
-            for attribute in element.attributes
-            if claims and attribute.name.startswith(claims)
-        ]
+        claimed = [a for a in element.attributes if claims and a.name.startswith(claims)]
+        about = {a.name for a in element.attributes if a not in claimed} <= {_RDF + "about"}
+        if claimed and about and not element.children and element.name == _RDF + "Description":
+            changes.append((element.start, element.end, b""))  # it says nothing else
+        changes += [(attribute.start, attribute.end, b"") for attribute in claimed]
         if element.name == _CONTAINER + "Directory":
             items = list(_items(packet, element))
             dropped = [item for item, semantic in items if not _stays(semantic, gone)]
@@ -295,7 +295,7 @@ def joined(packet: bytes, extension: bytes) -> bytes:
     packet = without(packet, (EXTENDED,))
     rest, main = _scan(extension), _scan(packet)
     source, target = rest.find(_RDF + "RDF"), main.find(_RDF + "RDF")
-    if source is None or target is None or target.closing == target.opened:
+    if source is None or target is None or target.closing == target.end:
         raise Unreadable("it has no descriptions")
     # What the extension declares around its descriptions goes with each of them.
     around = _around(rest, source)

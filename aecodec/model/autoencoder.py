@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy.borders import Sides
+from aecodec.entropy.padding import Sides
 from aecodec.model.hyperprior import (
     Context,
     FactorizedPrior,

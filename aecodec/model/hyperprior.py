@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy.borders import ALONE, Sides
 from aecodec.entropy.fixed_point import (
     ACTIVATION_BITS,
     ACTIVATION_LIMIT,
@@ -31,6 +30,7 @@ from aecodec.entropy.fixed_point import (
     WEIGHT_BITS,
     Z_SHIFT,
 )
+from aecodec.entropy.padding import ALONE, Sides
 from aecodec.model.layers import Block, LevelTable, Spine, cut, pointwise, reflected, within
 from aecodec.networks.config import ModelConfig
 
@@ -104,7 +104,7 @@ class FactorizedPrior(nn.Module):
 class ScaleNetwork(nn.Module):
     """From z_hat, the level and the symbols of step 0 to the table indexes of y, real-valued.
 
-    The training shadow of the integer network that `coding/prior.py` evaluates: same layers, float
+    The training shadow of the integer network in `entropy/scales.py`: same layers, float
     arithmetic. With `rounding` on, every intermediate is rounded to the integer network's grid
     (straight-through). Indexes (B,M,4h,4w) are in units of tables.
     """

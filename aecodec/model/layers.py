@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy import borders
-from aecodec.entropy.borders import Sides
+from aecodec.entropy import padding
+from aecodec.entropy.padding import Sides
 
 __all__ = [
     "Block",
@@ -68,16 +68,16 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def repeated(x: Tensor, sides: Sides) -> Tensor:
-    """As `borders.repeated`, of x (B,C,h,w)."""
+    """As `padding.repeated`, of x (B,C,h,w)."""
     return _padded(x, sides, 1, "replicate")
 
 
 def reflected(x: Tensor, sides: Sides, n: int) -> Tensor:
-    """As `borders.reflected`, of x (B,C,h,w)."""
+    """As `padding.reflected`, of x (B,C,h,w)."""
     if n < min(x.shape[2:]):
         return _padded(x, sides, n, "reflect")
     for axis, ends in ((2, Sides(*sides[:2])), (3, Sides(*sides[2:]))):  # torch reflects but once
-        places = borders.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
+        places = padding.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
         x = x.index_select(axis, torch.from_numpy(places[:, 0]).to(x.device))
     return x
 
@@ -174,13 +174,7 @@ class LevelTable(nn.Module):
             return (hats @ self.table)[:, :, None, None]
 
 
-def level_of(lam: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The level in [0, 1] of a lambda: its position in log lambda."""
-    lam = torch.as_tensor(lam, dtype=torch.float32)
-    return torch.log(lam / lambda_min) / math.log(lambda_max / lambda_min)
-
-
 def lambda_of(level: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The inverse of `level_of`."""
+    """The lambda of a level in [0, 1], which is its position in log lambda."""
     level = torch.as_tensor(level, dtype=torch.float32)
     return lambda_min * torch.exp(level * math.log(lambda_max / lambda_min))

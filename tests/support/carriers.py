@@ -6,10 +6,14 @@ import hashlib
 import io
 import struct
 import zlib
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from PIL import Image, PngImagePlugin
+
+from aecodec.image.parts import Text
+from aecodec.image.pillow import Picture, load
 
 WIDTH, HEIGHT = 64, 48
 y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -425,6 +429,19 @@ def pnms() -> dict[str, bytes]:
         "tail": b"P5\n" + size + b"\n255\n" + grey.tobytes() + b"tail",
         "padding": b"P5\n" + size + b"\n255\n" + grey.tobytes() + bytes(8),
     }
+
+
+def with_everything() -> Picture:
+    """A picture with which everything travels that a file can hold."""
+    picture = load(jpegs()["gain map and video"])
+    return replace(
+        picture,
+        exif=exif()[6:],
+        icc=bytes(128) + b"no profile",
+        resolution=(300.0, 240.5),
+        texts=(Text("", "caf\udce9"), Text("Titel", "Überschrift", "de", "Überschrift")),
+        iptc=IPTC,
+    )
 
 
 FORMATS = {"JPEG": jpegs, "PNG": pngs, "WEBP": webps, "GIF": gifs, "BMP": bmps, "PPM": pnms}

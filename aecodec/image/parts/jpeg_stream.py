@@ -17,8 +17,9 @@ _MANY: Final = Part("more than 50,000 segments", LOST, "more segments than any c
 _NO_END: Final = Part("no EOI", LOST, f"{DAMAGED}: the end of the picture is missing")
 _MARKERS: Final = Part("other markers in a scan", LOST, f"{DAMAGED}: unexpected data in it")
 _RESTARTS: Final = Part("wrong restart markers", LOST, f"{DAMAGED}: restart markers are wrong")
+_ZEROS: Final = Part("zeros in a scan", LOST, f"{DAMAGED}: a part of it is blank")
 _SHORT: Final = Part("a segment beyond the end", LOST, f"{DAMAGED}: a segment is incomplete")
-PARTS: Final = (PICTURE, _JUNK, _MANY, _NO_END, _MARKERS, _RESTARTS, _SHORT)
+PARTS: Final = (PICTURE, _JUNK, _MANY, _NO_END, _MARKERS, _RESTARTS, _ZEROS, _SHORT)
 
 _MAX_SEGMENTS: Final = 50_000
 
@@ -30,7 +31,7 @@ class Segment(NamedTuple):
     """Of the payload."""
 
 
-_SOI, _EOI, _SOS, _DRI, _COM, _DNL = 0xD8, 0xD9, 0xDA, 0xDD, 0xFE, 0xDC
+_SOI, _EOI, _SOS, _DRI, _COM, _DNL, _DHT = 0xD8, 0xD9, 0xDA, 0xDD, 0xFE, 0xDC, 0xC4
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xDC, 0xDE, 0xDF})
@@ -65,6 +66,8 @@ class Jpeg:
     frame: bytes = b""
     """SOF's payload."""
     progressive: bool = False
+    zeros_are_blocks: bool = True
+    """Whether a run of bits 0 can be what a flat part of a picture is coded as."""
     interval: int = 0
     """Of restarts, in MCUs."""
     faults: list[Part] = field(default_factory=list)
@@ -143,10 +146,26 @@ def _take(jpeg: Jpeg, segment: Segment, data: memoryview) -> None:
     elif marker in _FRAMES:
         jpeg.frame = bytes(data[start:end])
         jpeg.progressive = marker in _PROGRESSIVE
+    elif marker == _DHT:
+        jpeg.zeros_are_blocks &= _zeros_end_blocks(bytes(data[start:end]))
     elif marker == _DRI:
         jpeg.interval = int.from_bytes(data[start : start + 2], "big")
     elif marker not in _TABLES and marker != _SOS:
         jpeg.faults.append(_MARKERS if jpeg.scans else _JUNK)
+
+
+def _zeros_end_blocks(tables: bytes) -> bool:
+    """Whether the code of zeros means "end of block" in all these Huffman tables of AC
+    coefficients: it is that of the first symbol. Otherwise nobody writes many of it in a row."""
+    at = 0
+    while at + 17 < len(tables):
+        if tables[at] >> 4 == 1 and tables[at + 17] != 0:
+            return False
+        at += 17 + sum(tables[at + 1 : at + 17])
+    return True
+
+
+_BLANK: Final = bytes(256)
 
 
 def check_scans(jpeg: Jpeg, data: memoryview, account: Account) -> None:
@@ -164,6 +183,8 @@ def check_scans(jpeg: Jpeg, data: memoryview, account: Account) -> None:
             account.add(_RESTARTS)
     if alone and not jpeg.progressive:
         scan = jpeg.scans[0]
+        if not jpeg.zeros_are_blocks and _BLANK in bytes(data[scan.start : scan.end]):
+            account.add(_ZEROS)
         following = data[scan.end + 1 : scan.end + 2]
         if following == bytes([_EOI]):
             account.scan = scan.start, scan.end

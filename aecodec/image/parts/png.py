@@ -81,7 +81,9 @@ _RAW_EXIF: Final = Part("text 'Raw profile type exif'", KEPT, "EXIF")
 _RAW_XMP: Final = Part("text 'Raw profile type xmp'", KEPT, "XMP")
 _RAW_IPTC: Final = Part("text 'Raw profile type iptc' or '8bim'", KEPT, "IPTC")
 _RAW_ICC: Final = Part("text 'Raw profile type icc'", KEPT, "ICC")
-_RAW: Final = Part("text 'Raw profile type' of another kind", LOST, "ImageMagick's raw profile")
+_RAW: Final = Part(
+    "text 'Raw profile type' of another kind", LOST, "ImageMagick's raw profile NAME"
+)
 _HDR: Final = Part("chunk cICP of PQ or HLG", LOST, "HDR colour (cICP, PQ)")
 _DEPTH: Final = Part("16 bits a channel", LOST, "16 bits a channel reduced to 8")
 _UNKNOWN: Final = Part("any other chunk", LOST, "unknown chunk NAME")
@@ -163,14 +165,17 @@ def walk(data: memoryview, account: Account) -> None:
     grey = False
     texts = 0
     pixels_seen = False
+    unknown: set[bytes] = set()
     for kind, content in _chunks(data, account):
         if kind == b"":
             _behind(content, account)
             continue
         part = _CHUNKS.get(kind)
         if part is None:
-            name = _shown(kind)
-            account.lost(f"chunk {name}", f"unknown chunk {name}")
+            if kind not in unknown:
+                unknown.add(kind)
+                name = _shown(kind)
+                account.lost(f"chunk {name}", f"unknown chunk {name}")
             continue
         pixels_seen = pixels_seen or kind == b"IDAT"
         if kind in (b"gAMA", b"cHRM", b"cICP", b"sRGB", b"iCCP"):

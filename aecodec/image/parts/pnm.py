@@ -44,7 +44,7 @@ _SPACE: Final = re.compile(rb"\s*")
 _LINE: Final = re.compile(rb"#[^\r\n]*")
 _NOT_ZERO: Final = re.compile(rb"[^\0]")
 _MAGIC: Final = re.compile(rb"\s*P[1-7fF]\s")
-_CHUNK: Final = 2**20
+_CHUNK: Final = 2**16
 _AS_LETTERS: Final = bytes(32 if chr(i) in " \t\n\v\f\r" else 120 for i in range(256))
 """Turns white space to blanks, and all else to letters."""
 

@@ -1,6 +1,6 @@
-"""The types of the arrays that pass through the package, and how many elements go at once.
+"""The types of arrays, and how many elements are processed at once.
 
-It imports numpy: modules that must load without it import these names for type checkers alone.
+It imports numpy. Modules that must load without numpy import these names for type checkers alone.
 """
 
 from __future__ import annotations

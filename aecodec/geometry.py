@@ -21,12 +21,12 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def padded(shape: tuple[int, ...], unit: int = 16) -> tuple[int, int]:
-    """The height and the width of a picture (H,W,...), each completed to a multiple of `unit`."""
+    """The height and the width of a picture (H,W,...), each rounded up to a multiple of `unit`."""
     return ceil_div(shape[0], unit) * unit, ceil_div(shape[1], unit) * unit
 
 
 def even_part(side: int, count: int) -> int:
-    """The smallest multiple of TILE_UNIT of which so many make `side`."""
+    """The smallest multiple of TILE_UNIT of which this many cover `side`."""
     return ceil_div(ceil_div(side, TILE_UNIT), count) * TILE_UNIT
 
 
@@ -40,12 +40,12 @@ class Box(NamedTuple):
 
     @classmethod
     def of(cls, shape: tuple[int, ...]) -> Box:
-        """All of a picture (H,W,...)."""
+        """The whole of a picture (H,W,...)."""
         return cls(0, 0, shape[1], shape[0])
 
     @classmethod
     def around(cls, boxes: Iterable[Box]) -> Box:
-        """The smallest box that holds all of some boxes."""
+        """The smallest box that contains some boxes."""
         corners = [(x, y, x + w, y + h) for x, y, w, h in boxes]
         lefts, tops, rights, bottoms = zip(*corners, strict=True)
         left, top = min(lefts), min(tops)
@@ -59,37 +59,39 @@ class Box(NamedTuple):
         return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
 
     def within(self, other: Box) -> Box:
-        """This box as seen from the upper left corner of another."""
+        """This box relative to the upper left corner of another."""
         return Box(self.x - other.x, self.y - other.y, self.w, self.h)
 
     def grown(self, margin: int, shape: tuple[int, ...]) -> Box:
-        """This box with a margin on each side, as far as the picture (H,W,...) goes."""
+        """This box with a margin on each side, cut to the picture (H,W,...)."""
         left, top = max(0, self.x - margin), max(0, self.y - margin)
         right = min(shape[1], self.x + self.w + margin)
         bottom = min(shape[0], self.y + self.h + margin)
         return Box(left, top, right - left, bottom - top)
 
     def aligned(self, unit: int) -> Box:
-        """This box, and what completes it to multiples of `unit` pixels."""
+        """This box extended to multiples of `unit` pixels."""
         left, top = self.x - self.x % unit, self.y - self.y % unit
         right = ceil_div(self.x + self.w, unit) * unit
         bottom = ceil_div(self.y + self.h, unit) * unit
         return Box(left, top, right - left, bottom - top)
 
     def slices(self, unit: int = 1) -> tuple[slice, slice]:
-        """Its rows and columns in an array (H/unit,W/unit); it begins at multiples of `unit`."""
+        """Its rows and columns in an array (H/unit,W/unit). The box begins at multiples of
+        `unit`.
+        """
         rows = slice(self.y // unit, ceil_div(self.y + self.h, unit))
         return rows, slice(self.x // unit, ceil_div(self.x + self.w, unit))
 
     @property
     def latents(self) -> tuple[slice, slice, slice]:
-        """Where the latents of this box (from multiples of 16) stand in (M,H/16,W/16)."""
+        """The slices of its latents (from multiples of 16 pixels) in (M,H/16,W/16)."""
         return slice(None), *self.slices(16)
 
     def parts(self, pixels: int, margin: int) -> list[Box]:
-        """Even parts, row by row, of so many pixels at most: a multiple of 64x64.
+        """Even parts, row by row, of at most this many pixels: a multiple of 64x64.
 
-        Of all ways to cut it, the one that computes the least where parts have a margin to each
+        Of all ways to cut the box, the one that computes the least if parts have a margin to each
         other.
         """
         x, y, w, h = self
@@ -113,7 +115,7 @@ class Box(NamedTuple):
         ]
 
     def strips(self, height: int) -> list[Box]:
-        """Even parts, one above the other, of `height` pixels at most."""
+        """Even parts, one above the other, of at most `height` pixels."""
         x, y, w, h = self
         part = even_part(h, ceil_div(h, height))
         return [Box(x, top, w, min(part, y + h - top)) for top in range(y, y + h, part)]
@@ -121,7 +123,7 @@ class Box(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A picture's cells, row by row: of one size, but for those at its right and lower end."""
+    """The cells of a picture, row by row. All have one size, except at the right and lower end."""
 
     width: int
     height: int
@@ -135,7 +137,7 @@ class Grid:
 
     @property
     def columns(self) -> int:
-        """Cells side by side."""
+        """The number of cells side by side."""
         return ceil_div(self.width, self.cell_width)
 
     def __len__(self) -> int:
@@ -154,7 +156,7 @@ class Grid:
         )
 
     def touching(self, box: Box) -> list[int]:
-        """The numbers of the cells that have a share in `box`, row by row."""
+        """The numbers of the cells that overlap `box`, row by row."""
         x, y, w, h = box
         return [
             row * self.columns + column

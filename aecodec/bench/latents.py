@@ -1,8 +1,8 @@
-"""Two looks inside aecodec's own latents: packed without the learned prior, and bit by bit.
+"""Two views of aecodec's latents: packed without the entropy model, and the bits by place.
 
-`Packed` is a codec: the same networks turn pixels into latents and back, but the latents are
-rounded plainly and packed by zstandard, as one would without a model of their probabilities. What
-it needs more than aecodec is what the entropy model saves.
+`Packed` is a codec with the same networks. Its latents are rounded plainly and packed by zstandard,
+as one would do without a model of their probabilities. The difference in size is what the entropy
+model saves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LEVEL = 19
 
 
 class Packed:
-    """aecodec's transform with zstandard in the place of the learned prior and its coder."""
+    """aecodec's transform with zstandard in place of the entropy model and its coder."""
 
     def __init__(self, chosen: Weights) -> None:
         self.codec = Codec(chosen)
@@ -76,7 +76,10 @@ def bit_map(data: bytes) -> Floats:
     codec = Codec(weights.by_id(header.model_id))
     point, channels = codec.weights.at(header.quality), codec.weights.config.latents
     made: Floats = np.zeros((ceil_div(header.height, 16), ceil_div(header.width, 16)), np.float32)
-    for box, payload in zip(header.grid, container.tiles, strict=True):
+    for number, (box, payload) in enumerate(zip(header.grid, container.tiles, strict=True)):
+        if number in container.exact:
+            made[box.slices(16)] = 8.0 * len(payload) * 256 / (box.w * box.h)
+            continue
         tile = TileShape.at(box, header.grid.shape, channels)
         latents = codec.tiles.decode(payload, point, tile)
         spent = []

@@ -1,10 +1,10 @@
 """A feature map of a whole picture, computed lazily in cells that threads share.
 
-A network's layers look around. Whoever runs it on a part of a picture must give it a margin, and
-what is computed there is computed again for the next part. So the transforms are run in two halves:
-the first half's output is shared by all parts of the second half that look at it, and each half
-needs a margin for its own layers alone. A cell is computed when it is first read, by the thread
-that does so, and freed after its last reader: of a large picture a few rows are in memory.
+A network that runs on a part of a picture needs a margin, because its layers have a receptive
+field. The next part would compute the margin again. So the transforms run in two stages: the output
+of the first stage is shared by all parts of the second stage, and each stage needs the margin of
+its own layers alone. A cell is computed by the thread that first reads it, and freed after its last
+reader, so a few rows of a large picture are in memory.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["CellCache"]
 
 
 class CellCache:
-    """What `compute(number, box)` makes of each of a grid's cells. Safe to share between threads.
+    """The output of `compute(number, box)` for each cell of a grid. Safe to share between threads.
 
-    It returns an array (C,h/unit,w/unit), or (h/unit,w/unit,C) with `channels_last`, of the box.
-    Boxes begin at multiples of `unit` pixels. `views` are the boxes that will be read, each of them
-    once; nothing beyond `bounds` is computed, which holds all of them.
+    It is an array (C,h/unit,w/unit), or (h/unit,w/unit,C) with `channels_last`, for the box. Boxes
+    begin at multiples of `unit` pixels. `views` are the boxes that will be read, each of them once.
+    Nothing outside `bounds`, which contains all of them, is computed.
 
-    A thread that waits for another one's cell waits for nothing but that: computing a cell may read
-    another cache, if that one never reads this one.
+    A thread that waits for a cell of another thread waits for nothing else. Computing a cell may
+    read another cache, if that one never reads this one.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CellCache:
 
     @property
     def count(self) -> int:
-        """How many cells are still to be read."""
+        """The number of cells that are still to be read."""
         return len(+self._readers)
 
     def box(self, number: int) -> Box:
@@ -66,9 +66,9 @@ class CellCache:
         return box if self._bounds is None else box.common(self._bounds) or box
 
     def begin(self, view: Box, submit: Callable[..., object]) -> None:
-        """Have threads compute what a view will show: `submit(prepare, number)`, once a cell.
+        """Have threads compute the cells of a view: `submit(prepare, number)`, once a cell.
 
-        For one thread, which plans the others' work.
+        Only the thread that plans the work of the others calls this.
         """
         for number in self.grid.touching(view):
             if number not in self._begun:
@@ -76,7 +76,7 @@ class CellCache:
                 submit(self.prepare, number)
 
     def prepare(self, number: int) -> None:
-        """Compute a cell, unless that is done or begun, or nobody is to read it any more."""
+        """Compute a cell, unless it is done or begun, or no reader is left."""
         from concurrent.futures import Future
 
         with self._lock:
@@ -90,7 +90,7 @@ class CellCache:
             raise
 
     def read(self, view: Box) -> Floats:
-        """The array of the pixels `view`, which is one of the views. Not to be written to."""
+        """The array of the pixels `view`, which is one of the views. Do not write to it."""
         import numpy as np
 
         numbers = self.grid.touching(view)

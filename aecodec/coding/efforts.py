@@ -1,4 +1,4 @@
-"""What each `effort` from 1 to 9 spends on better latents (refinement.py)."""
+"""The refinement (refinement.py) that each `effort` from 1 to 9 buys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["DEFAULT_EFFORT", "EFFORTS", "Effort"]
 
 
 class Effort(NamedTuple):
-    """How long latents are refined: in steps, each of about three decodings."""
+    """How long latents are refined: in steps, each as long as about three decodings."""
 
     annealing: int
     descent: int

@@ -20,13 +20,14 @@ _FURTHEST = 0.3
 
 
 class Quantiser:
-    """From v and its means to whole symbols.
+    """From v and its means to integer symbols.
 
     Args:
         thresholds: (T,) of each step: by table, the magnitude below which a symbol becomes 0.
-        dead_zone: above 0 it widens the dead zone of every level, and takes fewer bits: at 5 each
-            symbol needs as much more than halfway as the threshold lies above 1/2. Below 0 it
-            narrows that around 0, down to plain rounding at -5, and moves larger symbols outwards.
+        dead_zone: above 0 it widens the dead zone of every level, for fewer bits. At 5 the rounding
+            point of every symbol is moved as far as the threshold of 0 is above 1/2. Below 0 it
+            narrows the dead zone of 0, down to plain rounding at -5, and moves larger symbols
+            outwards.
     """
 
     def __init__(self, thresholds: tuple[Floats, ...], dead_zone: float = 0.0) -> None:
@@ -42,7 +43,7 @@ class Quantiser:
             self._thresholds = tuple(t - less * more for t, more in pairs)
 
     def __call__(self, step: int, row: Floats, mu: Floats, indexes: Indexes) -> Ints:
-        """The symbols of a step's row of v. `row` then holds them as well, as float32."""
+        """The symbols of a step's row of v. `row` then also holds them, as float32."""
         symbols = np.empty(row.shape, np.int32)
         for first in range(0, len(row), AT_ONCE):
             part = slice(first, first + AT_ONCE)

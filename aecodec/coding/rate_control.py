@@ -1,14 +1,31 @@
 """Searching for the quality that meets a target: bytes or PSNR.
 
-A search asks for one file after another; whoever makes them keeps what does not depend on the
-quality (the analysis transform is computed once). Between two qualities the dead zone of the
-quantiser is the fine control: a wider one takes fewer bytes (`quantisation.py`).
+A search requests one file after another. The caller keeps what does not depend on the quality (the
+analysis transform is computed once). Between two qualities the dead zone of the quantiser is the
+fine control: a wider one takes fewer bytes (`quantisation.py`).
 
-Where a file takes long, since its latents are refined, the search is told what one pass makes of
-them. Refined files differ from that by a few per cent, and by the same few for qualities near each
-other. So the search is among files of one pass, and its result is refined.
+A file with refined latents takes long. Then the search also knows the files of one pass. The sizes
+of refined files differ from these by a few per cent, and by about the same for neighbouring
+qualities. So the search is among files of one pass, and its result is refined.
 
 Each search is an object whose methods are its phases, in their order.
+
+What the constants below are worth: with each of them changed, the files that a search codes, the
+share of the wanted bytes that its result has, and that one's PSNR. Means over 24 sizes between
+those of neighbouring qualities, of four photographs of 208x176 pixels; of refined latents the files
+are those that are refined (`benchmarks/targets.py`, 2026-11-29).
+
+                      files   share    PSNR                        files   share    PSNR
+    as they are        11.9  0.9963  31.971     refined, as they are  1.5  0.9949  31.993
+    CLOSE 0.98          8.3  0.9866  31.914     AIMS all 1.0          1.5  0.9956  31.995
+    CLOSE 0.999        14.2  0.9973  31.976     AIMS all 0.99         1.2  0.9896  31.955
+    ENOUGH 0.995       13.9  0.9977  31.979     EXACT 0.99            1.8  0.9921  31.975
+    GENTLE 3           10.5  0.9950  31.963     MARGIN 0              2.0  0.9952  31.994
+    GENTLE 7           13.9  0.9977  31.979     MARGIN 0.01           1.4  0.9946  31.991
+    ROUNDS 2           10.8  0.9960  31.972
+    ROUNDS 12          13.6  0.9963  31.971
+    STEPS upper alone  12.2  0.9977  31.995
+    STEPS lower alone  10.0  0.9964  31.965
 """
 
 from __future__ import annotations
@@ -29,7 +46,7 @@ WIDEST = 120.0
 
 
 class _Step(NamedTuple):
-    """A setting between two neighbouring qualities of which the upper one's file is too large."""
+    """A setting between two neighbouring qualities, of which the upper one's file is too large."""
 
     upper: bool  # of the upper quality, or of the lower one
     dead_zone: float
@@ -83,8 +100,9 @@ def largest_within(
 
     Args:
         encode: (quality, dead zone up to WIDEST) -> file.
-        kept: bytes, by name, that no quality changes: what to say of a limit too low for them.
-        close: the share of the limit that needs no further search, where that costs no PSNR.
+        kept: bytes, by name, that do not depend on the quality, for the message if they exceed the
+            limit.
+        close: the share of the limit that ends the search, where it costs no PSNR.
     Raises:
         RequestError: the lowest quality needs more, with the widest dead zone.
     """
@@ -108,7 +126,7 @@ class _SizeSearch(Generic[F]):
         return self._above(quality, best, above) if quality < QUALITIES else best
 
     def _halve(self) -> tuple[int, F | None, int]:
-        """The highest quality that fits, its file, and the size of the next one's."""
+        """The highest quality that fits, its file, and the size of the next quality's file."""
         low, high, best, above = 0, QUALITIES + 1, None, 0
         while high - low > 1:
             middle = (low + high) // 2
@@ -120,7 +138,7 @@ class _SizeSearch(Generic[F]):
         return low, best, above
 
     def _below_the_lowest(self, above: int) -> F:
-        """The largest file that fits of quality 1, which does not fit as it is."""
+        """The largest file that fits with quality 1 and a wider dead zone."""
         too_large = 0.0, above
         for dead_zone in (3.0, 15.0, WIDEST):
             file = self._encode(1, dead_zone)
@@ -130,10 +148,10 @@ class _SizeSearch(Generic[F]):
         raise RequestError(_refusal(self._limit, too_large[1], self._kept))
 
     def _above(self, quality: int, best: F, above: int) -> F:
-        """The best file that fits between a quality, which does, and the next one, which does not.
+        """The best file that fits, between a quality that does and the next one that does not.
 
-        On either way the dead zone is turned up step by step; the first step that goes too far, or
-        the first that goes far enough, is followed by a search between it and the one before.
+        The dead zone is changed step by step, from either side. The first step that goes too far,
+        or far enough, is followed by a search between it and the step before.
         """
         fits, too_large = (0.0, best), (0.0, above)  # of the lower quality, and of the upper one
         lower_ended = False
@@ -158,9 +176,10 @@ class _SizeSearch(Generic[F]):
         return best
 
     def _between(self, quality: int, fits: tuple[float, F], too_large: tuple[float, int]) -> F:
-        """The largest file that fits and is found between two dead zones of a quality.
+        """The largest file that fits, between two dead zones of one quality.
 
-        Known are the file of the one, which fits, and the size of the other's, which does not.
+        The file of the first one is known, and fits. The size of the second one is known, and does
+        not fit.
         """
         (wide, best), (narrow, size) = fits, too_large
         for number in range(ROUNDS):
@@ -187,21 +206,21 @@ def largest_refined(
     limit: int,
     kept: Mapping[str, int] | None = None,
 ) -> F:
-    """The best file of at most `limit` bytes where a file takes long, and one pass foretells it.
+    """The best file of at most `limit` bytes, where refinement takes long and one pass predicts it.
 
     Args:
         refine: (quality, dead zone) -> file.
         size: (quality, dead zone) -> the bytes of the file without refinement.
         kept: as for `largest_within`.
     Raises:
-        RequestError: as `largest_within`, of refined files.
+        RequestError: as `largest_within`, for refined files.
     """
     return _RefinedSizeSearch(refine, size, limit, kept or {}).run()
 
 
 @dataclass(frozen=True)
 class _OnePass:
-    """A setting, and the bytes that one pass makes with it."""
+    """A setting, and the bytes of one pass with it."""
 
     quality: int
     dead_zone: float
@@ -230,14 +249,15 @@ class _RefinedSizeSearch(Generic[F]):
         """What is left of one pass's bytes when they are refined."""
 
     def run(self) -> F:
-        best = self._aim()
-        if best is not None and len(best) >= ENOUGH * self._limit:
+        best, is_final = self._aim()
+        if best is not None and (is_final or len(best) >= ENOUGH * self._limit):
             return best
         other = largest_within(self._refine, self._limit, self._kept)
         return other if best is None or len(other) > len(best) else best
 
-    def _aim(self) -> F | None:
-        """The best file that fits, refined from what one pass foretells; None if there is none."""
+    def _aim(self) -> tuple[F | None, bool]:
+        """The best refined file that fits, by the prediction of one pass, or None; and whether no
+        other can be better."""
         best: F | None = None
         seen: set[_OnePass] = set()
         for aim in AIMS:
@@ -261,13 +281,13 @@ class _RefinedSizeSearch(Generic[F]):
             # Where one pass finds nothing nearer, refinement would not either.
             coarse = len(setting) < CLOSE * wanted
             if len(best) >= (ENOUGH if coarse else aim - MARGIN) * self._limit:
-                break
+                return best, True
             if setting.quality == QUALITIES and not setting.dead_zone:
-                break
-        return best
+                return best, True
+        return best, False
 
     def _wanted(self, aim: float) -> float | None:
-        """The bytes of one pass that would make this share of the limit; None if none can."""
+        """The bytes of one pass that predict this share of the limit; None if none do."""
         wanted = max(1.0, self._fixed + (aim * self._limit - self._fixed) / self._share)
         if self._low < wanted < self._high:
             return wanted
@@ -276,7 +296,7 @@ class _RefinedSizeSearch(Generic[F]):
         return 0.5 * (self._low + self._high) if self._low else aim * self._high
 
     def _setting(self, wanted: int) -> _OnePass:
-        """The setting with which one pass makes so many bytes, or the smallest one."""
+        """The setting with which one pass takes this many bytes, or the smallest one."""
         try:
             return largest_within(self._one_pass, wanted, close=EXACT)
         except RequestError:
@@ -300,16 +320,16 @@ def smallest_reaching(
     foretold: Callable[[int], float] | None = None,
     thorough: bool = False,
 ) -> T:
-    """The file of the lowest quality whose PSNR in dB is `target` at least.
+    """The file of the lowest quality whose PSNR in dB is at least `target`.
 
-    PSNR is taken to rise with quality, up to 90. On pictures of a few pixels it need not:
-    `thorough` looks at every quality before it refuses.
+    PSNR is assumed to rise with quality, up to 90. On pictures of a few pixels it may not:
+    `thorough` tries every quality before it refuses.
 
     Args:
         encode: quality -> file and PSNR.
         foretold: quality -> about that PSNR, in less time.
     Raises:
-        RequestError: the highest qualities have less, or every one if looked at.
+        RequestError: the highest qualities have less, or every one if `thorough`.
     """
     return _PsnrSearch(encode, target, foretold, thorough).run()
 
@@ -342,7 +362,9 @@ class _PsnrSearch(Generic[T]):
         return True
 
     def _lowest(self, low: int, high: int) -> int:
-        """The lowest quality above `low`, which does not reach it, and up to `high`, which does."""
+        """The lowest quality that reaches the target, above `low`, which misses it, and up to
+        `high`.
+        """
         while high - low > 1:
             quality = self._guess(low, high)
             low, high = (low, quality) if self._reaches(quality) else (quality, high)
@@ -358,9 +380,9 @@ class _PsnrSearch(Generic[T]):
                 return
 
     def _guess(self, low: int, high: int) -> int:
-        """The quality between two others that is looked at next.
+        """The next quality to try between two others.
 
-        It is the lowest one that is expected to reach the target, by what was found at the nearest.
+        It is the lowest one that is expected to reach the target, by the results at its neighbours.
         """
         if self._foretold is None or len(self._found) >= GUESSES:
             return (low + high) // 2
@@ -374,14 +396,14 @@ class _PsnrSearch(Generic[T]):
         return min(above, high - 1)
 
     def _gain(self, quality: int, foretold: Callable[[int], float]) -> float:
-        """What the PSNR at a quality is thought to have above what is foretold."""
+        """The expected difference between the PSNR at a quality and its prediction."""
         if not self._found:
             return 0.0
         nearest = min(self._found, key=lambda other: abs(other - quality))
         return self._found[nearest] - foretold(nearest)
 
     def _promising(self) -> Iterable[int]:
-        """Of the best qualities those that may reach the target, or else the nearest to it."""
+        """The best qualities that may reach the target, or else the nearest to it."""
         foretold = self._foretold
         if foretold is None:
             return BEST

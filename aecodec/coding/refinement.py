@@ -1,25 +1,26 @@
-"""Spending encoder time: latents refined along the gradient of rate and error.
+"""Refinement: latents improved along the gradient of rate and error, for encoder time.
 
-The analysis transform guesses good latents in one pass. Given time, an encoder can do better: move
-them against the gradient of J = bits + lambda * 255^2 * error. This is iterative inference (Campos
-et al. 2019, "Content Adaptive Optimization for Neural Image Compression"), with the real quantiser
-and the real tables in the loop. The decoder knows nothing of it. Two ways, one after the other:
+The analysis transform estimates good latents in one pass. With more time an encoder can do better,
+by moving them against the gradient of J = bits + lambda * 255^2 * error. This is iterative
+inference (Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression"), with
+the real quantiser and the real tables in the loop. The decoder knows nothing of it. Two methods run
+one after the other:
 
-`anneal` follows the gradient at softly rounded latents: each stands between its two integers,
-pulled at random to either, the more firmly the lower the temperature (stochastic Gumbel annealing:
-Yang, Bamler & Mandt 2020, "Improving Inference for Neural Image Compression"). It finds which
-roundings suit each other, but leaves some of them behind.
+`anneal` takes the gradient at softly rounded latents. Each latent is between its two nearest
+integers, pulled at random to either, the more strongly the lower the temperature (stochastic Gumbel
+annealing: Yang, Bamler & Mandt 2020, "Improving Inference for Neural Image Compression"). It finds
+roundings whose errors cancel, but leaves some latents between integers.
 
-`descend` takes the gradient at the quantised latents, and keeps the best of them on its way:
+`descend` takes the gradient at the quantised latents, and keeps the best latents of its path:
 
     y --quantise--> y_hat --synthesis--> x_hat      J = bits + lambda 255^2 / 3 * |x_hat - x|^2
     ^                                      |
     +---- - rate * (dJ/dy - own) <---------+
 
-`own` is the part of the gradient that an element's own rounding error causes: 2 * curvature *
-(y_hat - y). No step can mend that; left in, it adds up until the element rounds the wrong way.
-What remains is the error that the other elements' rounding and the analysis have made, which
-this element can help to undo.
+`own` is the part of the gradient that the rounding error of the element itself causes: 2 *
+curvature * (y_hat - y). No step can remove it. If it were left in, it would add up until the
+element is rounded the wrong way. The rest is the error that the rounding of other elements and the
+analysis have caused, which this element can help to reduce.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ FAINT = 1.0
 
 
 class Soft(NamedTuple):
-    """Values between their two integers."""
+    """Values between their two nearest integers."""
 
     low: Floats  # the lower integer
     share: Floats  # 0..1, how far above it
@@ -72,7 +73,7 @@ class Soft(NamedTuple):
 
 
 class _Strip(NamedTuple):
-    """Rows of pixels whose errors are taken at once, with the margin that they depend on."""
+    """Rows of pixels whose errors are computed together, with the margin that they depend on."""
 
     place: tuple[slice, slice, slice]  # of their latents in the window
     rgb: Pixels
@@ -80,7 +81,7 @@ class _Strip(NamedTuple):
 
 
 class _SoftSymbols(NamedTuple):
-    """A step's row of symbols that are not yet whole."""
+    """A step's row of symbols that are not integers yet."""
 
     low: Ints
     values: Floats
@@ -90,8 +91,8 @@ class _SoftSymbols(NamedTuple):
 class Refinement:
     """Better latents for one tile, the `box` of a picture rgb (H,W,3), from its y (M,h,w).
 
-    `v_hat` (M,H/16,W/16) is the whole picture's: pixels near a border depend on the latents of both
-    tiles.
+    `v_hat` (M,H/16,W/16) is that of the whole picture: pixels near an edge depend on the latents of
+    both tiles.
     """
 
     def __init__(
@@ -102,9 +103,8 @@ class Refinement:
         y: Floats,
         v_hat: Floats,
         point: OperatingPoint,
-        dead_zone: float = 0.0,
     ) -> None:
-        self._codec, self._point, self._dead_zone = codec, point, dead_zone
+        self._codec, self._point = codec, point
         self._tables = codec.weights.y_tables
         self._y = y
         self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
@@ -118,7 +118,7 @@ class Refinement:
         self._strips = [_strip(rgb, strip, far, margin) for strip in near.strips(STRIP)]
 
     def run(self, effort: Effort) -> Latents:
-        """The best latents that are found; those of y itself, if none are better."""
+        """The best latents found; those of y itself, if none are better."""
         y, curvature = self._y, self._point.curvature
         best: Latents
         if not effort.annealing:
@@ -133,11 +133,13 @@ class Refinement:
     def quantise(self, y: Floats) -> tuple[Latents, Floats]:
         """The quantised latents of y (M,h,w), and y_hat."""
         gain = self._point.gain
-        latents = self._codec.quantise_given(y * gain, self._side, self._dead_zone)
+        latents = self._codec.quantise_given(y * gain, self._side)
         return latents, latents.v_hat / gain
 
     def error(self, v_hat: Floats) -> tuple[float, Floats]:
-        """The squared error of the pixels that v_hat (M,h,w) reaches, and its gradient by y_hat."""
+        """The squared error of the pixels that depend on v_hat (M,h,w), and its gradient by
+        y_hat.
+        """
         self._window[self._inner] = v_hat
         total, gradient = 0.0, np.zeros_like(self._window)
         for place, rgb, mask in self._strips:
@@ -190,7 +192,7 @@ class Refinement:
 
 
 def _strip(rgb: Pixels, strip: Box, window: Box, margin: int) -> _Strip:
-    """A strip of a picture rgb (H,W,3), and where its latents stand in those of `window`."""
+    """A strip of a picture rgb (H,W,3), and the place of its latents in those of `window`."""
     seen = strip.grown(margin, rgb.shape)
     height, width = padded((seen.h, seen.w))
     mask = np.zeros((1, 1, height, width), np.float32)
@@ -225,9 +227,9 @@ def anneal(
     gradient: Callable[[Floats, Callable[[Floats], Soft]], Floats],
     seed: int = 0,
 ) -> Floats:
-    """v (M,h,w), moved so that J falls, in so many steps. The same seed moves it to the same place.
+    """v (M,h,w) after this many steps that reduce J. The same seed gives the same result.
 
-    `gradient(v, soften)` is dJ/dv in bits where v's symbols are rounded by `soften`.
+    `gradient(v, soften)` is dJ/dv in bits, with the symbols of v rounded by `soften`.
     """
     rng = np.random.default_rng(seed)
     mean, square = np.zeros_like(v), np.zeros_like(v)
@@ -250,7 +252,7 @@ def descend(
     quantise: Callable[[Floats], tuple[L, Floats]],
     cost: Callable[[L], tuple[float, Floats]],
 ) -> tuple[L, float]:
-    """The best quantised latents on the way down from y (M,h,w), and their J.
+    """The best quantised latents on the path down from y (M,h,w), and their J.
 
     Args:
         curvature: (M,1,1), half the second derivative of the error by an element of y_hat.

@@ -49,7 +49,7 @@ _HASH_SIZE = 4
 
 
 class SideInfo(NamedTuple):
-    """Side information: what a decoder knows of a tile before its symbols, all from z_hat."""
+    """Side information: what a decoder knows of a tile from z_hat alone, before its symbols."""
 
     z_hat: Ints  # (N,rows/4,columns/4)
     point: OperatingPoint
@@ -59,7 +59,7 @@ class SideInfo(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """A tile's quantised latents: what is coded, and what the synthesis makes pixels of."""
+    """The quantised latents of a tile: what is coded, and the input of the synthesis."""
 
     z_hat: Ints  # (N,rows/4,columns/4)
     symbols: tuple[Ints, Ints]  # the row of each step: checkerboard.py
@@ -80,32 +80,26 @@ class TileCodec:
     # --- A tile's encoder and its decoder ---------------------------------------------------------
 
     def encode(
-        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
+        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE
     ) -> tuple[Latents, bytes]:
         """The latents of a tile's y (M,rows,columns), and its payload.
 
-        `sides` are those on which the tile has neighbours; for `dead_zone` see `Quantiser`.
+        `sides` are those on which the tile has neighbours.
         """
         encoder = Encoder()
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
         side = self.side_info(z_hat, point, tile)
-        latents = self.quantise_given(v, side, dead_zone, encoder)
+        latents = self.quantise_given(v, side, encoder)
         return latents, self._encode_others(encoder, latents)
 
-    def quantise_given(
-        self,
-        v: Floats,
-        side: SideInfo,
-        dead_zone: float = 0.0,
-        encoder: Encoder | None = None,
-    ) -> Latents:
+    def quantise_given(self, v: Floats, side: SideInfo, encoder: Encoder | None = None) -> Latents:
         """The latents of v (M,rows,columns), given the side information.
 
-        With an encoder z_hat and step 0 are coded, while the context computes the means of step 1.
+        With an encoder, z_hat and step 0 are coded while the context computes the means of step 1.
         """
         tables, submit, board = self.weights.y_tables, self.runtime.submit, side.tile.board
-        quantise = Quantiser(self.weights.y_thresholds, dead_zone)
+        quantise = Quantiser(self.weights.y_thresholds, side.point.dead_zone)
         groups0 = submit(tables[0].groups, side.scales.first)
         features = side.features()
         mu0, s = self.means.first(features), board.row(v, 0)
@@ -122,9 +116,10 @@ class TileCodec:
         return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat)
 
     def decode(self, payload: bytes, point: OperatingPoint, tile: TileShape) -> Latents:
-        """The latents of a tile's payload.
+        """The latents from the payload of a tile.
 
-        Raises CorruptError where the symbols' hash differs: never a picture from wrong symbols.
+        Raises CorruptError if the hash of the symbols differs, so wrong symbols never become a
+        picture.
         """
         tables, submit, board = self.weights.y_tables, self.runtime.submit, tile.board
         decoder = Decoder(payload[_HASH_SIZE:])
@@ -144,7 +139,7 @@ class TileCodec:
         return Latents(z_hat, (s0, s1), (groups0, groups1), v_hat)
 
     def side_info(self, z_hat: Ints, point: OperatingPoint, tile: TileShape) -> SideInfo:
-        """What follows from z_hat (N,rows/4,columns/4)."""
+        """The side information of z_hat (N,rows/4,columns/4)."""
         features = self.runtime.submit(self.means.features, z_hat, point, tile)
         scales = Scales(self.scale_network, z_hat, point.quality, tile)
         return SideInfo(z_hat, point, tile, scales, features)
@@ -171,19 +166,18 @@ class TileCodec:
     # --- Parts of it, for searches ----------------------------------------------------------------
 
     def analyse(self, rgb: Pixels, box: Box) -> Floats:
-        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` of rgb (H,W,3): the whole picture's there.
+        """y (M,ceil(h/16),ceil(w/16)) of the tile `box` of rgb (H,W,3), with what surrounds the
+        tile.
 
         The box begins at multiples of 16 pixels.
         """
         return Analysis(self.transforms, rgb, [box])(box)
 
-    def quantise(
-        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE, dead_zone: float = 0.0
-    ) -> Latents:
+    def quantise(self, y: Floats, point: OperatingPoint, sides: Sides = ALONE) -> Latents:
         """The latents that `encode` codes."""
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
-        return self.quantise_given(v, self.side_info(z_hat, point, tile), dead_zone)
+        return self.quantise_given(v, self.side_info(z_hat, point, tile))
 
     def encode_latents(self, latents: Latents, point: OperatingPoint) -> bytes:
         """The payload of latents."""

@@ -1,15 +1,15 @@
-"""Who does the work of a picture, and when: threads, and in which order their results are taken.
+"""The threads that do the work of a picture, and the order of their results.
 
-There are three ways for threads to share the work, all of them with the same results:
+Threads share the work in one of three ways, with the same results:
 
-- Many jobs: each thread takes whole jobs and runs their graphs in sessions of one thread. Nobody
+- Many jobs: each thread takes whole jobs and runs their graphs in sessions of one thread. No thread
   waits for others in each layer. (`Workers.per_thread`)
-- Few jobs: graphs run in sessions of all threads, one after another, and what has but one thread
-  (entropy coding, the integer network) is done beside them. (`Workers` without `per_thread`)
+- Few jobs: graphs run in sessions of all threads, one after another. Work for a single thread
+  (entropy coding, the integer network) runs at the same time. (`Workers` without `per_thread`)
 - One tile: a single helper computes beside the thread that codes it (`Runtime.submit`).
 
-Results are taken in the order of the jobs, and no more than a few jobs are begun before their turn,
-so that memory stays bounded.
+Results are taken in the order of the jobs. Only a few jobs are begun before their turn, so memory
+stays bounded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """The threads that do a picture's jobs; none, if they would not pay."""
+    """The threads for the jobs of a picture; none, if they would not be faster."""
 
     def __init__(self, runtime: Runtime, per_thread: bool, pool: Executor | None) -> None:
         self._runtime = runtime
@@ -57,7 +57,7 @@ class Workers:
             return job(*args)
 
     def submit(self, job: Callable[..., T], *args: Any) -> Callable[[], T]:
-        """Have a thread do a job; or this one, when it asks for the result."""
+        """Have a thread do a job; or this thread, when it requests the result."""
         if self._pool is None:
             return functools.partial(self.work, job, *args)
         return self._pool.submit(self.work, job, *args).result
@@ -78,16 +78,16 @@ class Workers:
 
 
 def per_thread_pays(runtime: Runtime, jobs: int) -> bool:
-    """Whether threads do best to share so many jobs out, and to run the graphs of each alone.
+    """Whether it is faster if each thread takes whole jobs and runs their graphs alone.
 
-    The last jobs leave threads idle: with few jobs that is more than waiting for each other.
+    The last jobs leave threads idle. With few jobs that costs more than waiting for each other.
     """
     return runtime.workers > 1 and jobs >= 2 * runtime.workers
 
 
 @contextlib.contextmanager
 def workers_for(runtime: Runtime, jobs: int, *, per_thread: bool) -> Iterator[Workers]:
-    """Threads for so many jobs, if they pay: one's arithmetic runs beside another's coding."""
+    """Threads for this many jobs, if they are faster: one computes while another codes."""
     threads = min(jobs, runtime.threads)
     if threads < 2:
         yield Workers(runtime, per_thread, None)

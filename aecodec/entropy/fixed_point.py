@@ -1,6 +1,6 @@
-"""The numbers of integer arithmetic: of probabilities, and of the scale network in `scales.py`.
+"""The fixed-point formats of probabilities and of the scale network in `scales.py`.
 
-It imports nothing: training, which makes these integers, runs on machines without the coder.
+It imports nothing, because training, which makes these integers, runs without the coder.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""z_hat in the order in which it is coded, and from what its second half is predicted.
+"""The order in which z_hat is coded, and the prediction of its second half.
 
-The positions (i, j) of z_hat (N,h,w) are parted like the squares of a chess-board, in every channel
-alike. Those with i + j even are coded first and as they are, channel c with table c. Each of the
-others then has all its neighbours known, left, right, above and below, and what is coded is how far
-it lies from
+The positions (i, j) of z_hat (N,h,w) are split like the squares of a chess-board, in every channel
+alike. Those with i + j even are coded first, as they are, channel c with table c. Then all
+neighbours of each other element are known: left, right, above and below. What is coded of it is its
+difference from
 
     floor((slope[c] * sum * 12 / n + 6 * 2^8) / (12 * 2^8))
 
-where `sum` is that of its n neighbours within the tile, with table N + c. (An image's hyperprior is
-smooth: the factorized prior of Balle et al. 2018 pays for it again at every place.) All of it is
-done in integers, so that every machine has the same.
+where `sum` is that of its n neighbours within the tile, with table N + c. (The hyperlatents of a
+picture are smooth, which the factorized prior of Balle et al. 2018 does not use.) All of it is done
+in integers, so every machine computes the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def second_half(h: int, w: int) -> Bools:
 
 
 def neighbours(z_hat: Array) -> Longs:
-    """Twelve times the mean of the neighbours of each element of z_hat (N,h,w) that has any."""
+    """Twelve times the mean of the neighbours of each element of z_hat (N,h,w), if it has any."""
     n, h, w = z_hat.shape
     padded = np.zeros((n + 1, h + 2, w + 2), np.int64)
     padded[:n, 1:-1, 1:-1] = z_hat
@@ -49,13 +49,13 @@ def neighbours(z_hat: Array) -> Longs:
 
 
 class HyperTables(NamedTuple):
-    """The tables of z_hat at some quality: of the first half's channels, then of the second's."""
+    """The tables of z_hat at one quality: of the channels of the first half, then of the second."""
 
     tables: TableSet
     slope: Ints  # (N,), with SLOPE_BITS fractional bits
 
     def predictions(self, z_hat: Ints) -> Longs:
-        """(N,...) of the second half, from z_hat (N,h,w), where only the first need be known."""
+        """(N,...) of the second half, from z_hat (N,h,w), whose first half alone must be known."""
         _, h, w = z_hat.shape
         scaled = neighbours(z_hat)[:, second_half(h, w)] * self.slope.astype(np.int64)[:, None]
         unit = PARTS << SLOPE_BITS
@@ -63,7 +63,7 @@ class HyperTables(NamedTuple):
         return found
 
     def rows(self, z_hat: Ints) -> Iterator[tuple[Ints, Indexes]]:
-        """What is coded of z_hat (N,h,w): both halves' symbols, flat, and their tables."""
+        """What is coded of z_hat (N,h,w): the symbols of both halves, flat, and their tables."""
         second = second_half(*z_hat.shape[1:])
         first = z_hat[:, ~second]
         yield first.ravel(), self._indexes(0, first.shape)
@@ -71,12 +71,12 @@ class HyperTables(NamedTuple):
         yield apart.ravel(), self._indexes(1, apart.shape)
 
     def encode(self, encoder: Encoder, z_hat: Ints) -> None:
-        """Add z_hat (N,h,w) to what is coded."""
+        """Add z_hat (N,h,w) to the encoder."""
         for symbols, indexes in self.rows(z_hat):
             encoder.add(symbols, self.tables.groups(indexes))
 
     def decode(self, decoder: Decoder, h: int, w: int) -> Ints:
-        """z_hat (N,h,w), which is coded next. Raises CorruptError."""
+        """Decode z_hat (N,h,w). Raises CorruptError."""
         n, second = len(self.slope), second_half(h, w)
         z_hat = np.zeros((n, h, w), np.int32)
         z_hat[:, ~second] = self._take(decoder, 0, h * w - int(np.count_nonzero(second)))

@@ -1,7 +1,7 @@
 """constriction's models of integer tables, each built at its first use.
 
-The models are constriction's own (Bamler 2022, "Understanding Entropy Coding With Asymmetric
-Numeral Systems"); what they are given is integers, and what they compute from these is exact.
+The models are those of constriction (Bamler 2022, "Understanding Entropy Coding With Asymmetric
+Numeral Systems"). Their input is integers, and what they compute from these is exact.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONGEST_RUN = 64
 
 
 class Runs(NamedTuple):
-    """How the places of the symbols other than 0 are coded in a table where these are rare."""
+    """The run lengths that code where the rare symbols other than 0 are, for one table."""
 
     model: object
     longest: int  # the last entry: so many zeros, and what comes then is not said
@@ -59,7 +59,9 @@ class Models:
         return self._others[t]
 
     def runs(self, t: int, count: int) -> Runs | None:
-        """How the zeros among `count` symbols of table t are coded, if not one by one."""
+        """The run lengths of the zeros among `count` symbols of table t; None if they are coded
+        singly.
+        """
         if count < RUNS_COUNT:
             return None
         if t not in self._runs:
@@ -70,7 +72,7 @@ class Models:
 
 
 def uniform(size: int) -> object:
-    """All of 0..size - 1 alike."""
+    """All of 0..size - 1 with equal probability."""
     return constriction.stream.model.Uniform(size)
 
 
@@ -83,7 +85,7 @@ def _categorical(probabilities: Probabilities) -> object:
 
 
 def _runs(p: int) -> Runs:
-    """Runs of zeros, each of which has probability p / 2^PRECISION: geometric, cut at a half."""
+    """Runs of zeros, each of which has probability p / 2^PRECISION: geometric, cut at one half."""
     left = [1 << 40]  # of 2^40: what remains after so many zeros
     while len(left) <= LONGEST_RUN and left[-1] > 1 << 39:
         left.append(left[-1] * p >> PRECISION)
@@ -94,7 +96,9 @@ def _runs(p: int) -> Runs:
 
 
 def _scaled(weights: Probabilities) -> Probabilities:
-    """Integers in proportion to `weights` that sum to 2^PRECISION; the rest goes to the largest."""
+    """Integers in proportion to `weights` that sum to 2^PRECISION; the largest gets the
+    remainder.
+    """
     scaled = (weights.astype(np.uint64) << np.uint64(PRECISION)) // weights.sum(dtype=np.uint64)
     scaled[np.argmax(weights)] += (1 << PRECISION) - int(scaled.sum())
     made: Probabilities = scaled.astype(np.uint32)

@@ -52,7 +52,7 @@ class _LowerBound(torch.autograd.Function):
 
 
 def lower_bound(x: Tensor, bound: float) -> Tensor:
-    """max(x, bound) whose gradient can still lift x (Balle et al. 2018)."""
+    """max(x, bound), with a gradient that can still raise x (Balle et al. 2018)."""
     return _LowerBound.apply(x, bound)  # type: ignore[no-untyped-call, no-any-return]
 
 
@@ -90,7 +90,7 @@ def _padded(x: Tensor, sides: Sides, n: int, mode: str) -> Tensor:
 
 
 def cut(x: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """The first rows and columns of x (B,C,h,w); all of them where no size is given."""
+    """The first rows and columns of x (B,C,h,w); all of them without a size."""
     return x if size is None else x[:, :, : size[0], : size[1]]
 
 
@@ -103,8 +103,8 @@ def within(x: Tensor, sides: Sides, n: int) -> Tensor:
 class Spine(nn.Conv2d):
     """A 1x1 convolution on the linear path from picture to picture, always in float32.
 
-    Rounding to bfloat16 here would add noise of its own to every pixel; inside the residual
-    branches it does no harm.
+    Rounding to bfloat16 here would add noise to every pixel. Inside the residual branches it does
+    no harm.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -118,13 +118,14 @@ class Spine(nn.Conv2d):
 class Block(nn.Module):
     """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
 
-    What W2 and V2 read stays within [-limit, limit]: dw's result and V1a's are clamped to it.
+    (B,C,H,W) -> (B,C,H,W). 1x1 convolutions do most of the work (as in DCVC-RT, Jia et al. 2025).
+    The outputs of dw and of V1a are clamped to [-limit, limit]: an odd patch could open a gate that
+    is normally shut, and drive the latents beyond all bounds.
 
-    (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
-    The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
-    blocked layout throughout and fuses the sigmoid. The last convolution of each branch starts
-    at zero, so that the block starts as the identity. `inner` and `gated` are the branches' hidden
-    widths; a `gated` of 0 leaves the second branch out.
+    The gate is two convolutions and not one that is split: ONNX Runtime then keeps its blocked
+    layout throughout and fuses the sigmoid. The last convolution of each branch starts at zero, so
+    the block starts as the identity. `inner` and `gated` are the hidden widths of the branches; a
+    `gated` of 0 leaves the second branch out.
     """
 
     def __init__(self, channels: int, inner: int, gated: int, limit: float) -> None:
@@ -140,7 +141,7 @@ class Block(nn.Module):
             self.v2 = _zeroed(pointwise(gated, channels))
 
     def activate(self, x: Tensor) -> Tensor:
-        """The depthwise branch's activation."""
+        """The activation of the depthwise branch."""
         return F.leaky_relu(x, 0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,8 +157,8 @@ class Block(nn.Module):
 class LevelTable(nn.Module):
     """A learned vector for each quality, linear between `anchors` anchors.
 
-    `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written with a
-    matrix product of hat functions so that it exports to ONNX as it stands.
+    `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written as a matrix
+    product with hat functions, so that it can be exported to ONNX.
     """
 
     knots: Tensor

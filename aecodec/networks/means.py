@@ -1,17 +1,16 @@
-"""The means: what z_hat, and then the symbols of step 0, let expect of every latent.
+"""The means of the latents, predicted from z_hat and from the symbols of step 0.
 
     z_hat (N,h64,w64), level --mean_features--> features, mu of step 0
     features, v_hat of step 0 --context--> mu of step 1
 
     v_hat = s + mu
 
-They are floats. No probability depends on them: they are added to symbols that are decoded, so a
-difference in their last digits is one in the last digits of latents.
+They are floats. No probability depends on them: they are added to symbols that are already decoded,
+so a difference in their last digits is one in the last digits of the latents.
 
-Beyond a picture's border the networks see zeros. Where a tile has neighbours they see what
-`entropy/padding.py` puts there: one more row or column of z_hat, repeated; and in step 1 as many
-more rows and columns as the context has blocks, of the features those of the longer z_hat, of v_hat
-those reflected.
+Outside a picture the networks see zeros. At an inner edge of a tile they see the padding of
+`entropy/padding.py`: one more row or column of z_hat, repeated; and in step 1 as many more rows and
+columns as the context has blocks, features from the longer z_hat and reflected v_hat.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ __all__ = ["MeanFeatures", "Means", "completed"]
 
 
 class MeanFeatures(NamedTuple):
-    """What z_hat and the quality alone say of a tile's means, in the tile and in a margin.
+    """The part of a tile's means that depends on z_hat and the quality alone, with a margin.
 
-    The margin is where the tile has neighbours: so many more rows and columns.
+    The margin is on the sides where the tile has neighbours: this many more rows and columns.
     """
 
     features: Floats  # (1,F,rows,columns) and the margin
@@ -81,9 +80,9 @@ class Means:
         return row
 
     def second_gradient(self, known: MeanFeatures, v_hat: Floats, by_mu: Floats) -> Floats:
-        """The gradient by step 0's row of v_hat (M,rows,columns), from that by `second`'s row.
+        """The gradient by step 0's row of v_hat (M,rows,columns), from that by the row of `second`.
 
-        An encoder's. That the latents beyond the tile are reflections of its own is left out.
+        For encoders. It ignores that the latents beyond the tile are reflections of its own.
         """
         tile = known.tile
         first = tile.board.whole(tile.board.row(v_hat, 0))
@@ -112,6 +111,8 @@ class Means:
 
 
 def completed(symbols: Floats, mu: Floats) -> Floats:
-    """v_hat from a row of symbols, which are overwritten: the one sum that both sides share."""
+    """v_hat from a row of symbols, which is overwritten: the one sum that encoder and decoder
+    share.
+    """
     symbols += mu
     return symbols

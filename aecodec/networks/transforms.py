@@ -4,8 +4,8 @@
     v (M,h,w) --hyper_analysis, round--> z_hat (N,h/4,w/4)
     v_hat (M,h,w) --synthesis16--> x8 (2h,2w,C) --synthesis8--> rgb (16h,16w,3)
 
-Both transforms run in two halves, split where the resolution changes. Their layers look around, so
-a part of a picture needs a margin; each half needs one for its own layers alone.
+Both transforms run in two stages, split where the resolution changes. A part of a picture needs a
+margin, the receptive field of the layers. Each stage needs the margin of its own layers alone.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Transforms:
     ) -> Pixels:
         """The pixels (h,w,3) of `box` from v_hat (M,H/16,W/16), which begins at pixel `origin`.
 
-        What v_hat holds of the margin that pixels depend on is used; there the picture ends.
+        v_hat may hold a margin that the pixels depend on. Where it holds none, the picture ends.
         """
         shape = 16 * v_hat.shape[1], 16 * v_hat.shape[2]
         box = Box(box.x - origin[0], box.y - origin[1], box.w, box.h)
@@ -121,8 +121,8 @@ class Transforms:
     def preview(self, v_hat: Floats, point: OperatingPoint, scale: int) -> Pixels:
         """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4 or 8.
 
-        A linear map, fitted at export, stands in for the synthesis and for taking means of its
-        pixels: each latent's own pixels, without its neighbours' help.
+        A linear map, fitted at export, replaces the synthesis and the means of its pixels. It maps
+        each latent to its own pixels, without its neighbours.
         """
         from aecodec.entropy.scales import one_blas_thread
 
@@ -141,9 +141,9 @@ class Transforms:
 
 
 def companded(v: Floats) -> Floats:
-    """v (M,h,w) -> (2M,h,w), as `model.hyperprior.companded`: what the hyper-analysis reads.
+    """v (M,h,w) -> (2M,h,w), as `model.hyperprior.companded`: the input of the hyper-analysis.
 
-    An encoder's affair. NumPy's logarithm takes a fifth of the time of ONNX Runtime's.
+    For encoders. NumPy's logarithm takes a fifth of the time of ONNX Runtime's.
     """
     m = len(v)
     out = np.empty((2 * m, *v.shape[1:]), np.float32)

@@ -1,4 +1,6 @@
-"""The quality calibrated: quality q has the PSNR that JPEG has at quality q."""
+"""Calibration: each quality is mapped to the level that gives the PSNR of JPEG, with the real
+codec.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,9 @@ def _jpeg_psnr(rgb: Pixels, quality: int) -> float:
 
 
 def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
-    """Levels (101,) such that quality q has the mean PSNR that JPEG 4:2:0 has at quality q.
+    """Levels (101,) such that quality q has the mean PSNR of JPEG 4:2:0 at quality q.
 
-    Below 5 and above 92 the levels go on evenly to the ends of the trained range, so that 1 is
+    Below 5 and above 92 the levels continue evenly to the ends of the trained range, so that 1 is
     the smallest and 100 the best that the weights can do. `codec` may have any rising levels.
     """
     anchors = list(range(5, 93, 3))

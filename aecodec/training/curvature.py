@@ -1,4 +1,4 @@
-"""How strongly each latent channel moves the picture, for encoders that refine latents."""
+"""How strongly each latent channel changes the picture, for encoders that refine latents."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """From a training run to a folder of weights: `aecodec export RUN`.
 
 Writes what `networks/weights.py` reads: ONNX graphs, the integer scale network, the integer tables
-counted on training pictures, the known answers, the config, and a model card to be completed.
-Everything is written to a temporary folder beside the target, which then takes its place.
+counted on training pictures, the known answers, the config, and a model card to complete.
+Everything is written to a temporary folder beside the target, which then replaces the target.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _fixed(x: Tensor, bits: int) -> npt.NDArray[np.int32]:
 
 
 def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
-    """The scale network's integers; checks that no accumulator can reach 2^31."""
+    """The integers of the scale network; checks that no accumulator can reach 2^31."""
     net = model.scale_network
     arrays: Arrays = {}
     for name, bits in WEIGHT_BITS.items():
@@ -117,7 +117,7 @@ def _not_yet_measured(config: ModelConfig) -> Arrays:
 
 
 def _round_to_half(model: Autoencoder) -> None:
-    """Give the torch model the very weights that the graphs will hold."""
+    """Give the torch model exactly the weights that the graphs will hold."""
     with torch.no_grad():
         for name, p in model.named_parameters():
             if not name.startswith("scale_network.") and p.numel() >= HALVED_FROM:
@@ -125,7 +125,7 @@ def _round_to_half(model: Autoencoder) -> None:
 
 
 def _write_arrays(arrays: Arrays, folder: pathlib.Path) -> Codec:
-    """Write `tables.safetensors` and open the codec on the folder as it now is."""
+    """Write `tables.safetensors`, and open the codec on the folder as it is then."""
     contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
     save_file(contiguous, folder / "tables.safetensors")
     weights.load.cache_clear()
@@ -173,13 +173,13 @@ def export(
     """Write the EMA weights of a run as a folder that the codec loads.
 
     Args:
-        photographs: the training pictures, on a sample of which the tables are counted.
-        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; the
-            held-out training pictures where None.
-        pictures: how many crops the tables are counted on.
-        prune: leave out what the transforms compute for nothing.
+        photographs: the training pictures; the tables are counted on a sample of them.
+        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; None
+            takes the held-out training pictures.
+        pictures: the number of crops for counting the tables.
+        prune: leave out hidden channels of the transforms that contribute nothing.
     Returns: facts for the model card.
-    Raises: ValueError for a run or a folder that can't be used.
+    Raises: ValueError for an unusable run or folder.
     """
     model, facts = load_ema(run)
     settings = facts["settings"]
@@ -216,7 +216,7 @@ def export(
 
 
 def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path) -> None:
-    """What training needs and the graphs don't hold: `load_ema` puts both together."""
+    """Write what training needs and the graphs do not hold. `load_ema` reads both."""
     held = held_names(folder)
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}

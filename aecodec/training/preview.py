@@ -1,4 +1,4 @@
-"""A linear map from latents to a small picture, for decoders that want no more than that."""
+"""A linear map from latents to a small picture, for decoders that need no more."""
 
 from __future__ import annotations
 

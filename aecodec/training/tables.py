@@ -1,7 +1,7 @@
 """The coding tables: counted on training pictures, and smoothed by the trained model.
 
-What the tables must describe are the symbols that the encoder really writes: those of the exported
-graphs, the integer network and the quantiser. So they are counted with the codec that users run.
+The tables must describe the symbols that the encoder really writes: those of the exported graphs,
+the integer network and the quantiser. So they are counted with the codec that users run.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ with this the tables are a tenth as long, entropy decoding takes a quarter less 
 
 
 class Counts:
-    """Histograms of y's symbols by step and table, and z_hat by band of quality, as it was seen."""
+    """Histograms of the symbols of y by step and table, and of z_hat by band of quality."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.y = [Histogram(config.tables, 2048) for _ in range(STEPS)]
         self.z: list[list[Ints]] = [[] for _ in range(config.z_bands)]  # each (N,h,w)
 
     def arrays(self, model: Autoencoder) -> Arrays:
-        """Tables by these counts, smoothed by the model's own distributions."""
+        """Tables from these counts, smoothed by the distributions of the model."""
         return _y_tables(model, self.y) | _z_tables(model, self.z)
 
 
 def count(codec: Codec, pictures: list[Pixels]) -> Counts:
-    """Quantise every picture at one quality in each band, a different one for each picture.
+    """Quantise every picture at one quality in each band, a different quality for each picture.
 
-    Of every third picture two halves, as tiles: their border is not as a picture's, which is seen
-    more often than in large pictures.
+    Every third picture is coded as two tiles, because large pictures have inner edges of tiles.
+    Edges of pictures are more frequent here than in large pictures.
     """
     config = codec.weights.config
     band_of = codec.weights.z_band
@@ -87,7 +87,7 @@ def count(codec: Codec, pictures: list[Pixels]) -> Counts:
 
 
 def _halves(y: Floats) -> list[tuple[Floats, Sides]]:
-    """Two tiles of y (M,h,w), parted across its longer side; one where z_hat is too short."""
+    """Two tiles of y (M,h,w), split across its longer side; one if z_hat is too short."""
     tall = y.shape[1] > y.shape[2]
     axis = 1 if tall else 2
     middle = y.shape[axis] // 8 * 4
@@ -108,7 +108,7 @@ def _flat(sets: list[list[tuple[npt.NDArray[np.uint32], int]]], kind: str) -> Ar
 
 @torch.no_grad()
 def _y_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
-    """A set for each step: means that know more neighbours leave errors of another shape."""
+    """One set for each step: means that know more neighbours leave residuals of another shape."""
     config = model.config
     sets = []
     for histogram in counts:
@@ -131,7 +131,7 @@ def _y_tables(model: Autoencoder, counts: list[Histogram]) -> Arrays:
 
 
 def _slopes(counts: list[list[Ints]], n: int) -> npt.NDArray[np.int32]:
-    """(N,): how far an element of z_hat follows the mean of its neighbours; least squares."""
+    """(N,): how much an element of z_hat follows the mean of its neighbours; least squares."""
     products, squares = np.zeros(n), np.full(n, 1e-9)
     for band in counts:
         if not band:
@@ -190,7 +190,7 @@ def _of_z(seen: list[Ints], slope: npt.NDArray[np.int32]) -> Histogram:
 def integers(probabilities: Doubles) -> npt.NDArray[np.uint32]:
     """Integers, each at least 1, that sum to 2 ** PRECISION, close to `probabilities`.
 
-    What rounding leaves over goes to the largest entries, where it changes the least.
+    The remainder of the rounding goes to the largest entries, which it changes least.
     """
     total = 1 << PRECISION
     scaled = np.maximum(probabilities, 0.0) / probabilities.sum() * (total - len(probabilities))
@@ -203,9 +203,10 @@ def integers(probabilities: Doubles) -> npt.NDArray[np.uint32]:
 
 
 def _shortened(probabilities: Doubles) -> tuple[Doubles, int]:
-    """`probabilities` with what is rare counted among the escapes, and how many low symbols went.
+    """`probabilities` without rare symbols at the ends, which become escapes; how many low ones
+    went.
 
-    The first and the last entry are the escapes; at least one other one stays.
+    The first and the last entry are the escapes. At least one other entry stays.
     """
     limit = 0.5 * RARE * probabilities.sum()
     most = len(probabilities) - 3
@@ -220,7 +221,7 @@ def _shortened(probabilities: Doubles) -> tuple[Doubles, int]:
 
 
 class Histogram:
-    """Counts of symbols in -reach..reach for each of several tables; beyond, at the ends."""
+    """Counts of symbols in -reach..reach for each of several tables; others count at the ends."""
 
     def __init__(self, tables: int, reach: int) -> None:
         self.reach = reach
@@ -236,11 +237,11 @@ class Histogram:
     def table(
         self, t: int, model: Doubles, first: int, *, weight: float, even: bool
     ) -> tuple[npt.NDArray[np.uint32], int]:
-        """The integer table t, an escape at each end, and its first symbol.
+        """The integer table t, with an escape at each end, and its first symbol.
 
-        It is for the symbols first, first + 1, ..., but for those at the ends that are too rare.
-        `model` holds the trained model's probabilities of the same entries. It counts as much as
-        `weight` symbols; where pictures say more, they decide. `even` tables are made symmetric.
+        It holds the symbols first, first + 1, ..., without rare ones at the ends. `model` holds the
+        probabilities of the same entries by the trained model. It counts as much as `weight`
+        symbols: with more symbols the counts decide. `even` tables are made symmetric.
         """
         last = first + len(model) - 3
         symbols = np.arange(-self.reach, self.reach + 1)

@@ -48,6 +48,17 @@ __all__ = ["export", "train"]
     help="Share of the crops that are drawn upon.  [default: 0.01]",
 )
 @click.option(
+    "--objective",
+    type=click.Choice(("psnr", "eye")),
+    help="What the training aims at: squared error, or what people see (SSIMULACRA 2 and a share "
+    "of squared error).  [default: psnr]",
+)
+@click.option(
+    "--mse-share",
+    type=click.FloatRange(0, 1),
+    help="Share of squared error in the objective for the eye.  [default: 0.25]",
+)
+@click.option(
     "--finish",
     is_flag=True,
     help="Train only what a decoder has, on the symbols that encoders really code: the last part "

@@ -55,6 +55,8 @@ class Settings:
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"
+    objective: str = "psnr"  # or "eye"
+    mse_share: float = 0.25  # of the eye's distortion; the rest is SSIMULACRA 2's
     finish: bool = False  # only what a decoder has learns, from the symbols that encoders code
     validation: int = 24  # pictures held out
     validate_minutes: float = 8.0  # (*)
@@ -66,6 +68,10 @@ class Settings:
             raise ValueError("give the length of the training either in steps or in minutes")
         if self.crop % 64:
             raise ValueError("crop must be a multiple of 64")
+        if self.objective not in ("psnr", "eye"):
+            raise ValueError(f"the objective is psnr or eye, not {self.objective}")
+        if not 0.0 <= self.mse_share <= 1.0:
+            raise ValueError("the share of squared error lies between 0 and 1")
 
 
 class Run:

@@ -36,7 +36,8 @@ from aecodec.training.conditioning import (
 )
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
-from aecodec.training.loss import draw_levels, rate_distortion
+from aecodec.training.loss import Eye, draw_levels, rate_distortion
+from aecodec.training.ssimulacra2 import score_of
 from aecodec.training.validation import Validation
 
 __all__ = ["Settings", "train"]
@@ -208,6 +209,7 @@ def _loop(
     from torch.utils.tensorboard import SummaryWriter
 
     settings = run.settings
+    eye = Eye(settings.mse_share) if settings.objective == "eye" else None
     writer = SummaryWriter(str(run.folder)) if rank == 0 else None
     batches = Batches(
         pictures, settings.batch, settings.crop, settings.seed, rank, drawings=settings.drawings
@@ -258,8 +260,10 @@ def _loop(
             if writer is not None and bd is not None:
                 writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)
             shown = "no common range" if bd is None else f"{bd:+.2f} %"
+            eyes = result["bd_rate_jpeg_ssimulacra2"]
+            seen = "" if eyes is None else f", by SSIMULACRA 2 {eyes:+.2f} %"
             progress.line(
-                f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
+                f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}{seen}"
                 f" ({run.pixels / 1e6:.0f} MP, {_clock(run.elapsed)})"
             )
         pause += time.monotonic() - begin
@@ -279,7 +283,7 @@ def _loop(
         loss = torch.zeros(())
         for _ in range(settings.accumulate):
             pixels, uniform = next(stream)
-            loss, parts, seen = _forward(model, pixels, uniform, where, settings)
+            loss, parts, seen = _forward(model, pixels, uniform, where, settings, eye)
             run.pixels += world * seen
             (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
         if world > 1:
@@ -333,6 +337,7 @@ def _forward(
     uniform: np.ndarray[Any, np.dtype[np.float32]],
     where: torch.device,
     settings: Settings,
+    eye: Eye | None,
 ) -> tuple[Tensor, dict[str, Tensor], int]:
     """The loss of a batch, its parts, and how many pixels it had."""
     x = torch.from_numpy(pixels).to(where, non_blocking=True).permute(0, 3, 1, 2)
@@ -349,7 +354,7 @@ def _forward(
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         output = model(x, level, finish=settings.finish, tiles=tiles)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
-    return *rate_distortion(output, x, lam), x[:, 0].numel()
+    return *rate_distortion(output, x, lam, eye), x[:, 0].numel()
 
 
 def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor) -> None:
@@ -361,5 +366,7 @@ def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], no
         "psnr": float(psnr),
         "norm": float(norm),
     }
+    if "raw" in parts:
+        values["ssimulacra2"] = float(score_of(parts["raw"].detach()).mean())
     for name, value in values.items():
         smooth[name] = value if name not in smooth else smooth[name] + 0.02 * (value - smooth[name])

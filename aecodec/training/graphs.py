@@ -18,7 +18,7 @@ from aecodec.model.gradient import context_gradient, error_and_gradient
 from aecodec.model.hyperprior import HyperAnalysis
 from aecodec.model.transforms import Analysis
 
-__all__ = ["GRAPHS", "held_names", "write_graphs"]
+__all__ = ["GRAPHS", "Part", "held_names", "write_graph", "write_graphs"]
 
 OPSET = 17
 HALVED_FROM = 256
@@ -141,7 +141,7 @@ class MeanFeaturesGraph(nn.Module):
         self, z_hat: Tensor, level: Tensor, unit: Tensor, begin: Tensor, end: Tensor
     ) -> tuple[Tensor, Tensor]:
         net = self.mean_features
-        x = _Part.apply(net.coarse(z_hat, level), begin, end, 2)  # type: ignore[no-untyped-call]
+        x = Part.apply(net.coarse(z_hat, level), begin, end, 2)  # type: ignore[no-untyped-call]
         features, mu = net.fine(x)
         return features, mu * unit
 
@@ -221,7 +221,7 @@ def _shuffled(x: Tensor, side: int) -> Tensor:
     return x.reshape(b, h * side, w * side, runs // side**2)
 
 
-class _Part(torch.autograd.Function):
+class Part(torch.autograd.Function):
     """begin[0] : end[0] of an axis, begin[1] : end[1] of the next one: one operator of ONNX's."""
 
     @staticmethod
@@ -299,7 +299,7 @@ GRAPHS: dict[str, type[nn.Module]] = {
 outputs."""
 
 
-def _write_graph(
+def write_graph(
     module: nn.Module,
     path: pathlib.Path,
     inputs: dict[str, Tensor],
@@ -308,6 +308,7 @@ def _write_graph(
     *,
     fold: bool = True,
 ) -> None:
+    """Trace a module, and write it as a graph with dynamic axes and float16 weights."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, and does all we need
@@ -350,7 +351,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
     y = torch.zeros(1, m, 8, 12)
     c, hw, hw8 = model.config.stream8, {2: "h", 3: "w"}, {2: "h8", 3: "w8"}
     with torch.no_grad():
-        _write_graph(
+        write_graph(
             Analysis8Graph(model),
             folder / "analysis8.onnx",
             {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
@@ -358,21 +359,21 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"x": {1: "H", 2: "W"}, "x8": hw8},
             fold=False,  # or the first layer's weights would be stored as multiplied
         )
-        _write_graph(
+        write_graph(
             Analysis16Graph(model),
             folder / "analysis16.onnx",
             {"x8": torch.zeros(1, c, 16, 24)},
             ["y"],
             {"x8": hw8, "y": hw},
         )
-        _write_graph(
+        write_graph(
             HyperAnalysisGraph(model),
             folder / "hyper_analysis.onnx",
             {"companded": torch.zeros(1, 2 * m, 8, 12)},
             ["z"],
             {"companded": hw, "z": {2: "h64", 3: "w64"}},
         )
-        _write_graph(
+        write_graph(
             MeanFeaturesGraph(model),
             folder / "mean_features.onnx",
             {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit,
@@ -380,7 +381,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             ["features", "mu"],
             {"z_hat": {2: "h64", 3: "w64"}, "features": hw, "mu": hw},
         )  # fmt: skip
-        _write_graph(
+        write_graph(
             ContextGraph(model),
             folder / "context.onnx",
             {"features": torch.zeros(1, f, 8, 12), "known": y,
@@ -388,7 +389,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             ["mu"],
             {"features": hw, "known": hw, "parity": hw, "mu": hw},
         )  # fmt: skip
-        _write_graph(
+        write_graph(
             Synthesis16Graph(model),
             folder / "synthesis16.onnx",
             {"v_hat": y, "inverse_gain": unit, "level": level},
@@ -396,7 +397,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"v_hat": hw, "x8": {1: "h8", 2: "w8"}},
             fold=False,  # or weights would be stored in another order than the model's
         )
-        _write_graph(
+        write_graph(
             Synthesis8Graph(model),
             folder / "synthesis8.onnx",
             {"x8": torch.zeros(1, 16, 24, c), "level": level},
@@ -404,7 +405,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"x8": {1: "h8", 2: "w8"}, "pixels": {1: "H", 2: "W"}},
             fold=False,
         )
-        _write_graph(
+        write_graph(
             SynthesisGradientGraph(model),
             folder / "synthesis_gradient.onnx",
             {"v_hat": y, "inverse_gain": unit, "level": level,
@@ -414,7 +415,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             {"v_hat": hw, "x": {1: "H", 2: "W"}, "mask": {2: "H", 3: "W"}, "gradient": hw},
             fold=False,  # or every weight would be stored twice: as it is, and transposed
         )  # fmt: skip
-        _write_graph(
+        write_graph(
             ContextGradientGraph(model),
             folder / "context_gradient.onnx",
             {"features": torch.zeros(1, f, 8, 12), "known": y,

@@ -1,0 +1,140 @@
+"""SSIMULACRA 2.1 of two pictures, by ONNX Runtime: how far they look alike.
+
+The measure is that of Sneyers (Cloudinary, 2023), https://github.com/cloudinary/ssimulacra2. The
+graph `ssimulacra2.onnx` (made by `aecodec/training/measures.py`) computes the maps of errors of
+three scales for a part of a picture. A large picture goes through it in parts with margins, and
+what is left of it at 1/8 goes through it again for the other three scales::
+
+    a, b ---parts---> sums at 1, 1/2, 1/4
+            |
+            +--> a, b at 1/8 ---parts---> sums at 1/8, 1/16, 1/32
+
+The sums of the parts are those of the whole picture, and memory does not grow but for the pictures
+at 1/8.
+"""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+from typing import TYPE_CHECKING
+
+from aecodec.networks.ssimulacra2_score import (
+    GRAPH,
+    SCALES,
+    SMALLEST,
+    STEPS,
+    raw_of,
+    score_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from aecodec.networks.runtime import Runtime
+
+    Floats = npt.NDArray[np.float32]
+    Pixels = npt.NDArray[np.uint8]
+    Source = Callable[[tuple[slice, slice]], Floats]  # rows, columns -> (3,h,w) in linear light
+
+__all__ = ["SMALLEST_SIDE", "ssimulacra2"]
+
+SMALLEST_SIDE = SMALLEST
+"""In pixels: smaller pictures have no score."""
+
+PART = 512
+"""The side of a part in pixels: a multiple of 8."""
+MARGIN = 16
+"""In pixels: 4 at the last of three scales, which is as far as the blur looks."""
+
+
+def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
+    """Return the SSIMULACRA 2.1 score of two pictures (H,W,3) in sRGB: `a` is the original.
+
+    100 is identical, 90 is hard to tell apart, 70 is high, 50 medium and 30 low quality; very bad
+    pictures go below 0. None for a picture with a side below `SMALLEST_SIDE`. `threads` 0 = one for
+    every core. Raises ValueError for other arrays.
+    """
+    import numpy as np
+
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"ssimulacra2 compares uint8 with uint8, not {a.dtype} with {b.dtype}")
+    if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3:
+        raise ValueError(f"ssimulacra2 compares (H,W,3) of one shape, not {a.shape} with {b.shape}")
+    if min(a.shape[:2]) < SMALLEST_SIDE:
+        return None
+    light = _linear_light()
+    runtime = _runtime(threads)
+
+    def pixels(picture: Pixels) -> Source:
+        return lambda box: light[picture[box]].transpose(2, 0, 1)
+
+    def eighth(picture: Floats) -> Source:
+        return lambda box: picture[:, box[0], box[1]]
+
+    shape = a.shape[:2]
+    first, (a8, b8) = _three_scales(runtime, pixels(a), pixels(b), shape)
+    second, _ = _three_scales(runtime, eighth(a8), eighth(b8), a8.shape[1:])
+    sums = np.concatenate([first, second])
+    norms: list[Floats] = []
+    for scale in range(SCALES):
+        if min(shape) < SMALLEST:
+            break
+        if scale:
+            shape = tuple(-(-n // 2) for n in shape)
+        means = sums[scale] / (shape[0] * shape[1])  # (2,3,3) by power, map and channel
+        means[1] **= 0.25
+        norms.append(means.transpose(2, 0, 1))
+    return score_of(raw_of(np.stack(norms)))
+
+
+def _three_scales(
+    runtime: Runtime, a: Source, b: Source, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[np.float64], tuple[Floats, Floats]]:
+    """Sums (3,2,3,3) of two pictures (3,H,W) of this shape, and the pictures at 1/8."""
+    import numpy as np
+
+    sums = np.zeros((STEPS, 2, 3, 3))
+    side = 2**STEPS
+    small = (3, *(-(-n // side) for n in shape))
+    eighths = np.empty(small, np.float32), np.empty(small, np.float32)
+    for top in range(0, shape[0], PART):
+        for left in range(0, shape[1], PART):
+            begin = np.array([top, left])
+            end = np.minimum(begin + PART, shape)
+            low = np.maximum(begin - MARGIN, 0)
+            high = np.minimum(end + MARGIN, shape)
+            box = slice(low[0], high[0]), slice(low[1], high[1])
+            found, *parts = runtime.run(
+                GRAPH,
+                a=np.ascontiguousarray(a(box))[None],
+                b=np.ascontiguousarray(b(box))[None],
+                begin=begin - low,
+                end=end - low,
+            )
+            sums += found
+            (y, x), (h, w) = begin // side, -(-end // side)
+            skip = (begin - low) // side
+            for whole, part in zip(eighths, parts, strict=True):
+                inner = part[0, :, skip[0] :, skip[1] :]
+                whole[:, y:h, x:w] = inner[:, : h - y, : w - x]
+    return sums, eighths
+
+
+@functools.cache
+def _runtime(threads: int) -> Runtime:
+    from aecodec.networks.runtime import Options, Runtime
+
+    return Runtime(pathlib.Path(__file__).parent, Options(threads=threads, device="cpu"))
+
+
+@functools.cache
+def _linear_light() -> Floats:
+    """Linear light by sRGB byte."""
+    import numpy as np
+
+    x = np.arange(256) / 255.0
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aecodec.networks.ssimulacra2_score import (
     GRAPH,
@@ -45,6 +45,8 @@ __all__ = ["SMALLEST_SIDE", "ssimulacra2"]
 SMALLEST_SIDE = SMALLEST
 """In pixels: smaller pictures have no score."""
 
+GREYS = 0.1, 0.9
+"""In sRGB: what pictures with alpha are laid upon."""
 PART = 512
 """The side of a part in pixels: a multiple of 8."""
 MARGIN = 16
@@ -52,34 +54,55 @@ MARGIN = 16
 
 
 def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
-    """Return the SSIMULACRA 2.1 score of two pictures (H,W,3) in sRGB: `a` is the original.
+    """Return the SSIMULACRA 2.1 score of two pictures (H,W,3 or 4) in sRGB: `a` is the original.
 
     100 is identical, 90 is hard to tell apart, 70 is high, 50 medium and 30 low quality; very bad
-    pictures go below 0. None for a picture with a side below `SMALLEST_SIDE`. `threads` 0 = one for
-    every core. Raises ValueError for other arrays.
+    pictures go below 0. Pictures with alpha are laid upon a dark and upon a bright grey, and the
+    lower score counts, as in the author's tool. None for a picture with a side below
+    `SMALLEST_SIDE`. `threads` 0 = one for every core. Raises ValueError for other arrays.
     """
     import numpy as np
 
     if a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(f"ssimulacra2 compares uint8 with uint8, not {a.dtype} with {b.dtype}")
-    if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3:
-        raise ValueError(f"ssimulacra2 compares (H,W,3) of one shape, not {a.shape} with {b.shape}")
+    if a.shape != b.shape or a.ndim != 3 or a.shape[2] not in (3, 4):
+        raise ValueError(
+            f"ssimulacra2 compares (H,W,3) or (H,W,4) of one shape, not {a.shape} with {b.shape}"
+        )
     if min(a.shape[:2]) < SMALLEST_SIDE:
         return None
+    runtime, shape = _runtime(threads), a.shape[:2]
+    if a.shape[2] == 3:
+        return _score(runtime, _opaque(a), _opaque(b), shape)
+    return min(_score(runtime, _upon(grey, a), _upon(grey, b), shape) for grey in GREYS)
+
+
+def _opaque(picture: Pixels) -> Source:
+    """Parts of (H,W,3)."""
     light = _linear_light()
-    runtime = _runtime(threads)
+    return lambda box: light[picture[box]].transpose(2, 0, 1)
 
-    def pixels(picture: Pixels) -> Source:
-        return lambda box: light[picture[box]].transpose(2, 0, 1)
 
-    def eighth(picture: Floats) -> Source:
-        return lambda box: picture[:, box[0], box[1]]
+def _upon(grey: float, picture: Pixels) -> Source:
+    """Parts of (H,W,4) upon a grey in sRGB."""
 
-    shape = a.shape[:2]
-    first, (a8, b8) = _three_scales(runtime, pixels(a), pixels(b), shape)
-    second, _ = _three_scales(runtime, eighth(a8), eighth(b8), a8.shape[1:])
+    def part(box: tuple[slice, slice]) -> Floats:
+        import numpy as np
+
+        x = picture[box].astype(np.float32) / np.float32(255.0)
+        alpha = x[..., 3:]
+        return _linear(alpha * x[..., :3] + (1.0 - alpha) * np.float32(grey)).transpose(2, 0, 1)
+
+    return part
+
+
+def _score(runtime: Runtime, a: Source, b: Source, shape: tuple[int, ...]) -> float:
+    import numpy as np
+
+    first, (a8, b8) = _three_scales(runtime, a, b, shape)
+    second, _ = _three_scales(runtime, _of(a8), _of(b8), a8.shape[1:])
     sums = np.concatenate([first, second])
-    norms: list[Floats] = []
+    norms: list[npt.NDArray[np.float64]] = []
     for scale in range(SCALES):
         if min(shape) < SMALLEST:
             break
@@ -89,6 +112,11 @@ def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
         means[1] **= 0.25
         norms.append(means.transpose(2, 0, 1))
     return score_of(raw_of(np.stack(norms)))
+
+
+def _of(picture: Floats) -> Source:
+    """Parts of (3,H,W) in linear light."""
+    return lambda box: picture[:, box[0], box[1]]
 
 
 def _three_scales(
@@ -136,5 +164,11 @@ def _linear_light() -> Floats:
     """Linear light by sRGB byte."""
     import numpy as np
 
-    x = np.arange(256) / 255.0
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return _linear(np.arange(256) / 255.0).astype(np.float32)
+
+
+def _linear(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """sRGB in [0,1] -> linear light."""
+    import numpy as np
+
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)

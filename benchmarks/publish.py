@@ -33,7 +33,9 @@ END = "<!-- results:end -->"
 
 IN_PLOT = ("BPG 4:4:4", "VVC (VTM)", "mbt2018-mean")
 IN_TABLE = ("BPG 4:4:4", "VVC (VTM)")
-COLUMNS = (("jpeg", "JPEG 4:2:0"), ("webp", "WebP -m 6"), ("avif", "AVIF speed 6"))
+ANCHORS = ("jpeg", "webp", "avif", "avif-psnr", "avif-ssimulacra2", "jxl")
+"""Those of `aecodec bench` that aecodec's own line is given against, by each measure."""
+MEASURES = (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("ssimulacra2", "SSIMULACRA 2"))
 
 CROP_OF, CROP = "astronaut.png", (120, 10, 440, 290)
 CROP_QUALITY = 15
@@ -184,7 +186,8 @@ def block(
     apart = [entry["apart"] for entry in results["curves"] if entry["name"] == "aecodec"]
     lines = [
         f"Kodak, {len(results['pictures'])} pictures, real file bytes. BD-rate by PCHIP over"
-        " log-rate on the mean curves; negative means fewer bytes at equal fidelity.",
+        " log-rate on the mean curves; negative means fewer bytes at equal fidelity. Each codec has"
+        " the settings that the tables name.",
         "",
         "<picture>",
         f'<source media="(prefers-color-scheme: dark)" srcset="{place}/kodak-dark.svg">',
@@ -211,16 +214,11 @@ def block(
 
 
 def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
-    """BD-rates and speeds, a line for each codec."""
+    """Two tables: aecodec against each codec by every measure, and every codec against JPEG."""
     bd = results["bd_rate_percent"]
-    names = [entry["name"] for entry in results["curves"]]
-    columns = [(name, title) for name, title in COLUMNS if name in names]
-    heads = [f"against {title}" for _, title in columns]
-    heads += ["MS-SSIM, against JPEG"] if "ms_ssim" in bd else []
-    lines = [
-        "| codec | " + " | ".join([*heads, "encode MP/s", "decode MP/s"]) + " |",
-        "|---" * (3 + len(heads)) + "|",
-    ]
+    entries = {entry["name"]: entry for entry in results["curves"]}
+    measures = [(metric, title) for metric, title in MEASURES if metric in bd]
+    ours = next(name for name in entries if name.partition(":")[0] == "aecodec")
 
     def cell(metric: str, name: str, anchor: str) -> str:
         if name == anchor:
@@ -228,20 +226,44 @@ def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
         value = bd[metric].get(name, {}).get(anchor, {}).get("mean_curves")
         return "" if value is None else f"{value:+.1f} %"
 
-    def row(name: str, title: str, speeds: list[str]) -> str:
-        cells = [cell("psnr", name, anchor) for anchor, _ in columns]
-        cells += [cell("ms_ssim", name, "jpeg")] if "ms_ssim" in bd else []
-        return "| " + " | ".join([title, *cells, *speeds]) + " |"
+    def line(*cells: str) -> str:
+        return "| " + " | ".join(cells) + " |"
 
-    for entry in results["curves"]:
+    lines = [
+        line(f"bytes of {entries[ours]['title']} against", *(title for _, title in measures)),
+        "|---" * (1 + len(measures)) + "|",
+    ]
+    for anchor in ANCHORS:
+        if anchor in entries:
+            cells = (cell(metric, ours, anchor) for metric, _ in measures)
+            lines.append(line(_named(entries[anchor]), *cells))
+    speeds = ("encode MP/s", "decode MP/s")
+    heads = [f"{title}, against JPEG" for _, title in measures]
+    lines += [
+        "",
+        line("codec", "settings", *heads, *speeds),
+        "|---" * (2 + len(heads) + len(speeds)) + "|",
+    ]
+    for name, entry in entries.items():
         speed = entry["megapixels_per_second"]
-        title = entry["title"]
-        speeds = [f"{speed[way]:.3g}" for way in ("encoding", "decoding")]
-        lines.append(row(entry["name"], title, speeds))
+        lines.append(
+            line(
+                entry["title"],
+                entry["description"],
+                *(cell(metric, name, "jpeg") for metric, _ in measures),
+                *(f"{speed[way]:.3g}" for way in ("encoding", "decoding")),
+            )
+        )
     for name in IN_TABLE:
         if name in others and name in results["overlaid"]:
-            lines.append(row(name, f"{name}, published", ["", ""]))
+            cells = (cell(metric, name, "jpeg") for metric, _ in measures)
+            lines.append(line(f"{name}, published", "", *cells, "", ""))
     return lines
+
+
+def _named(entry: dict[str, Any]) -> str:
+    """A codec with what decides its bytes."""
+    return f"{entry['title']} ({entry['description']})"
 
 
 def replace(readme: Path, made: str) -> None:

@@ -232,7 +232,7 @@ def _avif(tune: str, subsampling: str, detail: str) -> Codec:
         raise Unavailable(f"this Pillow's libavif ({features.version('avif')}) has no tune={tune}")
     return Codec(
         name=f"avif-{tune}" if tune else "avif",
-        title=f"AVIF tune={tune}" if tune else "AVIF",
+        title=_title(tune, subsampling),
         settings=f"Pillow, speed 6, {subsampling}, {_tune_of(tune)}",
         qualities=(5, 15, 25, 35, 45, 55, 65, 75, 85),
         versions=versions,
@@ -243,6 +243,12 @@ def _avif(tune: str, subsampling: str, detail: str) -> Codec:
 
 _LIBAVIF_TUNED = (1, 4)
 """The first libavif that tunes for `iq` by default, and knows `ssimulacra2`."""
+
+
+def _title(tune: str, subsampling: str) -> str:
+    if not tune and _before(features.version("avif"), _LIBAVIF_TUNED):
+        return "AVIF"
+    return f"AVIF tune={tune or 'iq'}" + ("" if subsampling == "4:2:0" else f" {subsampling}")
 
 
 def _tune_of(tune: str) -> str:

@@ -44,7 +44,7 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 @click.option(
     "--codecs",
     metavar="NAMES",
-    default="aecodec,jpeg,webp,avif,jxl,jpeg2000",
+    default="aecodec,jpeg,webp,avif,avif-psnr,avif-ssimulacra2,jxl,jpeg2000",
     show_default=True,
     help="With commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents without"
     " the learned prior); aecodec:MODEL, aecodec:MODEL@EFFORT.",
@@ -52,9 +52,6 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 @click.option("--anchor", metavar="NAME", default="jpeg", show_default=True, help="Of BD-rates.")
 @click.option("--points", type=click.IntRange(2), help="At most this many qualities of each codec.")
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Timings.")
-@click.option(
-    "--ssimulacra2", is_flag=True, help="Measure it, too (slow; pip install ssimulacra2)."
-)
 @click.option(
     "--published",
     metavar="PATH",
@@ -126,8 +123,6 @@ def _bench(
     paths = pictures.gather(sources) if sources else pictures.bundled()
     for output in outputs:
         files.check_output(output, force=options["force"], inputs=files.identities(paths))
-    if options["ssimulacra2"]:
-        measure.ssimulacra2(*[_grey()] * 2)  # is it there?
     _check_extra(options["html"])
 
     chosen: list[Codec] = []
@@ -176,12 +171,6 @@ def _check_extra(html: str | None) -> None:
         import jinja2  # noqa: F401
 
 
-def _grey() -> Any:
-    import numpy as np
-
-    return np.full((64, 64, 3), 128, np.uint8)
-
-
 def _refuse_unknown(names: Sequence[str]) -> None:
     from aecodec.bench import codecs
 
@@ -228,7 +217,6 @@ def _measure(
                     photograph,
                     store,
                     repeats=options["repeats"],
-                    with_ssimulacra2=options["ssimulacra2"],
                 )
             )
             advance(f"{codec.name} {photograph.name}", 1)
@@ -369,7 +357,7 @@ def compare(
     html: str | None,
     force: bool,
 ) -> int:
-    """Say how far files are from the original: bytes, PSNR, MS-SSIM.
+    """Say how far files are from the original: bytes, PSNR, MS-SSIM, SSIMULACRA 2.
 
     FILE is an .aec file or any picture. Its bytes are given in per cent of ORIGINAL's, too, and
     where there are several, of the first one's. What is wholly transparent in ORIGINAL does not

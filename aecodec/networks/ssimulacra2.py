@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Source = Callable[[tuple[slice, slice]], Floats]  # rows, columns -> (3,h,w) in linear light
 
-__all__ = ["SMALLEST_SIDE", "ssimulacra2"]
+__all__ = ["SMALLEST_SIDE", "ssimulacra2", "with_alpha"]
 
 SMALLEST_SIDE = SMALLEST
 """In pixels: smaller pictures have no score."""
@@ -77,6 +77,15 @@ def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
     return min(_score(runtime, _upon(grey, a), _upon(grey, b), shape) for grey in GREYS)
 
 
+def with_alpha(alpha: Pixels | None, *pictures: Pixels) -> tuple[Pixels, ...]:
+    """Pictures (H,W,3), all with the alpha (H,W) of the original, if it has one."""
+    import numpy as np
+
+    if alpha is None:
+        return pictures
+    return tuple(np.dstack([picture, alpha]) for picture in pictures)
+
+
 def _opaque(picture: Pixels) -> Source:
     """Parts of (H,W,3)."""
     light = _linear_light()
@@ -91,7 +100,8 @@ def _upon(grey: float, picture: Pixels) -> Source:
 
         x = picture[box].astype(np.float32) / np.float32(255.0)
         alpha = x[..., 3:]
-        return _linear(alpha * x[..., :3] + (1.0 - alpha) * np.float32(grey)).transpose(2, 0, 1)
+        laid: Floats = alpha * x[..., :3] + (1.0 - alpha) * np.float32(grey)
+        return _linear(laid).astype(np.float32).transpose(2, 0, 1)
 
     return part
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import samples
+from paths import BENCHMARKS
 from PIL import Image
 
 import aecodec
@@ -18,8 +19,7 @@ from aecodec.bench import codecs, curves, klt, latents, measure, pictures, scene
 from aecodec.errors import AecodecError, CorruptError, InputError
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
-ROOT = Path(__file__).parents[1]
-PUBLISHED = ROOT / "benchmarks" / "published"
+PUBLISHED = BENCHMARKS / "published"
 
 
 @pytest.fixture(scope="module")

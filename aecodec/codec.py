@@ -133,6 +133,7 @@ def compress(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -150,6 +151,10 @@ def compress(
         target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
             is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
             what lies hidden where alpha is 0.
+        target_ssimulacra2: instead of a quality: a file with this SSIMULACRA 2.1 score at least,
+            and at most half a point more; 90 is hard to tell from the picture, 70 is high quality.
+            Measured is what `decompress` gives back, upon a dark and a bright grey where alpha is
+            not 255.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
@@ -171,6 +176,7 @@ def compress(
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        target_ssimulacra2=target_ssimulacra2,
         max_pixels=max_pixels,
     )
 
@@ -262,6 +268,7 @@ class Codec(TileCodec):
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        target_ssimulacra2: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
@@ -273,7 +280,12 @@ class Codec(TileCodec):
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr}
+        targets = {
+            "size": target_size,
+            "bpp": target_bpp,
+            "psnr": target_psnr,
+            "ssimulacra2": target_ssimulacra2,
+        }
         given = {name: target for name, target in targets.items() if target is not None}
         if len(given) > 1:
             raise ValueError("one target, not two")
@@ -296,6 +308,8 @@ class Codec(TileCodec):
             return self._of_size(picture, header, effort, min(target_size, MOST_BYTES))
         if target_psnr is not None:
             return self._of_psnr(picture, header, effort, target_psnr)
+        if target_ssimulacra2 is not None:
+            return self._of_ssimulacra2(picture, header, effort, target_ssimulacra2)
         y_of = Analysed(self, picture.rgb, header.tiles())
         return _file(picture, header, self._tiles_of(picture, header, effort, y_of))
 
@@ -338,6 +352,27 @@ class Codec(TileCodec):
         )
         return _file(picture, *best)
 
+    def _of_ssimulacra2(
+        self, picture: Picture, header: Header, effort: int, target: float
+    ) -> bytes:
+        """The file with this score at least."""
+        from aecodec.coding.score_control import lowest_reaching
+        from aecodec.networks.ssimulacra2 import SMALLEST_SIDE
+
+        if min(header.width, header.height) < SMALLEST_SIDE:
+            raise RequestError(
+                f"a picture of {header.width}x{header.height} has no SSIMULACRA 2: it needs"
+                f" {SMALLEST_SIDE} pixels a side"
+            )
+        y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
+
+        def encode(quality: int, thrift: float) -> tuple[tuple[Header, list[bytes]], float]:
+            chosen = dataclasses.replace(header, quality=quality)
+            tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, y_of, thrift)
+            return (chosen, tiles), _ssimulacra2(picture, rgb, self.runtime.threads)
+
+        return _file(picture, *lowest_reaching(encode, target))
+
     def _tiles_of(
         self,
         picture: Picture,
@@ -352,12 +387,17 @@ class Codec(TileCodec):
         return self._refined(picture.rgb, header, EFFORTS[effort], y_of, thrift)[0]
 
     def _tiles_and_rgb(
-        self, picture: Picture, header: Header, effort: int, y_of: Analysed
+        self,
+        picture: Picture,
+        header: Header,
+        effort: int,
+        y_of: Analysed,
+        thrift: float = 0.0,
     ) -> tuple[list[bytes], Pixels]:
         """The tiles' payloads, and the pixels that a decoder makes of them."""
         grid = _grid(header)
         if effort > 1:
-            tiles, v_hat = self._refined(picture.rgb, header, EFFORTS[effort], y_of, 0.0)
+            tiles, v_hat = self._refined(picture.rgb, header, EFFORTS[effort], y_of, thrift)
             return tiles, self._drawn(header, lambda number: v_hat[latents_of(grid.box(number))])
         tiles = [b""] * header.tile_count
         if not self._pays_alone(len(tiles)):
@@ -367,7 +407,7 @@ class Codec(TileCodec):
         def encode(number: int) -> Floats:
             box = grid.box(number)
             y, sides = y_of(box), _sides(header, box)
-            latents, tiles[number] = self.encode(y, header.quality, sides=sides)
+            latents, tiles[number] = self.encode(y, header.quality, thrift, sides)
             return latents.v_hat
 
         return tiles, self._drawn(header, encode)
@@ -657,3 +697,17 @@ def _grid(header: Header) -> Grid:
 def _sides(header: Header, box: Box) -> Sides:
     """On which sides the tile `box` has neighbours."""
     return sides_of(box, header.width, header.height)
+
+
+def _ssimulacra2(picture: Picture, rgb: Pixels, threads: int) -> float:
+    """Of what a decoder gives back."""
+    import numpy as np
+
+    from aecodec.image.pillow import to_pil
+    from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
+
+    if picture.mode in ("L", "LA"):
+        rgb = np.asarray(to_pil(rgb, "L").convert("RGB"))
+    found = ssimulacra2(*with_alpha(picture.alpha, picture.rgb, rgb), threads=threads)
+    assert found is not None  # smaller pictures are refused
+    return found

@@ -64,13 +64,19 @@ class Encoding:
     """Bytes. At most one target is given; it takes the place of the quality."""
     target_bpp: float | None = None
     target_psnr: float | None = None
+    target_ssimulacra2: float | None = None
     min_savings: float | None = None
     """Percent that the file must be smaller than its source; else the source is left alone."""
 
     @property
     def is_aimed(self) -> bool:
         """Whether a target decides about the quality: each picture then has its own."""
-        targets = (self.target_size, self.target_bpp, self.target_psnr)
+        targets = (
+            self.target_size,
+            self.target_bpp,
+            self.target_psnr,
+            self.target_ssimulacra2,
+        )
         return any(target is not None for target in targets)
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
@@ -111,6 +117,7 @@ class Encoding:
             "target_size": self.target_size,
             "target_bpp": self.target_bpp,
             "target_psnr": self.target_psnr,
+            "target_ssimulacra2": self.target_ssimulacra2,
         }
         if coder is not None:
             return coder.compress(picture, **how)

@@ -280,6 +280,12 @@ def commands() -> None:
     "--target-psnr", type=Number(1.0, 99.0), help="At least so many dB, of what is visible."
 )
 @click.option(
+    "--target-ssimulacra2",
+    type=Number(1.0, 99.0),
+    help="At least this SSIMULACRA 2 score: 90 is hard to tell from the original, 70 is high"
+    " quality, 50 medium.",
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
@@ -305,6 +311,7 @@ def compress(
     target_size: int | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    target_ssimulacra2: float | None,
     min_savings: float | None,
     model: str | None,
     metadata: tuple[str, ...],
@@ -331,6 +338,7 @@ def compress(
         "target_size": target_size,
         "target_bpp": target_bpp,
         "target_psnr": target_psnr,
+        "target_ssimulacra2": target_ssimulacra2,
     }
     aim = _chosen(aims)
     encoding = conversion.Encoding(

@@ -100,8 +100,9 @@ def _upon(grey: float, picture: Pixels) -> Source:
 
         x = picture[box].astype(np.float32) / np.float32(255.0)
         alpha = x[..., 3:]
-        laid: Floats = alpha * x[..., :3] + (1.0 - alpha) * np.float32(grey)
-        return _linear(laid).astype(np.float32).transpose(2, 0, 1)
+        laid = _linear(alpha * x[..., :3] + (1.0 - alpha) * np.float32(grey))
+        found: Floats = laid.astype(np.float32).transpose(2, 0, 1)
+        return found
 
     return part
 

@@ -1,6 +1,6 @@
 """Pairs of pictures whose SSIMULACRA 2.1 scores are known from the authors' own tool.
 
-`ssimulacra2_reference.json` holds those scores. `python tests/ssimulacra2_pairs.py PROGRAM`
+`ssimulacra2_reference.json` holds those scores. `python tests/support/ssimulacra2_pairs.py PROGRAM`
 measures the pairs of scikit-image's pictures anew; PROGRAM is `ssimulacra2` as Debian 13 has it in
 libjxl-devtools (0.11.2). It gives the scores of the Kodak pairs, which were measured with
 cloudinary/ssimulacra2 (commit 81feacf), to all their digits.
@@ -18,10 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from paths import ROOT
 from PIL import Image
 
 REFERENCE = Path(__file__).with_name("ssimulacra2_reference.json")
-KODAK = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "kodak"
+KODAK = ROOT.parent / "shared" / "data" / "kodak"
 _spec = find_spec("skimage")
 SKIMAGE = Path(_spec.submodule_search_locations[0]) / "data" if _spec else None
 

@@ -17,7 +17,7 @@ from aecodec import files
 from aecodec.cli.console import Report, needs_extra
 from aecodec.cli.options import Whole
 from aecodec.errors import InputError, one_line
-from aecodec.networks.config import DEVICES, SIZES
+from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
 __all__ = ["export", "train"]
 
@@ -49,7 +49,7 @@ __all__ = ["export", "train"]
 )
 @click.option(
     "--objective",
-    type=click.Choice(("psnr", "eye")),
+    type=click.Choice(OBJECTIVES),
     help="What the training aims at: squared error, or what people see (SSIMULACRA 2 and a share "
     "of squared error).  [default: psnr]",
 )
@@ -113,7 +113,8 @@ def train(
 @click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Pictures on which quality q gets JPEG's PSNR.  [default: the held-out ones]",
+    help="Pictures on which quality q gets JPEG's PSNR, or SSIMULACRA 2 if the run was for the eye."
+    "  [default: the held-out ones]",
 )
 @click.option(
     "-o",

@@ -23,6 +23,7 @@ from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, HyperTables, neighbo
 from aecodec.metrics import psnr
 from aecodec.model import Autoencoder
 from aecodec.networks.config import QUALITIES, ModelConfig
+from aecodec.networks.ssimulacra2 import ssimulacra2
 from aecodec.training.data import Pixels
 from aecodec.training.tables import Histogram
 
@@ -179,34 +180,45 @@ def _of_z(seen: list[Ints], slope: npt.NDArray[np.int32]) -> Histogram:
     return histogram
 
 
-def _jpeg_psnr(rgb: Pixels, quality: int) -> float:
+def _jpeg(rgb: Pixels, quality: int) -> Pixels:
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
     with Image.open(file) as image:
-        return psnr(rgb, np.asarray(image.convert("RGB")))
+        return np.asarray(image.convert("RGB"))
+
+
+def _score(rgb: Pixels, decoded: Pixels) -> float:
+    found = ssimulacra2(rgb, decoded)
+    if found is None:
+        raise ValueError("a picture is too small to calibrate on: SSIMULACRA 2 needs 8 pixels")
+    return found
 
 
 def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
-    """Levels (101,) such that quality q has the mean PSNR that JPEG 4:2:0 has at quality q.
+    """Levels (101,) such that quality q is as good as JPEG 4:2:0 at quality q in the mean.
 
-    Below 5 and above 92 the levels go on evenly to the ends of the trained range, so that 1 is
-    the smallest and 100 the best that the weights can do. `codec` may have any rising levels.
+    By PSNR, or by SSIMULACRA 2 for weights that were trained for the eye. Below 5 and above 92 the
+    levels go on evenly to the ends of the trained range, so that 1 is the smallest and 100 the
+    best that the weights can do. `codec` may have any rising levels.
     """
+    eye = codec.weights.config.objective == "eye"
+    measure = _score if eye else psnr
     anchors = list(range(5, 93, 3))
-    targets = [float(np.mean([_jpeg_psnr(rgb, q) for rgb in pictures])) for q in anchors]
-    grid = list(range(1, QUALITIES + 1, 9))
+    targets = [float(np.mean([measure(rgb, _jpeg(rgb, q)) for rgb in pictures])) for q in anchors]
+    grid = list(range(1, QUALITIES + 1, 3 if eye else 9))  # scores are no straight lines
     reached = np.zeros(len(grid))
     for rgb in pictures:
         box = (0, 0, rgb.shape[1], rgb.shape[0])
         y = codec.analyse(rgb, box)
         for i, q in enumerate(grid):
             decoded = codec.synthesise(codec.quantise(y, q).v_hat, box, q)
-            reached[i] += psnr(rgb, decoded) / len(pictures)
+            reached[i] += measure(rgb, decoded) / len(pictures)
     # A model without enough latents gains nothing at the highest levels: those don't count.
     best = np.maximum.accumulate(reached)
     rising = np.concatenate([[True], best[1:] > best[:-1]])
     if best[-1] - best[0] < 1.0:
-        raise ValueError("the model's PSNR does not rise with the level: train longer")
+        what = "score" if eye else "PSNR"
+        raise ValueError(f"the model's {what} does not rise with the level: train longer")
     fitted = np.interp(targets, best[rising], codec.weights.arrays["level"][grid][rising])
     levels = np.interp(
         np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]

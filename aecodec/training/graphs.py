@@ -14,7 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
-from aecodec.model.gradient import context_gradient, error_and_gradient
+from aecodec.model.gradient import (
+    Distortion,
+    context_gradient,
+    error_and_gradient,
+    squared_error,
+)
 from aecodec.model.hyperprior import HyperAnalysis
 from aecodec.model.transforms import Analysis
 
@@ -255,20 +260,23 @@ def _times(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class SynthesisGradientGraph(nn.Module):
-    """v_hat, 1 / gain, level, x (1,H,W,3) uint8, mask (1,1,H,W) -> squared error, its gradient.
+    """v_hat, 1 / gain, level, x (1,H,W,3) uint8, mask (1,1,H,W) -> distortion, its gradient.
 
-    The error is summed over the mask, for pixels in [0,1]; the gradient (1,M,h,w) is by y_hat.
+    The distortion is that which the weights were trained for: squared error summed over the mask,
+    for pixels in [0,1], or what stands for it to the eye. The gradient (1,M,h,w) is by y_hat.
     """
 
-    def __init__(self, model: Autoencoder) -> None:
+    def __init__(self, model: Autoencoder, distortion: Distortion = squared_error) -> None:
         super().__init__()
         self.synthesis = model.synthesis
+        self.distortion = distortion
 
     def forward(
         self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor, x: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         pixels = x.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
-        return error_and_gradient(self.synthesis, v_hat * inverse_gain, level, pixels, mask)
+        y_hat = v_hat * inverse_gain
+        return error_and_gradient(self.synthesis, y_hat, level, pixels, mask, self.distortion)
 
 
 class ContextGradientGraph(nn.Module):
@@ -345,7 +353,10 @@ def _halve(model: Any) -> None:
         model.graph.node.insert(0, node)
 
 
-def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
+def write_graphs(
+    model: Autoencoder, folder: pathlib.Path, distortion: Distortion = squared_error
+) -> None:
+    """Write every graph; encoders refine latents for this distortion."""
     m, n, f = model.config.latents, model.config.hyper_latents, model.config.mean_features
     level, unit = torch.tensor([0.5]), torch.ones(1, m, 1, 1)
     y = torch.zeros(1, m, 8, 12)
@@ -406,7 +417,7 @@ def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
             fold=False,
         )
         write_graph(
-            SynthesisGradientGraph(model),
+            SynthesisGradientGraph(model, distortion),
             folder / "synthesis_gradient.onnx",
             {"v_hat": y, "inverse_gain": unit, "level": level,
              "x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8),

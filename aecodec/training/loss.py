@@ -9,9 +9,8 @@ from aecodec.model import Output
 from aecodec.networks.config import ModelConfig
 from aecodec.training.ssimulacra2 import Ssimulacra2
 
-__all__ = ["OBJECTIVES", "Eye", "draw_levels", "rate_distortion"]
+__all__ = ["Eye", "draw_levels", "rate_distortion"]
 
-OBJECTIVES = ("psnr", "eye")
 
 CENTRE = 0.0125
 """The lambda whose loss has weight 1."""

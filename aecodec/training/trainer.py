@@ -27,7 +27,14 @@ from torch import Tensor
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks.config import SIZES, ModelConfig
-from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, load_ema, read_shape
+from aecodec.training.checkpoint import (
+    CHECKPOINT,
+    Run,
+    Settings,
+    load_ema,
+    objective_of,
+    read_shape,
+)
 from aecodec.training.conditioning import (
     Activity,
     measure_activity,
@@ -191,6 +198,11 @@ def _finishing(
     if path is None:
         raise ValueError("nothing to finish: say which weights to start from")
     facts, config = read_shape(path)
+    if facts["settings"].get("objective", "psnr") != settings.objective:
+        raise ValueError(
+            f"{path}: these weights were trained with {objective_of(facts['settings'])}: they are"
+            " finished for the same"
+        )
     return dataclasses.replace(settings, size=facts["settings"]["size"]), config
 
 

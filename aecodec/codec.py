@@ -129,6 +129,7 @@ def compress(
     quality: int = DEFAULT_QUALITY,
     *,
     model: str | None = None,
+    tune: str | None = None,
     effort: int = DEFAULT_EFFORT,
     target_size: int | None = None,
     target_bpp: float | None = None,
@@ -144,7 +145,9 @@ def compress(
         image: a PIL image, a path, a file object, the bytes of a picture file, a Picture, or an
             array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
         quality: 1 to 100; 75 has about the PSNR of JPEG at 75.
-        model: the name of the weights; None takes the default ones.
+        model: the name of the weights; None takes those of `tune`.
+        tune: "eye" for weights that were trained for what people see, "psnr" for those that were
+            trained for squared error; None takes the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size: instead of a quality: the best file of at most so many bytes.
         target_bpp: the same, in bits for each pixel.
@@ -163,13 +166,13 @@ def compress(
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
         ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
-            device.
+            device or tune.
         TypeError: quality, effort or threads that are no whole numbers, as 75.0 and True are not.
         WeightsError: no usable weights of that name.
     """
     from aecodec.networks import weights
 
-    return _shared(weights.by_name(model), threads, device).compress(
+    return _shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
         image,
         quality,
         effort=effort,

@@ -25,10 +25,19 @@ from aecodec import __version__, conversion, files, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
-from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
+from aecodec.cli.options import (
+    Count,
+    Number,
+    Whole,
+    device_option,
+    pixels_option,
+    threads_option,
+    tune_option,
+)
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.errors import AecodecError, InputError, WeightsError
+from aecodec.networks.weights import chosen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,7 +300,13 @@ def commands() -> None:
     metavar="PERCENT",
     help="Leave a file alone that would not become so much smaller.",
 )
-@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@tune_option
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME",
+    help="The weights to use (see: aecodec models), whatever --tune says.",
+)
 @click.option(
     "--metadata",
     metavar="KINDS",
@@ -313,6 +328,7 @@ def compress(
     target_psnr: float | None,
     target_ssimulacra2: float | None,
     min_savings: float | None,
+    tune: str | None,
     model: str | None,
     metadata: tuple[str, ...],
     strip_gps: bool,
@@ -343,7 +359,7 @@ def compress(
     aim = _chosen(aims)
     encoding = conversion.Encoding(
         **({} if aim is None else {aim: aims[aim]}),
-        model=model,
+        model=chosen(model, tune),
         keep=metadata,
         strip_gps=strip_gps,
         strict=strict,

@@ -17,8 +17,9 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import device_option, pixels_option, threads_option
+from aecodec.cli.options import device_option, pixels_option, threads_option, tune_option
 from aecodec.errors import AecodecError, InputError, OutputError
+from aecodec.networks.weights import TUNED
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
@@ -49,6 +50,7 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
     help="With commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents without"
     " the learned prior); aecodec:MODEL, aecodec:MODEL@EFFORT.",
 )
+@tune_option
 @click.option("--anchor", metavar="NAME", default="jpeg", show_default=True, help="Of BD-rates.")
 @click.option("--points", type=click.IntRange(2), help="At most this many qualities of each codec.")
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Timings.")
@@ -91,14 +93,20 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
 def bench(
-    pictures: tuple[str, ...], codecs: str, published: tuple[str, ...], **options: Any
+    pictures: tuple[str, ...],
+    codecs: str,
+    tune: str | None,
+    published: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Compare aecodec with other codecs, by real file bytes.
 
     Without pictures it runs on sample photographs: a smoke test, no verdict. Needs the extra
     `bench`.
     """
-    names = list(dict.fromkeys(name.strip() for name in codecs.split(",") if name.strip()))
+    names = list(
+        dict.fromkeys(_tuned(name.strip(), tune) for name in codecs.split(",") if name.strip())
+    )
     with (
         Report(1, as_json=False, progress=False) as report,
         report.file("bench"),
@@ -161,6 +169,14 @@ def _bench(
     )
     tables.show(found, _console())
     _write(report, found, chosen, options)
+
+
+def _tuned(name: str, tune: str | None) -> str:
+    """A codec's name with the weights that `--tune` chooses, where it names none itself."""
+    kind, at, effort = name.partition("@")
+    if tune is None or kind not in ("aecodec", "aecodec-zstd"):
+        return name
+    return f"{kind}:{TUNED[tune]}{at}{effort}"
 
 
 def _check_extra(html: str | None) -> None:

@@ -27,7 +27,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_tune_stands_for() -> None:
     assert weights.TUNED == {"eye": "small-eye", "psnr": "small"}
-    assert weights.DEFAULT_MODEL == weights.TUNED[weights.DEFAULT_TUNE]
+    assert weights.TUNED[weights.DEFAULT_TUNE] == weights.DEFAULT_MODEL
     assert weights.chosen(None, None) is None
     assert weights.chosen(None, "eye") == "small-eye"
     assert weights.chosen("base", "eye") == "base"

@@ -245,7 +245,7 @@ def test_finishing_is_for_the_same_objective(
 ) -> None:
     settings = dataclasses.replace(SETTINGS, finish=True, steps=2)
     other = dataclasses.replace(settings, objective="psnr")
-    with pytest.raises(ValueError, match="trained with --objective eye --mse-share 0.5"):
+    with pytest.raises(ValueError, match=r"trained with --objective eye --mse-share 0\.5"):
         train(photographs, tmp_path, other, device="cpu", start_from=finished)
     result = train(photographs, tmp_path, settings, device="cpu", start_from=finished)
     assert result["finish"]

@@ -56,7 +56,16 @@ class Encoding:
 
     quality: int = DEFAULT_QUALITY
     model: str | None = None
-    keep: tuple[str, ...] = ("exif", "icc", "xmp")
+    keep: tuple[str, ...] = (
+        "exif",
+        "icc",
+        "xmp",
+        "resolution",
+        "texts",
+        "iptc",
+        "gainmap",
+        "video",
+    )
     strip_gps: bool = False
     strict: bool = False
     effort: int = DEFAULT_EFFORT

@@ -1,12 +1,12 @@
-"""What a run over many files costs: workers side by side, memory, the client's own work.
+"""What a run over many files costs: two workers, memory, the work of the client.
 
     python benchmarks/batch.py speed              two workers of one thread against one
     python benchmarks/batch.py memory             10,000 files: the memory of client and workers
     python benchmarks/batch.py client             files a second that the client alone can handle
     python benchmarks/batch.py cost [FOLDER]      core seconds and bytes a megapixel
 
-Each prints its figures and, with --json FILE, writes them with the machine they were measured on.
-Timings count only if nothing else runs.
+Each prints its figures. With --json FILE it writes them, with the machine. Timings count only if
+nothing else runs on the machine.
 """
 
 from __future__ import annotations

@@ -446,7 +446,11 @@ class Converter:
         written = places.read(job.target)
         if written != content:
             raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
-        if self._decoded(written) != (result.width, result.height):
+        if self.task.verb == "compress":
+            far = self._far_from_source(job, written, result)
+            if far:
+                return dataclasses.replace(result, notes=(*result.notes, far))
+        elif self._decoded(written) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
         if self._is_gone(job):  # by another run, which has made sure of the same
             return result
@@ -461,9 +465,38 @@ class Converter:
                 raise
         return result
 
+    def _far_from_source(self, job: _Job, written: bytes, result: Result) -> str:
+        """What is said if the decoded `.aec` file is less like its source than a photograph ever
+        is at its quality; empty: nothing. Raises CorruptError for a picture of another size."""
+        from aecodec import bitstream
+        from aecodec.image import pillow as image
+
+        restored = self._restored(written)
+        if restored.size != (result.width, result.height):
+            raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
+        picture = self.task.encoding.load(places.read(job.source), self.task.max_pixels)
+        quality = bitstream.parse_header(written)[0].quality
+        least, found = least_psnr(quality), image.fidelity(picture, restored)
+        if found >= least:
+            return ""
+        return (
+            f"the source is kept, since the output is unlike it: {found:.1f} dB, "
+            f"where quality {quality} gives {least:.0f} at least"
+        )
+
     def _is_gone(self, job: _Job) -> bool:
         """Whether there is no source any more: another run has deleted it."""
         return places.stamp(job.source) is None
+
+
+def least_psnr(quality: int) -> float:
+    """The PSNR in dB below which a source is not deleted, at a quality from 1 to 100.
+
+    From 16 to 32 dB. The worst of 40 photographs (Kodak's 24 and 16 of scikit-image) have 19.7 dB
+    at quality 1, 31.9 at 75 and 37.3 at 100, that is 3.7, 4.0 and 5.3 above. Below it are pictures
+    that the networks do not render, such as colours that change from pixel to pixel.
+    """
+    return 16.0 + 16.0 * (quality - 1) / 99
 
 
 def bits_per_pixel(nbytes: int, width: int, height: int) -> float:

@@ -1,8 +1,8 @@
 """Searching for the file whose SSIMULACRA 2 score meets a target, in few looks at decoded pixels.
 
 First qualities are looked at: what one of them scores is foretold by a curve of typical pictures,
-moved so that it meets what was found. The first quality above the target is then made worse by
-thrift (`TileCodec.quantise`), which is what lies between two qualities.
+moved so that it meets what was found. The first quality above the target is then made worse by a
+wider dead zone (`quantisation.py`), which is what lies between two qualities.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ LOOKS = 8
 
 _AIM = 0.4
 """The share of the tolerance above the target that is aimed at: what lies below is no hit."""
-_THRIFT = 4.5
-"""About the thrift that makes of one quality the next one below."""
+_WIDTH = 4.5
+"""About the dead zone that makes of one quality the next one below."""
 _MOST, _LEAST = 4.0, 0.25
-"""How many times that thrift the next one is at most, and a fall of the score by it at least."""
+"""How many times as wide the next dead zone is at most, and the least fall of the score by one of
+that width."""
 _FAR = 2.0
 """How many times as much, or as little, may be missing beyond the qualities looked at."""
 _EDGE = 0.1
-"""In shares of what lies between two thrifts: how far the next one is kept away from both."""
+"""In shares of what lies between two widths: how far the next one is kept away from both."""
 _TYPICAL = [
     (1.0, -60.0),
     (5.0, -20.0),
@@ -56,20 +57,20 @@ class Look(NamedTuple):
     """A file that was decoded and measured."""
 
     quality: int
-    thrift: float
+    dead_zone: float
     score: float
 
 
 def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: float) -> T:
     """The file whose score is `target` at least, and no more than TOLERANCE above if there is one.
 
-    At most LOOKS files are made. The score is taken to rise with quality, and to fall with thrift.
-    Where none of the files lies within the tolerance (in pictures of a few pixels the score jumps),
+    At most LOOKS files are made. The score is taken to rise with quality, and to fall as the dead
+    zone grows. Where none of the files lies within the tolerance (in pictures of a few pixels the score jumps),
     it is the lowest that reaches the target; where quality 1 has more than that already, it is
     quality 1.
 
     Args:
-        encode: (quality, thrift) -> file and score.
+        encode: (quality, dead zone) -> file and score.
     Raises:
         RequestError: quality 100 has less; the message says how much.
     """
@@ -82,20 +83,20 @@ def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: flo
         place = _place(expected, low, high, aim)
         above = [look for look in looks if look.quality == high]
         if above and (len(above) > 1 or place > high - 1):
-            quality, thrift = high, _thrift(above, aim, expected(high) - expected(high - 1))
+            quality, dead_zone = high, _width(above, aim, expected(high) - expected(high - 1))
         else:
             # The last look is sure to reach it, if one does.
             last = best is None and left == 1
             quality = QUALITIES if last else min(max(math.ceil(place), low + 1), high - 1)
-            thrift = 0.0
-        file, score = encode(quality, thrift)
-        looks.append(Look(quality, thrift, score))
+            dead_zone = 0.0
+        file, score = encode(quality, dead_zone)
+        looks.append(Look(quality, dead_zone, score))
         if score >= target:
             if best is None or score < best[0]:
                 best = score, file
             if score <= target + TOLERANCE:
                 break
-        if thrift:
+        if dead_zone:
             continue
         if score >= target:
             high = quality
@@ -119,8 +120,8 @@ def _expected(looks: Sequence[Look]) -> Callable[[float], float]:
     """
     times = [
         (float(q), _missing(score) / _missing(_between(_TYPICAL, q)))
-        for q, thrift, score in sorted(looks)
-        if not thrift
+        for q, dead_zone, score in sorted(looks)
+        if not dead_zone
     ] or [(0.0, 1.0)]
     if len(times) > 1:
         first = 1.0, _beyond(1.0, times[0], times[1])
@@ -153,24 +154,25 @@ def _place(expected: Callable[[float], float], low: int, high: int, aim: float) 
     return last
 
 
-def _thrift(looks: Sequence[Look], aim: float, step: float) -> float:
-    """The thrift that is expected to score `aim`, by other looks at the same quality.
+def _width(looks: Sequence[Look], aim: float, step: float) -> float:
+    """The dead zone that is expected to score `aim`, by other looks at the same quality.
 
-    The one without thrift scores more; `step` is what the quality below is expected to score less.
+    The one without a dead zone scores more; `step` is by how much the quality below is expected to
+    score less.
     """
-    enough = sorted((look.thrift, look.score) for look in looks if look.score >= aim)
+    enough = sorted((look.dead_zone, look.score) for look in looks if look.score >= aim)
     less, more = enough[-1], [look for look in looks if look.score < aim]
-    thrift, score = less
+    dead_zone, score = less
     if more:
-        _, nearest, low = min(more, key=lambda look: look.thrift)
+        _, nearest, low = min(more, key=lambda look: look.dead_zone)
         share = (score - aim) / (score - low)
-        return thrift + min(max(share, _EDGE), 1.0 - _EDGE) * (nearest - thrift)
-    fall = step / _THRIFT
+        return dead_zone + min(max(share, _EDGE), 1.0 - _EDGE) * (nearest - dead_zone)
+    fall = step / _WIDTH
     if len(enough) > 1:
         before, higher = enough[-2]
-        fall = (higher - score) / (thrift - before)
-    wanted = (score - aim) / max(fall, _LEAST / _THRIFT)
-    return thrift + min(wanted, _MOST * max(thrift, _THRIFT))
+        fall = (higher - score) / (dead_zone - before)
+    wanted = (score - aim) / max(fall, _LEAST / _WIDTH)
+    return dead_zone + min(wanted, _MOST * max(dead_zone, _WIDTH))
 
 
 def _between(points: Sequence[tuple[float, float]], place: float) -> float:

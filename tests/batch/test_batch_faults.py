@@ -288,7 +288,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(here: Path, number: signal.
     stdout, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert b"interrupted" in stderr
-    assert b"the same command again does the rest" in stderr
+    assert b"run the same command again for the rest" in stderr
     assert b"Traceback" not in stderr
     made = [json.loads(line)["target"] for line in (first + stdout).splitlines()]
     assert 0 < len(made) < len(originals)

@@ -185,7 +185,7 @@ def test_a_worker_with_other_weights_is_refused(here: Path) -> None:
 
 
 def test_the_worker_in_ray_data(here: Path) -> None:
-    """The README's example, where Ray is installed."""
+    """The example of docs/folders.md, where Ray is installed."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: the example is not tried")
     pytest.importorskip("ray.data")
     names = albums.fill(here / "in", 40)

@@ -27,7 +27,7 @@ def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> N
     done = run(*command, "99.9", "--json")
     assert done.returncode == 0, done.stderr
     assert [line["status"] for line in objects(done.stdout)] == ["left"] * 6
-    assert "6 files: 0 done, 6 left alone" in done.stderr.decode()
+    assert "6 files: 0 done, 6 skipped" in done.stderr.decode()
     assert albums.files(here / "in") == albums.files(packed / "in")
     assert albums.files(here / "out") == []
 
@@ -97,9 +97,9 @@ def test_what_is_there_comes_before_what_was_left_alone(here: Path) -> None:
 
 def test_the_command_says_so_as_well(packed: Path, here: Path) -> None:
     command = ("compress", packed / "in", "-o", "out", "-r", "-j", "1", "--min-savings", "99.9")
-    assert b"6 files: 0 done, 6 left alone" in run(*command).stdout
+    assert b"6 files: 0 done, 6 skipped" in run(*command).stdout
     known = run(*command, "--dry-run")
-    assert lines(known.stdout)[-1] == "6 files: 0 to do, 6 left alone"
+    assert lines(known.stdout)[-1] == "6 files: 0 to do, 6 skipped"
 
 
 def test_an_output_of_before_is_named_where_its_source_is_left_alone(here: Path) -> None:

@@ -39,13 +39,13 @@ def hard(place: float) -> float:
 
 
 def search(curve: Curve, target: float, per_quality: float) -> tuple[float, int]:
-    """The score that is found, and after how many looks; that much thrift makes a quality less."""
+    """The score that is found, and the number of looks. A dead zone so wide costs one quality."""
     looks = []
 
-    def encode(quality: int, thrift: float) -> tuple[float, float]:
+    def encode(quality: int, dead_zone: float) -> tuple[float, float]:
         assert 1 <= quality <= 100
-        assert thrift >= 0.0
-        looks.append(curve(quality - thrift / per_quality))
+        assert dead_zone >= 0.0
+        looks.append(curve(quality - dead_zone / per_quality))
         return looks[-1], looks[-1]
 
     return lowest_reaching(encode, target), len(looks)
@@ -71,7 +71,7 @@ def test_what_no_quality_reaches_is_refused_with_what_is_reached() -> None:
     for target in (80.0, 99.0):  # even from far away, within the looks
         looks = []
 
-        def encode(quality: int, thrift: float, looks: list[int] = looks) -> tuple[int, float]:
+        def encode(quality: int, dead_zone: float, looks: list[int] = looks) -> tuple[int, float]:
             looks.append(quality)
             return quality, quality / 5.0
 

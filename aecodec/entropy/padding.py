@@ -9,13 +9,19 @@ keeps the checkerboard's colours. Both halves of a codec do the same with what b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+from aecodec.geometry import Box, ceil_div
 
 if TYPE_CHECKING:
     import numpy as np
-    import numpy.typing as npt
 
-__all__ = ["ALONE", "Sides", "reflected", "repeated", "sides_of"]
+    from aecodec.arrays import Array
+    from aecodec.entropy.checkerboard import Checkerboard
+
+__all__ = ["ALONE", "Sides", "TileShape", "reflected", "repeated"]
 
 
 class Sides(NamedTuple):
@@ -26,6 +32,11 @@ class Sides(NamedTuple):
     left: bool = False
     right: bool = False
 
+    @classmethod
+    def of(cls, box: Box, shape: tuple[int, ...]) -> Sides:
+        """Those of the tile `box` of a picture (H,W,...)."""
+        return cls(box.y > 0, box.y + box.h < shape[0], box.x > 0, box.x + box.w < shape[1])
+
     def margins(self, n: int) -> tuple[int, int, int, int]:
         """n where the picture goes on, else 0; top, bottom, left and right."""
         top, bottom, left, right = (n * side for side in self)
@@ -35,13 +46,51 @@ class Sides(NamedTuple):
 ALONE = Sides()
 
 
-def sides_of(box: tuple[int, int, int, int], width: int, height: int) -> Sides:
-    """Those of the tile `box` = (x, y, w, h) of a picture."""
-    x, y, w, h = box
-    return Sides(y > 0, y + h < height, x > 0, x + w < width)
+@dataclasses.dataclass(frozen=True)
+class TileShape:
+    """The latents of one tile: (channels,rows,columns), and on which sides it has neighbours."""
+
+    channels: int
+    rows: int
+    columns: int
+    sides: Sides = ALONE
+
+    @classmethod
+    def of(cls, latents: Array, sides: Sides = ALONE) -> TileShape:
+        """That of latents (channels,rows,columns)."""
+        channels, rows, columns = latents.shape
+        return cls(channels, rows, columns, sides)
+
+    @classmethod
+    def at(cls, box: Box, shape: tuple[int, ...], channels: int) -> TileShape:
+        """That of the tile `box` of a picture (H,W,...)."""
+        sides = Sides.of(box, shape)
+        return cls(channels, ceil_div(box.h, 16), ceil_div(box.w, 16), sides)
+
+    @functools.cached_property
+    def board(self) -> Checkerboard:
+        """The two steps in which the latents are coded."""
+        from aecodec.entropy.checkerboard import Checkerboard
+
+        return Checkerboard(self.channels, self.rows, self.columns)
+
+    @property
+    def z_rows(self) -> int:
+        """The rows of z_hat, an element of which describes 4x4 latents."""
+        return ceil_div(self.rows, 4)
+
+    @property
+    def z_columns(self) -> int:
+        """The columns of z_hat."""
+        return ceil_div(self.columns, 4)
+
+    def inside(self, array: Array, margin: int) -> Array:
+        """The view (...,rows,columns) of an array that has `margin` more where neighbours are."""
+        top, _, left, _ = self.sides.margins(margin)
+        return array[..., top : top + self.rows, left : left + self.columns]
 
 
-def repeated(a: npt.NDArray[Any], sides: Sides) -> npt.NDArray[Any]:
+def repeated(a: Array, sides: Sides) -> Array:
     """a (C,h,w) with its outermost elements once more where the picture goes on."""
     import numpy as np
 
@@ -49,7 +98,7 @@ def repeated(a: npt.NDArray[Any], sides: Sides) -> npt.NDArray[Any]:
     return np.pad(a, ((0, 0), (top, bottom), (left, right)), "edge") if any(sides) else a
 
 
-def reflected(a: npt.NDArray[Any], sides: Sides, n: int, axis: int = 1) -> npt.NDArray[Any]:
+def reflected(a: Array, sides: Sides, n: int, axis: int = 1) -> Array:
     """a with n more rows and columns where the picture goes on: x[-1] = x[1], x[-2] = x[2], ...
 
     Rows are the axis `axis`, columns the next one. Where there are too few, they are reflected once
@@ -62,7 +111,7 @@ def reflected(a: npt.NDArray[Any], sides: Sides, n: int, axis: int = 1) -> npt.N
     return a
 
 
-def _reflected_along(a: npt.NDArray[Any], axis: int, before: int, after: int) -> npt.NDArray[Any]:
+def _reflected_along(a: Array, axis: int, before: int, after: int) -> Array:
     import numpy as np
 
     size = a.shape[axis]

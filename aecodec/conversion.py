@@ -120,6 +120,7 @@ class Encoding:
     """Bytes. At most one target is given; it takes the place of the quality."""
     target_bpp: float | None = None
     target_psnr: float | None = None
+    target_ssimulacra2: float | None = None
     lossless: bool = False
     """Every tile is stored exactly; the quality is then of no account."""
     min_savings: float | None = None
@@ -128,7 +129,12 @@ class Encoding:
     @property
     def is_aimed(self) -> bool:
         """Whether something else than `quality` decides about the quality of a file."""
-        targets = (self.target_size, self.target_bpp, self.target_psnr)
+        targets = (
+            self.target_size,
+            self.target_bpp,
+            self.target_psnr,
+            self.target_ssimulacra2,
+        )
         return self.lossless or any(target is not None for target in targets)
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
@@ -164,6 +170,7 @@ class Encoding:
             "target_size": self.target_size,
             "target_bpp": self.target_bpp,
             "target_psnr": self.target_psnr,
+            "target_ssimulacra2": self.target_ssimulacra2,
             "lossless": self.lossless,
         }
         return coder.compress(picture, **how)

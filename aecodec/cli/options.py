@@ -11,8 +11,17 @@ import click
 
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.networks.config import DEVICES
+from aecodec.networks.weights import DEFAULT_TUNE, TUNED
 
-__all__ = ["Count", "Number", "Whole", "device_option", "pixels_option", "threads_option"]
+__all__ = [
+    "Count",
+    "Number",
+    "Whole",
+    "device_option",
+    "pixels_option",
+    "threads_option",
+    "tune_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +78,15 @@ class Number(click.FloatRange):
 def threads_option(text: str) -> Callable[[F], F]:
     """Add `--threads` with this help text."""
     return click.option("--threads", type=Whole(1), help=text)
+
+
+def tune_option(command: F) -> F:
+    return click.option(
+        "--tune",
+        type=click.Choice(list(TUNED)),
+        help="Weights that were trained for what people see, or for PSNR."
+        f"  [default: {DEFAULT_TUNE}]",
+    )(command)
 
 
 def device_option(command: F) -> F:

@@ -25,7 +25,15 @@ from aecodec import __version__, conversion, files, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
-from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
+from aecodec.cli.options import (
+    Count,
+    Number,
+    RegionType,
+    Whole,
+    device_option,
+    pixels_option,
+    threads_option,
+)
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.errors import AecodecError, InputError, WeightsError
@@ -187,7 +195,7 @@ class _InThisOrder(click.Group):
         return list(self.commands)
 
 
-class _Region(click.ParamType[tuple[int, int, int, int]]):
+class _Region(RegionType):
     """X,Y,W,H in pixels."""
 
     name = "X,Y,W,H"

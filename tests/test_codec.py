@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import reference
 import samples
+from paths import GOLDEN, WEIGHTS
 from PIL import Image, ImageCms, ImageDraw
 
 import aecodec
@@ -36,8 +37,6 @@ from aecodec.image.pillow import load
 from aecodec.networks import weights
 from aecodec.networks.runtime import Options, Runtime, cores
 
-GOLDEN = Path(__file__).parent / "golden"
-WEIGHTS = Path(__file__).parents[1] / "weights"
 SHIPPED = sorted(config.parent.name for config in WEIGHTS.glob("*/config.json"))
 
 

@@ -26,12 +26,6 @@ if sys.platform != "win32":
     import resource
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def targets(jobs: list[Job]) -> list[str]:
     return [job.target for job in jobs]
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
-from aecodec.image import colour, metadata
+from aecodec.image import colour, metadata, png
 from aecodec.stages import stage
 
 __all__ = [
@@ -373,14 +373,17 @@ _WRITERS: Final[Mapping[str, _Writer]] = {
     "JPEG2000": _Writer(_ALL_MODES),
     "MPO": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
     "PDF": _Writer(options={"quality": 95}),
-    # Level 3 is twice as quick as the default of 6 and, on photographs, no larger.
-    "PNG": _Writer(_ALL_MODES, _ALL_METADATA, {"compress_level": 3}),
+    "PNG": _Writer(_ALL_MODES, _ALL_METADATA),
     "QOI": _Writer(("RGB", "RGBA")),
     "SGI": _Writer(("L", "RGB", "RGBA")),
     "TGA": _Writer(_ALL_MODES),
     "TIFF": _Writer(_ALL_MODES, _ALL_METADATA, {"compression": "tiff_adobe_deflate"}),
     "WEBP": _Writer(("RGB", "RGBA"), _ALL_METADATA, {"lossless": True, "exact": True}),
 }
+_PILLOWS_PNG: Final = frozenset(
+    {"bits", "compress_level", "compress_type", "dictionary", "optimize", "save_all"}
+)
+"""Options of a PNG that its quick writer does not have."""
 _JPEG_SEGMENT: Final = 65533  # bytes; what JPEG can hold of EXIF or XMP
 
 
@@ -389,12 +392,15 @@ def save(
     image: Image.Image,
     target: str | os.PathLike[str] | BinaryIO,
     format: str | None = None,
+    *,
+    threads: int = 1,
     **options: object,
 ) -> tuple[str, ...]:
     """Write a picture, with its metadata where the format has a place for it.
 
     ``format`` is Pillow's name; without it the suffix of the path decides, and an open file gets a
-    PNG. ``options`` are Pillow's for the format. Returns notes on what the format cannot hold.
+    PNG. ``threads`` compress a PNG. ``options`` are Pillow's for the format; with one of them that
+    concerns compression, Pillow writes the PNG. Returns notes on what the format cannot hold.
     Raises OutputError if that is the transparency, or if the file cannot be written.
     """
     name = (format or _format_of(target)).upper()
@@ -437,7 +443,11 @@ def save(
             keywords["exif"] = tags
             if "compression" not in options and any(d in tags for d in metadata.SUBDIRECTORIES):
                 del keywords["compression"]  # libtiff, which compresses, cannot write those
-        image.save(cast(BinaryIO, target), name, **keywords)
+        if name == "PNG" and not _PILLOWS_PNG & set(keywords):
+            with _opened(target) as file:
+                png.write(image, file, threads=threads, **keywords)
+        else:
+            image.save(cast(BinaryIO, target), name, **keywords)
     except BrokenPipeError:  # nobody reads on: no fault of the output
         raise
     except OSError as error:
@@ -449,6 +459,20 @@ def save(
     except Exception as error:
         raise OutputError(f"cannot write the {name}: {one_line(error)}") from error
     return tuple(notes)
+
+
+@contextmanager
+def _opened(target: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """The file itself, or the one at a path, which is deleted again if writing it fails."""
+    if not isinstance(target, str | os.PathLike):
+        yield target
+        return
+    with open(target, "wb") as file:
+        try:
+            yield file
+        except BaseException:
+            os.unlink(target)
+            raise
 
 
 def _format_of(target: str | os.PathLike[str] | BinaryIO) -> str:

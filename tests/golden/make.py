@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "support"))
 
 import samples  # noqa: E402
+from paths import WEIGHTS  # noqa: E402
 
 import aecodec  # noqa: E402
 from aecodec import bitstream, codec  # noqa: E402
@@ -24,8 +25,7 @@ from aecodec.networks import weights  # noqa: E402
 
 def others() -> list[str]:
     """The weights that come with aecodec, but for the default ones."""
-    here = HERE.parents[1] / "weights"
-    names = (config.parent.name for config in here.glob("*/config.json"))
+    names = (config.parent.name for config in WEIGHTS.glob("*/config.json"))
     return sorted(set(names) - {weights.DEFAULT_MODEL})
 
 

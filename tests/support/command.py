@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,3 +65,25 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
 def leftovers(folder: Path) -> list[str]:
     """Temporary files that a run has left in `folder`."""
     return sorted(path.name for path in folder.rglob(".aecodec-*"))
+
+
+def lines(stream: bytes) -> list[str]:
+    """What a command has written, line by line."""
+    return stream.decode().splitlines()
+
+
+def objects(stream: bytes) -> list[dict[str, object]]:
+    """The objects that `--json` writes, one a line."""
+    return [json.loads(line) for line in lines(stream)]
+
+
+def one_fault(done: subprocess.CompletedProcess[bytes], fault: str) -> None:
+    """Exactly one line on standard error, and it is `fault`."""
+    assert lines(done.stderr) == [fault]
+
+
+def take(shelf: Path, *names: str) -> None:
+    """Copy files from the shelf into the current folder; `a.png=photo.png` renames one."""
+    for name in names:
+        new, _, old = name.partition("=")
+        shutil.copy(shelf / (old or new), new)

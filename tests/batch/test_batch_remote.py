@@ -32,12 +32,6 @@ def server() -> Iterator[tuple[dict[str, str], Any]]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def bucket(server: tuple[dict[str, str], Any], here: Path) -> Iterator[tuple[dict[str, str], Any]]:
     environment, fs = server
     yield environment, fs

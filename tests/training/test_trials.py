@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import samples
 import torch
+from paths import BENCHMARKS
 
 from aecodec.model import Autoencoder
 from aecodec.networks.config import SIZES
 from aecodec.training.data import Photographs
 from aecodec.training.klt import initialise_klt
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 CONFIG = dataclasses.replace(SIZES["tiny"], latents=128)
 
 

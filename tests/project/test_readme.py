@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import samples
 from command import environment
+from paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = shutil.which("bash")
 

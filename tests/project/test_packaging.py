@@ -14,11 +14,10 @@ from pathlib import Path
 import command
 import pytest
 import samples
+from paths import ROOT, WEIGHTS
 from PIL import Image
 
 import aecodec
-
-ROOT = Path(__file__).parents[1]
 
 
 def build(source: Path, target: str, into: Path) -> Path:
@@ -53,10 +52,10 @@ def test_the_wheel_holds_the_package_and_the_weights(wheel: Path) -> None:
     assert "aecodec/py.typed" in names
     for path in (ROOT / "aecodec").rglob("*.py"):
         assert path.relative_to(ROOT).as_posix() in names
-    weights = [path for path in (ROOT / "weights").rglob("*") if path.is_file()]
+    weights = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert any(path.name == "config.json" for path in weights)
     for path in weights:
-        assert f"aecodec/weights_data/{path.relative_to(ROOT / 'weights').as_posix()}" in names
+        assert f"aecodec/weights_data/{path.relative_to(WEIGHTS).as_posix()}" in names
     assert {name.partition("/")[0] for name in names} == {
         "aecodec",
         f"aecodec-{aecodec.__version__}.dist-info",

@@ -25,12 +25,6 @@ from aecodec.errors import InputError, OutputError
 from aecodec.files import COMPRESSED, RESTORED, UsageFault
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def pictures(*names: str, start: int = 0) -> dict[str, bytes]:
     """Different small photographs under these names; their bytes."""
     for name, picture in zip(names, albums.photographs(start + len(names))[start:], strict=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import samples
+from paths import BENCHMARKS
 from PIL import Image
 
 import aecodec
@@ -17,8 +18,7 @@ from aecodec import metrics
 from aecodec.bench import codecs, curves, klt, latents, measure, pictures, scenes
 from aecodec.errors import AecodecError, CorruptError, InputError
 
-ROOT = Path(__file__).parents[1]
-PUBLISHED = ROOT / "benchmarks" / "published"
+PUBLISHED = BENCHMARKS / "published"
 
 
 @pytest.fixture(scope="module")

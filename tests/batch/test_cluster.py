@@ -30,12 +30,6 @@ from aecodec.errors import WeightsError
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @contextlib.contextmanager
 def scheduler() -> Iterator[str]:
     """A scheduler in a process of its own; its address."""

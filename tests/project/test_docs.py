@@ -10,9 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from paths import BENCHMARKS, DOCS, ROOT
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -93,7 +92,7 @@ def linter_layers() -> list[str]:
 # --- the figures of scale.md ----------------------------------------------------------------------
 
 SCALE = DOCS / "scale.md"
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = BENCHMARKS / "results"
 PHOTOGRAPH = 12  # megapixels
 BILLION = 1e9
 DAY = 86_400  # seconds

@@ -21,11 +21,11 @@ import command
 import numpy as np
 import pytest
 import samples
+from paths import BENCHMARKS
 from PIL import Image
 
 import aecodec
 
-ROOT = Path(__file__).parents[1]
 BOXES = {"astronaut.png": (100, 20, 292, 188), "<b>coffee & 'co'.png": (200, 100, 392, 292)}
 QUALITIES = (5, 30, 70, 95)  # what --points 4 takes of aecodec's, and of JPEG's
 
@@ -54,7 +54,7 @@ def benched(tmp_path_factory: pytest.TempPathFactory) -> Benched:
     made = Benched(folder, subprocess.CompletedProcess([], 0))
     outputs = {"--html": "report.html", "--json": "r.json", "--csv": "r.csv", "--curves": "curves"}
     flat = [str(part) for option, name in outputs.items() for part in (option, folder / name)]
-    published = ("--published", str(ROOT / "benchmarks" / "published"))
+    published = ("--published", str(BENCHMARKS / "published"))
     done = command.run(*made.arguments(*flat, *published, "--show-quality", "25"))
     assert done.returncode == 0, done.stderr.decode()
     return Benched(folder, done)
@@ -149,7 +149,7 @@ def test_the_publishing_script(benched: Benched) -> None:
     shutil.copy(benched.folder / "r.json", place / "results" / "kodak.json")
     readme = place / "README.md"
     readme.write_text("before\n<!-- results:begin (x) -->\nold\n<!-- results:end -->\nafter\n")
-    script = [sys.executable, ROOT / "benchmarks" / "publish.py", place / "results" / "kodak.json"]
+    script = [sys.executable, BENCHMARKS / "publish.py", place / "results" / "kodak.json"]
     for _ in range(2):  # the second run finds the first one's markers
         subprocess.run([*script, "--readme", readme], check=True, capture_output=True)
     text = readme.read_text()

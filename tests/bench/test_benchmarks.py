@@ -10,15 +10,14 @@ from pathlib import Path
 import command
 import pytest
 import samples
+from paths import BENCHMARKS
 
 import aecodec
-
-ROOT = Path(__file__).parents[1]
 
 
 def script(name: str, *arguments: str | Path) -> str:
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / name, *arguments],
+        [sys.executable, BENCHMARKS / name, *arguments],
         capture_output=True,
         check=False,
         env=command.environment(),
@@ -60,7 +59,7 @@ def test_kodak_on_two_small_photographs(tmp_path: Path) -> None:
 
 
 def test_interpolated_bytes() -> None:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
+    sys.path.insert(0, str(BENCHMARKS))
     try:
         from measure import Point, bytes_at
     finally:

@@ -23,6 +23,7 @@ import albums
 import command
 import pytest
 from command import leftovers, run, start
+from paths import WEIGHTS
 from system import posix, small_disk, without_root
 
 from aecodec import codec
@@ -36,12 +37,6 @@ lists_children = pytest.mark.skipif(
     not Path(f"/proc/self/task/{os.getpid()}/children").exists(),
     reason="this system does not list a process's children",
 )
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def faults(stderr: bytes) -> list[str]:
@@ -265,7 +260,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 def test_a_worker_that_cannot_start_ends_the_run_with_one_line(here: Path) -> None:
     albums.fill(here / "in", 3)
     broken = here / "weights/small"
-    shutil.copytree(Path(codec.__file__).parents[1] / "weights/small", broken)
+    shutil.copytree(WEIGHTS / "small", broken)
     (broken / "analysis8.onnx").write_bytes(b"no graph")
     done = run(
         *("compress", "in", "-o", "out", "-r"), env={"AECODEC_WEIGHTS": str(here / "weights")}

@@ -1,0 +1,156 @@
+"""Orientation and metadata of what is read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import encoded, exif_with, gradient
+from PIL import Image, PngImagePlugin, features
+
+from aecodec.image.pillow import load
+
+# Where the top left pixel of the upright picture lies in the stored one, and whether the sides are
+# exchanged: from the EXIF standard, which names the edges that row 0 and column 0 are.
+ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],  # column 0 is the right side
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],  # row 0 is the bottom
+    5: lambda a: a.swapaxes(0, 1),  # row 0 is the left side, column 0 the top
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],  # row 0 is the right side, column 0 the top
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],  # row 0 is the right side, column 0 the bottom
+    8: lambda a: a.swapaxes(0, 1)[::-1],  # row 0 is the left side, column 0 the bottom
+}
+
+
+@pytest.mark.parametrize("endian", "<>")
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("mode", ["RGB", "LA", "I;16"])
+def test_orientation_is_baked_in(orientation: int, endian: str, mode: str) -> None:
+    if mode == "I;16":
+        stored = gradient()[..., 0].astype(np.uint16) * 257
+        image = Image.fromarray(stored)
+    else:
+        stored = gradient(channels=len(mode))
+        image = Image.fromarray(stored, mode)
+    exif = exif_with(orientation, endian)
+    picture = load(encoded(image, exif=exif))
+    upright = ORIENTATIONS[orientation](stored)
+    if mode == "RGB":
+        np.testing.assert_array_equal(picture.rgb, upright)
+    elif mode == "LA":
+        np.testing.assert_array_equal(picture.rgb[..., 0], upright[..., 0])
+        np.testing.assert_array_equal(picture.alpha, upright[..., 1])
+    else:
+        np.testing.assert_array_equal(picture.rgb[..., 0], upright // 257)
+    assert picture.exif == exif_with(1, endian), "all but the orientation stays, byte for byte"
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert again[0x0112] == 1
+    assert again[0x010F] == "abc"
+
+
+@pytest.mark.parametrize("orientation", [None, 0, 9, 65535])
+def test_no_or_senseless_orientation(orientation: int | None) -> None:
+    picture = load(encoded(Image.fromarray(gradient()), exif=exif_with(orientation)))
+    np.testing.assert_array_equal(picture.rgb, gradient())
+    assert picture.exif == exif_with(None if orientation is None else 1)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_orientation_in_every_format(format: str) -> None:
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Maker"
+    image = Image.fromarray(gradient())
+    picture = load(encoded(image, format, exif=exif, quality=95))
+    assert (picture.width, picture.height) == (24, 40)
+    difference = picture.rgb.astype(int) - ORIENTATIONS[6](gradient())
+    assert np.abs(difference).mean() < 6
+    assert picture.exif is not None
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert again.get(0x0112, 1) == 1
+    assert again[0x010F] == "Maker"
+
+
+def test_orientation_in_the_xmp_alone() -> None:
+    xmp = b'<x:xmpmeta tiff:Orientation="8"><tiff:Orientation>8</tiff:Orientation></x:xmpmeta>'
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", xmp)
+    picture = load(encoded(Image.fromarray(gradient()), pnginfo=chunks))
+    np.testing.assert_array_equal(picture.rgb, ORIENTATIONS[8](gradient()))
+    assert picture.xmp == xmp.replace(b"8", b"1")
+
+
+def test_upright_xmp_is_kept_byte_for_byte() -> None:
+    xmp = b'<x:xmpmeta tiff:Orientation="1" other="6"/>'
+    assert load(encoded(Image.fromarray(gradient()), "WEBP", xmp=xmp)).xmp == xmp
+
+
+def test_metadata_of_a_jpeg() -> None:
+    exif, icc, xmp = exif_with(1), samples.srgb(), b"<x:xmpmeta/>"
+    data = encoded(
+        Image.fromarray(gradient()), "JPEG", exif=b"Exif\0\0" + exif, icc_profile=icc, xmp=xmp
+    )
+    picture = load(data)
+    assert (picture.exif, picture.icc, picture.xmp) == (exif, icc, xmp)
+
+
+def test_metadata_of_a_png_by_imagemagick() -> None:
+    chunks = PngImagePlugin.PngInfo()
+    raw = b"Exif\0\0" + exif_with(6)
+    chunks.add_text("Raw profile type exif", f"\nexif\n{len(raw):8}\n{raw.hex()}\n")
+    picture = load(encoded(Image.fromarray(gradient()), pnginfo=chunks))
+    assert picture.width == 24
+    assert picture.exif is not None
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert again[0x0112] == 1
+    assert again[0x010F] == "abc"
+
+
+def test_a_tiffs_layout_is_not_metadata() -> None:
+    picture = load(encoded(Image.fromarray(gradient()), "TIFF"))
+    assert picture.exif is None
+    picture = load(encoded(Image.fromarray(gradient()), "TIFF", description="a view"))
+    assert picture.exif is not None
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert dict(again) == {0x010E: "a view"}
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"Exif\0\0", b"Exif\0\0II*", b"II*\0" + bytes(3)])
+def test_broken_exif_does_not_cost_the_picture(junk: bytes) -> None:
+    image = Image.fromarray(gradient())
+    image.info["exif"] = junk
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = load(image)
+    np.testing.assert_array_equal(picture.rgb, gradient())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_exif_never_raises(data: st.DataObject) -> None:
+    exif = bytearray(exif_with(6))
+    for _ in range(data.draw(st.integers(1, 6))):
+        exif[data.draw(st.integers(0, len(exif) - 1))] = data.draw(st.integers(0, 255))
+    image = Image.fromarray(gradient())
+    image.info["exif"] = bytes(exif[: data.draw(st.integers(1, len(exif)))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = load(image)
+        if picture.exif is not None:
+            again = Image.Exif()
+            again.load(picture.exif)
+            value = again.get(0x0112, 1)
+            assert value == 1 or picture.width == 40, "turned, but still said to lie on its side"

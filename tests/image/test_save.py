@@ -1,0 +1,218 @@
+"""Writing pictures: what each format keeps, and what is said of the rest."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import samples
+from pictures import exif_with, gradient
+from PIL import Image, features
+
+from aecodec.errors import OutputError
+from aecodec.image.pillow import load, save, to_pil
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_to_pil_undoes_load(mode: str) -> None:
+    source = Image.fromarray(gradient(channels=len(mode)).squeeze(), mode)
+    picture = load(source)
+    back = to_pil(picture.rgb, picture.mode, picture.alpha)
+    assert back.mode == mode
+    np.testing.assert_array_equal(np.asarray(back), np.asarray(source))
+
+
+def test_grey_is_the_rounded_mean() -> None:
+    triples = np.array([[[0, 0, 1], [0, 1, 1], [255, 255, 255], [255, 254, 254], [10, 20, 60]]])
+    image = to_pil(triples.astype(np.uint8), "L")
+    assert np.asarray(image).tolist() == [[0, 1, 255, 254, 30]]
+
+
+def test_metadata_goes_under_pillows_keys() -> None:
+    image = to_pil(gradient(), "RGB", exif=b"II*\0", icc=b"icc", xmp=b"xmp")
+    assert image.info == {"exif": b"Exif\0\0II*\0", "icc_profile": b"icc", "xmp": b"xmp"}
+    assert to_pil(gradient(), "RGB").info == {}
+
+
+def test_alpha_and_mode_must_agree() -> None:
+    with pytest.raises(ValueError, match="RGBA needs alpha"):
+        to_pil(gradient(), "RGBA")
+    with pytest.raises(ValueError, match="L has no alpha"):
+        to_pil(gradient(), "L", gradient()[..., 0])
+    with pytest.raises(ValueError, match="not 'CMYK'"):
+        to_pil(gradient(), "CMYK")
+
+
+EXACT = ["PNG", "TIFF", "WEBP", "TGA", "JPEG2000", "QOI", "SGI", "DDS", "ICO"]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("format", EXACT)
+def test_saved_pictures_are_exact(format: str, mode: str) -> None:
+    if format not in Image.registered_extensions().values() or format not in Image.SAVE:
+        pytest.skip(f"this Pillow does not write {format}")
+    pixels = gradient(32, 32, 4)
+    alpha = pixels[..., 3] if mode in ("LA", "RGBA") else None
+    colour = pixels[..., :3] if mode in ("RGB", "RGBA") else np.repeat(pixels[..., :1], 3, axis=2)
+    buffer = io.BytesIO()
+    options = {"bitmap_format": "png"} if format == "ICO" else {}
+    save(to_pil(colour, mode, alpha), buffer, format, **options)  # type: ignore[arg-type]
+    with Image.open(io.BytesIO(buffer.getvalue())) as back:
+        expected = np.dstack([colour, np.full((32, 32), 255) if alpha is None else alpha])
+        np.testing.assert_array_equal(np.asarray(back.convert("RGBA")), expected)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP", "JPEG", "AVIF"])
+def test_saved_metadata_comes_back(format: str) -> None:
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    exif, icc, xmp = exif_with(None), samples.srgb(), b'<x:xmpmeta a="\xc3\xa9"/>'
+    buffer = io.BytesIO()
+    notes = save(to_pil(gradient(), "RGB", exif=exif, icc=icc, xmp=xmp), buffer, format)
+    assert notes == ()
+    picture = load(buffer.getvalue())
+    assert (picture.icc, picture.xmp) == (icc, xmp)
+    if format == "TIFF":  # has a directory of its own, so the tags come back rather than the bytes
+        again = Image.Exif()
+        again.load(picture.exif)
+        assert dict(again) == {0x010F: "abc", 0x0131: "xyz"}
+    else:
+        assert picture.exif == exif
+
+
+def test_the_layout_of_another_file_does_not_get_into_a_tiff() -> None:
+    """EXIF may state a width, strips and a compression, which in a TIFF are those of the pixels."""
+    foreign = Image.Exif()
+    foreign[0x010F] = "Maker"
+    for tag, value in {0x0100: 7, 0x0103: 6, 0x0111: 1_000_000, 0x0115: 1, 0x0117: 3}.items():
+        foreign[tag] = value
+    buffer = io.BytesIO()
+    exif = foreign.tobytes().removeprefix(b"Exif\0\0")
+    save(to_pil(gradient(), "RGB", exif=exif), buffer, "TIFF", compression="raw")
+    picture = load(buffer.getvalue())
+    np.testing.assert_array_equal(picture.rgb, gradient())
+    assert picture.exif is not None
+    again = Image.Exif()
+    again.load(picture.exif)
+    assert dict(again) == {0x010F: "Maker"}
+
+
+def test_what_a_format_cannot_hold_is_noted() -> None:
+    image = to_pil(gradient(), "RGB", exif=exif_with(1), icc=samples.srgb(), xmp=b"<x/>")
+    assert save(image, io.BytesIO(), "BMP") == (
+        "BMP has no place for the EXIF",
+        "BMP has no place for the ICC profile",
+        "BMP has no place for the XMP",
+    )
+    image.info["xmp"] = b"x" * 70_000
+    image.info["exif"] = b"Exif\0\0" + exif_with(1) + bytes(70_000)
+    buffer = io.BytesIO()
+    notes = save(image, buffer, "JPEG")
+    assert len(notes) == 2
+    assert all("too large for a JPEG" in note for note in notes)
+    assert load(buffer.getvalue()).icc == samples.srgb()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "BMP", "PPM", "GIF", "PCX"])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparency_is_never_dropped_silently(format: str, mode: str) -> None:
+    image = to_pil(gradient(), mode, gradient()[..., 0])  # type: ignore[arg-type]
+    buffer = io.BytesIO()
+    with pytest.raises(OutputError, match=f"{format} cannot hold transparency"):
+        save(image, buffer, format)
+    assert buffer.getvalue() == b""
+
+
+def test_jpeg_is_written_well() -> None:
+    buffer = io.BytesIO()
+    save(to_pil(gradient(), "RGB"), buffer, "JPEG")
+    assert np.abs(load(buffer.getvalue()).rgb.astype(int) - gradient()).mean() < 2
+    small = io.BytesIO()
+    save(to_pil(gradient(), "RGB"), small, "JPEG", quality=10)
+    assert len(small.getvalue()) < len(buffer.getvalue())
+
+
+def test_the_suffix_decides(tmp_path: Path) -> None:
+    image = to_pil(gradient(), "RGB")
+    for suffix, format in {".png": "PNG", ".JPG": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}.items():
+        target = tmp_path / f"picture{suffix}"
+        save(image, target)
+        with Image.open(target) as back:
+            assert back.format == format
+    buffer = io.BytesIO()
+    save(image, buffer)
+    assert buffer.getvalue().startswith(b"\x89PNG")
+    for name in ("picture.xyz", "picture", "picture.aec"):
+        with pytest.raises(OutputError, match="not a picture format"):
+            save(image, tmp_path / name)
+
+
+def test_what_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    image = to_pil(gradient(), "RGB")
+    with pytest.raises(OutputError, match="No such file"):
+        save(image, tmp_path / "absent" / "picture.png")
+    with pytest.raises(OutputError, match="NONSENSE is not a format"):
+        save(image, io.BytesIO(), "nonsense")
+
+
+class Gone(io.BytesIO):
+    def write(self, data: object) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_left_is_no_fault_of_the_output() -> None:
+    with pytest.raises(BrokenPipeError):
+        save(to_pil(gradient(), "RGB"), Gone(), "PNG")
+
+
+def test_a_cameras_exif_in_a_tiff() -> None:
+    """Directories of its own are more than libtiff can write: then nothing is compressed."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x829A] = (1, 250)
+    exif.get_ifd(0x8825)[1] = "N"
+    raw = exif.tobytes().removeprefix(b"Exif\0\0")
+    for mode, channels in (("L", 1), ("LA", 1), ("RGB", 3), ("RGBA", 3)):
+        alpha = gradient(channels=1)[..., 0] if mode.endswith("A") else None
+        rgb = np.broadcast_to(gradient(channels=channels), (24, 40, 3))
+        buffer = io.BytesIO()
+        picture = to_pil(rgb, mode, alpha, exif=raw, icc=samples.srgb(), xmp=b"<x/>")  # type: ignore[arg-type]
+        assert save(picture, buffer, "TIFF") == ()
+        back = load(buffer.getvalue())
+        np.testing.assert_array_equal(back.rgb, rgb)
+        assert (back.icc, back.xmp, back.exif is None) == (samples.srgb(), b"<x/>", False)
+        again = Image.Exif()
+        again.load(back.exif)
+        assert again[0x010F] == "Maker"
+        assert again.get_ifd(0x8769)[0x829A] == (1, 250) and again.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("format", ["ICO", "ICNS"])
+def test_what_a_format_would_shrink_is_refused(format: str) -> None:
+    small = to_pil(gradient(), "RGB")
+    if format == "ICO":
+        buffer = io.BytesIO()
+        save(small, buffer, format)
+        with Image.open(buffer) as back:
+            np.testing.assert_array_equal(np.asarray(back.convert("RGB")), gradient())
+    large = to_pil(np.zeros((300, 40, 3), np.uint8), "RGB")
+    with pytest.raises(OutputError, match=f"{format} holds .* as it is"):
+        save(large, io.BytesIO(), format)
+
+
+def test_what_loses_more_than_rounding_says_so() -> None:
+    rgb, alpha = gradient(), gradient(channels=1)[..., 0]
+    assert save(to_pil(rgb, "RGB"), io.BytesIO(), "GIF") == ("GIF has 256 colours",)
+    assert save(to_pil(rgb, "L"), io.BytesIO(), "GIF") == ()
+    if features.check("avif"):
+        notes = save(to_pil(rgb, "RGBA", alpha), io.BytesIO(), "AVIF")
+        assert notes == ("AVIF keeps the transparency only nearly",)
+        assert save(to_pil(rgb, "RGB"), io.BytesIO(), "AVIF") == ()
+    sizes = {}
+    for name in ("JPEG", "MPO"):  # one quality for both
+        buffer = io.BytesIO()
+        save(to_pil(rgb, "RGB"), buffer, name)
+        sizes[name] = buffer.tell()
+    assert sizes["MPO"] == pytest.approx(sizes["JPEG"], abs=200)

@@ -30,10 +30,12 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
-import constriction
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.entropy.backend import AnsCoder
+from aecodec.entropy.backend import categorical as _model
+from aecodec.entropy.backend import uniform as _uniform
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
 
@@ -61,14 +63,6 @@ Symbols = npt.NDArray[np.int32]
 Indexes = npt.NDArray[np.uint8]
 
 
-def _model(probabilities: npt.NDArray[np.uint32]) -> object:
-    # constriction adds 1 to every scaled probability, so P - 1 gives exactly the CDF of P;
-    # `perfect=True` would fit its own rounding instead.
-    return constriction.stream.model.Categorical(
-        probabilities.astype(np.float64) - 1.0, lazy=False, perfect=False
-    )
-
-
 def _runs(p: int) -> Runs:
     """Runs of zeros, each of which has probability p / 2^PRECISION: geometric, cut at a half."""
     left = [1 << 40]  # of 2^40: what remains after so many zeros
@@ -86,10 +80,6 @@ def _scaled(weights: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     scaled[np.argmax(weights)] += (1 << PRECISION) - int(scaled.sum())
     made: npt.NDArray[np.uint32] = scaled.astype(np.uint32)
     return made
-
-
-def _uniform(size: int) -> object:
-    return constriction.stream.model.Uniform(size)
 
 
 class Runs(NamedTuple):
@@ -322,7 +312,7 @@ class Encoder:
     @stage("entropy coding")
     def finish(self) -> bytes:
         """The words of the coder, little-endian."""
-        coder = constriction.stream.stack.AnsCoder()
+        coder = AnsCoder()
         for entries, model in reversed(self._runs):
             coder.encode_reverse(entries, model)
         words: bytes = coder.get_compressed().astype("<u4").tobytes()
@@ -341,7 +331,7 @@ class Decoder:
             raise CorruptError("the coded latents are not whole words")
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
         try:
-            self._coder = constriction.stream.stack.AnsCoder(words)
+            self._coder = AnsCoder(words)
         except ValueError as error:
             raise CorruptError("the coded latents do not end as any encoder ends them") from error
 

@@ -197,7 +197,7 @@ def test_runs_cost_what_their_zeros_do() -> None:
 IMPORTED = """
 import sys
 import numpy as np
-from aecodec.entropy import Decoder, Encoder, TableSet
+from aecodec.entropy.coder import Decoder, Encoder, TableSet
 tables = TableSet(*(np.array(a, t) for a, t in (([1 << 22, 1 << 23, 1 << 22], np.uint32),
                                                 ([3], np.int32), ([0], np.int32))))
 before = set(sys.modules)

@@ -3,6 +3,7 @@
 # make bench  measure on Kodak, and renew the README's figures: make bench KODAK=folder/of/png
 # make check  linters and types only
 # make coverage  the tests again, with the share of the package's lines that they run
+# make fuzz MINUTES=n  look for inputs that break the parsers, so long for each of the targets
 # make docs   write the generated pages of docs/ anew
 # make clean  remove what the above made, the environment included
 #
@@ -14,13 +15,15 @@ KODAK ?=
 BENCH_CODECS ?= aecodec,aecodec:base,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 1
+FUZZ_TARGETS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check coverage docs clean
+.PHONY: help demo test bench check coverage fuzz docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -49,6 +52,12 @@ check: $(VENV)/.with-test
 coverage: $(VENV)/.with-test
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 	rm -f .coverage .coverage.*
+
+# In an environment of its own: atheris is for fuzzing alone.
+fuzz: pyproject.toml hatch_build.py
+	@test -x build/fuzz-venv/bin/python || $(MAKE) VENV=build/fuzz-venv build/fuzz-venv/bin/python
+	build/fuzz-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable . atheris
+	build/fuzz-venv/bin/python tests/fuzz/run.py $(FUZZ_TARGETS) --minutes $(MINUTES)
 
 docs: $(VENV)/.with-test
 	$(BIN)/python docs/generate.py

@@ -234,8 +234,9 @@ def exif(data: bytes) -> None:
             found: list[object] = []
             with contextlib.suppress(Exception):  # Pillow's, of what it can't read
                 tags.load(kept)
-                found += [*tags, *tags.get_ifd(ExifTags.IFD.Exif)]
-            assert ExifTags.IFD.GPSInfo not in found
+                found += tags.get_ifd(ExifTags.IFD.GPSInfo)
+            assert ExifTags.GPS.GPSLatitude not in found
+            assert ExifTags.GPS.GPSLongitude not in found
 
 
 def xmp(data: bytes) -> None:

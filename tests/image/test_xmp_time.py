@@ -60,7 +60,7 @@ POSITION = re.compile(
 PIECES = [
     *(b"<a:GPSX>", b"</a:GPSX>", b"<b:GPSX >", b"</b:GPSX >", b"<a:GPSX/>", b"<a:GPSLatitude>"),
     *(b"<a:Thumbnails>", b"</a:Thumbnails>", b"<b:Thumbnails c='>", b"<a:Thumbnails/>", b"text"),
-    *(b" a:GPSY='1'", b"\n a:GPSZ=\"2\"", b" ", b"<", b">", b"/", b"x:GPSX", b"\xc3\xa9<\xff"),
+    *(b" a:GPSY='1'", b'\n a:GPSZ="2"', b" ", b"<", b">", b"/", b"x:GPSX", b"\xc3\xa9<\xff"),
 ]
 
 

@@ -4,6 +4,8 @@
 # make check  linters and types only
 # make coverage  the tests again, with the share of the package's lines that they run
 # make fuzz MINUTES=n  look for inputs that break the parsers, so long for each of the targets
+# make bounds  some of the tests with the oldest and the newest dependencies (needs a package index)
+# make portability  decode the golden files with other kernels, threads and coders, and compare
 # make docs   write the generated pages of docs/ anew
 # make clean  remove what the above made, the environment included
 #
@@ -17,13 +19,14 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 1
 FUZZ_TARGETS ?=
+PORTABILITY_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check coverage fuzz docs clean
+.PHONY: help demo test bench check coverage fuzz bounds portability docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -58,6 +61,15 @@ fuzz: pyproject.toml hatch_build.py
 	@test -x build/fuzz-venv/bin/python || $(MAKE) VENV=build/fuzz-venv build/fuzz-venv/bin/python
 	build/fuzz-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable . atheris
 	build/fuzz-venv/bin/python tests/fuzz/run.py $(FUZZ_TARGETS) --minutes $(MINUTES)
+
+bounds: $(VENV)/.with-test
+	$(PIP) install uv
+	for bounds in lowest newest; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/portability/bounds.py $$bounds || exit 1; \
+	done
+
+portability: $(VENV)/.with-test
+	$(BIN)/python tests/portability/run.py $(PORTABILITY_ARGS)
 
 docs: $(VENV)/.with-test
 	$(BIN)/python docs/generate.py

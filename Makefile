@@ -3,6 +3,9 @@
 # make bench  measure on Kodak and update the README: make bench KODAK=folder/of/png
 # make check  linters and types only
 # make coverage  the tests, and the share of the package's lines that they run
+# make fuzz MINUTES=n  look for inputs that break the parsers, this long for each target
+# make bounds  some of the tests with the oldest and the newest dependencies (needs a package index)
+# make portability  decode the golden files with other kernels, threads and coders, and compare
 # make docs   write the generated pages and tables of docs/
 # make clean  remove what these targets have created, also the environment
 #
@@ -14,13 +17,16 @@ KODAK ?=
 BENCH_CODECS ?= aecodec,aecodec:base,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 1
+FUZZ_TARGETS ?=
+PORTABILITY_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check coverage docs clean
+.PHONY: help demo test bench check coverage fuzz bounds portability docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -49,6 +55,21 @@ check: $(VENV)/.with-test
 coverage: $(VENV)/.with-test
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 	rm -f .coverage .coverage.*
+
+# In an environment of its own: atheris is for fuzzing alone.
+fuzz: pyproject.toml hatch_build.py
+	@test -x build/fuzz-venv/bin/python || $(MAKE) VENV=build/fuzz-venv build/fuzz-venv/bin/python
+	build/fuzz-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable . atheris
+	build/fuzz-venv/bin/python tests/fuzz/run.py $(FUZZ_TARGETS) --minutes $(MINUTES)
+
+bounds: $(VENV)/.with-test
+	$(PIP) install uv
+	for bounds in lowest newest; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/portability/bounds.py $$bounds || exit 1; \
+	done
+
+portability: $(VENV)/.with-test
+	$(BIN)/python tests/portability/run.py $(PORTABILITY_ARGS)
 
 docs: $(VENV)/.with-test
 	$(BIN)/python docs/generate.py

@@ -252,8 +252,10 @@ def _shared(weights: Weights, threads: int, device: str) -> Codec:
 
 def _whole_number(name: str, value: object) -> int:
     """A whole number of any type, numpy's too, as an int. A bool is none: it is a slip."""
+    # Before NumPy 2.3 `operator.index` takes numpy's True for a 1.
+    kind = "b" if isinstance(value, bool) else getattr(getattr(value, "dtype", None), "kind", "")
     try:
-        if not isinstance(value, bool):
+        if kind != "b":
             return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         pass

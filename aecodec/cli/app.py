@@ -28,6 +28,7 @@ from aecodec.cli.folders import Folders, folder_options
 from aecodec.cli.options import (
     Count,
     Number,
+    RegionType,
     Whole,
     device_option,
     pixels_option,
@@ -197,7 +198,7 @@ class _InThisOrder(click.Group):
         return list(self.commands)
 
 
-class _Region(click.ParamType[tuple[int, int, int, int]]):
+class _Region(RegionType):
     """X,Y,W,H in pixels."""
 
     name = "X,Y,W,H"

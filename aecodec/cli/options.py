@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ from aecodec.networks.weights import DEFAULT_TUNE, TUNED
 __all__ = [
     "Count",
     "Number",
+    "RegionType",
     "Whole",
     "device_option",
     "pixels_option",
@@ -23,12 +24,19 @@ __all__ = [
     "tune_option",
 ]
 
+# Before click 8.4 its types are not generic.
+if TYPE_CHECKING:
+    _CountType = click.ParamType[int]
+    RegionType = click.ParamType[tuple[int, int, int, int]]
+else:
+    _CountType = RegionType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-class Count(click.ParamType[int]):
+class Count(_CountType):
     """A whole number above 0 such as 200000, 200k, 1.5M or 2G."""
 
     def __init__(self, name: str, example: str) -> None:

@@ -19,11 +19,13 @@ Header
     0       8     magic        89 41 45 43 0D 0A 1A 0A   ("\\x89AEC\\r\\n\\x1a\\n")
     8       u8    major        1. A reader refuses any other.
     9       u8    minor        0. A reader ignores it (see "Growing" below).
-    10      u8    flags        must-understand flags, all 0 in this version. A reader refuses a file
-                               that sets a bit it does not know.
+    10      u8    flags        must-understand flags. Bit 0: the picture is neutral, see "Sections".
+                               The others are 0. A reader refuses a file that sets a bit it does not
+                               know.
     11      u8    mode         colour mode: 0 = L, 1 = LA, 2 = RGB, 3 = RGBA
     12      u8    quality      1..100
-    13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most
+    13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most,
+                               and more where all tiles are EXACT
     14      8     model id     the first 8 bytes of the SHA-256 of the weights, see there
     22      varint width       1..2**20
             varint height      1..2**20
@@ -60,6 +62,9 @@ Sections
 
     type  name   how many                     payload
     0x01  TILE   one for each tile            one tile's latents, see below
+    0x03  EXACT  in place of a TILE           one tile's pixels: a VP8L stream (RFC 9649, section 3)
+                                              of version 0, of the tile's width and height, without
+                                              transparency
     0x02  ALPHA  1 in modes LA and RGBA,      u8 filter, then a zstd frame of width * height bytes
                  else none
     0x81  EXIF   0 or 1                       a zstd frame of a TIFF structure (begins with "II" or
@@ -72,8 +77,12 @@ Sections
     0x87  GAINMAP 0 or 1                      an attachment: a JPEG, see below
     0x88  VIDEO  0 or 1                       an attachment: the video of a motion photo, see below
 
-Order: first every section that is not a TILE, by strictly ascending type (so no type comes twice);
-then the TILEs in raster order, left to right and top to bottom, and nothing after them.
+Order: first every section that is neither a TILE nor EXACT, by strictly ascending type (so no type
+comes twice); then one TILE or EXACT for each tile, in raster order, left to right and top to
+bottom, and nothing after them.
+
+An EXACT tile's pixels are those of the picture. For the synthesis of its neighbours its latents
+v_hat are all 0. A file whose tiles are all EXACT can be decoded without weights.
 
 A **zstd frame** is exactly one frame of RFC 8878, not a skippable one. It states its content size,
 which is not 0, carries its content checksum, and needs no dictionary; nothing follows it. (A reader
@@ -86,7 +95,8 @@ p(x, y) - p(x - 1, y); 2 = up, p(x, y) - p(x, y - 1). A neighbour outside the pl
 Colour is not premultiplied.
 
 In modes L and LA the coded picture has three channels as in the others, and the reader gives back
-their mean, rounded to the nearest integer.
+their mean, rounded to the nearest integer. A picture of mode RGB or RGBA whose flag says that it is
+neutral has this mean in all three channels.
 
 EXIF describes the upright picture: pixels are stored as they are to be shown, and an orientation
 tag, if there is one, says 1.
@@ -242,9 +252,10 @@ A side has at most 2**20 pixels. Beyond that, a reader sets limits of its own to
 pixels and to the size of the metadata, and checks them before it allocates anything. (This one: to
 2**28 pixels, 2**24 bytes of each kind of metadata, and 2**28 bytes of each attachment.) It checks
 the symbols' CRC-32 of one tile before it turns to the next, so that a forged file costs it no more
-than one tile's memory; it may refuse tiles larger than 1024 pixels, which writers should not make.
-A TILE payload has at least 4 bytes, hence a file has at least 10 bytes a tile: a reader can refuse
-a header whose picture could not fit in the body before it looks at any section.
+than one tile's memory; it may refuse tiles larger than 1024 pixels, which writers should not make,
+and EXACT tiles of more than 2**24 pixels. A TILE payload has at least 4 bytes, hence a file has at
+least 10 bytes a tile: a reader can refuse a header whose picture could not fit in the body before
+it looks at any section.
 
 Growing
 -------
@@ -264,7 +275,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -315,7 +326,8 @@ __all__ = [
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
 MAJOR: Final = 1
 MINOR: Final = 0
-KNOWN_FLAGS: Final = 0
+NEUTRAL: Final = 1
+KNOWN_FLAGS: Final = NEUTRAL
 
 MAX_SIDE: Final = 2**20
 MAX_TILE_SIZE: Final = 255 * TILE_UNIT
@@ -361,6 +373,7 @@ class SectionType(IntEnum):
 
     TILE = 0x01
     ALPHA = 0x02
+    EXACT = 0x03
     EXIF = 0x81
     ICC = 0x82
     XMP = 0x83
@@ -371,6 +384,7 @@ class SectionType(IntEnum):
     VIDEO = 0x88
 
 
+_TILES: Final = (SectionType.TILE, SectionType.EXACT)
 _FRAMED: Final = (
     SectionType.EXIF,
     SectionType.ICC,
@@ -394,6 +408,8 @@ class Header:
     quality: int
     model_id: bytes
     tile_size: int = DEFAULT_TILE_SIZE
+    neutral: bool = False
+    """Black and white, in three channels that are equal."""
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -535,7 +551,17 @@ class Container:
     @cached_property
     def tiles(self) -> tuple[bytes, ...]:
         """The payloads of the tiles in raster order."""
-        return tuple(self._payload(s) for s in self.sections if s.type == SectionType.TILE)
+        return tuple(self._payload(section) for section in self._tiles)
+
+    @cached_property
+    def exact(self) -> frozenset[int]:
+        """The numbers of the tiles that are stored exactly."""
+        kinds = enumerate(section.type for section in self._tiles)
+        return frozenset(number for number, kind in kinds if kind == SectionType.EXACT)
+
+    @property
+    def _tiles(self) -> list[Section]:
+        return [section for section in self.sections if section.type in _TILES]
 
     @cached_property
     def exif(self) -> bytes | None:
@@ -611,6 +637,7 @@ def pack(
     header: Header,
     tiles: Sequence[bytes],
     *,
+    exact: Collection[int] = (),
     alpha: npt.NDArray[np.uint8] | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
@@ -623,6 +650,7 @@ def pack(
 ) -> bytes:
     """Make a file from its header and the payloads of its tiles in raster order.
 
+    ``exact`` holds the numbers of the tiles that are stored exactly.
     ``alpha`` is (H, W) and belongs to the modes LA and RGBA. Metadata that is empty is left out.
     ``texts`` have the fields of `Text`. Raises LimitError for what a reader would refuse by
     default.
@@ -663,7 +691,8 @@ def pack(
                 )
             payloads.append((kind, payload))
     payloads.sort(key=lambda section: section[0])
-    payloads.extend((SectionType.TILE, payload) for payload in tiles)
+    kinds = (SectionType.EXACT if n in exact else SectionType.TILE for n in range(len(tiles)))
+    payloads.extend(zip(kinds, tiles, strict=True))
 
     body: list[bytes] = []
     for ordinal, (kind_id, payload) in enumerate(payloads):
@@ -678,7 +707,7 @@ def _pack_header(header: Header, body_size: int) -> bytes:
         [
             MAJOR,
             MINOR,
-            0,  # flags
+            NEUTRAL if header.neutral else 0,
             header.mode,
             header.quality,
             header.tile_size // TILE_UNIT,
@@ -740,6 +769,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
         quality=quality,
         model_id=head[14:_FIXED_SIZE],
         tile_size=tile_units * TILE_UNIT,
+        neutral=bool(flags & NEUTRAL),
     )
     return ParsedHeader(header, end, end + body_size, (major, minor))
 
@@ -806,7 +836,7 @@ def _checked(
     previous = 0
     has_alpha = False
     for section in sections:
-        if section.type == SectionType.TILE:
+        if section.type in _TILES:
             tiles += 1
             if tiles > header.tile_count:
                 raise CorruptError(f"more tiles than the {header.tile_count} of the dimensions")
@@ -873,7 +903,7 @@ def read_front(file: BinaryIO, *, max_metadata: int = DEFAULT_MAX_METADATA) -> F
         length, crc_at = (head and _decode_varint(head, 1, _MAX_VARINT)) or (None, 0)
         if length is None or offset + crc_at + _CRC_SIZE + length > parsed.file_size:
             raise CorruptError(f"section {ordinal} runs past the end of the file")
-        if head[0] == SectionType.TILE:
+        if head[0] in _TILES:
             break
         if head[0] in _FRONT:
             name = SectionType(head[0]).name

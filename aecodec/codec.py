@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.coding.efforts import DEFAULT_EFFORT, EFFORTS
-from aecodec.errors import LimitError, RequestError
-from aecodec.geometry import Box, ceil_div
+from aecodec.errors import LimitError, RequestError, UnknownModelError
+from aecodec.geometry import TILE_UNIT, Box, ceil_div
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
     from os import PathLike
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
     import PIL.Image
 
     from aecodec.arrays import Pixels
-    from aecodec.coding.picture import PictureDecoder, PictureEncoder
+    from aecodec.coding.picture import CodedTiles, PictureDecoder, PictureEncoder
     from aecodec.image.pillow import Picture
     from aecodec.networks.runtime import Options
     from aecodec.networks.weights import Weights
@@ -57,6 +57,10 @@ MOST_BYTES = 2**62
 """A target size above this is one that every file is within, and too large for arithmetic."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
+MAX_EXACT_PIXELS = 2**24
+"""The same for a tile that is stored exactly. A decoder takes some 8 bytes for each pixel."""
+EXACT_TILE_SIZE = 4096
+"""Of a lossless picture that has more pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Info:
     bpp: float
     tiles: int
     tile_size: int
+    exact: int
+    """How many of the tiles are stored exactly."""
     version: str
     sections: tuple[tuple[str, int], ...]
     resolution: tuple[float, float] | None = None
@@ -94,6 +100,7 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         bpp=8.0 * len(data) / header.pixels,
         tiles=header.tile_count,
         tile_size=header.tile_size,
+        exact=len(container.exact),
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
         resolution=container.resolution,
@@ -127,6 +134,7 @@ def compress(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    lossless: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -143,7 +151,8 @@ def compress(
         target_bpp: the same, in bits for each pixel.
         target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
             is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
-            what lies hidden where alpha is 0.
+            what lies hidden where alpha is 0. Where no quality has as many, the file is lossless.
+        lossless: store every tile exactly; the quality is then of no account.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
@@ -165,6 +174,7 @@ def compress(
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        lossless=lossless,
         max_pixels=max_pixels,
     )
 
@@ -195,15 +205,33 @@ def decompress(
         LimitError: more than `max_pixels` pixels.
         UnknownModelError: the weights that the file names are not installed.
     """
-    from aecodec.networks import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _shared(weights.by_id(container.header.model_id), threads, device)
+    coder = _shared(_weights_for(container), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
         raise ValueError("a region or a preview, not both")
     return coder.decode_preview(container, preview)
+
+
+def shown(rgb: Pixels, header: Header) -> Pixels:
+    """Decoded pixels (H,W,3) as the file says that they are shown."""
+    from aecodec.image.preparation import made_neutral
+
+    return made_neutral(rgb) if header.neutral else rgb
+
+
+def _weights_for(container: bitstream.Container) -> Weights:
+    """The weights that a file names; any that there are, if none of its tiles needs them."""
+    from aecodec.networks import weights
+
+    try:
+        return weights.by_id(container.header.model_id)
+    except UnknownModelError:
+        if len(container.exact) < len(container.tiles):
+            raise
+        return weights.by_name(None)
 
 
 def _shared(weights: Weights, threads: int, device: str) -> Codec:
@@ -249,12 +277,14 @@ class Codec:
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        lossless: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
-        from aecodec.coding.picture import PictureEncoder
+        from aecodec.coding.picture import CodedTiles, PictureEncoder
         from aecodec.image.pillow import Picture, load
+        from aecodec.image.preparation import prepared
 
         quality, effort = _whole_number("quality", quality), _whole_number("effort", effort)
         if not 1 <= quality <= 100:
@@ -262,17 +292,23 @@ class Codec:
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
         targeted = _check_targets(size=target_size, bpp=target_bpp, psnr=target_psnr)
+        if lossless and targeted:
+            raise ValueError("a lossless file or a target, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
+        picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
         header = Header(
             width=width,
             height=height,
             mode=ColourMode[picture.mode],
-            quality=quality,
+            quality=100 if lossless else quality,
             model_id=self.weights.id,
             tile_size=tile_size,
+            neutral=neutral,
         )
         encoder = PictureEncoder(self.tiles, picture.rgb, header.grid, keep=targeted)
+        if lossless:
+            return _file(picture, header, CodedTiles([], frozenset(range(header.tile_count))))
         if target_bpp is not None:
             target_size = int(min(target_bpp * header.pixels / 8, MOST_BYTES))
         if target_size is not None:
@@ -288,7 +324,7 @@ class Codec:
         from aecodec.image import metadata
         from aecodec.image.pillow import to_pil
 
-        rgb, alpha = self.decode_rgb(container, region), container.alpha
+        rgb, alpha = shown(self.decode_rgb(container, region), container.header), container.alpha
         travelling = container.metadata
         if region is not None:
             part = _box(region)
@@ -318,7 +354,7 @@ class Codec:
         scale = _whole_number("preview", scale)
         if scale not in PREVIEWS:
             raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
-        rgb = self._decoder(container).draw_preview(scale)
+        rgb = shown(self._decoder(container).draw_preview(scale), container.header)
         alpha = None if container.alpha is None else reduced(container.alpha, scale)
         travelling = metadata.of_part(container.metadata, (rgb.shape[1], rgb.shape[0]))
         return to_pil(rgb, container.header.mode.name, alpha, **travelling)
@@ -327,11 +363,19 @@ class Codec:
         from aecodec.coding.picture import PictureDecoder
 
         header = container.header
-        if header.tile_size > MAX_TILE_SIZE:
+        if len(container.exact) == header.tile_count:
+            box = header.grid.box(0)
+            if box.w * box.h > MAX_EXACT_PIXELS:
+                raise LimitError(
+                    f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
+                )
+        elif header.tile_size > MAX_TILE_SIZE:
             raise LimitError(
                 f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
             )
-        return PictureDecoder(self.tiles, container.tiles, header.grid, header.quality)
+        return PictureDecoder(
+            self.tiles, container.tiles, header.grid, header.quality, container.exact
+        )
 
 
 def _check_targets(**targets: float | None) -> bool:
@@ -353,7 +397,7 @@ class _Coded:
     """The tiles of a file, and the bytes that it will have."""
 
     header: Header
-    tiles: list[bytes]
+    tiles: CodedTiles
     size: int
 
     def __len__(self) -> int:
@@ -388,29 +432,56 @@ def _of_psnr(
     """The file of the lowest quality with so many dB at least."""
     from aecodec.coding.rate_control import smallest_reaching
 
-    def encode(effort: int, quality: int) -> tuple[tuple[Header, list[bytes]], float]:
+    def encode(effort: int, quality: int) -> tuple[tuple[Header, CodedTiles], float]:
         chosen = dataclasses.replace(header, quality=quality)
         tiles, rgb = encoder.encode_and_draw(quality, effort)
-        return (chosen, tiles), _psnr(picture, rgb)
+        return (chosen, tiles), _psnr(picture, shown(rgb, header))
 
-    best = smallest_reaching(
-        functools.partial(encode, effort),
-        target,
-        foretold=functools.cache(lambda quality: encode(1, quality)[1]) if effort > 1 else None,
-        thorough=header.pixels <= FEW_PIXELS,
-    )
+    try:
+        best = smallest_reaching(
+            functools.partial(encode, effort),
+            target,
+            foretold=functools.cache(lambda quality: encode(1, quality)[1]) if effort > 1 else None,
+            thorough=header.pixels <= FEW_PIXELS,
+        )
+    except RequestError:  # out of the networks' reach
+        best = dataclasses.replace(header, quality=100), encoder.encode_exactly()
     return _file(picture, *best)
 
 
-def _file(picture: Picture, header: Header, tiles: Sequence[bytes]) -> bytes:
-    return bitstream.pack(header, tiles, alpha=picture.alpha, **picture.metadata)
+def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
+    if len(tiles.exact) == header.tile_count:
+        header, tiles = _in_large_tiles(picture, header, tiles)
+    return bitstream.pack(
+        header, tiles.payloads, exact=tiles.exact, alpha=picture.alpha, **picture.metadata
+    )
+
+
+def _in_large_tiles(
+    picture: Picture, header: Header, tiles: CodedTiles
+) -> tuple[Header, CodedTiles]:
+    """Exact tiles as large as readers take: what repeats in a picture is stored once."""
+    from aecodec.coding.picture import CodedTiles
+    from aecodec.image import vp8l
+
+    longest = ceil_div(max(header.width, header.height), TILE_UNIT) * TILE_UNIT
+    single = header.pixels <= MAX_EXACT_PIXELS and longest <= bitstream.MAX_TILE_SIZE
+    large = dataclasses.replace(header, tile_size=longest if single else EXACT_TILE_SIZE)
+    if tiles.payloads and len(large.grid) == len(header.grid):
+        return header, tiles
+    payloads = [vp8l.pack(picture.rgb[box.slices()]) for box in large.grid]
+    if tiles.payloads and sum(map(len, payloads)) >= sum(map(len, tiles.payloads)):
+        return header, tiles
+    return large, CodedTiles(payloads, frozenset(range(len(payloads))))
 
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
     if picture.alpha is None and not any(picture.metadata.values()):
         return {}
-    data = _file(picture, header, [bytes(4)] * header.tile_count)
+    from aecodec.coding.picture import CodedTiles
+
+    data = _file(picture, header, CodedTiles([bytes(4)] * header.tile_count))
     kept: dict[str, int] = {}
     for section in bitstream.parse(data, max_pixels=header.pixels).sections:
         if section.type != bitstream.SectionType.TILE:
@@ -419,9 +490,9 @@ def _kept(picture: Picture, header: Header) -> dict[str, int]:
     return kept
 
 
-def _size(header: Header, tiles: Sequence[bytes], kept: int) -> int:
+def _size(header: Header, tiles: CodedTiles, kept: int) -> int:
     """The bytes of a file, of which so many are not tiles: those need not be packed each time."""
-    bare = bitstream.pack(dataclasses.replace(header, mode=ColourMode.RGB), tiles)
+    bare = bitstream.pack(dataclasses.replace(header, mode=ColourMode.RGB), tiles.payloads)
     if not kept:
         return len(bare)
     body = len(bare) - bitstream.parse_header(bare).size

@@ -45,6 +45,8 @@ __all__ = [
     "UnknownModelError",
     "UnsupportedError",
     "WeightsError",
+    "describe",
+    "is_out_of_memory",
     "one_line",
     "with_advice",
 ]
@@ -152,6 +154,33 @@ class OutputError(AecodecError):
 
 class OutputExistsError(OutputError):
     """The output exists already, and the caller did not ask to replace it."""
+
+
+_OUT_OF_MEMORY = (
+    "allocate memory",  # ONNX Runtime; the system's ENOMEM; the loader of a library
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "can't start new thread",  # Python's threads need room for a stack
+    "failed to map segment",  # of a library that is being imported
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that there was not enough memory."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return any(part in text for part in _OUT_OF_MEMORY)
+
+
+def describe(error: Exception) -> str:
+    """Any error as one line for a user, after the name of the file that it is about."""
+    if isinstance(error, AecodecError):
+        return with_advice(error)
+    if is_out_of_memory(error):
+        return "not enough memory"
+    return f"unexpected error: {type(error).__name__}: {one_line(error)}"
 
 
 def with_advice(error: AecodecError) -> str:

@@ -16,7 +16,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
 from aecodec.errors import (
@@ -44,6 +44,9 @@ OPEN_FILES = "/proc/self/fd"
 
 Identity = tuple[int, int]
 
+ANYONE = 0o666
+"""The permission bits of a file of which nothing is known; umask withholds some."""
+
 
 class UsageFault(Exception):
     """The command line is contradictory; nothing was done."""
@@ -52,12 +55,38 @@ class UsageFault(Exception):
 # ----------------------------------------------------------------------------------------- naming
 
 
+UNDATED = -(2**63)
+"""The time of a file in a store that gives it none. 0 is a date: that of 1970-01-01."""
+
+
+class Stamp(NamedTuple):
+    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
+
+    size: int
+    time_ns: int
+
+    @property
+    def dates(self) -> tuple[int, int] | None:
+        """The times of access and change for a copy of it, where they are known."""
+        return None if self.time_ns == UNDATED else (self.time_ns, self.time_ns)
+
+
 @dataclass(frozen=True)
 class Job:
     """One file that is made from another; either may be `-`."""
 
     source: str
     target: str
+    key: str = ""
+    """The source's path within a run over folders, with `/`: the manifest knows it by that. No two
+    files of a run have the same."""
+    stamp: Stamp | None = None
+    """The source's state when it was listed; None where nobody looked."""
+    begun: bool = False
+    """The output was absent when a run with the same options began it: if it is there now, it was
+    made by that run, which was cut off, or by another at the same time."""
+    stale: bool = False
+    """The output, if there is one, was made from another state of the source."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +107,16 @@ class Naming:
             stem = name
         return stem + self.adds
 
+    def other(self, source: str, target: str) -> str:
+        """The path that the output of `source` would have if no other name were in its way, or,
+        if `target` is that already, if one were."""
+        names = {self.name(source), self.name(source, whole=True)} - {os.path.basename(target)}
+        return os.path.join(os.path.dirname(target), min(names, key=len)) if names else target
+
 
 COMPRESSED = Naming(drops=None, adds=SUFFIX)
 RESTORED = Naming(drops=SUFFIX, adds=".png")
+NAMINGS = {"compress": COMPRESSED, "decompress": RESTORED}
 
 
 def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job]:
@@ -194,6 +230,19 @@ def identities(sources: Sequence[str]) -> frozenset[Identity]:
     return frozenset(found)
 
 
+def mode_of(source: str) -> int:
+    """The permission bits that an output made of `source` may have at most: none that it has not.
+
+    Standard input has those of the file that is redirected into it; pipes and devices say nothing
+    about what goes through them.
+    """
+    try:
+        status = os.fstat(sys.stdin.fileno()) if source == STDIO else os.stat(source)
+    except (OSError, ValueError, AttributeError):
+        return ANYONE
+    return stat.S_IMODE(status.st_mode) & ANYONE if stat.S_ISREG(status.st_mode) else ANYONE
+
+
 def read_compressed(source: str) -> bytes:
     """The bytes of an `.aec` file, or the first bytes of a file that is none.
 
@@ -291,15 +340,21 @@ def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = froz
 
 @contextlib.contextmanager
 def writing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str,
+    *,
+    force: bool,
+    dates: tuple[int, int] | None = None,
+    mode: int = ANYONE,
 ) -> Iterator[BinaryIO]:
     """A seekable binary file that becomes `target` if, and only if, the block succeeds.
 
     A pipe, a device or standard output gets everything at the end, or nothing. `dates` are the
-    times of access and change in nanoseconds. A regular file has them before it gets its name.
+    times of access and change in nanoseconds. A regular file has them before it gets its name. From
+    its first byte on it has at most the permission bits `mode`, less those that umask withholds,
+    and no bit that a file which it replaces lacks.
     """
     if target != STDIO and not _is_special(target):
-        with _replacing(target, force=force, dates=dates) as file:
+        with _replacing(target, force=force, dates=dates, mode=mode) as file:
             yield file
         return
     buffer = io.BytesIO()
@@ -319,18 +374,18 @@ def writing(
 
 @contextlib.contextmanager
 def _replacing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str, *, force: bool, dates: tuple[int, int] | None, mode: int
 ) -> Iterator[BinaryIO]:
     real = os.path.realpath(target)  # a link stays a link, and what it names is replaced
     folder = os.path.dirname(real)
     temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     try:
         with _writing(target):
-            descriptor = _nameless(folder)
+            mode &= mode_of(real)
+            descriptor = _nameless(folder, mode)
             named = descriptor is None
             if descriptor is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-                descriptor = os.open(temporary, flags, 0o666)  # less what umask withholds
+                descriptor = os.open(temporary, _NEW, mode)
             with open(descriptor, "w+b") as file:
                 yield file
                 file.flush()
@@ -340,7 +395,7 @@ def _replacing(
                 if not named:
                     named = not _name(file, temporary if force else real)
                     if named:  # it could not be named: a copy that has a name takes its place
-                        with open(temporary, "xb") as copy:
+                        with open(os.open(temporary, _NEW, mode), "wb") as copy:
                             file.seek(0)
                             shutil.copyfileobj(file, copy)
                             copy.flush()
@@ -355,7 +410,10 @@ def _replacing(
             os.unlink(temporary)
 
 
-def _nameless(folder: str) -> int | None:
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+def _nameless(folder: str, mode: int) -> int | None:
     """Open a file that has no name yet, so that not even a killed process leaves it behind.
 
     None where the system cannot do that: only Linux can, on most file systems.
@@ -364,7 +422,7 @@ def _nameless(folder: str) -> int | None:
     if not flag or not os.path.isdir(OPEN_FILES):
         return None
     try:
-        return os.open(folder, os.O_RDWR | flag, 0o666)
+        return os.open(folder, os.O_RDWR | flag, mode)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return None

@@ -29,9 +29,9 @@ from PIL import Image
 from aecodec import __version__
 from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
-from aecodec.batch.select import Job
 from aecodec.batch.worker import rows
 from aecodec.conversion import Encoding
+from aecodec.files import Job
 
 PAGE = 1 << 20
 
@@ -191,9 +191,9 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
 def converted(task: Task, sources: list[Path], targets: list[Path]) -> tuple[list[Result], float]:
     """Convert files with a worker that has loaded all that it needs; results and core seconds."""
     converter = Converter(task)
-    jobs = [Job(str(s), str(s), str(t)) for s, t in zip(sources, targets, strict=True)]
+    jobs = [Job(str(s), str(t), str(s)) for s, t in zip(sources, targets, strict=True)]
     warm = targets[0].with_suffix(".warm" + targets[0].suffix)
-    first = tuple(rows(converter(pool.columns([Job("", str(sources[0]), str(warm))]))))
+    first = tuple(rows(converter(pool.columns([Job(str(sources[0]), str(warm))]))))
     before = time.process_time()
     results = rows(converter(pool.columns(jobs)))
     seconds = time.process_time() - before

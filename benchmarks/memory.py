@@ -35,8 +35,6 @@ COMMANDS = {
     "108": (
         "compress photo.ppm --threads 2",
         "decompress photo.aec -o back.ppm --threads 2",
-        "compress photo.ppm --threads 8",
-        "decompress photo.aec -o back.ppm --threads 8",
         "compress photo.ppm --target-size 8M --threads 2",
         "compress photo.ppm --target-psnr 34 --threads 2",
     ),

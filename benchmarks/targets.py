@@ -91,7 +91,8 @@ class Photograph:
     def data(self, quality: int, dead_zone: float, effort: int) -> bytes:
         """The bytes of a file."""
         tiles = self.tiles(quality, effort, dead_zone)
-        return bitstream.pack(replace(self.header, quality=quality), tiles)
+        header = replace(self.header, quality=quality)
+        return bitstream.pack(header, tiles.payloads, exact=tiles.exact)
 
     def psnr(self, file: File, effort: int) -> float:
         """In dB, of what comes back."""

@@ -76,7 +76,10 @@ def bit_map(data: bytes) -> Floats:
     codec = Codec(weights.by_id(header.model_id))
     point, channels = codec.weights.at(header.quality), codec.weights.config.latents
     made: Floats = np.zeros((ceil_div(header.height, 16), ceil_div(header.width, 16)), np.float32)
-    for box, payload in zip(header.grid, container.tiles, strict=True):
+    for number, (box, payload) in enumerate(zip(header.grid, container.tiles, strict=True)):
+        if number in container.exact:
+            made[box.slices(16)] = 8.0 * len(payload) * 256 / (box.w * box.h)
+            continue
         tile = TileShape.at(box, header.grid.shape, channels)
         latents = codec.tiles.decode(payload, point, tile)
         spent = []

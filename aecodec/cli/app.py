@@ -17,11 +17,11 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from aecodec import __version__, conversion, files, stages
+from aecodec import __version__, conversion, files, machine, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
@@ -29,21 +29,13 @@ from aecodec.cli.gallery import gallery
 from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.errors import AecodecError, InputError, WeightsError
+from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
 EXIT_INTERRUPTED = 130
-
-
-class Run(TypedDict):
-    """How to run the networks, and the largest picture."""
-
-    threads: int
-    device: str
-    max_pixels: int
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,6 +50,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # every file name can be printed
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    machine.spare_addresses()
     try:
         code = commands.main(prog_name="aecodec", standalone_mode=False)
         if sys.stdout is not None:
@@ -74,10 +67,18 @@ def main() -> int:
     except BrokenPipeError:  # as in `aecodec info *.aec | head`
         return EXIT_SOME_FAILED
     except OSError as error:
+        if is_out_of_memory(error):
+            click.echo("aecodec: not enough memory", err=True)
+            return EXIT_SOME_FAILED
         *_, (last, _) = traceback.walk_tb(error.__traceback__)
         if last.f_globals["__name__"] not in ("click.utils", __name__):
             raise  # it was not an error of printing
         Unwritable(error).show()
+        return EXIT_SOME_FAILED
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        click.echo("aecodec: not enough memory", err=True)
         return EXIT_SOME_FAILED
     finally:
         if not _takes_more():  # else Python tries once more, and prints the error
@@ -326,7 +327,7 @@ def compress(
     standard input or output. -r writes the tree of a folder into the folder that -o names. After an
     interruption, run the same command again. Inputs and outputs may be remote (s3://bucket/folder).
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     aims: dict[str, Any] = {
         "quality": quality,
         "target_size": target_size,
@@ -344,19 +345,15 @@ def compress(
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
-        return folders.convert(
-            inputs, output, force=force, as_json=as_json, encoding=encoding, **run
-        )
+        return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
             raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
-
-    return _convert(jobs, work, as_json, aimed=aim is not None and aim != "quality")
+    how = conversion.Compression(encoding, run)
+    aimed = aim is not None and aim != "quality"
+    return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 
 
 def _is_default(name: str) -> bool:
@@ -411,25 +408,20 @@ def decompress(
     The suffix of -o FILE chooses another format. `-` is standard input or output. -r writes the
     tree of a folder into the folder that -o names.
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     part = _chosen([n for n, v in (("region", region), ("preview", preview)) if v is not None])
     if folders.are_meant(inputs, output):
         if part is not None and not _is_default(part):
             raise click.UsageError("--region and --preview are for single files")
-        return folders.convert(inputs, output, force=force, as_json=as_json, **run)
+        return folders.convert(inputs, output, run, force=force, as_json=as_json)
     if part == "region":
         preview = None
     elif part == "preview":
         region = None
     jobs, known = _plan(inputs, output, files.RESTORED)
     scale = None if preview is None else int(preview)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.decompress_file(
-            job, region=region, preview=scale, force=force, inputs=known, **run
-        )
-
-    return _convert(jobs, work, as_json)
+    how = conversion.Decompression(run, region=region, preview=scale)
+    return _convert(jobs, how, conversion.Here(force, known), as_json)
 
 
 def _plan(
@@ -449,7 +441,8 @@ def _plan(
 
 def _convert(
     jobs: list[files.Job],
-    work: Callable[[files.Job], conversion.Outcome],
+    how: conversion.Compression | conversion.Decompression,
+    storage: conversion.Here,
     as_json: bool,
     *,
     aimed: bool = False,
@@ -460,16 +453,38 @@ def _convert(
         for job in jobs:
             with report.file(job.source, target=job.target):
                 with stages.collect() as seconds:
-                    outcome = work(job)
-                for note in outcome.notes:
+                    result = conversion.convert(job, how, storage)
+                notes = result.notes
+                if result.status == "done" and len(jobs) > 1:
+                    notes += _earlier_name(job, files.NAMINGS[how.verb])
+                for note in notes:
                     report.say(f"{files.shown(job.source)}: note: {note}")
-                values = asdict(outcome)
+                values = _values(result)
                 if verbose():
-                    report.say(f"{files.shown(job.source)}: {_timing(seconds, outcome.seconds)}")
+                    report.say(f"{files.shown(job.source)}: {_timing(seconds, result.seconds)}")
                     values["stages"] = seconds
-                found = f", quality {outcome.quality}" if aimed else ""
-                report.result(_sentence(outcome) + found, values)
+                found = f", quality {result.quality}" if aimed else ""
+                report.result(_sentence(result, stale=values["stale"]) + found, values)
     return report.exit_code
+
+
+def _values(result: conversion.Result) -> dict[str, Any]:
+    """What --json says of a single file."""
+    values = asdict(result)
+    for name in ("key", "status", "time_ns", "error", "error_type", "trace"):
+        del values[name]
+    left = result.status == "left"
+    # Nothing was written: what had been at `target` before is still there.
+    return {**values, "left": left, "stale": left and os.path.lexists(result.target)}
+
+
+def _earlier_name(job: files.Job, naming: files.Naming) -> tuple[str, ...]:
+    """What is said of a file with the name that this output has where no other is in its way."""
+    other = naming.other(job.source, job.target)
+    if os.path.basename(job.target) != naming.name(job.source, whole=True):
+        return ()
+    stays = os.path.isfile(other) and not os.path.samefile(other, job.source)
+    return (f"{files.shown(other)} stays beside it: maybe its output of before",) if stays else ()
 
 
 def _timing(seconds: dict[str, float], total: float) -> str:
@@ -477,14 +492,14 @@ def _timing(seconds: dict[str, float], total: float) -> str:
     return f"{total:.3f} s: " + ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
 
 
-def _sentence(outcome: conversion.Outcome) -> str:
-    if outcome.left:
-        sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
-        stale = f"; {files.shown(outcome.target)} stays as it was" if outcome.stale else ""
-        return f"{files.shown(outcome.source)}: skipped, {sizes}{stale}"
+def _sentence(result: conversion.Result, *, stale: bool) -> str:
+    if result.status == "left":
+        sizes = f"{size(result.bytes_in)} would become {size(result.bytes_out)}"
+        stays = f"; {files.shown(result.target)} stays as it was" if stale else ""
+        return f"{files.shown(result.source)}: skipped, {sizes}{stays}"
     return (
-        f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
-        f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
+        f"{files.shown(result.source)} -> {files.shown(result.target)}"
+        f"  {size(result.bytes_in)} -> {size(result.bytes_out)}  {result.bpp:.2f} bpp"
     )
 
 
@@ -584,7 +599,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("quality", str(found.quality)),
         ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
-        ("tiles", f"{found.tiles} of at most {found.tile_size} px"),
+        ("tiles", f"{found.tiles} of at most {found.tile_size} px, {found.exact} stored exactly"),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]
@@ -629,6 +644,8 @@ def verify(
                     raise fault
                 from aecodec import codec
 
+                if full:
+                    machine.require(machine.LEAST)
                 data = files.read_compressed(source)
                 codec.verify(
                     data, full=full, max_pixels=max_pixels, threads=threads or 0, device=device

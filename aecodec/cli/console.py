@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from aecodec.errors import AecodecError, one_line, with_advice
+from aecodec.errors import AecodecError, describe, is_out_of_memory
 from aecodec.files import reason, shown
 
 if TYPE_CHECKING:
@@ -163,12 +163,8 @@ def _progress_bar(total: int) -> Progress:
 
 
 def _fault(error: Exception) -> str:
-    if isinstance(error, AecodecError):
-        return with_advice(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    hint = "" if debugging() else " (--debug shows the traceback)"
-    return f"unexpected error: {type(error).__name__}: {one_line(error)}{hint}"
+    known = isinstance(error, AecodecError) or is_out_of_memory(error) or debugging()
+    return describe(error) + ("" if known else " (--debug shows the traceback)")
 
 
 def verbose() -> bool:

@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from aecodec import conversion, files
-from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.cli.console import EXIT_SOME_FAILED
 from aecodec.cli.display import REPORT_COLUMNS, View
 from aecodec.cli.options import Whole
@@ -124,13 +123,11 @@ class Folders:
         self,
         inputs: tuple[str, ...],
         output: str | None,
+        run: conversion.Run,
+        encoding: conversion.Encoding | None = None,
         *,
         force: bool,
         as_json: bool,
-        threads: int = 0,
-        device: str = "auto",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        encoding: conversion.Encoding | None = None,
     ) -> int:
         """Compress with `encoding`, or decompress without; show it, and return the exit code."""
         from aecodec import batch
@@ -140,13 +137,10 @@ class Folders:
         task = batch.Task(
             verb="compress" if encoding is not None else "decompress",
             encoding=encoding or conversion.Encoding(),
-            force=force,
-            skip_existing=self.skip_existing,
+            existing=batch.Existing.of(force=force, skip_existing=self.skip_existing),
             remove=self.remove,
             keep_dates=self.keep_dates,
-            threads=threads,
-            device=device,
-            max_pixels=max_pixels,
+            **asdict(run),
         )
         if files.STDIO in inputs or output == files.STDIO:
             raise click.UsageError("standard input and output ('-') are for single files")
@@ -167,7 +161,7 @@ class Folders:
         try:
             with contextlib.ExitStack() as stack:
                 table = stack.enter_context(_table(self.report)) if self.report else None
-                return _shown(plan, self, as_json, table)
+                return _run_and_report(plan, self, as_json, table)
         except files.UsageFault as fault:
             raise click.UsageError(str(fault)) from None
         except AecodecError as error:
@@ -175,7 +169,7 @@ class Folders:
             return EXIT_SOME_FAILED
 
 
-def _shown(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -> int:
+def _run_and_report(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -> int:
     """Convert, and show progress, results and faults."""
     from aecodec import batch
 

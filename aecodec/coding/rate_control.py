@@ -249,14 +249,15 @@ class _RefinedSizeSearch(Generic[F]):
         """What is left of one pass's bytes when they are refined."""
 
     def run(self) -> F:
-        best = self._aim()
-        if best is not None and len(best) >= ENOUGH * self._limit:
+        best, is_final = self._aim()
+        if best is not None and (is_final or len(best) >= ENOUGH * self._limit):
             return best
         other = largest_within(self._refine, self._limit, self._kept)
         return other if best is None or len(other) > len(best) else best
 
-    def _aim(self) -> F | None:
-        """The best refined file that fits, by the prediction of one pass; None if there is none."""
+    def _aim(self) -> tuple[F | None, bool]:
+        """The best refined file that fits, by the prediction of one pass, or None; and whether no
+        other can be better."""
         best: F | None = None
         seen: set[_OnePass] = set()
         for aim in AIMS:
@@ -280,10 +281,10 @@ class _RefinedSizeSearch(Generic[F]):
             # Where one pass finds nothing nearer, refinement would not either.
             coarse = len(setting) < CLOSE * wanted
             if len(best) >= (ENOUGH if coarse else aim - MARGIN) * self._limit:
-                break
+                return best, True
             if setting.quality == QUALITIES and not setting.dead_zone:
-                break
-        return best
+                return best, True
+        return best, False
 
     def _wanted(self, aim: float) -> float | None:
         """The bytes of one pass that predict this share of the limit; None if none do."""

@@ -27,6 +27,7 @@ class Synthesis:
         tiles: the boxes of the picture's tiles.
         latents: the number of a tile -> its v_hat (M,h/16,w/16); each is requested once.
         region: the requested pixels; None for all.
+        needed: whether a part of the picture is to be drawn; the others' pixels are undefined.
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class Synthesis:
         point: OperatingPoint,
         latents: Callable[[int], Floats],
         region: Box | None = None,
+        needed: Callable[[Box], bool] = lambda part: True,
     ) -> None:
         self._transforms, self._tiles, self._point = transforms, tiles, point
         config, whole, shape = transforms.config, Box.of(tiles.shape), padded(tiles.shape)
         self._wanted = region or whole
         parts = whole.parts(transforms.area8, config.synthesis_reach8)
         # The parts to synthesise, what each of them sees at 1/8, and the cells of that.
-        self._parts = [part for box in parts if (part := box.common(self._wanted))]
+        self._parts = [part for box in parts if (part := box.common(self._wanted)) and needed(part)]
         self._seen = [part.aligned(8).grown(config.synthesis_reach8, shape) for part in self._parts]
         cell = Box.of(shape).parts(transforms.area16, config.synthesis_reach16)[0]
         grid, bounds = Grid(shape[1], shape[0], cell.w, cell.h), Box.around(self._seen).aligned(16)

@@ -1,12 +1,12 @@
-"""What symbols cost in bits, by the tables that code them: encoders weigh that against errors."""
+"""The cost of symbols in bits, by the tables that code them: encoders weigh it against errors."""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aecodec import forks
 from aecodec.arrays import Floats, Indexes, Ints, Longs, Places
 from aecodec.entropy.fixed_point import PRECISION
 
@@ -35,15 +35,16 @@ class Costs:
         return total
 
     def each(self, symbols: Ints, indexes: Indexes) -> Floats:
-        """The cost of every symbol under its table (none of them empty); an escape's without its
-        excess."""
+        """The cost of every symbol under its table (none is empty); that of an escape without its
+        excess.
+        """
         tables, (bits, starts) = self._tables, self._entry_bits
         entries = symbols - (tables.first[indexes] - 1)
         cost: Floats = bits[starts[indexes] + np.clip(entries, 0, tables.lengths[indexes] - 1)]
         return cost
 
     def slopes(self, symbols: Ints, indexes: Indexes) -> Floats:
-        """How many bits one more unit costs at every symbol: the slope of `each`, 0 at 0."""
+        """The cost of one more unit at every symbol, in bits: the slope of `each`, 0 at 0."""
         slope = np.zeros(symbols.shape, np.float32)
         where = np.flatnonzero((symbols != 0) & ~self._tables.empty[indexes])
         near, table = symbols[where], indexes[where]
@@ -51,16 +52,16 @@ class Costs:
         return slope
 
     def rises(self, symbols: Ints, indexes: Indexes) -> Floats:
-        """How many bits the next higher symbol costs more than each symbol; 0 in empty tables."""
+        """How many bits more than each symbol the next higher one costs; 0 in empty tables."""
         rise = np.zeros(symbols.shape, np.float32)
         where = np.flatnonzero(~self._tables.empty[indexes])
         near, table = symbols[where], indexes[where]
         rise[where] = self.each(near + 1, table) - self.each(near, table)
         return rise
 
-    @functools.cached_property
+    @forks.cached_property
     def _entry_bits(self) -> tuple[Floats, Places]:
-        """Bits of every entry of all tables, and where each table's low escape stands."""
+        """Bits of every entry of all tables, and the position of each table's low escape."""
         lengths = self._tables.lengths
         starts = np.cumsum(lengths) - lengths
         bits = PRECISION - np.log2(self._tables.probabilities.astype(np.float32))

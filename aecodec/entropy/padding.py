@@ -1,18 +1,18 @@
-"""What the networks of the prior see beyond a tile's borders.
+"""Padding: what the networks of the entropy model see beyond the edges of a tile.
 
-Beyond a picture's border there is nothing: zeros, as in training. Beyond a border between two tiles
-the picture goes on, but no tile knows anything of another. Zeros there would say that a picture
-ends: means and scales of what is nearly certain would be wrong, along every border of every sky. So
-z_hat goes on as it ends, and what has a value for every latent is reflected, x[-1] = x[1], which
-keeps the checkerboard's colours. Both halves of a codec do the same with what both of them know.
+Outside a picture there is nothing: zeros, as in training. At an inner edge the picture continues,
+but no tile knows anything of another. Zeros there would say that the picture ends. Then means and
+scales would be wrong where the model is nearly certain, along every inner edge of every sky. So
+z_hat is repeated, and arrays with a value for every latent are reflected, x[-1] = x[1], which keeps
+the colours of the checkerboard. Encoder and decoder pad alike, with what both of them know.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING, NamedTuple
 
+from aecodec import forks
 from aecodec.geometry import Box, ceil_div
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["ALONE", "Sides", "TileShape", "reflected", "repeated"]
 
 
 class Sides(NamedTuple):
-    """On which sides of a tile the picture goes on."""
+    """The sides on which a tile has neighbours."""
 
     top: bool = False
     bottom: bool = False
@@ -34,11 +34,11 @@ class Sides(NamedTuple):
 
     @classmethod
     def of(cls, box: Box, shape: tuple[int, ...]) -> Sides:
-        """Those of the tile `box` of a picture (H,W,...)."""
+        """The sides of the tile `box` of a picture (H,W,...)."""
         return cls(box.y > 0, box.y + box.h < shape[0], box.x > 0, box.x + box.w < shape[1])
 
     def margins(self, n: int) -> tuple[int, int, int, int]:
-        """n where the picture goes on, else 0; top, bottom, left and right."""
+        """n on sides with a neighbour, else 0; top, bottom, left and right."""
         top, bottom, left, right = (n * side for side in self)
         return top, bottom, left, right
 
@@ -48,7 +48,7 @@ ALONE = Sides()
 
 @dataclasses.dataclass(frozen=True)
 class TileShape:
-    """The latents of one tile: (channels,rows,columns), and on which sides it has neighbours."""
+    """The shape of a tile's latents, (channels,rows,columns), and the sides with neighbours."""
 
     channels: int
     rows: int
@@ -57,17 +57,17 @@ class TileShape:
 
     @classmethod
     def of(cls, latents: Array, sides: Sides = ALONE) -> TileShape:
-        """That of latents (channels,rows,columns)."""
+        """The shape of latents (channels,rows,columns)."""
         channels, rows, columns = latents.shape
         return cls(channels, rows, columns, sides)
 
     @classmethod
     def at(cls, box: Box, shape: tuple[int, ...], channels: int) -> TileShape:
-        """That of the tile `box` of a picture (H,W,...)."""
+        """The shape of the tile `box` of a picture (H,W,...)."""
         sides = Sides.of(box, shape)
         return cls(channels, ceil_div(box.h, 16), ceil_div(box.w, 16), sides)
 
-    @functools.cached_property
+    @forks.cached_property
     def board(self) -> Checkerboard:
         """The two steps in which the latents are coded."""
         from aecodec.entropy.checkerboard import Checkerboard
@@ -76,7 +76,7 @@ class TileShape:
 
     @property
     def z_rows(self) -> int:
-        """The rows of z_hat, an element of which describes 4x4 latents."""
+        """The rows of z_hat; one element describes 4x4 latents."""
         return ceil_div(self.rows, 4)
 
     @property
@@ -85,13 +85,15 @@ class TileShape:
         return ceil_div(self.columns, 4)
 
     def inside(self, array: Array, margin: int) -> Array:
-        """The view (...,rows,columns) of an array that has `margin` more where neighbours are."""
+        """The view (...,rows,columns) of an array that has a margin `margin` on sides with
+        neighbours.
+        """
         top, _, left, _ = self.sides.margins(margin)
         return array[..., top : top + self.rows, left : left + self.columns]
 
 
 def repeated(a: Array, sides: Sides) -> Array:
-    """a (C,h,w) with its outermost elements once more where the picture goes on."""
+    """a (C,h,w) with its outermost elements repeated once on sides with neighbours."""
     import numpy as np
 
     top, bottom, left, right = sides.margins(1)
@@ -99,10 +101,10 @@ def repeated(a: Array, sides: Sides) -> Array:
 
 
 def reflected(a: Array, sides: Sides, n: int, axis: int = 1) -> Array:
-    """a with n more rows and columns where the picture goes on: x[-1] = x[1], x[-2] = x[2], ...
+    """a with n more rows and columns on sides with neighbours: x[-1] = x[1], x[-2] = x[2], ...
 
-    Rows are the axis `axis`, columns the next one. Where there are too few, they are reflected once
-    more; where there is but one, it is repeated.
+    Rows are the axis `axis`, columns the next one. If there are too few, they are reflected again;
+    a single one is repeated.
     """
     if any(sides[:2]):
         a = _reflected_along(a, axis, *sides.margins(n)[:2])

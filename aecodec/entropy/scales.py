@@ -7,8 +7,8 @@ point; the weights of a layer have WEIGHT_BITS[layer] of them: input and up 10, 
 fine 7, output and correction 6, magnitude 5. MIXED_LIMIT is 8191, Z_SHIFT 4
 (`entropy/fixed_point.py`). Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such
 sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^24.
-(Where float64 is rounded down, it is taken for an integer plus 1/2, so that even an inexact
-algorithm would give the right one.) Requantisation of a layer's sums, its bias included, is
+(Before a float64 is rounded down, 1/2 is added to the integer, so that even an inexact
+algorithm would give the right result.) Requantisation of a layer's sums, its bias included, is
 floor((acc + 2^(k-1)) / 2^k) with its k = WEIGHT_BITS. No exp and no division. `scale.LAYER.weight`
 is (O,I) for a 1x1 layer and (C,3,3) for a 3x3 one, which sees each channel alone (weight [c,1,1]
 for the place itself, [c,0,0] for the one above and to the left); `scale.LAYER.bias` is (O) or (C),
@@ -33,17 +33,16 @@ of the symbols of step 0 (0 at the other elements):
     b = act(b + requantise(fine 1x1, of a))
     index as above, of requantise(output 1x1 of a + correction 1x1 of b)
 
-Beyond a picture's border the 3x3 layers see zeros; beyond the last latents, too, where z_hat has
-room for more. Where a tile has neighbours they see what `entropy/padding.py` puts there: one more
-row or column of z_hat, repeated, with which all layers up to dw16 are computed (beyond it dw64 sees
-zeros; of the four rows or columns that it becomes, dw16 sees the nearest one, and what it gives for
-that is thrown away); and, in front of `near`, one of b, reflected.
+Outside a picture the 3x3 layers see zeros, also after the last latents where z_hat has room for
+more. At an inner edge of a tile they see the padding of `entropy/padding.py`: one more row or
+column of z_hat, repeated, with which all layers up to dw16 are computed (beyond it dw64 sees zeros;
+of the four rows or columns that it becomes, dw16 sees the nearest one, and what it gives for that
+is thrown away); and before `near` one more of b, reflected.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -51,6 +50,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from aecodec import forks, machine
 from aecodec.arrays import AT_ONCE, Array, Exact, Indexes, Ints, Longs, Places
 from aecodec.entropy.fixed_point import (
     ACTIVATION_BITS,
@@ -81,7 +81,7 @@ _SINGLE = 1 << 24
 
 
 class _Layer(NamedTuple):
-    """Integers, in the floats that hold the layer's sums exactly."""
+    """Integers, stored as floats that hold the sums of the layer exactly."""
 
     weight: Exact
     bias: Exact  # and what a requantisation adds
@@ -95,7 +95,7 @@ def _shift(acc: Exact, bits: int) -> Exact:
 
 
 def _activate(a: Exact) -> Exact:
-    """Overwrites a. For integers floor((a + 4) / 8) is above a just where a is below 0."""
+    """Overwrites a. For integers floor((a + 4) / 8) is greater than a only if a is below 0."""
     leaked = a + 2.0 ** (LEAK_SHIFT - 1)
     leaked *= 2.0**-LEAK_SHIFT
     np.floor(leaked, out=leaked)
@@ -133,31 +133,41 @@ def _depthwise(a: Exact, layer: _Layer) -> Exact:
 
 
 class _OneBlasThread:
-    """Keeps BLAS to one thread while any thread of ours is inside.
+    """Keeps BLAS to one thread while one of our threads is inside.
 
-    The products are small, and OpenBLAS's threads would spin for a while after each, on the cores
+    The products are small. The threads of OpenBLAS would spin for a while after each, on the cores
     that the float networks need.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._inside = 0
         self._controller: ThreadpoolController | None = None
         self._limit: AbstractContextManager[object] | None = None
+        forks.renewed(self._leave_all)
+
+    def _leave_all(self) -> None:
+        """In a forked child no thread is inside."""
+        if self._inside and self._limit is not None:
+            self._limit.__exit__(None, None, None)
+        self._inside = 0
 
     def __enter__(self) -> None:
-        with self._lock:
+        machine.require(machine.BLAS_BUFFER)
+        with forks.gate, self._lock:
             if not self._inside:
                 self._controller = self._controller or ThreadpoolController()
                 self._limit = self._controller.limit(limits=1, user_api="blas")
                 self._limit.__enter__()
             self._inside += 1
+        forks.gate.__enter__()  # BLAS has locks of its own
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with forks.gate, self._lock:
             self._inside -= 1
             if not self._inside and self._limit is not None:
                 self._limit.__exit__(None, None, None)
+        forks.gate.__exit__(None, None, None)
 
 
 one_blas_thread = _OneBlasThread()
@@ -165,7 +175,7 @@ one_blas_thread = _OneBlasThread()
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScaleParameters:
-    """The network's integers, as weights store them ("scale."). M latents, S steps."""
+    """The integers of the network, as weights store them ("scale."). M latents, S steps."""
 
     weight: Mapping[str, Ints]  # by layer: (O,I), or (C,3,3) of a depthwise one
     bias: Mapping[str, Ints]  # by layer, but for `correction`
@@ -176,7 +186,7 @@ class ScaleParameters:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Array]) -> ScaleParameters:
-        """From the arrays of `tables.safetensors`; KeyError names one that is missing."""
+        """From the arrays of `tables.safetensors`; KeyError names a missing one."""
         return cls(
             {name: arrays[f"scale.{name}.weight"] for name in WEIGHT_BITS},
             {name: arrays[f"scale.{name}.bias"] for name in WEIGHT_BITS if name != "correction"},
@@ -226,7 +236,7 @@ class ScaleNetwork:
         return bias.astype(self._kind(name))
 
     def _rounding(self, name: str) -> float:
-        """What a requantisation adds before it rounds down."""
+        """What is added before a requantisation rounds down."""
         half = _HALF if self._kind(name) is np.float64 else 0.0
         return 2.0 ** (WEIGHT_BITS[name] - 1) + half
 
@@ -244,7 +254,7 @@ class ScaleNetwork:
         )
 
     def fine_activations(self, z_hat: Ints, quality: int, tile: TileShape) -> Exact:
-        """(rows*columns,F): the last activations that need z_hat and the quality alone."""
+        """(rows*columns,F): the last activations that depend on z_hat and the quality alone."""
         height, width, sides = tile.rows, tile.columns, tile.sides
         z_hat = repeated(z_hat, sides)
         n, rows, columns = z_hat.shape
@@ -267,8 +277,8 @@ class ScaleNetwork:
 class Scales:
     """The table indexes of a tile's symbols, which are coded in two steps.
 
-    Those of step 0 follow from z_hat (N,ceil(rows/4),ceil(columns/4)) and the quality, those of
-    step 1 from the symbols of step 0 as well.
+    Those of step 0 follow from z_hat (N,ceil(rows/4),ceil(columns/4)) and the quality. Those of
+    step 1 also follow from the symbols of step 0.
     """
 
     first: Indexes
@@ -285,7 +295,7 @@ class Scales:
             self.first = self._indexes(0, self._fine)
 
     def _indexes(self, step: int, a: Exact) -> Indexes:
-        """The row of a step from the last layer's input a (h*w,I)."""
+        """The row of a step from the input a (h*w,I) of the last layer."""
         board = self._tile.board
         found = np.empty(board.sizes[step], np.uint8)
         weight = self._network.output[step]
@@ -300,7 +310,7 @@ class Scales:
 
     @stage("scale network")
     def after(self, symbols: Ints) -> Indexes:
-        """The row of indexes of step 1, by the row of symbols of step 0."""
+        """The row of indexes of step 1, from the row of symbols of step 0."""
         net, tile = self._network, self._tile
         bias, bits = net.magnitude.bias, net.magnitude.bits
         mixed = np.empty((tile.rows * tile.columns, len(bias)), bias.dtype)
@@ -319,9 +329,9 @@ class Scales:
 
 
 def bounds(parameters: ScaleParameters) -> dict[str, int]:
-    """The largest magnitude that a sum can have in each layer of the scale network.
+    """The largest possible magnitude of a sum in each layer of the scale network.
 
-    The bias and what a requantisation adds are part of a sum; so is the offset of an index.
+    A sum includes the bias, the rounding of a requantisation and the offset of an index.
     """
     limits = {"magnitude": int(parameters.sizes.max()), "near": MIXED_LIMIT}
 
@@ -342,7 +352,7 @@ def bounds(parameters: ScaleParameters) -> dict[str, int]:
 
 
 class KnownAnswers(NamedTuple):
-    """What the exporter's machine computed, to be computed again ("known."). Q qualities."""
+    """What the machine of the exporter computed, to be checked here ("known."). Q qualities."""
 
     z_hat: Ints  # (N,h64,w64)
     symbols: Ints  # (M,h,w), of step 0
@@ -351,7 +361,7 @@ class KnownAnswers(NamedTuple):
 
     @classmethod
     def of(cls, arrays: Mapping[str, Array]) -> KnownAnswers:
-        """From the arrays of `tables.safetensors`; KeyError names one that is missing."""
+        """From the arrays of `tables.safetensors`; KeyError names a missing one."""
         return cls(*(arrays[f"known.{name}"] for name in ("z_hat", "symbols", "q", "index")))
 
     def agree_with(self, network: ScaleNetwork) -> bool:

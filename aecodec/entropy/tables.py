@@ -1,13 +1,13 @@
-"""Tables of integer probabilities, as weights store them, and which symbols each of them codes."""
+"""Tables of integer probabilities, as weights store them, and the symbols that each table codes."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import numpy as np
 
+from aecodec import forks
 from aecodec.arrays import Array, Bools, Indexes, Ints, Places, Probabilities
 from aecodec.entropy.costs import Costs
 from aecodec.entropy.fixed_point import PRECISION
@@ -18,7 +18,7 @@ __all__ = ["Groups", "TableSet", "taken"]
 
 
 class Groups(NamedTuple):
-    """How the symbols of one array are coded: table by table."""
+    """The symbols of one array, grouped by table."""
 
     tables: TableSet
     indexes: Indexes  # of each symbol's table
@@ -31,8 +31,8 @@ class TableSet:
     """Up to 256 tables of probabilities.
 
     Table t has `lengths[t]` entries, stored one table after another in `probabilities`: the low
-    escape, the symbols `first[t]`, `first[t] + 1`, ..., the high escape. A length of 0 stands
-    for "certainly zero". Raises ValueError where the numbers can't be that.
+    escape, the symbols `first[t]`, `first[t] + 1`, ..., the high escape. A length of 0 means
+    "certainly zero". Raises ValueError for impossible numbers.
     """
 
     probabilities: Probabilities
@@ -56,20 +56,20 @@ class TableSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @functools.cached_property
+    @forks.cached_property
     def empty(self) -> Bools:
-        """Which tables say "certainly zero"."""
+        """Which tables mean "certainly zero"."""
         empty: Bools = self.lengths == 0
         return empty
 
-    @functools.cached_property
+    @forks.cached_property
     def models(self) -> Models:
         """The coder's models of these tables."""
         return Models(self)
 
-    @functools.cached_property
+    @forks.cached_property
     def costs(self) -> Costs:
-        """What symbols cost by these tables."""
+        """The costs of symbols by these tables."""
         return Costs(self)
 
     def table(self, t: int) -> Probabilities:
@@ -78,12 +78,12 @@ class TableSet:
         return self.probabilities[end - int(self.lengths[t]) : end]
 
     def zero(self, t: int) -> int:
-        """Which entry of table t is that of the symbol 0, if it has one."""
+        """The entry of the symbol 0 in table t, if it has one."""
         return 1 - int(self.first[t])
 
-    @functools.cached_property
+    @forks.cached_property
     def _leading(self) -> int:
-        """How many tables are empty before the first that is not."""
+        """The number of empty tables before the first one that is not empty."""
         return int(np.argmin(np.append(self.empty, False)))
 
     @stage("entropy coding")
@@ -110,5 +110,7 @@ class TableSet:
 
 
 def taken(array: Array, places: Places) -> Array:
-    """array[places], where none of them lies outside: without a check it takes three quarters."""
+    """array[places], without a check of the bounds: the check would take three quarters of the
+    time.
+    """
     return array.take(places, mode="wrap")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from aecodec import metrics
+from aecodec import forks, metrics
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
 from aecodec.image import ancillary, colour, mending, metadata, outputs, png, raws, xmp
 from aecodec.image.ancillary import Ancillary
@@ -204,7 +203,7 @@ def _errors_named() -> Iterator[None]:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
 
 
-_OPENING: Final = threading.Lock()
+_OPENING: Final = forks.Lock()
 
 
 def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
@@ -214,7 +213,7 @@ def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
     too little for the cameras that we want to serve. The lock covers the opening alone, which is
     short; pictures are decoded side by side, but for what `_prepare` says.
     """
-    with _OPENING, warnings.catch_warnings():
+    with forks.gate, _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they are about, the walkers say
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
@@ -243,7 +242,7 @@ def _prepare(image: Image.Image) -> None:
     if not tiff and image.format not in ("BLP", "ICNS"):
         return
     width, height = image.size
-    with _OPENING:
+    with forks.gate, _OPENING:
         limit = Image.MAX_IMAGE_PIXELS
         if limit is None or width * height <= limit:
             return
@@ -416,17 +415,22 @@ def to_pil(
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
     if mode in ("L", "LA"):
-        total = rgb[..., 0].astype(np.uint16)
-        total += rgb[..., 1]
-        total += rgb[..., 2]
-        total += 1
-        image = Image.fromarray((total // 3).astype(np.uint8))
+        image = Image.fromarray(grey_of(rgb))
     else:
         image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     image.info.update(pillow_info(exif, icc, xmp, **others))
     return image
+
+
+def grey_of(rgb: UInt8Array) -> UInt8Array:
+    """The rounded mean (H,W) of three channels that were equal before they were coded."""
+    total = rgb[..., 0].astype(np.uint16)
+    total += rgb[..., 1]
+    total += rgb[..., 2]
+    total += 1
+    return (total // 3).astype(np.uint8)
 
 
 def fidelity(picture: Picture, decoded: Image.Image) -> float:

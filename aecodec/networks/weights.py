@@ -23,11 +23,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.resources
 import json
 import os
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
+from aecodec import forks
 from aecodec.errors import KnownAnswerError, UnknownModelError, WeightsError
 from aecodec.networks.config import ModelConfig
 from aecodec.stages import stage
@@ -90,10 +93,12 @@ def model_id(folder: pathlib.Path) -> bytes:
 
 def folders() -> dict[str, pathlib.Path]:
     """All folders of weights that are installed here, by name."""
-    package = pathlib.Path(__file__).resolve().parents[1]
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
-    # In the wheel the weights lie inside the package, in a source checkout beside it.
-    roots += [package / "weights_data", package.parent / "weights"]
+    package = importlib.resources.files("aecodec")
+    if isinstance(package, pathlib.Path):
+        # In the wheel the weights lie inside the package, in a source checkout beside it.
+        package = package.resolve()
+        roots += [package / "weights_data", package.parent / "weights"]
     found: dict[str, pathlib.Path] = {}
     for root in roots:
         for config in sorted(root.glob("*/config.json")):
@@ -197,8 +202,9 @@ def _table_sets(arrays: dict[str, Array], kind: str) -> list[TableSet]:
 @stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    with forks.gate:  # no fork in the middle of an import: the child could never end it
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
@@ -250,12 +256,28 @@ def card(name: str | None = None) -> str:
         raise WeightsError(f"{path}: the model card can't be read") from error
 
 
+def _why_none() -> str:
+    """What may be the reason where no weights are found at all."""
+    package = importlib.resources.files("aecodec")
+    if not isinstance(package, pathlib.Path):
+        return (
+            f": aecodec is in the archive {package}, and its weights are read from a folder; unpack"
+            f" aecodec/weights_data, and name that folder in {SEARCH_VARIABLE}"
+        )
+    if getattr(sys, "frozen", False):
+        return ": this program was frozen without them; PyInstaller needs --collect-data aecodec"
+    return f": neither {package / 'weights_data'} nor {SEARCH_VARIABLE} has any"
+
+
 def _folder(name: str | None) -> pathlib.Path:
     found = folders()
     wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
     if wanted not in found:
         have = ", ".join(found) or "none"
-        raise WeightsError(f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have})")
+        why = "" if found else _why_none()
+        raise WeightsError(
+            f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have}){why}"
+        )
     return found[wanted]
 
 

@@ -12,18 +12,18 @@ import pytest
 from paths import DOCS
 from plans import convert_here, results
 
-from aecodec.batch import Plan, Task
+from aecodec.batch import Existing, Plan, Task
 from aecodec.batch.manifest import NAME
 from aecodec.conversion import Encoding
 
 TASK = Task(threads=1, encoding=Encoding(quality=20))
 OPTIONS = {
     "no option": TASK,
-    "`--skip-existing`": dataclasses.replace(TASK, skip_existing=True),
-    "`-f`": dataclasses.replace(TASK, force=True),
+    "`--skip-existing`": dataclasses.replace(TASK, existing=Existing.KEEP),
+    "`-f`": dataclasses.replace(TASK, existing=Existing.REPLACE),
     "`--rm`": dataclasses.replace(TASK, remove=True),
-    "`--rm --skip-existing`": dataclasses.replace(TASK, remove=True, skip_existing=True),
-    "`--rm -f`": dataclasses.replace(TASK, remove=True, force=True),
+    "`--rm --skip-existing`": dataclasses.replace(TASK, remove=True, existing=Existing.KEEP),
+    "`--rm -f`": dataclasses.replace(TASK, remove=True, existing=Existing.REPLACE),
 }
 SOURCE, OUTPUT = Path("in/p.png"), Path("out/p.aec")
 

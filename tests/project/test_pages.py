@@ -14,7 +14,7 @@ import samples
 from command import environment
 from paths import DOCS, ROOT
 
-GENERATED = {"cli.md", "format.md"}
+GENERATED = {"cli.md", "format.md", "parts.md"}
 PAGES = {
     path.name: path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))

@@ -25,6 +25,7 @@ from aecodec import __version__, conversion, files, machine, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
+from aecodec.cli.gallery import gallery
 from aecodec.cli.options import (
     Count,
     Number,
@@ -683,9 +684,9 @@ def verify(
     return report.exit_code
 
 
-# --------------------------------------------------------------------------------------- comparing
+# ---------------------------------------------------------------------------- gallery and comparing
 
-for command in (compare, bench, train, export):  # these have modules of their own
+for command in (gallery, compare, bench, train, export):  # these have modules of their own
     commands.add_command(debug_option(command))
 
 

@@ -26,7 +26,7 @@ Header
     12      u8    quality      1..100
     13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most,
                                and more where all tiles are EXACT
-    14      8     model id     the first 8 bytes of the SHA-256 of the weights
+    14      8     model id     the first 8 bytes of the SHA-256 of the weights, see there
     22      varint width       1..2**20
             varint height      1..2**20
             varint body length number of bytes after the header; so the total length is stated, too
@@ -130,10 +130,19 @@ TILE payload
 
 The coder's words are those of a range ANS coder with 32-bit words and a 64-bit state, the last word
 not 0 (constriction's ``AnsCoder``, 24-bit probabilities). ANS is a stack: the reader takes symbols
-in the order given here, the writer puts them in the reverse of it. After the last symbol the coder
-must be empty.
+in the order given here, the writer puts them in the reverse of it.
 
-M, N and every table below come with the weights (``tables.safetensors``). A tile of w x h pixels
+The reader takes words from the last one to the first. Its state x begins as the last word; if
+another is left, x = x * 2**32 + that one. (Without any word x is 0, and every symbol the first of
+its table: so it is where nothing needs to be coded.) A table's entries, with integer probabilities
+p_0, p_1, ... that sum to 2**24, divide 0..2**24 - 1 in their order: entry k begins at
+b_k = p_0 + ... + p_(k-1). To take an entry, let r = x mod 2**24, find the k with
+b_k <= r < b_k + p_k, and set x = floor(x / 2**24) * p_k + r - b_k; if x is then below 2**32 and a
+word is left, x = x * 2**32 + that one. A number *uniform over* 2**n values has an entry of
+probability 2**(24 - n) for each, in ascending order. After the last symbol the coder must be empty:
+x is 0, and no word is left.
+
+M, N and every table below come with the weights (see there). A tile of w x h pixels
 has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channels (y), and
 ``ceil(h16 / 4)`` by ``ceil(w16 / 4)`` in each of N channels (z).
 
@@ -154,8 +163,9 @@ Tiles are independent: nothing here or below depends on another tile. But on whi
 the picture goes on is known, and what these functions see beyond such a border is not what they see
 beyond the picture's. There everything is 0, right after the last latents, even where z_hat has room
 for more. Beyond a border between tiles z_hat's outermost elements are repeated once, and what has a
-value for each latent is reflected without its outermost row or column, x[-1] = x[1];
-``entropy/padding.py`` does it, ``entropy/scales.py`` and ``networks/means.py`` say with what.
+value for each latent is reflected without its outermost row or column, x[-1] = x[1], x[-2] = x[2];
+where there are too few rows or columns they are reflected again, and a single one is repeated.
+``entropy/padding.py`` does it; "The table indexes" and "The means" say with what.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the
@@ -185,9 +195,56 @@ decoder whose probabilities differ from the writer's, which no checksum over the
 
 From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
 (c, i, j) with (c + i + j) mod 2 = k, where mu_0 comes from z_hat and mu_1 from z_hat and the v_hat
-of step 0 (``prior.predict``). v_hat of all tiles together, divided by the quality's gain vector,
-goes through the synthesis; pixels are cut to the picture's size. No decision of the decoder depends
-on a float, so machines differ by rounding only, at most by one level in a pixel.
+of step 0, as "The means" says. v_hat of all tiles together, (M,
+ceil(H / 16), ceil(W / 16)) for a picture of W x H pixels, divided by the quality's gain vector,
+goes through the synthesis, which sees zeros beyond the picture; of the 16 x 16 pixels for each
+latent those beyond the picture's size are cut off. No decision of the decoder depends on a float,
+so machines differ by rounding only, at most by one level in a pixel.
+
+The weights
+-----------
+A folder of weights has these files. The model id is the first 8 bytes of a SHA-256 over, for each
+of them in this order, its length (64 bits, little-endian) and its bytes.
+
+    config.json          latents: M; hyper_latents: N; context_blocks, synthesis16, synthesis8: how
+                         far their networks look (below), the latter two as lists of that length
+    tables.safetensors   arrays, below; S = 2 steps, T tables of y
+    mean_features.onnx   z_hat (1,N,h64,w64), level (1), unit (1,M,1,1), begin (2), end (2)
+                         -> features (1,F,h,w), mu (1,M,h,w)
+    context.onnx         features (1,F,h,w), known (1,M,h,w), parity (1,1,h,w), unit (1,M,1,1)
+                         -> mu (1,M,h,w)
+    synthesis16.onnx     v_hat (1,M,h,w), inverse_gain (1,M,1,1), level (1) -> x8 (1,2h,2w,C)
+    synthesis8.onnx      x8 (1,h8,w8,C), level (1) -> pixels (1,8*h8,8*w8,3)
+
+begin and end are int64, pixels uint8, all else is float32. What depends on the quality has 101
+rows, of which row 0 is not used.
+
+    y_probabilities, y_lengths (S,T), y_first (S,T)
+                         the tables of each step: lengths of their lists (0: no entries), first
+                         symbols, and all lists one after another, step by step, table by table
+    z_probabilities, z_lengths (B,2N), z_first (B,2N)
+                         the same for each of the B sets of z's tables
+    z_band (101)         which of these sets a quality uses
+    z_slope (N)          see above
+    gain (101,M)         the gain vectors; inverse_gain is 1 / gain[quality]
+    std (M)              unit is std * gain[quality]
+    level (101)          level is level[quality]
+    scale.*              the integer network: "The table indexes"
+    known.q (K), known.z_hat (N,h64,w64), known.symbols (M,h,w), known.index (K,M,h,w)
+                         known answers, for a tile without neighbours: the table indexes of both
+                         steps at these qualities, where z_hat and the symbols are these. A reader
+                         that finds other ones must not decode.
+    preview (M+1,192)    for small pictures: below
+    y_thresholds, curvature, lambda
+                         an encoder's affair
+
+The synthesis can be run in parts. A latent changes what synthesis16 gives for latents up to
+len(synthesis16) rows and columns away, and a place of x8 what synthesis8 gives for places up to
+len(synthesis8) away; what is that near to a cut, but not to the picture's border, is thrown away.
+
+A small picture needs no synthesis. Row c of preview, reshaped to (8,8,3) (row, column, colour), is
+what y_hat = v_hat / gain of channel c adds to the means of the 8 x 8 pairs of rows and columns of
+its latent's 16 x 16 pixels, on a scale from 0 to 1; row M is added in any case.
 
 Limits
 ------

@@ -2,13 +2,17 @@
 
     z_hat (N,h64,w64) int32, q --Scales--> table indexes of step 0, then of step 1
 
-Every activation is an integer of magnitude ACTIVATION_LIMIT at most, with ACTIVATION_BITS bits
-after the point; the weights of a layer have WEIGHT_BITS[layer] of them (`entropy/fixed_point.py`).
-Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such sums exactly in any order, and
-so does float32 those of layers whose weights bound them by 2^24. (Before a float64 is rounded down,
-1/2 is added to the integer, so that even an inexact algorithm would give the right result.)
-Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No exp and no division. Layers, in order
-(all tensors channels-last here):
+Every activation is an integer of magnitude ACTIVATION_LIMIT = 4095 at most, with 8 bits after the
+point; the weights of a layer have WEIGHT_BITS[layer] of them: input and up 10, dw64, dw16, near and
+fine 7, output and correction 6, magnitude 5. MIXED_LIMIT is 8191, Z_SHIFT 4
+(`entropy/fixed_point.py`). Every sum is bounded by the weights, |acc| < 2^31. Float64 holds such
+sums exactly in any order, and so does float32 those of layers whose weights bound them by 2^24.
+(Before a float64 is rounded down, 1/2 is added to the integer, so that even an inexact
+algorithm would give the right result.) Requantisation of a layer's sums, its bias included, is
+floor((acc + 2^(k-1)) / 2^k) with its k = WEIGHT_BITS. No exp and no division. `scale.LAYER.weight`
+is (O,I) for a 1x1 layer and (C,3,3) for a 3x3 one, which sees each channel alone (weight [c,1,1]
+for the place itself, [c,0,0] for the one above and to the left); `scale.LAYER.bias` is (O) or (C),
+and correction has none. Layers, in order (all tensors channels-last here):
 
     a = clip(z_hat << Z_SHIFT)
     a = act(requantise(input 1x1) + level_bias[q])
@@ -17,10 +21,13 @@ Requantisation by k bits is floor((acc + 2^(k-1)) / 2^k). No exp and no division
     a = act(requantise(dw16 3x3))
     index = clip((requantise(output 1x1) + index_offset[q, step] + 2^7) >> 8, 0, 63)
 
-with act(a) = clip(a where a >= 0 else floor((a + 4) / 8)). In step 1 `output` adds up more, of the
-symbols of step 0 (0 at the other elements):
+with clip to ACTIVATION_LIMIT where nothing else is said, act(a) = clip(a where a >= 0 else
+floor((a + 4) / 8)), 63 being the last of `scale.tables`, and biases and offsets from
+`scale.level_bias` and `scale.index_offset`. Shuffled, output 16 c + 4 r + s of `up` at the place
+(i, j) of z_hat becomes channel c at the latent (4 i + r, 4 j + s). In step 1 `output` adds up more,
+of the symbols of step 0 (0 at the other elements):
 
-    b = sizes[min(|symbol|, 127)], which is 2^8 log2(1 + |symbol|), rounded
+    b = sizes[min(|symbol|, 127)] of `scale.sizes`: 2^8 log2(1 + |symbol|), rounded
     b = clip(requantise(magnitude 1x1)) to MIXED_LIMIT
     b = requantise(near 3x3)
     b = act(b + requantise(fine 1x1, of a))
@@ -28,8 +35,9 @@ symbols of step 0 (0 at the other elements):
 
 Outside a picture the 3x3 layers see zeros, also after the last latents where z_hat has room for
 more. At an inner edge of a tile they see the padding of `entropy/padding.py`: one more row or
-column of z_hat, repeated, with which all layers up to dw16 are computed; and before `near` one more
-of b, reflected.
+column of z_hat, repeated, with which all layers up to dw16 are computed (beyond it dw64 sees zeros;
+of the four rows or columns that it becomes, dw16 sees the nearest one, and what it gives for that
+is thrown away); and before `near` one more of b, reflected.
 """
 
 from __future__ import annotations
@@ -53,6 +61,7 @@ from aecodec.entropy.fixed_point import (
     Z_SHIFT,
 )
 from aecodec.entropy.padding import TileShape, reflected, repeated
+from aecodec.entropy.product import product
 from aecodec.stages import stage
 
 __all__ = [
@@ -97,7 +106,7 @@ def _activate(a: Exact) -> Exact:
 
 def _pointwise(a: Exact, layer: _Layer) -> Exact:
     """(n,I) with weight (I,O) -> (n,O), requantised."""
-    acc: Exact = a.astype(layer.weight.dtype, copy=False) @ layer.weight
+    acc = product(a.astype(layer.weight.dtype, copy=False), layer.weight)
     acc += layer.bias
     return _shift(acc, layer.bits)
 
@@ -294,7 +303,7 @@ class Scales:
         a = a.astype(weight.dtype, copy=False)
         seen = [np.ascontiguousarray(a[places].T) for places in self._places]
         for channels, parity, block in board.blocks(found, step):
-            sums: Exact = weight[channels] @ seen[parity]
+            sums = product(weight[channels], seen[parity])
             sums += self._offset[step, channels, None]
             np.clip(sums, 0, self._network.top, out=sums)
             block[:] = sums  # rounds down what is not negative

@@ -9,8 +9,15 @@ They are floats. No probability depends on them: they are added to symbols that 
 so a difference in their last digits is one in the last digits of the latents.
 
 Outside a picture the networks see zeros. At an inner edge of a tile they see the padding of
-`entropy/padding.py`: one more row or column of z_hat, repeated; and in step 1 as many more rows and
-columns as the context has blocks, features from the longer z_hat and reflected v_hat.
+`entropy/padding.py`. The networks' inputs and outputs are those of "The weights"; z_hat is that of
+the scale network, longer by one repeated row or column on every side where the tile has a
+neighbour. Let r = context_blocks of the config, and m = r + 1. mean_features computes 4 latents for
+each place of that z_hat and gives back those from begin = (row, column) up to before end: the
+tile's, and m more on every side with a neighbour. So begin is 4 - m on such sides and else 0. mu of
+step 0 is its mu at the tile's own elements of step 0. context gets the features of the tile and r
+more rows or columns on such sides; known, which is v_hat of step 0 and 0 elsewhere, longer by r,
+reflected; and parity, (i + j) mod 2 of the tile's latents as a float, longer in the same way. mu of
+step 1 is its mu at the tile's own elements of step 1.
 """
 
 from __future__ import annotations

@@ -1,0 +1,417 @@
+"""The command `aecodec gallery`: a folder of pictures as a web gallery of .aec files.
+
+What it makes is a folder of plain files that any web server can give out: a page, thumbnails, the
+.aec files and the decoder for browsers (`web/` of the source, the npm package `aecodec`). The
+page's content security policy forbids it to load anything from elsewhere.
+
+Light to import: `aecodec --help` imports this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+import json
+import os
+import shutil
+import string
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote as quoted
+
+import click
+
+from aecodec import __version__, files
+from aecodec.cli.console import Report, size
+from aecodec.cli.options import Whole, device_option, pixels_option, threads_option
+from aecodec.conversion import Encoding
+from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import PIL.Image
+
+__all__ = ["gallery"]
+
+MARK = "gallery.json"
+"""The file by which a folder is known to be a gallery that may be replaced."""
+DECODER = (
+    "aecodec.js",
+    "aecodec-worker.js",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+)
+TEMPLATES = Path(__file__).parent / "templates"
+METADATA = ("none", "icc", "all")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture of a gallery."""
+
+    name: str
+    file: str
+    thumbnail: str
+    width: int
+    height: int
+    source_bytes: int
+    aec_bytes: int
+    jpeg_bytes: int | None
+    """Of a JPEG with at least the same PSNR; None where there is none, as with transparency."""
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER")
+@click.option("-o", "--output", metavar="SITE", required=True, help="The folder to make.")
+@click.option(
+    "-q", "--quality", type=Whole(1, 100), default=75, show_default=True, help="Of the .aec files."
+)
+@click.option(
+    "-e", "--effort", type=Whole(1, 9), default=1, show_default=True, help="Spent on each."
+)
+@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@click.option("--title", metavar="TEXT", help="Of the page.  [default: the folder's name]")
+@click.option(
+    "--thumbnail",
+    type=Whole(64, 2048),
+    default=480,
+    show_default=True,
+    metavar="PIXELS",
+    help="Thumbnails' longer side.",
+)
+@click.option(
+    "--metadata",
+    type=click.Choice(METADATA),
+    default="icc",
+    show_default=True,
+    help="What the .aec files keep; `all` publishes EXIF, and so where a photo was taken.",
+)
+@click.option(
+    "--decoder",
+    metavar="FOLDER",
+    help="The decoder for browsers: `dist` of the npm package aecodec.  [default: in node_modules"
+    " here or above, or web/dist of the source]",
+)
+@threads_option("Threads to compress with.  [default: the cores]")
+@device_option
+@pixels_option
+@click.option("-f", "--force", is_flag=True, help="Replace a gallery that is there.")
+def gallery(folder: str, output: str, **options: Any) -> int:
+    """Make a web gallery of a folder of pictures.
+
+    SITE works from any web server, and loads nothing from another one. To try it: python -m
+    http.server -d SITE. Pictures in folders below are taken, too, and .aec files as they are.
+    """
+    with Report(1, as_json=False, progress=False) as whole, whole.file(folder):
+        whole.exit_code = _gallery(folder, output, options)
+    return whole.exit_code
+
+
+def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
+    from aecodec.networks import weights
+
+    sources = _pictures(Path(folder), Path(output))
+    target = Path(output)
+    _check_target(target, options["force"])
+    decoder = _decoder(options["decoder"])
+    model = weights.by_name(options["model"])
+    keep = {"none": (), "icc": ("icc",), "all": Encoding.keep}[options["metadata"]]
+    encoding = Encoding(
+        quality=options["quality"], effort=options["effort"], model=options["model"], keep=keep
+    )
+    run = {
+        "threads": options["threads"] or 0,
+        "device": options["device"],
+        "max_pixels": options["max_pixels"],
+    }
+    shown: list[Shown] = []
+    ids = {model.id.hex()}
+    with Report(len(sources), as_json=False) as report, _made_whole(target) as site:
+        for kind in ("pictures", "thumbnails", "aecodec"):
+            (site / kind).mkdir()
+        names = _Names()
+        for source in sources:
+            with report.file(str(source)):
+                made, notes, used = _add(source, site, names, encoding, run, options["thumbnail"])
+                ids.add(used)
+                shown.append(made)
+                for note in notes:
+                    report.say(f"aecodec: {files.shown(str(source))}: note: {note}")
+        if not shown:
+            raise InputError(f"none of {len(sources)} pictures could be used")
+        decoder_bytes = _copy_decoder(decoder, site / "aecodec", ids)
+        title = options["title"] or Path(folder).resolve().name or "Pictures"
+        _write_page(site, title, shown, model.id.hex(), decoder_bytes)
+        report.result(_sentence(shown, output, decoder_bytes), {})
+    return report.exit_code
+
+
+# ---------------------------------------------------------------------------------- what goes in
+
+
+def _pictures(folder: Path, output: Path) -> list[Path]:
+    """The pictures of a folder's tree, but for those of the gallery itself."""
+    from aecodec.batch.select import picture_kinds
+
+    if not folder.is_dir():
+        raise InputError("no such folder" if not folder.exists() else "not a folder")
+    suffixes = picture_kinds()[0] | {files.SUFFIX}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        inside = output.resolve() in path.resolve().parents
+        if path.suffix.lower() in suffixes and path.is_file() and not hidden and not inside:
+            found.append(path)
+    if not found:
+        raise InputError("there is no picture in this folder")
+    return found
+
+
+class _Names:
+    """Names for files of a web server: of each source its own, and none of them twice."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, source: Path) -> str:
+        """A name without suffix, of letters that need no escaping in an address."""
+        plain = (
+            "".join(c if c.isalnum() or c in "-_" else "-" for c in source.stem)[:80] or "picture"
+        )
+        name, number = plain, 1
+        while name.casefold() in self._taken:  # not all file systems tell A from a
+            number += 1
+            name = f"{plain}-{number}"
+        self._taken.add(name.casefold())
+        return name
+
+
+def _add(
+    source: Path,
+    site: Path,
+    names: _Names,
+    encoding: Encoding,
+    run: dict[str, Any],
+    longest: int,
+) -> tuple[Shown, Sequence[str], str]:
+    """Put one picture into the site; what was lost of it, and the id of its weights."""
+    from PIL import Image
+
+    from aecodec import bitstream, codec
+
+    notes: Sequence[str] = ()
+    original: npt.NDArray[np.uint8] | None = None
+    if source.suffix.lower() == files.SUFFIX:
+        data = files.read_compressed(str(source))
+    else:
+        loaded = encoding.load(files.read_picture(str(source)), run["max_pixels"])
+        notes = loaded.notes
+        data = encoding.encode(loaded, threads=run["threads"], device=run["device"])
+        original = loaded.rgb if loaded.mode in ("L", "RGB") else None
+    picture = codec.decompress(data, **run)
+    header = bitstream.parse_header(data)[0]
+    name = names.of(source)
+    (site / "pictures" / f"{name}{files.SUFFIX}").write_bytes(data)
+
+    small = picture.convert("RGBA" if picture.mode in ("LA", "RGBA") else "RGB")
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    kept = {"icc_profile": picture.info["icc_profile"]} if "icc_profile" in picture.info else {}
+    small.save(site / "thumbnails" / f"{name}.webp", quality=70, method=6, **kept)
+    shown = Shown(
+        name=source.stem,
+        file=f"pictures/{name}{files.SUFFIX}",
+        thumbnail=f"thumbnails/{name}.webp",
+        width=header.width,
+        height=header.height,
+        source_bytes=source.stat().st_size,
+        aec_bytes=len(data),
+        jpeg_bytes=None if original is None else _jpeg_bytes(original, picture),
+    )
+    return shown, notes, header.model_id.hex()
+
+
+def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PIL.Image.Image) -> int | None:
+    """The bytes of the smallest JPEG (4:2:0, optimised) as faithful by PSNR as `decoded` is.
+
+    None where JPEG does not reach it.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from aecodec import metrics
+
+    grey = decoded.mode == "L"
+    source = original[..., 0] if grey else original
+    wanted = metrics.psnr(source, np.asarray(decoded))
+    image = Image.fromarray(source)
+
+    def tried(quality: int) -> tuple[int, float]:
+        file = io.BytesIO()
+        sampling = {} if grey else {"subsampling": "4:2:0"}
+        image.save(file, "JPEG", quality=quality, optimize=True, **sampling)
+        with Image.open(io.BytesIO(file.getvalue())) as back:
+            return file.tell(), metrics.psnr(source, np.asarray(back))
+
+    low, high, found = 1, 100, None
+    while low <= high:
+        middle = (low + high) // 2
+        count, reached = tried(middle)
+        if reached >= wanted:
+            found, high = count, middle - 1
+        else:
+            low = middle + 1
+    return found
+
+
+# ---------------------------------------------------------------------------------- the decoder
+
+
+def _decoder(given: str | None) -> Path:
+    """The folder of the decoder for browsers. Raises AecodecError that says how to get it."""
+    if given is not None:
+        places = [Path(given), Path(given) / "dist"]
+    else:
+        here = Path.cwd()
+        places = [up / "node_modules" / "aecodec" / "dist" for up in (here, *here.parents)]
+        places.append(Path(__file__).parents[2] / "web" / "dist")
+    for place in places:
+        if all((place / name).is_file() for name in DECODER):
+            return place
+    if given is not None:
+        missing = next(n for n in DECODER if not (places[0] / n).is_file())
+        raise _NoDecoder(f"the decoder for browsers is not in {files.shown(given)}: no {missing}")
+    raise _NoDecoder("a gallery needs the decoder for browsers, which is not installed")
+
+
+class _NoDecoder(AecodecError):
+    advice = (
+        "`make web` in the source builds it as web/dist, or `npm install aecodec` brings it;"
+        " --decoder names the folder"
+    )
+
+
+def _copy_decoder(decoder: Path, into: Path, ids: set[str]) -> int:
+    """Copy the decoder with the weights of these ids; how many bytes a visitor fetches once."""
+    total = 0
+    (into / "weights").mkdir()
+    for name in DECODER:
+        shutil.copyfile(decoder / name, into / name)
+        total += (into / name).stat().st_size
+    for model in sorted(ids):
+        found = next((decoder / "weights").glob(f"*-{model}-*.aecw"), None)
+        if found is None:
+            raise _NoDecoder(
+                f"the decoder for browsers has no weights {model}: it is of another version"
+            )
+        shutil.copyfile(found, into / "weights" / found.name)
+        total += found.stat().st_size
+    return total
+
+
+# ---------------------------------------------------------------------------------- what comes out
+
+
+def _check_target(target: Path, force: bool) -> None:
+    if not os.path.lexists(target):
+        if not target.resolve().parent.is_dir():
+            raise OutputError(
+                f"{files.shown(str(target))}: the folder to make it in does not exist"
+            )
+        return
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if not (target / MARK).is_file():
+        raise OutputExistsError(
+            f"{files.shown(str(target))} exists and is no gallery of ours: it is left alone"
+        )
+    if not force:
+        raise OutputExistsError(f"{files.shown(str(target))} exists already (--force replaces it)")
+
+
+@contextlib.contextmanager
+def _made_whole(target: Path) -> Iterator[Path]:
+    """A folder that takes its name when all is done; what had that name goes then."""
+    parent = target.resolve().parent
+    work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=parent))
+    try:
+        site = work / "new"
+        site.mkdir()
+        yield site
+        if os.path.lexists(target):
+            os.rename(target, work / "old")
+        try:
+            os.rename(site, target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rename(work / "old", target)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {files.shown(str(target))}: {files.reason(error)}"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_page(
+    site: Path, title: str, shown: Sequence[Shown], model: str, decoder_bytes: int
+) -> None:
+    values = {
+        "title": html.escape(title),
+        "ratios": "\n".join(
+            f"#p{n}{{--ratio:{picture.width / picture.height:.4f}}}"
+            for n, picture in enumerate(shown)
+        ),
+        "summary": html.escape(_summary(shown)),
+        "pictures": "\n".join(_item(n, picture) for n, picture in enumerate(shown)),
+        "decoder": size(decoder_bytes),
+        "model": model,
+        "version": __version__,
+    }
+    page = string.Template((TEMPLATES / "gallery.html").read_text(encoding="utf-8"))
+    (site / "index.html").write_text(page.substitute(values), encoding="utf-8")
+    for name in ("gallery.css", "gallery.js"):
+        shutil.copyfile(TEMPLATES / name, site / name)
+    mark = {"made by": f"aecodec gallery {__version__}", "pictures": [vars(p) for p in shown]}
+    (site / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+
+
+def _item(number: int, picture: Shown) -> str:
+    name = html.escape(picture.name)
+    facts = f"{picture.width} × {picture.height}, {size(picture.aec_bytes)}"
+    if picture.jpeg_bytes is not None:
+        facts += f"; as faithful a JPEG: {size(picture.jpeg_bytes)}"
+    return (
+        f'<li id="p{number}"><a href="{quoted(picture.file)}" data-width="{picture.width}"'
+        f' data-height="{picture.height}" data-facts="{html.escape(facts)}">'
+        f'<img src="{quoted(picture.thumbnail)}" width="{picture.width}" height="{picture.height}"'
+        f' alt="{name}" loading="lazy" decoding="async"><span>{name}</span></a></li>'
+    )
+
+
+def _summary(shown: Sequence[Shown]) -> str:
+    """What the page says of bytes."""
+    count = len(shown)
+    total = size(sum(picture.aec_bytes for picture in shown))
+    what = f"{count} picture{'s' if count != 1 else ''}, {total} as .aec files."
+    compared = [p for p in shown if p.jpeg_bytes is not None]
+    if not compared:
+        return what
+    ours = sum(p.aec_bytes for p in compared)
+    theirs = sum(p.jpeg_bytes or 0 for p in compared)
+    part = "" if len(compared) == count else f" (of {len(compared)} that can be compared)"
+    share = 100 * (1 - ours / theirs)
+    says = f"saves {share:.0f} %" if share >= 0 else f"takes {-share:.0f} % more"
+    return f"{what} JPEGs of the same PSNR would have {size(theirs)}{part}: .aec {says}."
+
+
+def _sentence(shown: Sequence[Shown], output: str, decoder_bytes: int) -> str:
+    return (
+        f"{files.shown(output)}: {_summary(shown)} Visitors fetch the decoder once:"
+        f" {size(decoder_bytes)}, less where the server compresses."
+    )

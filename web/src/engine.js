@@ -1,0 +1,66 @@
+/** What decodes on this thread: the models that have been loaded, and one picture at a time. */
+
+import { parse } from "./container.js";
+import { colourSpace, converter } from "./icc.js";
+import { Networks } from "./networks.js";
+import { PictureDecoder } from "./picture.js";
+import { loadWeights } from "./weights.js";
+
+export class Engine {
+  /**
+   * @param ort onnxruntime-web, set up
+   * @param read gives a file of weights: fetching(base), or another of its kind
+   */
+  constructor(ort, read) {
+    this.ort = ort;
+    this.read = read;
+    this.models = new Map();
+    this.queue = Promise.resolve();
+  }
+
+  /** Load the weights of a model, and do once what the first picture would have to wait for. */
+  async prepare(id) {
+    const decoder = await this.load(id);
+    const turn = this.queue.then(() => decoder.warmUp());
+    this.queue = turn.catch(() => {});
+    return turn;
+  }
+
+  /** The decoder of a model. */
+  load(id) {
+    if (!this.models.has(id)) {
+      const loading = loadWeights(id, this.read).then(
+        async (weights) => new PictureDecoder(weights, await Networks.create(this.ort, weights)),
+      );
+      loading.catch(() => this.models.delete(id)); // the next one may try again
+      this.models.set(id, loading);
+    }
+    return this.models.get(id);
+  }
+
+  /** Decode a file: see PictureDecoder.decode. Its parts come in `colourSpace`, which `on.begin` tells. */
+  async decode(bytes, on = {}, { maxPixels, maxMetadata, wide = true, keepColours = false, scale } = {}) {
+    const limits = { maxPixels, maxMetadata };
+    for (const name of Object.keys(limits)) if (limits[name] === undefined) delete limits[name];
+    const file = parse(bytes, limits);
+    const icc = file.metadata("ICC");
+    for (const name of ["EXIF", "XMP"]) file.metadata(name); // a damaged file is no picture
+    const found = keepColours ? "srgb" : colourSpace(icc);
+    let space = found === "display-p3" || found === "other" ? "display-p3" : "srgb";
+    let convert = found === "other" ? converter(icc, wide ? space : "srgb") : null;
+    if (!wide && space === "display-p3") {
+      space = "srgb";
+      convert ??= converter(icc, space);
+    }
+    const { width, height } = file.header;
+    on.begin?.({ width, height, colourSpace: space });
+    const through = (call) =>
+      call && ((part) => call(convert ? { ...part, rgba: convert(part.rgba) } : part));
+    const decoder = await this.load(file.header.model);
+    const turn = this.queue.then(() =>
+      decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale }),
+    );
+    this.queue = turn.catch(() => {});
+    return turn;
+  }
+}

@@ -1,0 +1,53 @@
+/** polyfill(): every <img src="*.aec"> of a page shows its picture, those that come later, too. */
+
+import { toBlob } from "./client.js";
+
+const OURS = /\.aec$/i;
+const made = new WeakMap(); // img -> the address that it was given last
+
+function isOurs(address) {
+  try {
+    return OURS.test(new URL(address, document.baseURI).pathname);
+  } catch {
+    return false;
+  }
+}
+
+async function replace(img) {
+  const address = img.getAttribute("src");
+  if (!address || !isOurs(address) || made.get(img) === address) return;
+  made.set(img, address);
+  img.dataset.aecSrc = address;
+  try {
+    const blob = await toBlob(new URL(address, document.baseURI));
+    if (img.getAttribute("src") !== address) return; // something else by now
+    const url = URL.createObjectURL(blob);
+    img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+    img.src = url;
+  } catch (error) {
+    // The browser has told the page already that this is no picture that it knows.
+    img.dataset.aecError = error.name;
+    console.warn(`${address}: ${error.name}: ${error.message}`);
+  }
+}
+
+function all(root) {
+  if (root.localName === "img") replace(root);
+  root.querySelectorAll?.("img[src]").forEach(replace);
+}
+
+/**
+ * Replace the pictures of `root` and watch it. Returns a function that stops watching.
+ * <picture> and srcset are left alone.
+ */
+export function polyfill(root = document) {
+  const observer = new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") replace(change.target);
+      else change.addedNodes.forEach(all);
+    }
+  });
+  observer.observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
+  all(root);
+  return () => observer.disconnect();
+}

@@ -241,14 +241,23 @@ class Compression:
         if weights is not None:
             self._codecs.of(weights)
 
+    def load(self, data: str | bytes) -> Picture:
+        """The picture in a file, given by its path or its bytes."""
+        return self.encoding.load(data, self.run.max_pixels)
+
+    def encode(self, picture: Picture) -> bytes:
+        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+        from aecodec.networks import weights
+
+        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
+        return self.encoding.encode(picture, coder)
+
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""
         from aecodec import bitstream
-        from aecodec.networks import weights
 
-        picture = self.encoding.load(data, self.run.max_pixels)
-        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
-        content = self.encoding.encode(picture, coder)
+        picture = self.load(data)
+        content = self.encode(picture)
         quality = bitstream.parse_header(content)[0].quality
 
         def save(file: BinaryIO) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ Light to import: `aecodec --help` imports this module.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import html
 import io
 import json
@@ -19,7 +18,7 @@ import shutil
 import string
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as quoted
@@ -29,15 +28,13 @@ import click
 from aecodec import __version__, files
 from aecodec.cli.console import Report, size
 from aecodec.cli.options import Whole, device_option, pixels_option, threads_option
-from aecodec.conversion import Encoding, Run
+from aecodec.conversion import Compression, Encoding, Run
 from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import PIL.Image
-
-    from aecodec.codec import Codec
 
 __all__ = ["gallery"]
 
@@ -128,7 +125,7 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
         quality=options["quality"], effort=options["effort"], model=options["model"], keep=keep
     )
     run = Run(options["threads"] or 0, options["device"], options["max_pixels"])
-    coder = run.codec(model)
+    compression = Compression(encoding, run, model)
     shown: list[Shown] = []
     ids = {model.id.hex()}
     with Report(len(sources), as_json=False) as report, _made_whole(target) as site:
@@ -137,9 +134,7 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
         names = _Names()
         for source in sources:
             with report.file(str(source)):
-                made, notes, used = _add(
-                    source, site, names, encoding, coder, run, options["thumbnail"]
-                )
+                made, notes, used = _add(source, site, names, compression, options["thumbnail"])
                 ids.add(used)
                 shown.append(made)
                 for note in notes:
@@ -197,9 +192,7 @@ def _add(
     source: Path,
     site: Path,
     names: _Names,
-    encoding: Encoding,
-    coder: Codec,
-    run: Run,
+    compression: Compression,
     longest: int,
 ) -> tuple[Shown, Sequence[str], str]:
     """Put one picture into the site; what was lost of it, and the id of its weights."""
@@ -212,11 +205,11 @@ def _add(
     if source.suffix.lower() == files.SUFFIX:
         data = files.read_compressed(str(source))
     else:
-        loaded = encoding.load(files.read_picture(str(source)), run.max_pixels)
+        loaded = compression.load(files.read_picture(str(source)))
         notes = loaded.notes
-        data = encoding.encode(loaded, coder)
+        data = compression.encode(loaded)
         original = loaded.rgb if loaded.mode in ("L", "RGB") else None
-    picture = codec.decompress(data, **dataclasses.asdict(run))
+    picture = codec.decompress(data, **asdict(compression.run))
     header = bitstream.parse_header(data)[0]
     name = names.of(source)
     (site / "pictures" / f"{name}{files.SUFFIX}").write_bytes(data)

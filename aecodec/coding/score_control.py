@@ -64,10 +64,10 @@ class Look(NamedTuple):
 def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: float) -> T:
     """The file whose score is `target` at least, and no more than TOLERANCE above if there is one.
 
-    At most LOOKS files are made. The score is taken to rise with quality, and to fall as the
-    dead zone grows. Where none of the files lies within the tolerance (in pictures of a few
-    pixels the score jumps), it is the lowest that reaches the target; where quality 1 has more
-    than that already, it is quality 1.
+    At most LOOKS files are made. The score is taken to rise with quality, and to fall as the dead
+    zone grows. Where none of the files lies within the tolerance (in pictures of a few pixels the
+    score jumps), it is the lowest that reaches the target; where quality 1 has more than that
+    already, it is quality 1.
 
     Args:
         encode: (quality, dead zone) -> file and score.

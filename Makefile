@@ -1,15 +1,15 @@
-# make demo   compress and restore sample photographs, and print the result beside JPEG's
+# make demo   compress sample photographs, decompress them, and compare the sizes with JPEG
 # make test   the whole test suite
-# make bench  measure on Kodak, and renew the README's figures: make bench KODAK=folder/of/png
+# make bench  measure on Kodak and update the README: make bench KODAK=folder/of/png
 # make check  linters and types only
-# make coverage  the tests again, with the share of the package's lines that they run
-# make fuzz MINUTES=n  look for inputs that break the parsers, so long for each of the targets
-# make bounds  some of the tests with the oldest and the newest dependencies (needs a package index)
+# make coverage  the tests, and the share of the package's lines that they run
+# make fuzz MINUTES=n  search for inputs that break the parsers, n minutes for each target
+# make bounds  some of the tests with the oldest and with the newest dependencies
 # make portability  decode the golden files with other kernels, threads and coders, and compare
-# make docs   write the generated pages of docs/ anew
-# make clean  remove what the above made, the environment included
+# make docs   write the generated pages and tables of docs/
+# make clean  remove what these targets have created, also the environment
 #
-# Each makes .venv on its first run. PYTHON chooses the interpreter (3.10 or newer):
+# Each creates .venv on its first run. PYTHON chooses the interpreter (3.10 or newer):
 #   make test PYTHON=python3.12
 
 PYTHON ?= python3
@@ -79,8 +79,8 @@ clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find aecodec tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Debian and its kin ship python3 without the part that puts pip into a new environment:
-# then the system's own pip, or virtualenv, does it.
+# Debian and its relatives ship python3 without the part that puts pip into a new environment. Then
+# virtualenv or the system's own pip is used.
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -92,7 +92,7 @@ $(BIN)/python:
 	       && "$(PYTHON)" -m pip --python $(BIN)/python install --quiet pip 2>/dev/null; } \
 	  || { rm -rf $(VENV); echo "cannot make an environment: install your system's package python3-venv" >&2; exit 1; }
 
-# One stamp for each set of extras; it is renewed when pyproject.toml changes.
+# One stamp for each set of extras. It is updated when pyproject.toml changes.
 $(VENV)/.with-demo: pyproject.toml hatch_build.py | $(BIN)/python
 	$(PIP) install --editable ".[demo]"
 	@touch $@

@@ -5,14 +5,14 @@
     import aecodec
     from PIL import Image
 
-    data = aecodec.compress(Image.open("photo.jpg"), quality=75)   # bytes, to be kept as photo.aec
+    data = aecodec.compress(Image.open("photo.jpg"), quality=75)   # the bytes of photo.aec
     picture = aecodec.decompress(data)                             # PIL.Image.Image
     aecodec.read_info(data).width                                  # reads the header alone
 
-    aecodec.register_pillow()                                      # from now on Pillow knows .aec
+    aecodec.register_pillow()                                      # Pillow reads and writes .aec
     Image.open("photo.aec").save("photo.png")
 
-Importing this package is cheap: what the functions need is imported when one is first used.
+Importing this package is fast: each function imports what it needs at its first use.
 """
 
 from __future__ import annotations

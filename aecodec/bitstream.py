@@ -19,11 +19,13 @@ Header
     0       8     magic        89 41 45 43 0D 0A 1A 0A   ("\\x89AEC\\r\\n\\x1a\\n")
     8       u8    major        1. A reader refuses any other.
     9       u8    minor        0. A reader ignores it (see "Growing" below).
-    10      u8    flags        must-understand flags, all 0 in this version. A reader refuses a file
-                               that sets a bit it does not know.
+    10      u8    flags        must-understand flags. Bit 0: the picture is neutral, see "Sections".
+                               The others are 0. A reader refuses a file that sets a bit it does not
+                               know.
     11      u8    mode         colour mode: 0 = L, 1 = LA, 2 = RGB, 3 = RGBA
     12      u8    quality      1..100
-    13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most
+    13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most,
+                               and more where all tiles are EXACT
     14      8     model id     the first 8 bytes of the SHA-256 of the weights
     22      varint width       1..2**20
             varint height      1..2**20
@@ -60,15 +62,27 @@ Sections
 
     type  name   how many                     payload
     0x01  TILE   one for each tile            one tile's latents, see below
+    0x03  EXACT  in place of a TILE           one tile's pixels: a VP8L stream (RFC 9649, section 3)
+                                              of version 0, of the tile's width and height, without
+                                              transparency
     0x02  ALPHA  1 in modes LA and RGBA,      u8 filter, then a zstd frame of width * height bytes
                  else none
     0x81  EXIF   0 or 1                       a zstd frame of a TIFF structure (begins with "II" or
                                               "MM"; without the prefix "Exif\\0\\0")
     0x82  ICC    0 or 1                       a zstd frame of an ICC profile
     0x83  XMP    0 or 1                       a zstd frame of an XMP packet in UTF-8
+    0x84  RESOLUTION 0 or 1                   f32 across, f32 down: pixels an inch
+    0x85  TEXTS  0 or 1                       a zstd frame of comments and texts, see below
+    0x86  IPTC   0 or 1                       a zstd frame of IPTC-IIM records
+    0x87  GAINMAP 0 or 1                      an attachment: a JPEG, see below
+    0x88  VIDEO  0 or 1                       an attachment: the video of a motion photo, see below
 
-Order: first every section that is not a TILE, by strictly ascending type (so no type comes twice);
-then the TILEs in raster order, left to right and top to bottom, and nothing after them.
+Order: first every section that is neither a TILE nor EXACT, by strictly ascending type (so no type
+comes twice); then one TILE or EXACT for each tile, in raster order, left to right and top to
+bottom, and nothing after them.
+
+An EXACT tile's pixels are those of the picture. For the synthesis of its neighbours its latents
+v_hat are all 0. A file whose tiles are all EXACT can be decoded without weights.
 
 A **zstd frame** is exactly one frame of RFC 8878, not a skippable one. It states its content size,
 which is not 0, carries its content checksum, and needs no dictionary; nothing follows it. (A reader
@@ -81,10 +95,31 @@ p(x, y) - p(x - 1, y); 2 = up, p(x, y) - p(x, y - 1). A neighbour outside the pl
 Colour is not premultiplied.
 
 In modes L and LA the coded picture has three channels as in the others, and the reader gives back
-their mean, rounded to the nearest integer.
+their mean, rounded to the nearest integer. A picture of mode RGB or RGBA whose flag says that it is
+neutral has this mean in all three channels.
 
 EXIF describes the upright picture: pixels are stored as they are to be shown, and an orientation
 tag, if there is one, says 1.
+
+RESOLUTION has two IEEE 754 numbers, little-endian, finite and above 0.
+
+TEXTS holds one text after another, each of four strings: keyword (empty: a comment), language (a
+tag of RFC 5646, or empty), the keyword in that language (or empty), and the text itself. A string
+is a varint, its length in bytes, and so many bytes, normally of UTF-8; what a source holds in
+another encoding stays as it is. There are at most 10,000 texts.
+
+An **attachment** is a varint n, n bytes that tell how to put it back (its *detail*), and then the
+bytes of the attachment, of which there is at least one. It is not compressed, since it is already.
+
+GAINMAP is the gain map of an HDR photograph, a complete JPEG. Its detail has at least 12 bytes, all
+numbers big-endian: u8 the EXIF orientation 1..8 of the JPEG that it comes from, u8 whether MPF
+pointed to it (0 or 1), u16 0, u32 the MPF attributes of the picture, u32 those of the gain map; the
+rest is the payload of the picture's APP2 segment of ISO 21496-1, if there was one. A gain map lies
+as the pixels of that JPEG do: where the orientation is not 1, a writer of JPEG turns the picture
+back and gives EXIF that orientation again.
+
+VIDEO is what stands at the end of a motion photo, byte for byte: an MP4 file, or the trailer of a
+Samsung telephone. Its detail is empty.
 
 TILE payload
 ------------
@@ -111,7 +146,7 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
 3. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
    channels, then those of the odd ones, both in order (channel, row, column). The table index of
    each is a function of z_hat and the quality, computed in integers:
-   ``coding/prior.py`` defines it.
+   ``entropy/scales.py`` defines it.
 4. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
    of step 0's symbols as well. Each step has a set of tables of its own.
 
@@ -120,7 +155,7 @@ the picture goes on is known, and what these functions see beyond such a border 
 beyond the picture's. There everything is 0, right after the last latents, even where z_hat has room
 for more. Beyond a border between tiles z_hat's outermost elements are repeated once, and what has a
 value for each latent is reflected without its outermost row or column, x[-1] = x[1];
-``entropy/borders.py`` does it, ``coding/prior.py`` says with what.
+``entropy/padding.py`` does it, ``entropy/scales.py`` and ``networks/means.py`` say with what.
 
 Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the
@@ -157,11 +192,13 @@ on a float, so machines differ by rounding only, at most by one level in a pixel
 Limits
 ------
 A side has at most 2**20 pixels. Beyond that, a reader sets limits of its own to the number of
-pixels and to the size of the metadata, and checks them before it allocates anything. It checks the
-symbols' CRC-32 of one tile before it turns to the next, so that a forged file costs it no more than
-one tile's memory; it may refuse tiles larger than 1024 pixels, which writers should not make. A
-TILE payload has at least 4 bytes, hence a file has at least 10 bytes a tile: a reader can refuse a
-header whose picture could not fit in the body before it looks at any section.
+pixels and to the size of the metadata, and checks them before it allocates anything. (This one: to
+2**28 pixels, 2**24 bytes of each kind of metadata, and 2**28 bytes of each attachment.) It checks
+the symbols' CRC-32 of one tile before it turns to the next, so that a forged file costs it no more
+than one tile's memory; it may refuse tiles larger than 1024 pixels, which writers should not make,
+and EXACT tiles of more than 2**24 pixels. A TILE payload has at least 4 bytes, hence a file has at
+least 10 bytes a tile: a reader can refuse a header whose picture could not fit in the body before
+it looks at any section.
 
 Growing
 -------
@@ -178,14 +215,16 @@ on the symbols' CRC-32. Every further tile spends 10 to 13.
 
 from __future__ import annotations
 
+import math
+import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from itertools import count
 from os import SEEK_END
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from aecodec import frames
 from aecodec.errors import (
@@ -196,6 +235,7 @@ from aecodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from aecodec.geometry import TILE_UNIT, Grid, ceil_div, even_part
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without it
@@ -203,12 +243,15 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without
     import numpy.typing as npt
 
 __all__ = [
+    "DEFAULT_MAX_ATTACHMENT",
     "DEFAULT_MAX_METADATA",
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_TILE_SIZE",
     "MAGIC",
     "MAX_HEADER_SIZE",
     "MAX_SIDE",
+    "METADATA",
+    "Attachment",
     "ColourMode",
     "Container",
     "Front",
@@ -216,7 +259,7 @@ __all__ = [
     "ParsedHeader",
     "Section",
     "SectionType",
-    "even_part",
+    "Text",
     "pack",
     "parse",
     "parse_header",
@@ -226,15 +269,17 @@ __all__ = [
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
 MAJOR: Final = 1
 MINOR: Final = 0
-KNOWN_FLAGS: Final = 0
+NEUTRAL: Final = 1
+KNOWN_FLAGS: Final = NEUTRAL
 
 MAX_SIDE: Final = 2**20
-TILE_UNIT: Final = 64
 MAX_TILE_SIZE: Final = 255 * TILE_UNIT
 DEFAULT_TILE_SIZE: Final = 1024
 DEFAULT_MAX_PIXELS: Final = 2**28
 DEFAULT_MAX_METADATA: Final = 16 * 2**20
-"""Bytes of each of EXIF, ICC and XMP, uncompressed."""
+"""Bytes of each kind of metadata, uncompressed."""
+DEFAULT_MAX_ATTACHMENT: Final = 2**28
+"""Bytes of a gain map or a video."""
 
 _MODEL_ID_SIZE: Final = 8
 _FIXED_SIZE: Final = 14 + _MODEL_ID_SIZE
@@ -247,6 +292,10 @@ _MIN_FILE: Final = _FIXED_SIZE + 3 + _CRC_SIZE + _MIN_TILE_SECTION
 _MAX_SECTION_HEAD: Final = 1 + _MAX_VARINT + _CRC_SIZE
 MAX_HEADER_SIZE: Final = _FIXED_SIZE + 2 * _MAX_SIDE_VARINT + _MAX_VARINT + _CRC_SIZE
 """Bytes that are enough for `parse_header`, whatever the file."""
+
+
+METADATA: Final = ("exif", "icc", "xmp", "resolution", "texts", "iptc", "gain_map", "video")
+"""What `pack` takes besides the pixels, and `Container.metadata` gives."""
 
 
 class ColourMode(IntEnum):
@@ -267,12 +316,29 @@ class SectionType(IntEnum):
 
     TILE = 0x01
     ALPHA = 0x02
+    EXACT = 0x03
     EXIF = 0x81
     ICC = 0x82
     XMP = 0x83
+    RESOLUTION = 0x84
+    TEXTS = 0x85
+    IPTC = 0x86
+    GAINMAP = 0x87
+    VIDEO = 0x88
 
 
-_METADATA: Final = (SectionType.EXIF, SectionType.ICC, SectionType.XMP)
+_TILES: Final = (SectionType.TILE, SectionType.EXACT)
+_FRAMED: Final = (
+    SectionType.EXIF,
+    SectionType.ICC,
+    SectionType.XMP,
+    SectionType.TEXTS,
+    SectionType.IPTC,
+)
+"""Metadata in a zstd frame."""
+_ATTACHED: Final = (SectionType.GAINMAP, SectionType.VIDEO)
+_FRONT: Final = (*_FRAMED, SectionType.RESOLUTION)
+"""What `read_front` reads."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +351,8 @@ class Header:
     quality: int
     model_id: bytes
     tile_size: int = DEFAULT_TILE_SIZE
+    neutral: bool = False
+    """Black and white, in three channels that are equal."""
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -310,11 +378,11 @@ class Header:
 
     @property
     def tile_columns(self) -> int:
-        return -(-self.width // self.tile_size)
+        return ceil_div(self.width, self.tile_size)
 
     @property
     def tile_rows(self) -> int:
-        return -(-self.height // self.tile_size)
+        return ceil_div(self.height, self.tile_size)
 
     @property
     def tile_width(self) -> int:
@@ -330,18 +398,10 @@ class Header:
     def tile_count(self) -> int:
         return self.tile_columns * self.tile_rows
 
-    def tiles(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (x, y, width, height) of every tile in the order of the file."""
-        width, height = self.tile_width, self.tile_height
-        for y in range(0, self.height, height):
-            for x in range(0, self.width, width):
-                yield x, y, min(width, self.width - x), min(height, self.height - y)
-
-
-def even_part(side: int, count: int) -> int:
-    """The smallest multiple of TILE_UNIT of which so many make `side`."""
-    units = -(-side // TILE_UNIT)
-    return -(-units // count) * TILE_UNIT
+    @property
+    def grid(self) -> Grid:
+        """The boxes of the tiles, in the order of the file."""
+        return Grid(self.width, self.height, self.tile_width, self.tile_height)
 
 
 class ParsedHeader(NamedTuple):
@@ -384,6 +444,23 @@ class Section:
             return f"0x{self.type:02X}"
 
 
+class Text(NamedTuple):
+    """One of the section TEXTS. Bytes that are no UTF-8 stand as `surrogateescape` has them."""
+
+    keyword: str
+    text: str
+    language: str = ""
+    translated: str = ""
+    """The keyword in the language."""
+
+
+class Attachment(NamedTuple):
+    """The content of GAINMAP or VIDEO."""
+
+    data: bytes
+    detail: bytes = b""
+
+
 class Front(NamedTuple):
     """What stands before the pixels. None where the file has no such section."""
 
@@ -391,14 +468,22 @@ class Front(NamedTuple):
     exif: bytes | None
     icc: bytes | None
     xmp: bytes | None
+    resolution: tuple[float, float] | None
+    texts: tuple[Text, ...]
+    iptc: bytes | None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """All but the header, by the names that `pack` has for it."""
+        return {name: value for name, value in self._asdict().items() if name != "header"}
 
 
 @dataclass(frozen=True)
 class Container:
     """A file whose checksums and bounds all hold. Nothing is decompressed before it is asked for.
 
-    ``alpha``, ``exif``, ``icc`` and ``xmp`` are None where the file has no such section. Asking for
-    one may still raise `CorruptError`: who recomputes the checksums can store a broken zstd frame.
+    What the file has no section for is None. Asking for a part may still raise `CorruptError`: who
+    recomputes the checksums can store a broken zstd frame.
     """
 
     header: Header
@@ -409,7 +494,17 @@ class Container:
     @cached_property
     def tiles(self) -> tuple[bytes, ...]:
         """The payloads of the tiles in raster order."""
-        return tuple(self._payload(s) for s in self.sections if s.type == SectionType.TILE)
+        return tuple(self._payload(section) for section in self._tiles)
+
+    @cached_property
+    def exact(self) -> frozenset[int]:
+        """The numbers of the tiles that are stored exactly."""
+        kinds = enumerate(section.type for section in self._tiles)
+        return frozenset(number for number, kind in kinds if kind == SectionType.EXACT)
+
+    @property
+    def _tiles(self) -> list[Section]:
+        return [section for section in self.sections if section.type in _TILES]
 
     @cached_property
     def exif(self) -> bytes | None:
@@ -425,6 +520,36 @@ class Container:
         return self._metadata(SectionType.XMP)
 
     @cached_property
+    def resolution(self) -> tuple[float, float] | None:
+        """Pixels an inch, across and down."""
+        section = self._find(SectionType.RESOLUTION)
+        return None if section is None else _unpack_resolution(self._payload(section))
+
+    @cached_property
+    def texts(self) -> tuple[Text, ...]:
+        """Comments and texts."""
+        content = self._metadata(SectionType.TEXTS)
+        return () if content is None else _unpack_texts(content)
+
+    @cached_property
+    def iptc(self) -> bytes | None:
+        """IPTC-IIM records."""
+        return self._metadata(SectionType.IPTC)
+
+    @cached_property
+    def gain_map(self) -> Attachment | None:
+        return self._attachment(SectionType.GAINMAP)
+
+    @cached_property
+    def video(self) -> Attachment | None:
+        return self._attachment(SectionType.VIDEO)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """All that travels with the pixels, by the names that `pack` has for it."""
+        return {name: getattr(self, name) for name in METADATA}
+
+    @cached_property
     def alpha(self) -> npt.NDArray[np.uint8] | None:
         """The alpha plane, (H, W)."""
         section = self._find(SectionType.ALPHA)
@@ -437,6 +562,10 @@ class Container:
 
     def _payload(self, section: Section) -> bytes:
         return self.data[section.start : section.end]
+
+    def _attachment(self, kind: SectionType) -> Attachment | None:
+        section = self._find(kind)
+        return None if section is None else _unpack_attachment(self._payload(section), kind.name)
 
     def _metadata(self, kind: SectionType) -> bytes | None:
         section = self._find(kind)
@@ -451,15 +580,23 @@ def pack(
     header: Header,
     tiles: Sequence[bytes],
     *,
+    exact: Collection[int] = (),
     alpha: npt.NDArray[np.uint8] | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
     xmp: bytes | None = None,
+    resolution: tuple[float, float] | None = None,
+    texts: Sequence[tuple[str, str, str, str]] = (),
+    iptc: bytes | None = None,
+    gain_map: Attachment | None = None,
+    video: Attachment | None = None,
 ) -> bytes:
     """Make a file from its header and the payloads of its tiles in raster order.
 
+    ``exact`` holds the numbers of the tiles that are stored exactly.
     ``alpha`` is (H, W) and belongs to the modes LA and RGBA. Metadata that is empty is left out.
-    Raises LimitError for metadata that a reader would refuse by default.
+    ``texts`` have the fields of `Text`. Raises LimitError for what a reader would refuse by
+    default.
     """
     if len(tiles) != header.tile_count:
         raise ValueError(f"{header.tile_count} tiles expected, not {len(tiles)}")
@@ -477,7 +614,7 @@ def pack(
                 f"not {alpha.dtype} of shape {alpha.shape}"
             )
         payloads.append((SectionType.ALPHA, frames.pack_alpha(alpha)))
-    for kind, content in zip(_METADATA, (exif, icc, xmp), strict=True):
+    for kind, content in zip(_FRAMED, (exif, icc, xmp, _pack_texts(texts), iptc), strict=True):
         if content:
             if len(content) > DEFAULT_MAX_METADATA:
                 raise LimitError(
@@ -485,7 +622,20 @@ def pack(
                     f"{DEFAULT_MAX_METADATA} unless told otherwise: leave it out"
                 )
             payloads.append((kind, frames.compress(content)))
-    payloads.extend((SectionType.TILE, payload) for payload in tiles)
+    if resolution:
+        payloads.append((SectionType.RESOLUTION, _RESOLUTION.pack(*resolution)))
+    for kind, attachment in zip(_ATTACHED, (gain_map, video), strict=True):
+        if attachment:
+            payload = _encode_varint(len(attachment.detail)) + attachment.detail + attachment.data
+            if len(payload) > DEFAULT_MAX_ATTACHMENT:
+                raise LimitError(
+                    f"{kind.name} of {len(payload)} bytes; readers accept "
+                    f"{DEFAULT_MAX_ATTACHMENT}: leave it out"
+                )
+            payloads.append((kind, payload))
+    payloads.sort(key=lambda section: section[0])
+    kinds = (SectionType.EXACT if n in exact else SectionType.TILE for n in range(len(tiles)))
+    payloads.extend(zip(kinds, tiles, strict=True))
 
     body: list[bytes] = []
     for ordinal, (kind_id, payload) in enumerate(payloads):
@@ -500,7 +650,7 @@ def _pack_header(header: Header, body_size: int) -> bytes:
         [
             MAJOR,
             MINOR,
-            0,  # flags
+            NEUTRAL if header.neutral else 0,
             header.mode,
             header.quality,
             header.tile_size // TILE_UNIT,
@@ -562,6 +712,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
         quality=quality,
         model_id=head[14:_FIXED_SIZE],
         tile_size=tile_units * TILE_UNIT,
+        neutral=bool(flags & NEUTRAL),
     )
     return ParsedHeader(header, end, end + body_size, (major, minor))
 
@@ -575,7 +726,7 @@ def parse(
 ) -> Container:
     """Check a whole file, every checksum and every bound of it, without decompressing anything.
 
-    ``max_metadata`` bounds each of EXIF, ICC and XMP, uncompressed. Raises FormatError for what is
+    ``max_metadata`` bounds each kind of metadata, uncompressed. Raises FormatError for what is
     not a valid file, and LimitError for a valid one beyond the limits given.
     """
     data = bytes(data)  # a copy only of what could change under our feet
@@ -628,7 +779,7 @@ def _checked(
     previous = 0
     has_alpha = False
     for section in sections:
-        if section.type == SectionType.TILE:
+        if section.type in _TILES:
             tiles += 1
             if tiles > header.tile_count:
                 raise CorruptError(f"more tiles than the {header.tile_count} of the dimensions")
@@ -652,8 +803,13 @@ def _checked(
             size = frames.content_size(frame[1:], "ALPHA")
             if size != header.pixels:
                 raise CorruptError(f"ALPHA has {size} values for {header.pixels} pixels")
-        elif section.type in _METADATA:
+        elif section.type in _FRAMED:
             _check_metadata(frame, section.name, max_metadata)
+        elif section.type in _ATTACHED and section.length > DEFAULT_MAX_ATTACHMENT:
+            raise LimitError(
+                f"{section.name} of {section.length} bytes, and the limit is "
+                f"{DEFAULT_MAX_ATTACHMENT}"
+            )
         yield section
     if tiles != header.tile_count:
         raise CorruptError(f"{tiles} tiles where the dimensions make {header.tile_count}")
@@ -690,19 +846,84 @@ def read_front(file: BinaryIO, *, max_metadata: int = DEFAULT_MAX_METADATA) -> F
         length, crc_at = (head and _decode_varint(head, 1, _MAX_VARINT)) or (None, 0)
         if length is None or offset + crc_at + _CRC_SIZE + length > parsed.file_size:
             raise CorruptError(f"section {ordinal} runs past the end of the file")
-        if head[0] == SectionType.TILE:
+        if head[0] in _TILES:
             break
-        if head[0] in _METADATA:
+        if head[0] in _FRONT:
             name = SectionType(head[0]).name
             file.seek(origin + offset + crc_at + _CRC_SIZE)
             payload = file.read(length)
             stored = int.from_bytes(head[crc_at : crc_at + _CRC_SIZE], "little")
             if _section_crc(head[0], ordinal, payload) != stored:
                 raise CorruptError(f"the checksum of section {ordinal} ({name}) is wrong")
-            _check_metadata(payload, name, max_metadata)
-            found[head[0]] = frames.decompress(payload, name)
+            if head[0] in _FRAMED:
+                _check_metadata(payload, name, max_metadata)
+                payload = frames.decompress(payload, name)
+            found[head[0]] = payload
         offset += crc_at + _CRC_SIZE + length
-    return Front(parsed.header, *(found.get(kind) for kind in _METADATA))
+    resolution, texts = found.get(SectionType.RESOLUTION), found.get(SectionType.TEXTS)
+    return Front(
+        parsed.header,
+        found.get(SectionType.EXIF),
+        found.get(SectionType.ICC),
+        found.get(SectionType.XMP),
+        None if resolution is None else _unpack_resolution(resolution),
+        () if texts is None else _unpack_texts(texts),
+        found.get(SectionType.IPTC),
+    )
+
+
+# --- Resolution, texts and attachments ----------------------------------------------------------
+
+_RESOLUTION: Final = struct.Struct("<2f")
+MAX_TEXTS: Final = 10_000
+
+
+def _unpack_resolution(payload: bytes) -> tuple[float, float]:
+    if len(payload) != _RESOLUTION.size:
+        raise CorruptError(f"RESOLUTION has {len(payload)} bytes, not {_RESOLUTION.size}")
+    across, down = _RESOLUTION.unpack(payload)
+    if not (0 < across < math.inf and 0 < down < math.inf):
+        raise CorruptError(f"RESOLUTION says {across:g} x {down:g} pixels an inch")
+    return across, down
+
+
+def _pack_texts(texts: Sequence[tuple[str, str, str, str]]) -> bytes:
+    if len(texts) > MAX_TEXTS:
+        raise LimitError(f"{len(texts)} texts; readers accept {MAX_TEXTS}: leave some out")
+    content = bytearray()
+    for keyword, text, language, translated in texts:
+        for string in (keyword, language, translated, text):
+            raw = string.encode("utf-8", "surrogateescape")
+            content += _encode_varint(len(raw)) + raw
+    return bytes(content)
+
+
+def _unpack_texts(content: bytes) -> tuple[Text, ...]:
+    strings: list[str] = []
+    at = 0
+    while at < len(content):
+        decoded = _decode_varint(content, at, _MAX_SIDE_VARINT + 1)
+        if decoded is None or decoded[0] > len(content) - decoded[1]:
+            raise CorruptError("a text runs past the end of TEXTS")
+        length, start = decoded
+        at = start + length
+        if len(strings) >= 4 * MAX_TEXTS:
+            raise CorruptError(f"TEXTS has more than {MAX_TEXTS} texts")
+        strings.append(content[start:at].decode("utf-8", "surrogateescape"))
+    if len(strings) % 4:
+        raise CorruptError("a text of TEXTS is not complete")
+    return tuple(
+        Text(keyword, text, language, translated)
+        for keyword, language, translated, text in zip(*[iter(strings)] * 4, strict=True)
+    )
+
+
+def _unpack_attachment(payload: bytes, name: str) -> Attachment:
+    decoded = _decode_varint(payload, 0, _MAX_VARINT)
+    if decoded is None or sum(decoded) >= len(payload):
+        raise CorruptError(f"{name} has nothing in it")
+    length, start = decoded
+    return Attachment(payload[start + length :], payload[start : start + length])
 
 
 # What the first bytes of the files that people confuse with ours look like.

@@ -10,65 +10,57 @@ A tile's own way, from pixels to its payload and back, stands in coding/tile.py.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 import operator
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from aecodec import bitstream, stages
+from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
-from aecodec.coding.fields import Box, Field, Grid, around, common, grown, padded, within
-from aecodec.coding.tile import Analysed, Effort, TileCodec, aligned, latents_of, parts_of
-from aecodec.entropy.borders import Sides, sides_of
-from aecodec.errors import LimitError, RequestError
+from aecodec.coding.efforts import DEFAULT_EFFORT, EFFORTS
+from aecodec.errors import LimitError, RequestError, UnknownModelError
+from aecodec.geometry import TILE_UNIT, Box, ceil_div
 
 if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is really coded
-    from concurrent.futures import Executor
     from os import PathLike
     from typing import BinaryIO
 
-    import numpy as np
-    import numpy.typing as npt
     import PIL.Image
 
+    from aecodec.arrays import Pixels
+    from aecodec.coding.picture import CodedTiles, PictureDecoder, PictureEncoder
     from aecodec.image.pillow import Picture
+    from aecodec.networks.runtime import Options
     from aecodec.networks.weights import Weights
 
-    Pixels = npt.NDArray[np.uint8]
-    Floats = npt.NDArray[np.float32]
-
-T = TypeVar("T")
-
-__all__ = ["Codec", "Info", "compress", "decompress", "read_info", "verify"]
+__all__ = [
+    "DEFAULT_EFFORT",
+    "DEFAULT_QUALITY",
+    "EFFORTS",
+    "PREVIEWS",
+    "Codec",
+    "Info",
+    "compress",
+    "decompress",
+    "read_info",
+    "verify",
+]
 
 DEFAULT_QUALITY = 75
-EFFORTS = {
-    1: Effort(0, 0),
-    2: Effort(0, 1),
-    3: Effort(0, 2),
-    4: Effort(0, 4),
-    5: Effort(0, 8),
-    6: Effort(8, 6),
-    7: Effort(16, 8),
-    8: Effort(32, 16),
-    9: Effort(64, 48),
-}
-"""How long each effort refines the latents."""
-DEFAULT_EFFORT = 1
 PREVIEWS = (2, 4, 8)
 """What a preview may divide the width and the height by."""
-WAITING = 16
-"""Jobs that wait for their turn at most: each is for a tile of 4 MiB, or a part of it."""
 FEW_PIXELS = 2**12
 """On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
 MOST_BYTES = 2**62
 """A target size above this is one that every file is within, and too large for arithmetic."""
 MAX_TILE_SIZE = 1024
 """A forged tile is found out only when its symbols are decoded: this bounds what that costs."""
+MAX_EXACT_PIXELS = 2**24
+"""The same for a tile that is stored exactly. A decoder takes some 8 bytes for each pixel."""
+EXACT_TILE_SIZE = 4096
+"""Of a lossless picture that has more pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +76,14 @@ class Info:
     bpp: float
     tiles: int
     tile_size: int
+    exact: int
+    """How many of the tiles are stored exactly."""
     version: str
     sections: tuple[tuple[str, int], ...]
+    resolution: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Keyword and text; a comment has no keyword."""
 
 
 def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
@@ -102,8 +100,11 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         bpp=8.0 * len(data) / header.pixels,
         tiles=header.tile_count,
         tile_size=header.tile_size,
+        exact=len(container.exact),
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
+        resolution=container.resolution,
+        texts=tuple((text.keyword, text.text) for text in container.texts),
     )
 
 
@@ -120,7 +121,7 @@ def verify(
         decompress(data, max_pixels=max_pixels, threads=threads, device=device)
         return
     container = bitstream.parse(data, max_pixels=max_pixels)
-    for part in ("alpha", "exif", "icc", "xmp"):  # decompressed, and so checked, when asked for
+    for part in ("alpha", *bitstream.METADATA):  # decompressed, and so checked, when asked for
         getattr(container, part)
 
 
@@ -133,6 +134,7 @@ def compress(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    lossless: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -149,7 +151,8 @@ def compress(
         target_bpp: the same, in bits for each pixel.
         target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
             is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
-            what lies hidden where alpha is 0.
+            what lies hidden where alpha is 0. Where no quality has as many, the file is lossless.
+        lossless: store every tile exactly; the quality is then of no account.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
@@ -171,6 +174,7 @@ def compress(
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        lossless=lossless,
         max_pixels=max_pixels,
     )
 
@@ -201,15 +205,33 @@ def decompress(
         LimitError: more than `max_pixels` pixels.
         UnknownModelError: the weights that the file names are not installed.
     """
-    from aecodec.networks import weights
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _shared(weights.by_id(container.header.model_id), threads, device)
+    coder = _shared(_weights_for(container), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
         raise ValueError("a region or a preview, not both")
     return coder.decode_preview(container, preview)
+
+
+def shown(rgb: Pixels, header: Header) -> Pixels:
+    """Decoded pixels (H,W,3) as the file says that they are shown."""
+    from aecodec.image.preparation import made_neutral
+
+    return made_neutral(rgb) if header.neutral else rgb
+
+
+def _weights_for(container: bitstream.Container) -> Weights:
+    """The weights that a file names; any that there are, if none of its tiles needs them."""
+    from aecodec.networks import weights
+
+    try:
+        return weights.by_id(container.header.model_id)
+    except UnknownModelError:
+        if len(container.exact) < len(container.tiles):
+            raise
+        return weights.by_name(None)
 
 
 def _shared(weights: Weights, threads: int, device: str) -> Codec:
@@ -238,22 +260,15 @@ def _codec(weights: Weights, threads: int, device: str) -> Codec:
     return Codec(weights, Options(threads=threads, device=device))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Coded:
-    """The tiles of a file, and the bytes that it will have."""
-
-    header: Header
-    tiles: list[bytes]
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-
-class Codec(TileCodec):
+class Codec:
     """One set of weights, ready to code pictures. Safe to share between threads."""
 
-    # --- Compressing ----------------------------------------------------------------------------
+    def __init__(self, weights: Weights, options: Options | None = None) -> None:
+        from aecodec.coding.tile import TileCodec
+        from aecodec.networks.runtime import Runtime
+
+        self.weights = weights
+        self.tiles = TileCodec(weights, Runtime(weights.folder, options))
 
     def compress(
         self,
@@ -264,348 +279,211 @@ class Codec(TileCodec):
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        lossless: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
+        from aecodec.coding.picture import CodedTiles, PictureEncoder
         from aecodec.image.pillow import Picture, load
+        from aecodec.image.preparation import prepared
 
         quality, effort = _whole_number("quality", quality), _whole_number("effort", effort)
         if not 1 <= quality <= 100:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        targets = {"size": target_size, "bpp": target_bpp, "psnr": target_psnr}
-        given = {name: target for name, target in targets.items() if target is not None}
-        if len(given) > 1:
-            raise ValueError("one target, not two")
-        for name, target in given.items():
-            if not 0 < target < math.inf:
-                raise ValueError(f"target_{name} must be above 0, not {target}")
+        targeted = _check_targets(size=target_size, bpp=target_bpp, psnr=target_psnr)
+        if lossless and targeted:
+            raise ValueError("a lossless file or a target, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
+        picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
         header = Header(
             width=width,
             height=height,
             mode=ColourMode[picture.mode],
-            quality=quality,
+            quality=100 if lossless else quality,
             model_id=self.weights.id,
             tile_size=tile_size,
+            neutral=neutral,
         )
+        encoder = PictureEncoder(self.tiles, picture.rgb, header.grid, keep=targeted)
+        if lossless:
+            return _file(picture, header, CodedTiles([], frozenset(range(header.tile_count))))
         if target_bpp is not None:
             target_size = int(min(target_bpp * header.pixels / 8, MOST_BYTES))
         if target_size is not None:
-            return self._of_size(picture, header, effort, min(target_size, MOST_BYTES))
+            return _of_size(encoder, picture, header, effort, min(target_size, MOST_BYTES))
         if target_psnr is not None:
-            return self._of_psnr(picture, header, effort, target_psnr)
-        y_of = Analysed(self, picture.rgb, header.tiles())
-        return _file(picture, header, self._tiles_of(picture, header, effort, y_of))
+            return _of_psnr(encoder, picture, header, effort, target_psnr)
+        return _file(picture, header, encoder.encode(quality, effort))
 
-    def _of_size(self, picture: Picture, header: Header, effort: int, limit: int) -> bytes:
-        """The best file of at most so many bytes."""
-        from aecodec.coding.rate_control import largest_refined, largest_within
+    def decode(
+        self, container: bitstream.Container, region: Sequence[int] | None = None
+    ) -> PIL.Image.Image:
+        """The picture of a parsed file, or the part of it in `region`."""
+        from aecodec.image import metadata
+        from aecodec.image.pillow import to_pil
 
-        kept = _kept(picture, header)
-        y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
+        rgb, alpha = shown(self.decode_rgb(container, region), container.header), container.alpha
+        travelling = container.metadata
+        if region is not None:
+            part = _box(region)
+            travelling = metadata.of_part(travelling, part[2:])
+            if alpha is not None:
+                alpha = alpha[part.slices()]
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
-        def encode(effort: int, quality: int, thrift: float) -> _Coded:
-            chosen = dataclasses.replace(header, quality=quality)
-            tiles = self._tiles_of(picture, chosen, effort, y_of, thrift)
-            return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
+    def decode_rgb(
+        self, container: bitstream.Container, region: Sequence[int] | None = None
+    ) -> Pixels:
+        """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs."""
+        decoder, shape = self._decoder(container), container.header.grid.shape
+        wanted = None if region is None else _box(region)
+        if wanted and wanted.common(Box.of(shape)) != wanted:
+            raise RequestError(
+                "the region {},{},{},{} does not lie".format(*wanted)
+                + f" in the picture's {shape[1]} x {shape[0]} pixels"
+            )
+        return decoder.draw(wanted)
 
-        one_pass = functools.partial(encode, 1)
-        if effort == 1:
-            best = largest_within(one_pass, limit, kept)
-        else:
-            refine = functools.partial(encode, effort)
-            best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
-        return _file(picture, best.header, best.tiles)
+    def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
+        """The picture of a parsed file at 1/scale of its width and height, rounded up."""
+        from aecodec.image import metadata
+        from aecodec.image.pillow import reduced, to_pil
 
-    def _of_psnr(self, picture: Picture, header: Header, effort: int, target: float) -> bytes:
-        """The file of the lowest quality with so many dB at least."""
-        from aecodec.coding.rate_control import smallest_reaching
+        scale = _whole_number("preview", scale)
+        if scale not in PREVIEWS:
+            raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
+        rgb = shown(self._decoder(container).draw_preview(scale), container.header)
+        alpha = None if container.alpha is None else reduced(container.alpha, scale)
+        travelling = metadata.of_part(container.metadata, (rgb.shape[1], rgb.shape[0]))
+        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
 
-        y_of = Analysed(self, picture.rgb, header.tiles(), keep=True)
+    def _decoder(self, container: bitstream.Container) -> PictureDecoder:
+        from aecodec.coding.picture import PictureDecoder
 
-        def encode(effort: int, quality: int) -> tuple[tuple[Header, list[bytes]], float]:
-            chosen = dataclasses.replace(header, quality=quality)
-            tiles, rgb = self._tiles_and_rgb(picture, chosen, effort, y_of)
-            return (chosen, tiles), _psnr(picture, rgb)
+        header = container.header
+        if len(container.exact) == header.tile_count:
+            box = header.grid.box(0)
+            if box.w * box.h > MAX_EXACT_PIXELS:
+                raise LimitError(
+                    f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
+                )
+        elif header.tile_size > MAX_TILE_SIZE:
+            raise LimitError(
+                f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
+            )
+        return PictureDecoder(
+            self.tiles, container.tiles, header.grid, header.quality, container.exact
+        )
 
+
+def _check_targets(**targets: float | None) -> bool:
+    """Whether there is a target; ValueError for two of them, or one that is no number above 0."""
+    given = {name: target for name, target in targets.items() if target is not None}
+    if len(given) > 1:
+        raise ValueError("one target, not two")
+    for name, target in given.items():
+        if not 0 < target < math.inf:
+            raise ValueError(f"target_{name} must be above 0, not {target}")
+    return bool(given)
+
+
+# --- Searches -------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Coded:
+    """The tiles of a file, and the bytes that it will have."""
+
+    header: Header
+    tiles: CodedTiles
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def _of_size(
+    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, limit: int
+) -> bytes:
+    """The best file of at most so many bytes."""
+    from aecodec.coding.rate_control import largest_refined, largest_within
+
+    kept = _kept(picture, header)
+
+    def encode(effort: int, quality: int, dead_zone: float) -> _Coded:
+        chosen = dataclasses.replace(header, quality=quality)
+        tiles = encoder.encode(quality, effort, dead_zone)
+        return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
+
+    one_pass = functools.partial(encode, 1)
+    if effort == 1:
+        best = largest_within(one_pass, limit, kept)
+    else:
+        refine = functools.partial(encode, effort)
+        best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
+    return _file(picture, best.header, best.tiles)
+
+
+def _of_psnr(
+    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, target: float
+) -> bytes:
+    """The file of the lowest quality with so many dB at least."""
+    from aecodec.coding.rate_control import smallest_reaching
+
+    def encode(effort: int, quality: int) -> tuple[tuple[Header, CodedTiles], float]:
+        chosen = dataclasses.replace(header, quality=quality)
+        tiles, rgb = encoder.encode_and_draw(quality, effort)
+        return (chosen, tiles), _psnr(picture, shown(rgb, header))
+
+    try:
         best = smallest_reaching(
             functools.partial(encode, effort),
             target,
             foretold=functools.cache(lambda quality: encode(1, quality)[1]) if effort > 1 else None,
             thorough=header.pixels <= FEW_PIXELS,
         )
-        return _file(picture, *best)
-
-    def _tiles_of(
-        self,
-        picture: Picture,
-        header: Header,
-        effort: int,
-        y_of: Analysed,
-        thrift: float = 0.0,
-    ) -> list[bytes]:
-        """The tiles' payloads."""
-        if effort == 1:
-            return self._encoded(header, y_of, thrift)
-        return self._refined(picture.rgb, header, EFFORTS[effort], y_of, thrift)[0]
-
-    def _tiles_and_rgb(
-        self, picture: Picture, header: Header, effort: int, y_of: Analysed
-    ) -> tuple[list[bytes], Pixels]:
-        """The tiles' payloads, and the pixels that a decoder makes of them."""
-        grid = _grid(header)
-        if effort > 1:
-            tiles, v_hat = self._refined(picture.rgb, header, EFFORTS[effort], y_of, 0.0)
-            return tiles, self._drawn(header, lambda number: v_hat[latents_of(grid.box(number))])
-        tiles = [b""] * header.tile_count
-        if not self._pays_alone(len(tiles)):
-            for box in header.tiles():  # all threads together, each time
-                y_of(box)
-
-        def encode(number: int) -> Floats:
-            box = grid.box(number)
-            y, sides = y_of(box), _sides(header, box)
-            latents, tiles[number] = self.encode(y, header.quality, sides=sides)
-            return latents.v_hat
-
-        return tiles, self._drawn(header, encode)
-
-    def _encoded(self, header: Header, y_of: Analysed, thrift: float) -> list[bytes]:
-        """The tiles' payloads, of one pass each."""
-        tiles = [b""] * header.tile_count
-        alone = self._pays_alone(len(tiles))
-
-        def encode(number: int, box: Box, y: Floats | None) -> None:
-            y = y_of(box) if y is None else y
-            _, tiles[number] = self.encode(y, header.quality, thrift, _sides(header, box))
-
-        # Where threads do not analyse alone, all do so together, while other tiles are coded.
-        boxes, at_work = list(header.tiles()), functools.partial(self._at_work, alone)
-        waiting: deque[Callable[[], None]] = deque()
-        with self._workers(len(tiles)) as workers:
-            for number, box in enumerate(boxes):
-                if workers and alone:
-                    for near in boxes[number : number + 1 + self._ahead]:
-                        y_of.begin(near, functools.partial(workers.submit, at_work))
-                y = None if alone else y_of(box)
-                work = functools.partial(at_work, encode, number, box, y)
-                waiting.append(workers.submit(work).result if workers else work)
-                while len(waiting) > (self._ahead if workers else 0):
-                    waiting.popleft()()
-            while waiting:
-                waiting.popleft()()
-        return tiles
-
-    def _refined(
-        self,
-        rgb: Pixels,
-        header: Header,
-        effort: Effort,
-        y_of: Analysed,
-        thrift: float,
-    ) -> tuple[list[bytes], Floats]:
-        """The payloads of refined tiles of rgb (H,W,3), and their v_hat (M,H/16,W/16)."""
-        import numpy as np
-
-        # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
-        # that are still to come stand as one pass makes them, and their y waits for their turn.
-        rows, columns = -(-header.height // 16), -(-header.width // 16)
-        v_hat = np.empty((self.weights.config.latents, rows, columns), np.float32)
-        ys: dict[int, Floats] = {}
-        tiles: list[bytes] = []
-        begun, grid = 0, _grid(header)
-        for number, box in enumerate(header.tiles()):
-            seen = grown(box, 32 * self.halo, rgb.shape)
-            for other in range(begun, 1 + max(grid.touching(seen))):
-                place = grid.box(other)
-                ys[other] = y_of(place)
-                latents = self.quantise(ys[other], header.quality, thrift, _sides(header, place))
-                v_hat[latents_of(place)] = latents.v_hat
-                begun = other + 1
-            latents = self.refine(rgb, box, ys.pop(number), v_hat, header.quality, effort, thrift)
-            v_hat[latents_of(box)] = latents.v_hat
-            tiles.append(self.encode_latents(latents, header.quality))
-        return tiles, v_hat
-
-    def _at_work(self, alone: bool, work: Callable[..., T], *args: Any) -> T:
-        """A thread's work, done where its graphs run on it `alone`, or on all threads."""
-        with self.runtime.working(alone):
-            return work(*args)
-
-    def _pays_alone(self, jobs: int) -> bool:
-        """Whether threads do best to share so many jobs out, and to run the networks of each alone.
-
-        The last ones leave threads idle: with few works that is more than waiting for each other.
-        """
-        threads = self.runtime.lone_threads
-        return threads > 1 and jobs >= 2 * threads
-
-    @property
-    def _ahead(self) -> int:
-        """How many jobs may wait, so that no thread does."""
-        return min(2 * self.runtime.threads, WAITING)
-
-    @contextlib.contextmanager
-    def _workers(self, jobs: int) -> Iterator[Executor | None]:
-        """Threads for so many jobs, if they pay: one's arithmetic runs beside another's coding."""
-        threads = min(jobs, self.runtime.threads)
-        if threads < 2:
-            yield None
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        workers = ThreadPoolExecutor(
-            threads, "aecodec-tile", initializer=stages.join, initargs=(stages.current(),)
-        )
-        try:
-            yield workers
-        finally:
-            workers.shutdown(cancel_futures=True)  # after a fault nobody waits for the rest
-
-    # --- Decompressing --------------------------------------------------------------------------
-
-    def decode(
-        self, container: bitstream.Container, region: Sequence[int] | None = None
-    ) -> PIL.Image.Image:
-        """The picture of a parsed file, or the part of it in `region`."""
-        from aecodec.image.pillow import to_pil
-
-        rgb, alpha = self.decode_rgb(container, region), container.alpha
-        if alpha is not None and region is not None:
-            x, y, w, h = _box(region)
-            alpha = alpha[y : y + h, x : x + w]
-        mode = container.header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
-
-    def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
-        """The picture of a parsed file at 1/scale of its width and height, rounded up."""
-        import numpy as np
-
-        from aecodec.image.pillow import reduced, to_pil
-
-        scale = _whole_number("preview", scale)
-        if scale not in PREVIEWS:
-            raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
-        header = container.header
-        _check_tiles(header)
-        boxes = list(header.tiles())
-        alone = self._pays_alone(len(boxes))
-        rgb = np.empty((-(-header.height // scale), -(-header.width // scale), 3), np.uint8)
-
-        def draw(number: int) -> None:
-            x, y, w, h = boxes[number]
-            v_hat = self._at_work(alone, self._tile_latents, container, number)
-            small = self.preview(v_hat, header.quality, scale)
-            rows, columns = -(-h // scale), -(-w // scale)
-            place = rgb[y // scale :, x // scale :][:rows, :columns]
-            place[:] = small[:rows, :columns]
-
-        with self._workers(len(boxes)) as workers:
-            numbers = range(len(boxes))
-            list(workers.map(draw, numbers) if workers else map(draw, numbers))
-        alpha = None if container.alpha is None else reduced(container.alpha, scale)
-        mode = header.mode.name
-        return to_pil(rgb, mode, alpha, container.exif, container.icc, container.xmp)
-
-    def decode_rgb(
-        self, container: bitstream.Container, region: Sequence[int] | None = None
-    ) -> Pixels:
-        """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs."""
-        header = container.header
-        _check_tiles(header)
-        wanted = None if region is None else _box(region)
-        if wanted and common(wanted, (0, 0, header.width, header.height)) != wanted:
-            raise RequestError(
-                "the region {},{},{},{} does not lie".format(*wanted)
-                + f" in the picture's {header.width} x {header.height} pixels"
-            )
-        return self._drawn(header, functools.partial(self._tile_latents, container), wanted)
-
-    def _drawn(
-        self, header: Header, latents: Callable[[int], Floats], region: Box | None = None
-    ) -> Pixels:
-        """The pixels (H,W,3) of the picture, or of `region`, from the tiles that it needs.
-
-        It is drawn in parts, while the tiles of the next ones are decoded. `latents` gives v_hat
-        (M,h,w) of the tile of a number.
-        """
-        import numpy as np
-
-        config, quality = self.weights.config, header.quality
-        whole = (0, 0, header.width, header.height)
-        wanted = region or whole
-        shape = padded((header.height, header.width))
-        boxes = parts_of(whole, self.area8, config.synthesis_reach8)
-        parts = [part for box in boxes if (part := common(box, wanted))]
-        seen = [grown(aligned(part, 8), config.synthesis_reach8, shape) for part in parts]
-        first = parts_of((0, 0, shape[1], shape[0]), self.area16, config.synthesis_reach16)[0]
-        grid, bounds = Grid(shape[1], shape[0], *first[2:]), aligned(around(seen), 16)
-
-        def tiles_seen(box: Box) -> Box:
-            return grown(box, config.synthesis_reach16, (header.height, header.width))
-
-        def coarse(_: int, box: Box) -> Floats:
-            view = tiles_seen(box)
-            return self.synthesise16(v_hats.look(view), within(box, view), quality)
-
-        x8 = Field(grid, 8, coarse, seen, bounds=bounds, channels_last=True)
-        cells = sorted({number for box in seen for number in grid.touching(box)})
-        views = {number: tiles_seen(x8.box(number)) for number in cells}
-        v_hats = Field(_grid(header), 16, lambda number, _: latents(number), views.values())
-        rgb = np.empty((wanted[3], wanted[2], 3), np.uint8)
-
-        def draw(k: int) -> None:
-            pixels = self.synthesise8(x8.look(seen[k]), within(parts[k], seen[k]), quality)
-            x, y, w, h = within(parts[k], wanted)
-            rgb[y : y + h, x : x + w] = pixels
-
-        # Threads that do not draw alone do so together, for which only this one asks.
-        alone = self._pays_alone(len(parts))
-        at_work = functools.partial(self._at_work, alone)
-        ahead = self._ahead if alone else 1
-        waiting: deque[Callable[[], None]] = deque()
-        with self._workers(len(parts) if alone else v_hats.count) as workers:
-            for k in range(len(parts)):
-                if workers:
-                    # What is begun well before it is looked at keeps nobody waiting.
-                    submit = functools.partial(workers.submit, at_work)
-                    for near in seen[k : k + 1 + 2 * ahead]:
-                        for number in grid.touching(near):
-                            v_hats.begin(views[number], submit)
-                    for near in seen[k : k + 1 + ahead] if alone else ():
-                        x8.begin(near, submit)
-                drawn = functools.partial(at_work, draw, k)
-                waiting.append(workers.submit(drawn).result if workers and alone else drawn)
-                while len(waiting) > (ahead if alone else 0):
-                    waiting.popleft()()
-            while waiting:
-                waiting.popleft()()
-        return rgb
-
-    def _tile_latents(self, container: bitstream.Container, number: int) -> Floats:
-        header = container.header
-        box = _grid(header).box(number)
-        rows, columns = -(-box[3] // 16), -(-box[2] // 16)
-        return self.decode_latents(
-            container.tiles[number], rows, columns, header.quality, _sides(header, box)
-        )
+    except RequestError:  # out of the networks' reach
+        best = dataclasses.replace(header, quality=100), encoder.encode_exactly()
+    return _file(picture, *best)
 
 
-def _file(picture: Picture, header: Header, tiles: Sequence[bytes]) -> bytes:
+def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
+    if len(tiles.exact) == header.tile_count:
+        header, tiles = _in_large_tiles(picture, header, tiles)
     return bitstream.pack(
-        header, tiles, alpha=picture.alpha, exif=picture.exif, icc=picture.icc, xmp=picture.xmp
+        header, tiles.payloads, exact=tiles.exact, alpha=picture.alpha, **picture.metadata
     )
+
+
+def _in_large_tiles(
+    picture: Picture, header: Header, tiles: CodedTiles
+) -> tuple[Header, CodedTiles]:
+    """Exact tiles as large as readers take: what repeats in a picture is stored once."""
+    from aecodec.coding.picture import CodedTiles
+    from aecodec.image import vp8l
+
+    longest = ceil_div(max(header.width, header.height), TILE_UNIT) * TILE_UNIT
+    single = header.pixels <= MAX_EXACT_PIXELS and longest <= bitstream.MAX_TILE_SIZE
+    large = dataclasses.replace(header, tile_size=longest if single else EXACT_TILE_SIZE)
+    if tiles.payloads and len(large.grid) == len(header.grid):
+        return header, tiles
+    payloads = [vp8l.pack(picture.rgb[box.slices()]) for box in large.grid]
+    if tiles.payloads and sum(map(len, payloads)) >= sum(map(len, tiles.payloads)):
+        return header, tiles
+    return large, CodedTiles(payloads, frozenset(range(len(payloads))))
 
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
-    if picture.alpha is None and not (picture.exif or picture.icc or picture.xmp):
+    if picture.alpha is None and not any(picture.metadata.values()):
         return {}
-    data = _file(picture, header, [bytes(4)] * header.tile_count)
+    from aecodec.coding.picture import CodedTiles
+
+    data = _file(picture, header, CodedTiles([bytes(4)] * header.tile_count))
     kept: dict[str, int] = {}
     for section in bitstream.parse(data, max_pixels=header.pixels).sections:
         if section.type != bitstream.SectionType.TILE:
@@ -614,14 +492,14 @@ def _kept(picture: Picture, header: Header) -> dict[str, int]:
     return kept
 
 
-def _size(header: Header, tiles: Sequence[bytes], kept: int) -> int:
+def _size(header: Header, tiles: CodedTiles, kept: int) -> int:
     """The bytes of a file, of which so many are not tiles: those need not be packed each time."""
-    bare = bitstream.pack(dataclasses.replace(header, mode=ColourMode.RGB), tiles)
+    bare = bitstream.pack(dataclasses.replace(header, mode=ColourMode.RGB), tiles.payloads)
     if not kept:
         return len(bare)
     body = len(bare) - bitstream.parse_header(bare).size
     # The header states the body's length, seven bits a byte.
-    more = -(-(body + kept).bit_length() // 7) - -(-body.bit_length() // 7)
+    more = ceil_div((body + kept).bit_length(), 7) - ceil_div(body.bit_length(), 7)
     return len(bare) + kept + more
 
 
@@ -639,23 +517,6 @@ def _psnr(picture: Picture, rgb: Pixels) -> float:
 
 def _box(region: Sequence[int]) -> Box:
     try:
-        x, y, w, h = map(operator.index, region)
+        return Box(*map(operator.index, region))
     except (TypeError, ValueError):
         raise ValueError(f"a region is x, y, width and height in pixels, not {region!r}") from None
-    return x, y, w, h
-
-
-def _check_tiles(header: Header) -> None:
-    size = header.tile_size
-    if size > MAX_TILE_SIZE:
-        raise LimitError(f"tiles of {size} pixels: this decoder takes {MAX_TILE_SIZE} at most")
-
-
-def _grid(header: Header) -> Grid:
-    """The tiles."""
-    return Grid(header.width, header.height, header.tile_width, header.tile_height)
-
-
-def _sides(header: Header, box: Box) -> Sides:
-    """On which sides the tile `box` has neighbours."""
-    return sides_of(box, header.width, header.height)

@@ -1,6 +1,12 @@
-"""One file made from another: what `compress` and `decompress` do to each.
+"""One file made from another: the one way from a file to a file.
 
-`codec.py` knows images and bytes, `files.py` paths; here a picture goes from one to the other.
+::
+
+    Storage.read --> data --Compression.make or Decompression.make--> Made --Storage.writing--> file
+
+`convert` goes it. The command line's single files are read and written by `Here`, those of whole
+folders and of remote stores by `batch/worker.py`. `codec.py` knows images and bytes, `files.py`
+paths; here a picture goes from one to the other.
 """
 
 from __future__ import annotations
@@ -8,43 +14,84 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
-from aecodec import files
+from aecodec import files, machine
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
 from aecodec.errors import InputError, OutputError
+from aecodec.files import UNDATED, Job
 
 if TYPE_CHECKING:
     import PIL.Image
 
     from aecodec.codec import Codec
     from aecodec.image.pillow import Picture
+    from aecodec.networks.weights import Weights
 
-__all__ = ["Encoding", "Outcome", "compress_file", "decompress_file"]
+__all__ = [
+    "Compression",
+    "Decompression",
+    "Encoding",
+    "Here",
+    "Made",
+    "Result",
+    "Run",
+    "Source",
+    "Storage",
+    "bits_per_pixel",
+    "convert",
+]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One file done: what the result line, or its JSON, says."""
+class Result:
+    """What became of one file."""
 
     source: str
-    target: str
-    width: int
-    height: int
-    bytes_in: int
-    bytes_out: int
-    bpp: float
-    seconds: float
+    target: str = ""
+    key: str = ""
+    status: Literal["done", "kept", "left", "failed"] = "done"
+    """`kept`: its output was there already and up to date; `left`: nothing was written, since it
+    would not have saved enough: see `Encoding.min_savings`."""
+    width: int = 0
+    height: int = 0
+    """Of the picture that was read or, by decompression, written."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    """With `bpp`, of a file that was left alone: what its output would have had."""
+    bpp: float = 0.0
+    """Bits of the whole `.aec` file for each pixel of its picture."""
+    quality: int = 0
+    """Of the `.aec` file: what a target has led to, or was asked for; 0 where it was not looked at,
+    or not made."""
+    seconds: float = 0.0
+    time_ns: int = UNDATED
+    """The source's time of last change when it was listed; with `bytes_in` its state."""
     notes: tuple[str, ...] = ()
-    left: bool = False
-    """Nothing was written, since it would not have saved enough: see `Encoding.min_savings`. Then
-    `bytes_out` is what the output would have had."""
-    stale: bool = False
-    """And what had been at `target` before is still there."""
-    quality: int = DEFAULT_QUALITY
-    """Of the `.aec` file: what a target has led to, or was asked for."""
+    error: str = ""
+    error_type: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to run the networks, and on how large a picture."""
+
+    threads: int = 0
+    """At most, of those that the cores allow; 0: one for every core."""
+    device: str = "auto"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def codec(self, weights: Weights) -> Codec:
+        """A codec that runs so, with these weights."""
+        from aecodec.codec import Codec
+        from aecodec.networks.runtime import Options, cores
+
+        return Codec(weights, Options(threads=min(self.threads, cores()), device=self.device))
 
 
 @dataclass(frozen=True)
@@ -56,7 +103,16 @@ class Encoding:
 
     quality: int = DEFAULT_QUALITY
     model: str | None = None
-    keep: tuple[str, ...] = ("exif", "icc", "xmp")
+    keep: tuple[str, ...] = (
+        "exif",
+        "icc",
+        "xmp",
+        "resolution",
+        "texts",
+        "iptc",
+        "gainmap",
+        "video",
+    )
     strip_gps: bool = False
     strict: bool = False
     effort: int = DEFAULT_EFFORT
@@ -98,13 +154,8 @@ class Encoding:
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
 
-    def encode(self, picture: Picture, coder: Codec | None = None, **run: Any) -> bytes:
-        """The bytes of the `.aec` file, by `coder` or by one for `model` with threads and device.
-
-        Raises what `codec.compress` raises.
-        """
-        from aecodec import codec
-
+    def encode(self, picture: Picture, coder: Codec) -> bytes:
+        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
         how: dict[str, Any] = {
             "quality": self.quality,
             "effort": self.effort,
@@ -112,9 +163,7 @@ class Encoding:
             "target_bpp": self.target_bpp,
             "target_psnr": self.target_psnr,
         }
-        if coder is not None:
-            return coder.compress(picture, **how)
-        return codec.compress(picture, model=self.model, **run, **how)
+        return coder.compress(picture, **how)
 
 
 def _is_compressed(source: str | bytes) -> bool:
@@ -127,47 +176,126 @@ def _is_compressed(source: str | bytes) -> bool:
     return False
 
 
-def compress_file(
-    job: files.Job,
-    encoding: Encoding,
-    *,
-    threads: int = 0,
-    device: str = "auto",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    force: bool = False,
-    inputs: frozenset[files.Identity] = frozenset(),
-) -> Outcome:
-    """Make an `.aec` file of a picture."""
-    from aecodec import bitstream, metrics
+def bits_per_pixel(nbytes: int, width: int, height: int) -> float:
+    """Bits for each pixel; 0 where the picture's size is unknown."""
+    if not width or not height:
+        return 0.0
+    from aecodec import metrics
 
-    start = time.perf_counter()
-    files.check_output(job.target, force=force, inputs=inputs)
-    origin = files.read_picture(job.source)
-    picture = encoding.load(origin, max_pixels)
-    data = encoding.encode(picture, threads=threads, device=device)
-    bytes_in = len(origin) if isinstance(origin, bytes) else os.path.getsize(origin)
-    left = encoding.leaves(bytes_in, len(data))
-    if not left:
-        with files.writing(job.target, force=force) as file:
-            file.write(data)
-    return Outcome(
-        source=job.source,
-        target=job.target,
-        width=picture.width,
-        height=picture.height,
-        bytes_in=bytes_in,
-        bytes_out=len(data),
-        bpp=metrics.bits_per_pixel(len(data), picture.width, picture.height),
-        seconds=time.perf_counter() - start,
-        notes=() if left else picture.notes,
-        left=left,
-        stale=left and os.path.lexists(job.target),
-        quality=bitstream.parse_header(data)[0].quality,
-    )
+    return metrics.bits_per_pixel(nbytes, width, height)
 
 
-def _saved(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, ...]:
-    """Write a picture to the temporary file of a target; what the format cannot hold."""
+# --- What is made ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a source becomes, before it is written."""
+
+    width: int
+    height: int
+    coded: tuple[int, int]
+    """Width and height of the picture in the `.aec` file, of which this may be a part."""
+    quality: int
+    save: Callable[[BinaryIO], tuple[str, ...]]
+    """Writes the output's bytes; says what is lost by them."""
+    size: int | None = None
+    """The output's bytes, where that is known before it is written."""
+
+
+class _Codecs:
+    """A run's codecs, one for each set of weights, made when it is first needed."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._known: dict[bytes, Codec] = {}
+
+    def of(self, weights: Weights) -> Codec:
+        if weights.id not in self._known:
+            self._known[weights.id] = self._run.codec(weights)
+        return self._known[weights.id]
+
+
+class Compression:
+    """From a picture to an `.aec` file. Safe to be shared between threads."""
+
+    verb: Literal["compress"] = "compress"
+
+    def __init__(self, encoding: Encoding, run: Run, weights: Weights | None = None) -> None:
+        """`weights` take the place of those that the encoding names, and are checked at once.
+
+        Raises KnownAnswerError where this machine does not compute what they expect.
+        """
+        self.encoding, self.run = encoding, run
+        self._codecs, self._weights = _Codecs(run), weights
+        if weights is not None:
+            self._codecs.of(weights)
+
+    def make(self, data: str | bytes, target: str) -> Made:
+        """Encode the picture in a file, given by its path or its bytes."""
+        from aecodec import bitstream
+        from aecodec.networks import weights
+
+        picture = self.encoding.load(data, self.run.max_pixels)
+        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
+        content = self.encoding.encode(picture, coder)
+        quality = bitstream.parse_header(content)[0].quality
+
+        def save(file: BinaryIO) -> tuple[str, ...]:
+            file.write(content)
+            return picture.notes
+
+        size = picture.width, picture.height
+        return Made(*size, size, quality, save, len(content))
+
+
+class Decompression:
+    """From an `.aec` file to a picture. Safe to be shared between threads.
+
+    With a region (x, y, width, height in pixels) to that part alone, with a preview (2, 4 or 8) to
+    a picture of that fraction of the size.
+    """
+
+    verb: Literal["decompress"] = "decompress"
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        preview: int | None = None,
+    ) -> None:
+        self.run, self._region, self._preview = run, region, preview
+        self._codecs = _Codecs(run)
+
+    def decode(self, data: bytes) -> PIL.Image.Image:
+        """The picture in an `.aec` file. Raises what `codec.decompress` raises."""
+        from aecodec import bitstream
+        from aecodec.networks import weights
+
+        container = bitstream.parse(data, max_pixels=self.run.max_pixels)
+        coder = self._codecs.of(weights.by_id(container.header.model_id))
+        if self._preview is not None:
+            return coder.decode_preview(container, self._preview)
+        return coder.decode(container, self._region)
+
+    def make(self, data: str | bytes, target: str) -> Made:
+        """Decode an `.aec` file into the format that the target's suffix names."""
+        from aecodec import bitstream
+
+        assert isinstance(data, bytes)
+        picture = self.decode(data)
+        header = bitstream.parse_header(data)[0]
+
+        def save(file: BinaryIO) -> tuple[str, ...]:
+            return _save(picture, file, target)
+
+        coded = header.width, header.height
+        return Made(picture.width, picture.height, coded, header.quality, save)
+
+
+def _save(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, ...]:
+    """Write a picture in its target's format; what the format cannot hold."""
     from aecodec.image import pillow as image
 
     try:
@@ -180,49 +308,87 @@ def _saved(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, 
         raise
 
 
-def decompress_file(
-    job: files.Job,
-    *,
-    region: tuple[int, int, int, int] | None = None,
-    preview: int | None = None,
-    threads: int = 0,
-    device: str = "auto",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    force: bool = False,
-    inputs: frozenset[files.Identity] = frozenset(),
-) -> Outcome:
-    """Make a picture of an `.aec` file, in the format that the output's suffix names.
+# --- Where it comes from, and where it goes ------------------------------------------------------
 
-    With a region (x, y, width, height in pixels) of that part alone, with a preview (2, 4 or 8) at
-    that fraction of the size. The outcome's width and height are those of what was made, its bits
-    per pixel those of the whole `.aec` file.
+
+class Source(NamedTuple):
+    """A source as it was read."""
+
+    data: str | bytes
+    """Its bytes; or its path, where what reads it can seek in it."""
+    size: int
+    mode: int
+    """The permission bits that an output may have."""
+
+
+class Storage(Protocol):
+    """What reads sources and writes outputs."""
+
+    def check(self, job: Job) -> None:
+        """Refuse, before any work is done, an output that could not or must not be written."""
+
+    def read(self, job: Job, verb: str) -> Source:
+        """The source. Raises InputError."""
+
+    def writing(self, job: Job, source: Source) -> AbstractContextManager[BinaryIO]:
+        """A seekable file that becomes the output if the block succeeds. Raises OutputError."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """Files of this machine, standard input and standard output: what a command line names."""
+
+    force: bool = False
+    """Replaces an output that exists."""
+    inputs: frozenset[files.Identity] = frozenset()
+    """Those of the whole run: no output may replace one."""
+
+    def check(self, job: Job) -> None:
+        files.check_output(job.target, force=self.force, inputs=self.inputs)
+
+    def read(self, job: Job, verb: str) -> Source:
+        mode = files.mode_of(job.source)
+        is_picture = verb == "compress"
+        data = (files.read_picture if is_picture else files.read_compressed)(job.source)
+        return Source(data, len(data) if isinstance(data, bytes) else os.path.getsize(data), mode)
+
+    def writing(self, job: Job, source: Source) -> AbstractContextManager[BinaryIO]:
+        return files.writing(job.target, force=self.force, mode=source.mode)
+
+
+def convert(job: Job, how: Compression | Decompression, storage: Storage) -> Result:
+    """Make one file from another.
+
+    Raises an AecodecError that says what is wrong with the source, the output or what is asked for.
     """
-    from aecodec import bitstream, codec, metrics
-
     start = time.perf_counter()
-    files.check_output(job.target, force=force, inputs=inputs)
-    data = files.read_compressed(job.source)
-    picture = codec.decompress(
-        data,
-        region=region,
-        preview=preview,
-        max_pixels=max_pixels,
-        threads=threads,
-        device=device,
+    machine.require(machine.LEAST)
+    storage.check(job)
+    source = storage.read(job, how.verb)
+    made = how.make(source.data, job.target)
+    result = Result(
+        job.source,
+        job.target,
+        job.key,
+        width=made.width,
+        height=made.height,
+        bytes_in=source.size,
+        quality=made.quality,
     )
-    header = bitstream.parse_header(data)[0]
-    with files.writing(job.target, force=force) as file:
-        notes = _saved(picture, file, job.target)
-        size = file.seek(0, os.SEEK_END)
-    return Outcome(
-        source=job.source,
-        target=job.target,
-        width=picture.width,
-        height=picture.height,
-        bytes_in=len(data),
-        bytes_out=size,
-        bpp=metrics.bits_per_pixel(len(data), header.width, header.height),
+    if (
+        isinstance(how, Compression)
+        and made.size is not None
+        and how.encoding.leaves(source.size, made.size)
+    ):
+        # What the picture would have lost is of no interest: it has lost nothing.
+        result = replace(result, status="left", bytes_out=made.size)
+    else:
+        with storage.writing(job, source) as file:
+            notes = made.save(file)
+            result = replace(result, notes=notes, bytes_out=file.seek(0, os.SEEK_END))
+    compressed = result.bytes_out if isinstance(how, Compression) else result.bytes_in
+    return replace(
+        result,
+        bpp=bits_per_pixel(compressed, *made.coded),
         seconds=time.perf_counter() - start,
-        notes=notes,
-        quality=header.quality,
     )

@@ -1,8 +1,8 @@
-"""Files: which output belongs to which input, and writing it so that nobody sees half a file.
+"""Local files: the name of each output, and writing an output whole or not at all.
 
-`codec.py` knows images and bytes, this module knows paths. An output is written to a temporary file
-in its own folder, synced, and renamed: at every moment it is either absent (or the old one) or
-whole. `-` stands for standard input or output.
+`codec.py` works on pictures and bytes, this module works on paths. An output is written to a
+temporary file in its own folder, synced, and renamed. At any moment it is absent, or the old one,
+or whole. `-` means standard input or output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from aecodec.bitstream import MAX_HEADER_SIZE, parse_header
 from aecodec.errors import (
@@ -31,44 +31,73 @@ from aecodec.errors import (
 STDIO = "-"
 SUFFIX = ".aec"
 
-# What is read from a pipe has no size that could be asked for beforehand.
+# A pipe does not tell its size beforehand.
 MAX_STREAM_BYTES = 2 << 30
 CHUNK_BYTES = 1 << 20
 
-# How far an .aec file is read beyond the end that its header states, to tell what follows it.
+# How far an .aec file is read beyond the end stated in its header, to report what follows.
 TRAILING_BYTES = 1 << 16
 
 TEMPORARY = ".aecodec-"
-"""How the names begin of what is not finished yet, and of what aecodec keeps for itself."""
+"""The prefix of unfinished files, and of files that aecodec keeps for itself."""
 OPEN_FILES = "/proc/self/fd"
 
 Identity = tuple[int, int]
 
+ANYONE = 0o666
+"""The permission bits of a file of which nothing is known; umask withholds some."""
+
 
 class UsageFault(Exception):
-    """The command line asks for something that cannot be meant; nothing was done."""
+    """The command line is contradictory; nothing was done."""
 
 
 # ----------------------------------------------------------------------------------------- naming
 
 
+UNDATED = -(2**63)
+"""The time of a file in a store that gives it none. 0 is a date: that of 1970-01-01."""
+
+
+class Stamp(NamedTuple):
+    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
+
+    size: int
+    time_ns: int
+
+    @property
+    def dates(self) -> tuple[int, int] | None:
+        """The times of access and change for a copy of it, where they are known."""
+        return None if self.time_ns == UNDATED else (self.time_ns, self.time_ns)
+
+
 @dataclass(frozen=True)
 class Job:
-    """One file to be made from another; either may be `-`."""
+    """One file that is made from another; either may be `-`."""
 
     source: str
     target: str
+    key: str = ""
+    """The source's path within a run over folders, with `/`: the manifest knows it by that. No two
+    files of a run have the same."""
+    stamp: Stamp | None = None
+    """The source's state when it was listed; None where nobody looked."""
+    begun: bool = False
+    """The output was absent when a run with the same options began it: if it is there now, it was
+    made by that run, which was cut off, or by another at the same time."""
+    stale: bool = False
+    """The output, if there is one, was made from another state of the source."""
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How an output is called when only its folder is known."""
+    """How to name an output in a folder."""
 
-    drops: str | None  # the suffix that the name loses; None: whatever it has
+    drops: str | None  # the suffix that is removed; None: any suffix
     adds: str
 
     def name(self, source: str, *, whole: bool = False) -> str:
-        """The file name for `source`; `whole` keeps the source's suffix in it."""
+        """The name of the output for `source`; `whole` keeps the suffix of the source in it."""
         name = os.path.basename(source)
         stem, suffix = os.path.splitext(name)
         drops_other = self.drops is not None and suffix.lower() != self.drops
@@ -78,16 +107,23 @@ class Naming:
             stem = name
         return stem + self.adds
 
+    def other(self, source: str, target: str) -> str:
+        """The path that the output of `source` would have if no other name were in its way, or,
+        if `target` is that already, if one were."""
+        names = {self.name(source), self.name(source, whole=True)} - {os.path.basename(target)}
+        return os.path.join(os.path.dirname(target), min(names, key=len)) if names else target
+
 
 COMPRESSED = Naming(drops=None, adds=SUFFIX)
 RESTORED = Naming(drops=SUFFIX, adds=".png")
+NAMINGS = {"compress": COMPRESSED, "decompress": RESTORED}
 
 
 def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job]:
-    """Decide every output's name before any work is done.
+    """Decide the name of every output before any work is done.
 
-    If two sources would become the same file, both keep their suffix (`a.jpg.aec`, `a.png.aec`);
-    and so does one that would become another source.
+    Two sources that would become the same file keep their suffix (`a.jpg.aec`, `a.png.aec`). So
+    does a source whose output would be another source.
     """
     if STDIO in sources:
         return [_plan_stdin(sources, output)]
@@ -99,8 +135,8 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
     if output is not None and not _names_folder(output):
         if len(distinct) > 1:
             raise UsageFault(
-                f"{len(distinct)} inputs cannot become one file: with -o give an existing folder, "
-                f"and {shown(output)} is none"
+                f"{len(distinct)} inputs cannot become one file: -o needs an existing folder, "
+                f"and {shown(output)} is not a folder"
             )
         if output == STDIO:
             _refuse_terminal()
@@ -185,7 +221,7 @@ def shown(path: str) -> str:
 
 
 def identities(sources: Sequence[str]) -> frozenset[Identity]:
-    """What the file system knows the inputs by; no output may be one of them."""
+    """What the file system knows the inputs by. No output may be one of them."""
     found = set()
     for source in sources:
         with contextlib.suppress(OSError, ValueError):
@@ -194,10 +230,23 @@ def identities(sources: Sequence[str]) -> frozenset[Identity]:
     return frozenset(found)
 
 
-def read_compressed(source: str) -> bytes:
-    """The bytes of an `.aec` file, or of as much of another file as shows that it is none.
+def mode_of(source: str) -> int:
+    """The permission bits that an output made of `source` may have at most: none that it has not.
 
-    So a film, or an endless device, given by mistake is refused at once and never read.
+    Standard input has those of the file that is redirected into it; pipes and devices say nothing
+    about what goes through them.
+    """
+    try:
+        status = os.fstat(sys.stdin.fileno()) if source == STDIO else os.stat(source)
+    except (OSError, ValueError, AttributeError):
+        return ANYONE
+    return stat.S_IMODE(status.st_mode) & ANYONE if stat.S_ISREG(status.st_mode) else ANYONE
+
+
+def read_compressed(source: str) -> bytes:
+    """The bytes of an `.aec` file, or the first bytes of a file that is none.
+
+    A film or an endless device, given by mistake, is refused at once and not read.
     """
     with _opened(source) as file:
         head = _read(file, MAX_HEADER_SIZE)
@@ -211,7 +260,7 @@ def read_compressed(source: str) -> bytes:
 
 
 def read_picture(source: str) -> str | bytes:
-    """A regular file's path, or the bytes of anything that cannot be sought in."""
+    """The path of a regular file, or the bytes of anything that is not seekable."""
     if source != STDIO:
         with _reading():
             if stat.S_ISREG(os.stat(source).st_mode):
@@ -224,7 +273,7 @@ def read_picture(source: str) -> str | bytes:
 
 
 def _read(file: BinaryIO, limit: int) -> bytes:
-    """Read to the end, or to the limit. Memory follows what is there, not what is asked for."""
+    """Read to the end, or to the limit. Memory grows with the data, not with the limit."""
     parts: list[bytes] = []
     with _reading():
         while limit and (part := file.read(min(limit, CHUNK_BYTES))):
@@ -260,7 +309,7 @@ def _reading() -> Iterator[None]:
 
 
 def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = frozenset()) -> None:
-    """Refuse, before any work is done, an output that could not or must not be written."""
+    """Refuse an output that cannot or must not be written, before any work is done."""
     if target == STDIO:
         return
     try:
@@ -291,15 +340,21 @@ def check_output(target: str, *, force: bool, inputs: frozenset[Identity] = froz
 
 @contextlib.contextmanager
 def writing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str,
+    *,
+    force: bool,
+    dates: tuple[int, int] | None = None,
+    mode: int = ANYONE,
 ) -> Iterator[BinaryIO]:
-    """A seekable binary file that becomes `target` if, and only if, the block ends well.
+    """A seekable binary file that becomes `target` if, and only if, the block succeeds.
 
-    A pipe, a device or standard output gets everything at the end, or nothing. `dates`, the times
-    of access and change in nanoseconds, are given to a regular file before it has its name.
+    A pipe, a device or standard output gets everything at the end, or nothing. `dates` are the
+    times of access and change in nanoseconds. A regular file has them before it gets its name. From
+    its first byte on it has at most the permission bits `mode`, less those that umask withholds,
+    and no bit that a file which it replaces lacks.
     """
     if target != STDIO and not _is_special(target):
-        with _replacing(target, force=force, dates=dates) as file:
+        with _replacing(target, force=force, dates=dates, mode=mode) as file:
             yield file
         return
     buffer = io.BytesIO()
@@ -319,18 +374,18 @@ def writing(
 
 @contextlib.contextmanager
 def _replacing(
-    target: str, *, force: bool, dates: tuple[int, int] | None = None
+    target: str, *, force: bool, dates: tuple[int, int] | None, mode: int
 ) -> Iterator[BinaryIO]:
     real = os.path.realpath(target)  # a link stays a link, and what it names is replaced
     folder = os.path.dirname(real)
     temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     try:
         with _writing(target):
-            descriptor = _nameless(folder)
+            mode &= mode_of(real)
+            descriptor = _nameless(folder, mode)
             named = descriptor is None
             if descriptor is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-                descriptor = os.open(temporary, flags, 0o666)  # less what umask withholds
+                descriptor = os.open(temporary, _NEW, mode)
             with open(descriptor, "w+b") as file:
                 yield file
                 file.flush()
@@ -340,7 +395,7 @@ def _replacing(
                 if not named:
                     named = not _name(file, temporary if force else real)
                     if named:  # it could not be named: a copy that has a name takes its place
-                        with open(temporary, "xb") as copy:
+                        with open(os.open(temporary, _NEW, mode), "wb") as copy:
                             file.seek(0)
                             shutil.copyfileobj(file, copy)
                             copy.flush()
@@ -355,15 +410,19 @@ def _replacing(
             os.unlink(temporary)
 
 
-def _nameless(folder: str) -> int | None:
-    """Open a file that has no name yet, where the system can: not even a killed process leaves
-    one behind. None where it cannot (elsewhere than on Linux, and on some file systems).
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+def _nameless(folder: str, mode: int) -> int | None:
+    """Open a file that has no name yet, so that not even a killed process leaves it behind.
+
+    None where the system cannot do that: only Linux can, on most file systems.
     """
     flag = getattr(os, "O_TMPFILE", 0)
     if not flag or not os.path.isdir(OPEN_FILES):
         return None
     try:
-        return os.open(folder, os.O_RDWR | flag, 0o666)
+        return os.open(folder, os.O_RDWR | flag, mode)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return None
@@ -371,7 +430,7 @@ def _nameless(folder: str) -> int | None:
 
 
 def _name(file: BinaryIO, name: str) -> bool:
-    """Give a nameless open file its name; false where the file system does not let us."""
+    """Name an open file without a name; false where the file system does not allow it."""
     descriptor = file.fileno()
     try:  # `src_dir_fd` has no effect, but without it Python takes link(2), which cannot do this
         os.link(f"{OPEN_FILES}/{descriptor}", name, src_dir_fd=descriptor)
@@ -383,7 +442,7 @@ def _name(file: BinaryIO, name: str) -> bool:
 
 
 def _publish(temporary: str, target: str, *, force: bool) -> None:
-    """Give the finished file its name; without `force` it never takes that of another file."""
+    """Name the finished file. Without `force` it never takes the name of another file."""
     if force:
         os.replace(temporary, target)
     elif os.name == "nt":
@@ -400,7 +459,7 @@ def _publish(temporary: str, target: str, *, force: bool) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Make the rename itself last through a power cut, where a folder can be synced."""
+    """Make the rename survive a power cut, where a folder can be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -417,7 +476,7 @@ def _writing(target: str) -> Iterator[None]:
     except FileExistsError:
         raise OutputExistsError(f"{name} exists already: -f replaces it") from None
     except BrokenPipeError:
-        raise OutputError(f"cannot write {name}: its reader has gone away") from None
+        raise OutputError(f"cannot write {name}: its reader has closed it") from None
     except OSError as error:
         raise OutputError(f"cannot write {name}: {reason(error)}") from error
 
@@ -435,7 +494,7 @@ def reason(error: BaseException) -> str:
 
 
 def picture_format(target: str) -> str:
-    """Pillow's name for the format that `target`'s suffix asks for; PNG if it has none."""
+    """Pillow's name of the format for the suffix of `target`; PNG if it has none."""
     suffix = os.path.splitext(target)[1].lower()
     if target == STDIO or not suffix:
         return "PNG"

@@ -1,9 +1,9 @@
-"""What the container packs with zstandard: frames whose size is known beforehand, and alpha planes.
+"""zstandard frames whose size is known beforehand, and alpha planes.
 
-zstandard has traps: `max_output_size` is ignored where a frame states its own size, skippable
-frames have parameters as if they had content, and an empty frame hides what follows it. So a frame
-is checked by `content_size` before any of it is decompressed. The rules are those of the
-specification in `bitstream.py`.
+zstandard has traps: `max_output_size` is ignored if a frame states its own size, skippable frames
+have parameters as if they had content, and an empty frame hides what follows it. So a frame is
+checked by `content_size` before any of it is decompressed. The rules are those of the specification
+in `bitstream.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["compress", "content_size", "decompress", "pack_alpha", "unpack_alpha
 
 
 def compress(content: bytes) -> bytes:
-    """Return one frame that states its size and carries a checksum."""
+    """Return one frame that states its size and has a checksum."""
     # The highest level that is still quick: level 19 takes 0.3 s a megabyte, level 12 a tenth of it
     # for a few per cent. Metadata is nearly always small enough for the former.
     level = 19 if len(content) <= 2**18 else 12
@@ -32,7 +32,7 @@ def compress(content: bytes) -> bytes:
 
 
 def content_size(frame: bytes, name: str) -> int:
-    """Return the size that a frame states, from its first bytes. Raises CorruptError, naming it."""
+    """Return the size stated by a frame, from its first bytes. Raises CorruptError."""
     # zstandard reads the parameters of skippable frames, too, as if they were content.
     if not frame.startswith(zstandard.FRAME_HEADER):
         raise CorruptError(f"{name} is not a zstd frame")
@@ -53,10 +53,10 @@ def content_size(frame: bytes, name: str) -> int:
 
 
 def decompress(frame: bytes, name: str) -> bytes:
-    """Decompress a frame whose stated size has been found acceptable.
+    """Decompress a frame whose stated size was accepted.
 
-    That size is what zstandard allocates, and a frame that holds more or less is an error to it:
-    so the memory is bounded even though ``max_output_size`` would be ignored here.
+    zstandard allocates that size, and a frame that holds more or less is an error. So memory is
+    bounded, although ``max_output_size`` would be ignored here.
     """
     try:
         content: bytes = zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
@@ -73,7 +73,7 @@ _NONE, _LEFT, _UP = range(3)
 
 
 def pack_alpha(alpha: npt.NDArray[np.uint8]) -> bytes:
-    """Return the filter's number and the frame of an alpha plane, uint8 (H, W)."""
+    """Return the number of the filter and the frame of an alpha plane, uint8 (H, W)."""
     # Which filter wins is seen at the fastest level already, at 1/20 of the time of the real one.
     quick = zstandard.ZstdCompressor(level=1)
     best = min((_NONE, _LEFT, _UP), key=lambda f: len(quick.compress(_filter(f, alpha))))
@@ -81,7 +81,7 @@ def pack_alpha(alpha: npt.NDArray[np.uint8]) -> bytes:
 
 
 def unpack_alpha(payload: bytes, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Undo `pack_alpha`: (H, W). The stated size has been checked."""
+    """Undo `pack_alpha`: (H, W). The stated size was checked."""
     return _unfilter(payload[0], decompress(payload[1:], "ALPHA"), width, height)
 
 

@@ -1,6 +1,6 @@
-"""What is measured: fidelity, size, and the rate saved between two curves.
+"""Fidelity, size, and the rate saved between two curves.
 
-Needs numpy alone, so that the trainer and the benchmark use the same figures.
+Needs numpy alone, so the trainer and the benchmark use the same figures.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def psnr(
 ) -> float:
     """Return the peak signal-to-noise ratio of two pictures in dB; infinite if they are equal.
 
-    The mean runs over all samples, so over R, G and B alike, or over those of the pixels `seen`
-    (H,W). The squares are added as integers: the figure is the same on every machine and in every
-    order.
+    The mean is over all samples, so over R, G and B alike, or over those of the pixels `seen`
+    (H,W). The squares are added as integers, so the figure is the same on every machine and in
+    every order.
     """
     if a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(f"psnr compares uint8 with uint8, not {a.dtype} with {b.dtype}")
@@ -58,12 +58,12 @@ def psnr(
 
 
 def ms_ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float | None:
-    """Return the multi-scale structural similarity of two pictures (H,W,3), 1 where they are equal.
+    """Return the multi-scale structural similarity of two pictures (H,W,3), 1 if they are equal.
 
     After Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
-    assessment", 2003, computed as pytorch-msssim and with it the published curves do: a Gaussian
-    window of 11 pixels (sigma 1.5) without padding, five scales by 2x2 means, R, G and B each, and
-    the mean of the three. None for a picture with a side below `MS_SSIM_SMALLEST_SIDE`.
+    assessment", 2003. Computed like pytorch-msssim, and so like the published curves: a Gaussian
+    window of 11 pixels (sigma 1.5) without padding, five scales by 2x2 means, for each of R, G and
+    B, and the mean of the three. None for a picture with a side below `MS_SSIM_SMALLEST_SIDE`.
     """
     if a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(f"ms_ssim compares uint8 with uint8, not {a.dtype} with {b.dtype}")
@@ -101,7 +101,7 @@ def _ssim(x: Planes, y: Planes) -> tuple[float, float]:
 
 
 def _blurred(plane: Planes) -> Planes:
-    """(H,W) -> (H-10,W-10): the mean under the Gaussian window, wherever that fits."""
+    """(H,W) -> (H-10,W-10): the mean under the Gaussian window, where it fits."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     taps = (window / window.sum()).astype(np.float32)
@@ -122,9 +122,9 @@ def _blurred(plane: Planes) -> Planes:
 
 
 def _halved(plane: Planes) -> Planes:
-    """(H,W) -> (ceil(H/2),ceil(W/2)) by 2x2 means, an odd side padded with a zero in front.
+    """(H,W) -> (ceil(H/2),ceil(W/2)) by 2x2 means; an odd side is padded with a zero in front.
 
-    So does pytorch-msssim: average pooling with padding, the padding counted as zeros.
+    This is what pytorch-msssim does: average pooling with padding, which counts as zeros.
     """
     height, width = plane.shape
     padded = np.pad(plane, ((height % 2, height % 2), (width % 2, width % 2)))
@@ -135,18 +135,19 @@ def _halved(plane: Planes) -> Planes:
 
 
 def bits_per_pixel(nbytes: int, width: int, height: int) -> float:
-    """Return the bits that a whole file, header and all, spends on a pixel."""
+    """Return the bits per pixel of a whole file, header included."""
     if width < 1 or height < 1:
         raise ValueError(f"a picture of {width}x{height} has no pixels")
     return 8 * nbytes / (width * height)
 
 
 def bd_rate(anchor_bpp: Curve, anchor_psnr: Curve, bpp: Curve, psnr: Curve) -> float:
-    """Return the Bjøntegaard delta rate in percent; below 0 where fewer bits than the anchor's do.
+    """Return the Bjøntegaard delta rate in percent; below 0 if fewer bits than the anchor's
+    suffice.
 
-    The logarithm of the rate is interpolated over PSNR by PCHIP, and averaged over the range of
-    PSNR that both curves have. The points of a curve may come in any order. Raises ValueError for
-    curves that are no function of PSNR or have no range in common.
+    The logarithm of the rate is interpolated over PSNR by PCHIP, and averaged over the common range
+    of PSNR. The points of a curve may come in any order. Raises ValueError for curves that are no
+    function of PSNR or have no common range.
     """
     anchor_x, anchor_y = _curve(anchor_bpp, anchor_psnr, "anchor")
     x, y = _curve(bpp, psnr, "curve")
@@ -198,8 +199,8 @@ def _pchip_integral(x: Floats, y: Floats, low: float, high: float) -> float:
 def _pchip_slopes(x: Floats, y: Floats) -> Floats:
     """Return the slopes at the points by Fritsch and Butland, with the end slopes of Moler.
 
-    These are the ones of SciPy's PchipInterpolator and MATLAB's pchip, which everybody's BD-rates
-    come from; SciPy itself is not worth its size to a trainer.
+    These are those of SciPy's PchipInterpolator and MATLAB's pchip, which most BD-rates use. SciPy
+    itself is too large for a trainer.
     """
     h = np.diff(x)
     chords = np.diff(y) / h

@@ -56,7 +56,11 @@ def _errors_as_pillow_has_them() -> Iterator[None]:
 
 
 class AecImageFile(ImageFile.ImageFile):
-    """An .aec file opened by Pillow. `info` carries exif, icc_profile, xmp and quality."""
+    """An .aec file opened by Pillow.
+
+    `info` carries exif, icc_profile, xmp, dpi, comment, texts, iptc and quality; once the pixels
+    are decoded gain_map and video as well.
+    """
 
     format = FORMAT
     format_description = "Trained autoencoder"
@@ -72,7 +76,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._size = (header.width, header.height)
         self._pixels = header.width * header.height
         self._mode = header.mode.name
-        self.info.update(image.pillow_info(front.exif, front.icc, front.xmp))
+        self.info.update(image.pillow_info(**front.metadata))
         self.info["quality"] = header.quality
 
     def draft(
@@ -102,6 +106,7 @@ class AecImageFile(ImageFile.ImageFile):
                     self._read(), preview=self._preview, max_pixels=self._pixels
                 )
             self.im = decoded.im
+            self.info.update(decoded.info)
             self._coded = False
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
@@ -139,6 +144,7 @@ def _with_metadata(picture: Image.Image, options: Mapping[str, Any]) -> Image.Im
     if not given:
         return picture
     changed = picture.copy()
+    changed.format = picture.format  # what is true of this very picture alone stays
     for name, value in given.items():
         content = value.tobytes() if isinstance(value, Image.Exif) else value
         changed.info.pop(name, None)

@@ -13,11 +13,12 @@ belongs to its context; threads take part in it that begin with `join(current())
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
+
+from aecodec import forks
 
 __all__ = ["collect", "current", "join", "stage"]
 
@@ -27,7 +28,7 @@ class Watch:
 
     def __init__(self, other: Watch | None = None) -> None:
         self.seconds: dict[str, float] = other.seconds if other else {}
-        self._lock: threading.Lock = other._lock if other else threading.Lock()
+        self._lock: forks.Lock = other._lock if other else forks.Lock()
         self._under_way: list[str] = []
         self._since = time.perf_counter()
 

@@ -1,12 +1,12 @@
-"""What a run over many files costs: workers side by side, memory, the client's own work.
+"""What a run over many files costs: two workers, memory, the work of the client.
 
     python benchmarks/batch.py speed              two workers of one thread against one
     python benchmarks/batch.py memory             10,000 files: the memory of client and workers
     python benchmarks/batch.py client             files a second that the client alone can handle
     python benchmarks/batch.py cost [FOLDER]      core seconds and bytes a megapixel
 
-Each prints its figures and, with --json FILE, writes them with the machine they were measured on.
-Timings count only if nothing else runs.
+Each prints its figures. With --json FILE it writes them, with the machine. Timings count only if
+nothing else runs on the machine.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from PIL import Image
 from aecodec import __version__
 from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
-from aecodec.batch.select import Job
 from aecodec.batch.worker import rows
 from aecodec.conversion import Encoding
+from aecodec.files import Job
 
 PAGE = 1 << 20
 
@@ -191,9 +191,9 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
 def converted(task: Task, sources: list[Path], targets: list[Path]) -> tuple[list[Result], float]:
     """Convert files with a worker that has loaded all that it needs; results and core seconds."""
     converter = Converter(task)
-    jobs = [Job(str(s), str(s), str(t)) for s, t in zip(sources, targets, strict=True)]
+    jobs = [Job(str(s), str(t), str(s)) for s, t in zip(sources, targets, strict=True)]
     warm = targets[0].with_suffix(".warm" + targets[0].suffix)
-    first = tuple(rows(converter(pool.columns([Job("", str(sources[0]), str(warm))]))))
+    first = tuple(rows(converter(pool.columns([Job(str(sources[0]), str(warm))]))))
     before = time.process_time()
     results = rows(converter(pool.columns(jobs)))
     seconds = time.process_time() - before

@@ -1,12 +1,12 @@
-"""What every branch of every residual block brings: the BD-rate without it.
+"""What each branch of each residual block contributes: the BD-rate without it.
 
     python benchmarks/branches.py RUN FOLDER [--json benchmarks/training/branches.json]
 
-RUN is a training's folder or exported weights, FOLDER its photographs, of which those that the
-training holds out are measured. A branch is left out by putting in the place of what its last layer
-reads the mean of it, without any training after. It tells where multiplications earn nothing
-(`aecodec train --start-from` goes on with other widths and more blocks), and not what training
-could still teach a branch.
+RUN is the folder of a training, or exported weights. FOLDER holds its photographs; those that the
+training holds out are measured. A branch is switched off by replacing the input of its last layer
+by the mean of that input. Nothing is trained afterwards. The figures show where multiplications
+earn nothing (`aecodec train --start-from` continues with other widths and more blocks). They do
+not show what more training could teach a branch.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def branches(model: Autoencoder) -> dict[str, nn.Conv2d]:
 
 @torch.no_grad()
 def means(model: Autoencoder, photographs: Photographs) -> dict[str, Tensor]:
-    """What the last layer of every branch reads, on average."""
+    """The mean input of the last layer of every branch."""
     sums: dict[str, list[Tensor]] = {}
     hooks = [
         layer.register_forward_hook(

@@ -1,7 +1,7 @@
-"""`make demo`: compress and restore sample photographs with the installed command.
+"""`make demo`: compress and decompress sample photographs with the installed command.
 
-Prints a table of real file bytes and PSNR beside the bytes that JPEG needs for the same PSNR, and
-says where the pictures lie. The photographs are those in scikit-image's wheel: no network needed.
+Prints a table: bytes and PSNR of the files, and the bytes that JPEG needs for the same PSNR. Says
+where the pictures are. The photographs come with scikit-image, so no network is needed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def aecodec(*arguments: str, cwd: Path) -> None:
 
 
 def measure(name: str, original: Path, compressed: Path, restored: Path) -> Row:
-    """Compare a restored photograph with its original, and with JPEG."""
+    """Compare a decompressed photograph with its original, and with JPEG."""
     picture = pixels_of(original)
     value = psnr(np.asarray(picture), np.asarray(pixels_of(restored)))
     jpeg = [with_jpeg(picture, quality) for quality in range(1, 101)]
@@ -67,7 +67,7 @@ def measure(name: str, original: Path, compressed: Path, restored: Path) -> Row:
 
 
 def table(rows: list[Row]) -> Table:
-    """The results, a line a photograph."""
+    """The results, one line a photograph."""
     made = Table(title="aecodec, and JPEG at equal PSNR (dB)", box=SIMPLE_HEAD, pad_edge=False)
     made.add_column("photograph", no_wrap=True)
     for heading in ("pixels", "bytes", "bpp", "dB", "JPEG bytes", "saved"):

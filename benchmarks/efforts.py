@@ -1,9 +1,9 @@
-"""What more effort buys: BD-rate against effort 1, and seconds a megapixel.
+"""What more effort saves: BD-rate against effort 1, and seconds a megapixel.
 
     python benchmarks/efforts.py FOLDER [--pictures NAME,NAME] [--efforts 1,4,9] [--json OUT.json]
 
-Real file bytes and PSNR over RGB; a curve is the mean over the pictures at each quality, as in
-`kodak.py`. High efforts take their time, so every sixth picture is taken if none are named.
+Sizes are those of whole files, PSNR is over RGB. A curve is the mean over the pictures at each
+quality, as in `kodak.py`. High efforts are slow, so by default every sixth picture is measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from aecodec.networks.weights import by_name
 
 
 def measure(paths: list[Path], qualities: list[int], effort: int) -> dict[str, Any]:
-    """The mean curve at one effort, and what encoding took."""
+    """The mean curve at one effort, and the time of encoding."""
     curve, seconds, pixels = [], 0.0, 0
     for quality in track(qualities, f"effort {effort}", console=Console(stderr=True)):
         bpp, decibels = [], []

@@ -2,9 +2,10 @@
 
     python benchmarks/fit_klt.py PHOTOGRAPHS -o aecodec/bench/klt.safetensors
 
-The axes are the principal components of 8x8x3 blocks. The classes are found as Lloyd's quantiser
-finds its cells: each 16x16 pixels go to the class whose Laplacians give their coefficients the
-fewest bits, each class's scales become the mean magnitudes of what it was given, and again.
+The axes are the principal components of 8x8x3 blocks. The classes are found as in Lloyd's
+algorithm, by two alternating steps. Each area of 16x16 pixels goes to the class whose Laplacians
+code its coefficients in the fewest bits. Then the scales of each class become the mean magnitudes
+of its areas.
 """
 
 from __future__ import annotations

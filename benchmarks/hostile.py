@@ -76,14 +76,14 @@ def files(side: int) -> Iterator[tuple[str, bytes]]:
     words = rng.integers(1, 2**32, len(data) // 4, "<u4").tobytes()
     yield "the same in one tile of the whole picture", bitstream.pack(whole, [bytes(4) + words])
     # Each of the three just under the limit, and of a byte that zstd makes nothing of.
-    metadata = {"exif": b"II*\0", "icc": b"", "xmp": b"<x"}
-    bombs = {k: v.ljust(bitstream.DEFAULT_MAX_METADATA, b"\0") for k, v in metadata.items()}
+    begin = b"II*\0", b"", b"<x"
+    exif, icc, xmp = (part.ljust(bitstream.DEFAULT_MAX_METADATA, b"\0") for part in begin)
     empty = np.zeros((side, side), np.uint8)
     head = bitstream.Header(side, side, bitstream.ColourMode.RGBA, 1, header.model_id)
     flat_tiles = bitstream.parse(aecodec.compress(flat, 1)).tiles
     yield (
         "a flat picture with alpha and 48 MiB of metadata in a few KiB",
-        bitstream.pack(head, flat_tiles, alpha=empty, **bombs),
+        bitstream.pack(head, flat_tiles, alpha=empty, exif=exif, icc=icc, xmp=xmp),
     )
 
 

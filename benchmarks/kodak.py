@@ -1,10 +1,10 @@
-"""Rate and distortion on a folder of PNGs, by real file bytes: aecodec against JPEG and others.
+"""Rate and distortion on a folder of PNGs, by whole files: aecodec against JPEG and others.
 
     python benchmarks/kodak.py FOLDER [--peers webp,avif] [--json OUT.json] [--reuse OLD.json]
 
-Calls nothing of aecodec but `compress`, `decompress` and the measures of `aecodec.metrics`. A curve
-is the mean over the pictures of bits per pixel (all bytes of the file) and of PSNR (over RGB, in
-dB) at each quality; BD-rate is PCHIP over log-rate on the common range of PSNR.
+Uses `compress`, `decompress` and `aecodec.metrics`, and nothing else of aecodec. A curve is the
+mean over the pictures, at each quality, of bits per pixel (all bytes of the file) and of PSNR (over
+RGB, in dB). BD-rate is PCHIP over log-rate, on the common range of PSNR.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def run(task: Task) -> list[Point]:
 
 
 def warm_up(names: Sequence[str], model: str | None) -> None:
-    """Load what the codecs load at first use: it is no part of any measured time."""
+    """Load what the codecs load at their first use, so that it is not timed."""
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     for name in names:
         CODECS[name].code(Image.fromarray(noise), 50, model)
@@ -191,7 +191,7 @@ def _bd_rate(anchor: list[tuple[float, float]], test: list[tuple[float, float]])
 
 
 def checks(codecs: dict[str, Any]) -> dict[str, Any]:
-    """What aecodec has to show beside its BD-rate."""
+    """What aecodec has to show besides its BD-rate."""
     ours, jpeg = points_of(codecs["aecodec"]), points_of(codecs[ANCHOR])
     falling = [
         f"{name} at q = {high.quality}"
@@ -215,7 +215,7 @@ def checks(codecs: dict[str, Any]) -> dict[str, Any]:
 
 
 def saving_around(ours: list[Point], jpeg: list[Point], psnr_value: float) -> float | None:
-    """Per cent of JPEG's bytes saved at this PSNR, or at the nearest that both curves reach."""
+    """Bytes saved against JPEG, in per cent, at this PSNR or the nearest that both curves reach."""
     lowest = max(min(p.psnr for p in ours), min(p.psnr for p in jpeg))
     highest = min(max(p.psnr for p in ours), max(p.psnr for p in jpeg))
     if lowest > highest:

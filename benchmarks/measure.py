@@ -30,7 +30,7 @@ class Point:
 
 
 def pixels_of(path: str | Path) -> Image.Image:
-    """A picture in RGB without its metadata, which no codec is to be charged for."""
+    """A picture in RGB without its metadata, so that no codec pays for metadata."""
     with Image.open(path) as opened:
         return Image.fromarray(np.asarray(opened.convert("RGB")))
 

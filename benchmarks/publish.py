@@ -1,10 +1,12 @@
-"""From what `aecodec bench` measured to what the README shows: plot, table, side-by-side crop.
+"""Writes what `aecodec bench` measured into the README and docs/benchmarking.md.
 
-    python benchmarks/publish.py benchmarks/results/kodak.json [--readme README.md]
+    python benchmarks/publish.py benchmarks/results/comparison.json [--readme FILE] [--page FILE]
 
-Every figure comes from the JSON; the crop is made here, from a sample photograph in the public
-domain (scikit-image's astronaut, by NASA), since the pictures that are measured are not shipped.
-Replaces what stands between the README's markers `results:begin` and `results:end`.
+The README gets the plot and a short table. The page gets the plot, the full table, the settings and
+a crop of a sample photograph, side by side. Every figure comes from the JSON file. The crop is
+computed here from a photograph in the public domain (scikit-image's astronaut, by NASA), because
+the pictures that were measured may not be shipped. Both texts replace what is between the markers
+`results:begin` and `results:end`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,8 @@ END = "<!-- results:end -->"
 IN_PLOT = ("BPG 4:4:4", "VVC (VTM)", "mbt2018-mean")
 IN_TABLE = ("BPG 4:4:4", "VVC (VTM)")
 COLUMNS = (("jpeg", "JPEG 4:2:0"), ("webp", "WebP -m 6"), ("avif", "AVIF speed 6"))
+SHORT_COLUMNS = (("jpeg", "JPEG"), ("avif", "AVIF"))
+SHORT_ROWS = ("aecodec", "aecodec:base", "jpeg", "webp", "avif", "jxl", "jpeg2000")
 
 CROP_OF, CROP = "astronaut.png", (120, 10, 440, 290)
 CROP_QUALITY = 15
@@ -67,10 +72,11 @@ MARKERS = "oXs^Dv*P<"
 
 
 def main() -> None:
-    """Make the pictures, then the README's part."""
+    """Make the pictures, then the parts of the README and of the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "benchmarking.md")
     options = parser.parse_args()
     results = json.loads(options.results.read_text(encoding="utf-8"))
     folder = options.results.parent
@@ -80,8 +86,9 @@ def main() -> None:
     for theme in INK:
         plot(measured, titles, others, theme, folder / f"kodak-{theme}.svg")
     caption = crop(folder / "side-by-side.png")
-    replace(options.readme, block(results, others, folder, options.readme.parent, caption))
-    print(f"{options.readme}: results of {results['date']}")
+    replace(options.readme, short_block(results, folder_from(options.readme, folder)))
+    replace(options.page, block(results, others, folder_from(options.page, folder), caption))
+    print(f"{options.readme}, {options.page}: results of {results['date']}")
 
 
 # ---------------------------------------------------------------------------------------- the plot
@@ -167,47 +174,103 @@ def crop(target: Path) -> str:
     )
 
 
-# ------------------------------------------------------------------------------- the README's part
+# ----------------------------------------------------------------- the README's and the page's part
 
 
-def block(
-    results: dict[str, Any],
-    others: dict[str, Curve],
-    folder: Path,
-    root: Path,
-    caption: str,
-) -> str:
-    """What stands between the markers."""
-    place = folder.resolve().relative_to(root.resolve()).as_posix()
-    machine = results["machine"]
-    versions = sorted({v for entry in results["curves"] for v in entry["versions"]})
-    apart = [entry["apart"] for entry in results["curves"] if entry["name"] == "aecodec"]
-    lines = [
-        f"Kodak, {len(results['pictures'])} pictures, real file bytes. BD-rate by PCHIP over"
-        " log-rate on the mean curves; negative means fewer bytes at equal fidelity.",
-        "",
+def folder_from(page: Path, folder: Path) -> str:
+    """The path of the results as a page's links need it."""
+    return Path(os.path.relpath(folder.resolve(), page.resolve().parent)).as_posix()
+
+
+def picture(place: str) -> list[str]:
+    """The plot, for a light and a dark background."""
+    return [
         "<picture>",
         f'<source media="(prefers-color-scheme: dark)" srcset="{place}/kodak-dark.svg">',
         f'<img alt="PSNR over bits per pixel on Kodak" src="{place}/kodak-light.svg" width="760">',
         "</picture>",
         "",
+    ]
+
+
+def machine_of(results: dict[str, Any]) -> str:
+    """The machine that the results were measured on, in words."""
+    machine = results["machine"]
+    return f"{machine['cpu']}, {machine['cores']} cores"
+
+
+def short_block(results: dict[str, Any], place: str) -> str:
+    """The README's part: the plot, and BD-rates and speeds of the codecs that people use."""
+    bd = results["bd_rate_percent"]["psnr"]
+    measured = {entry["name"]: entry for entry in results["curves"]}
+    columns = [(name, title) for name, title in SHORT_COLUMNS if name in measured]
+    heads = [f"bytes, against {title}" for _, title in columns]
+    lines = ["| " + " | ".join(["codec", *heads, "encode, MP/s", "decode, MP/s"]) + " |"]
+    lines.append("|---" * (3 + len(columns)) + "|")
+    for name in SHORT_ROWS:
+        if name in measured:
+            entry = measured[name]
+            speed = entry["megapixels_per_second"]
+            cells = [bd_rate_cell(bd, name, anchor) for anchor, _ in columns]
+            cells += [f"{speed[way]:.3g}" for way in ("encoding", "decoding")]
+            lines.append("| " + " | ".join([entry["title"], *cells]) + " |")
+    return "\n".join(
+        [
+            *picture(place),
+            *lines,
+            "",
+            f"Bytes are BD-rates by PSNR on {len(results['pictures'])} Kodak pictures, whole files."
+            f" Measured {results['date']} on {machine_of(results)}. [All"
+            " figures](docs/benchmarking.md), [speed and memory](docs/performance.md).",
+        ]
+    )
+
+
+def block(
+    results: dict[str, Any],
+    others: dict[str, Curve],
+    place: str,
+    caption: str,
+) -> str:
+    """The page's part: the plot, all figures, and the crop."""
+    versions = sorted({v for entry in results["curves"] for v in entry["versions"]})
+    apart = [entry["apart"] for entry in results["curves"] if entry["name"] == "aecodec"]
+    lines = [
+        f"Kodak, {len(results['pictures'])} pictures, whole files. Figures against another codec"
+        " are BD-rates: the mean difference of the rate at equal fidelity, by PCHIP over log-rate"
+        " on the mean curves. Negative means smaller files. Fidelity is PSNR, except in the column"
+        " MS-SSIM.",
+        "",
+        *picture(place),
         *table(results, others),
         "",
+        "| | |",
+        "|---|---|",
+        f"| date | {results['date']} |",
+        f"| machine | {machine_of(results)}, in a warm process |",
+        f"| versions | Python {results['machine']['python']}, {', '.join(versions)} |",
         *(
-            f"aecodec loads in {1000 * a['load_s']:.0f} ms and needs {a['encode_mib']:.0f} MiB to"
-            f" encode and {a['decode_mib']:.0f} MiB to decode {a['megapixels']:.1f} megapixels."
+            f"| aecodec: time to load | {1000 * a['load_s']:.0f} ms |\n"
+            f"| aecodec: memory at {a['megapixels']:.1f} megapixels |"
+            f" {a['encode_mib']:.0f} MiB to encode, {a['decode_mib']:.0f} MiB to decode |"
             for a in apart
             if a and a["encode_mib"] and a["decode_mib"]
         ),
-        f"Measured {results['date']} on {machine['cpu']}, {machine['cores']} cores, in a warm"
-        f" process, Python {machine['python']}; {', '.join(versions)}. Settings and all figures:"
-        f" [`{place}`]({place}).",
+        f"| settings and all figures | [`benchmarks/results`]({place}) |",
         "",
         f"![{caption}]({place}/side-by-side.png)",
         "",
         f"{caption}.",
     ]
     return "\n".join(lines)
+
+
+def bd_rate_cell(bd: dict[str, Any], name: str, anchor: str) -> str:
+    """A BD-rate as a cell of a table; empty where there is none."""
+    if name == anchor:
+        return "0"
+    value = bd.get(name, {}).get(anchor, {}).get("mean_curves")
+    return "" if value is None else f"{value:+.1f} %"
 
 
 def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
@@ -222,15 +285,9 @@ def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
         "|---" * (3 + len(heads)) + "|",
     ]
 
-    def cell(metric: str, name: str, anchor: str) -> str:
-        if name == anchor:
-            return "0"
-        value = bd[metric].get(name, {}).get(anchor, {}).get("mean_curves")
-        return "" if value is None else f"{value:+.1f} %"
-
     def row(name: str, title: str, speeds: list[str]) -> str:
-        cells = [cell("psnr", name, anchor) for anchor, _ in columns]
-        cells += [cell("ms_ssim", name, "jpeg")] if "ms_ssim" in bd else []
+        cells = [bd_rate_cell(bd["psnr"], name, anchor) for anchor, _ in columns]
+        cells += [bd_rate_cell(bd["ms_ssim"], name, "jpeg")] if "ms_ssim" in bd else []
         return "| " + " | ".join([title, *cells, *speeds]) + " |"
 
     for entry in results["curves"]:
@@ -245,7 +302,7 @@ def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
 
 
 def replace(readme: Path, made: str) -> None:
-    """Put `made` between the markers; they stay."""
+    """Put `made` between the markers."""
     text = readme.read_text(encoding="utf-8")
     begin = BEGIN.search(text)
     if begin is None or END not in text:

@@ -3,12 +3,12 @@
     pip install openvino
     python benchmarks/runtimes.py PICTURE [--model NAME] [--json OUT.json]
 
-One picture is compressed and restored, and what each graph was given then is given to both, on as
-many threads as there are cores. They take turns, several calls each, with a rest between, since
-the threads of either wait busily for a while after a call; the median counts. How far apart their
-results lie stands beside it: times of unlike results are no comparison. OpenVINO also has to
-compile the graphs in every process: that is timed, as is its import, and its size on disk is added
-up. aecodec does not use it: see docs/contributing.md.
+Compresses and decompresses one picture, and records the inputs of each graph. Then both runtimes
+get these inputs, on as many threads as there are cores. They take turns, several calls each. They
+pause in between, because their threads spin for a while after a call. The median counts. The table
+also shows how far apart the outputs are: times of different outputs are no comparison. OpenVINO
+compiles the graphs in every process, so this is timed, too, as well as its import and its size on
+disk. aecodec does not use OpenVINO: see docs/contributing.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ QUALITY = 75
 
 
 def captured(codec: Codec, picture: Image.Image) -> dict[str, dict[str, Any]]:
-    """The inputs that each graph gets when a picture is compressed and restored."""
+    """The inputs that each graph gets while a picture is compressed and decompressed."""
     seen: dict[str, dict[str, Any]] = {}
     run = Runtime.run
 
@@ -61,7 +61,7 @@ def milliseconds(work: Any) -> float:
 
 
 def import_seconds(module: str) -> float:
-    """The least time of three that a process of its own takes to import a module."""
+    """How long a new process takes to import a module; the least of three."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     command = [sys.executable, "-c", code]
     took = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(3)]
@@ -86,7 +86,7 @@ def compare(
             return request.infer(inputs)
 
         def ours(name: str = name, inputs: dict[str, Any] = inputs) -> Any:
-            return codec.runtime.run(name, **inputs)
+            return codec.tiles.runtime.run(name, **inputs)
 
         pairs = zip(ours(), theirs().values(), strict=True)
         apart = max(np.abs(np.asarray(a, float) - np.asarray(b, float)).max() for a, b in pairs)

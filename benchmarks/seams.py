@@ -1,12 +1,13 @@
-"""What tiles cost: errors along their borders, and bytes, against the same pictures in other tiles.
+"""What tiles cost: errors along their edges, and bytes, against the same pictures in other tiles.
 
     python benchmarks/seams.py FOLDER [--tile 256] [--other 1024] [--qualities 20,60,90]
         [--model NAME] [--json OUT.json]
 
-Every picture is coded twice, in tiles of `--tile` pixels a side at most and in tiles of `--other`,
-by default in one piece where that is enough. Compared are the same places: the pixels up to 4 from
-a border of the first tiles, and further than that from any border of the others. Their errors say
-what a border does, whatever the picture shows there. Sums over all pictures.
+Codes every picture twice: in tiles of at most `--tile` pixels a side, and in tiles of `--other`. By
+default the second is one piece where that is large enough. Compares the same places: the pixels
+within 4 pixels of an edge of the first tiles, and further than that from any edge of the others.
+The difference of the errors is due to the edges, whatever the picture shows there. The figures are
+sums over all pictures.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NEAR = 4
 
 
 def along(header: bitstream.Header) -> np.ndarray:
-    """(H,W): which pixels lie along a border between tiles."""
+    """(H,W): which pixels are along an edge between tiles."""
 
     def lines(length: int, side: int) -> np.ndarray:
         near = np.zeros(length, bool)
@@ -49,7 +50,7 @@ def along(header: bitstream.Header) -> np.ndarray:
 
 
 def coded(codec: Codec, path: Path, quality: int, tile: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The file's bytes, the squared error (H,W) in levels, and which pixels lie along borders."""
+    """Bytes of the file, squared error (H,W) in levels, and which pixels are along edges."""
     picture = pixels_of(path)
     data = codec.compress(picture, quality, tile_size=tile)
     error = np.asarray(aecodec.decompress(data), np.float64) - np.asarray(picture)
@@ -58,7 +59,7 @@ def coded(codec: Codec, path: Path, quality: int, tile: int) -> tuple[int, np.nd
 
 
 def compared(codec: Codec, paths: list[Path], quality: int, tile: int, other: int) -> Any:
-    """How the first tiles compare with the others at one quality; None without a border."""
+    """How the first tiles compare with the others at one quality; None without an edge."""
     nbytes, total, borders, elsewhere, count, pixels = np.zeros(2), np.zeros(2), 0.0, 0.0, 0, 0
     for path in track(paths, f"q {quality}", console=Console(stderr=True)):
         bytes_a, error_a, along_a = coded(codec, path, quality, tile)

@@ -1,20 +1,23 @@
-"""Speed and memory of aecodec beside other codecs, at several sizes, in one run.
+"""Speed and memory of aecodec and other codecs, at several sizes, in one run.
 
     python benchmarks/speed.py FOLDER [--codecs aecodec,jpeg,avif] [--json OUT.json]
 
-FOLDER holds photographs, of which pictures of 0.4, 12 and 108 megapixels are put together (whole
-photographs side by side, mirrored to fit). Those of 0.4 megapixels are different ones, one after
-the other: of a single one the cost would say how busy it is, beside pictures of all. Every codec
-codes every size in a process of its own, which is warm before the clock starts, and checks the
-round trip before anything is timed. Codecs take turns, each with all its sizes, so that a slow
-minute of the machine hits all; and the smallest one, which takes a second, before and after every
-other, or a slow second would be all there is of it. A process codes several pictures, large ones
-again and again: the first one, for which it takes memory from the system, counts apart from the
-others, whose mean counts. Peak memory is the largest resident set of a process that does nothing
-but encode, or decode, one picture. Start-up is a whole process that does nothing but code a picture
-of 64 x 64. The median of three rounds counts, but peers code the largest picture in one round
-alone. Below the table stands how evenly aecodec works, for a process' first pictures and for later
-ones: the dearest megapixel of the sizes against the cheapest.
+Puts pictures of 0.4, 12 and 108 megapixels together from the photographs in FOLDER (whole
+photographs side by side, mirrored to fit). Several pictures of 0.4 megapixels are coded, because
+one alone would show how detailed it is.
+
+- Every codec codes every size in a process of its own. The process is warm before the clock starts,
+  and checks the round trip before anything is timed.
+- Codecs take turns, each with all its sizes, so that a slow minute of the machine affects all. The
+  smallest size takes a second only, so it is measured before and after every other.
+- A process codes several pictures. The first one counts apart, because the process takes its memory
+  from the system then. The mean of the others counts.
+- Peak memory is the largest resident set of a process that only encodes, or decodes, one picture.
+- Start-up is the time of a process that only codes a picture of 64 x 64.
+- The median of three rounds counts. The other codecs code the largest picture in one round alone.
+
+A line below the table says how even the cost is: the most expensive megapixel of all sizes against
+the cheapest, for first pictures and for later ones.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ def mosaic(paths: list[Path], width: int, height: int) -> np.ndarray:
 
 
 def photograph(folder: Path, size: str, turn: int = 0) -> np.ndarray:
-    """The picture of that size; of the smallest one another one at each of a process' turns."""
+    """The picture of that size; of the smallest size a different one at each turn of a process."""
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".avif"))
     first = turn * len(paths) // REPEAT[size] if size == min(SIZES, key=float) else 0
     return mosaic(paths[first:] + paths[:first], *SIZES[size])
@@ -82,7 +85,7 @@ def quality_of(name: str) -> float:
 
 
 def memory(name: str, size: str, folder: Path, file: Path, way: str) -> float:
-    """MiB at the most, of this process: it codes the picture to a file, or decodes the file."""
+    """Peak memory of this process in MiB: it codes the picture to a file, or decodes the file."""
     coder = load(name)
     if way == "encode":
         file.write_bytes(coder.encode(photograph(folder, size), quality_of(name)))
@@ -93,7 +96,7 @@ def memory(name: str, size: str, folder: Path, file: Path, way: str) -> float:
 
 
 def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:
-    """Code so many pictures, in this process; what each took."""
+    """Code this many pictures in this process; the time of each."""
     coder = load(name)
     width, height = SIZES[size]
     quality = quality_of(name)
@@ -144,7 +147,7 @@ def load(name: str) -> codecs.Coder:
 
 
 def start_up(name: str) -> float:
-    """Milliseconds of a process that codes one small picture and ends; the least of three."""
+    """Milliseconds of a process that codes one small picture; the least of three."""
     code = (
         "import sys, numpy; sys.path.insert(0, sys.argv[1]); import speed;"
         "c = speed.load(sys.argv[2]); c.encode(numpy.zeros((64, 64, 3), numpy.uint8), 50)"
@@ -219,12 +222,12 @@ def main() -> None:
 
 
 def often(sizes: list[str]) -> list[str]:
-    """The first of these sizes before and after every other one."""
+    """The sizes, with the first one before and after every other."""
     return sizes[:1] + [size for other in sizes[1:] for size in (other, sizes[0])]
 
 
 def run(folder: Path, name: str, size: str, *more: str) -> Any:
-    """What this script prints in a process of its own."""
+    """The output of this script in a process of its own."""
     command = [sys.executable, __file__, str(folder), "--child", name, size, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -241,7 +244,7 @@ def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spread(measured: list[dict[str, Any]], name: str, way: str) -> float:
-    """The cost of the dearest megapixel of all sizes against the cheapest's."""
+    """The cost of the most expensive megapixel of all sizes against that of the cheapest."""
     speeds = [entry[f"{way}_mps"] for entry in measured if entry["codec"] == name]
     return float(max(speeds) / min(speeds))
 

@@ -1,16 +1,15 @@
-"""Where aecodec's time goes: the stages of encoding and decoding, on one thread.
+"""Where the time goes: the stages of encoding and decoding, on one thread.
 
     python benchmarks/stages.py FOLDER [--model NAME] [--json OUT.json]
 
-FOLDER holds photographs, of which each third is coded as it is, and all of them together as one
-picture of 12 megapixels, a JPEG of quality 95, like a camera's. What is timed is the way from the
-picture's file to the `.aec` file and from there to a PNG, all of them in memory. With one thread
-nothing runs beside anything else and nobody waits, so that the stages' times add up to the
-processor's; what belongs to no stage is "other". The process is warm. The median of some rounds
-counts, of which each does everything once.
+Codes every third photograph of FOLDER, and all of them together as one picture of 12 megapixels,
+stored as a JPEG of quality 95, like a camera's. Times the way from the file of the picture to the
+`.aec` file, and from there to a PNG, all in memory. On one thread nothing runs at the same time, so
+the times of the stages add up. The rest is "other". The process is warm. The median of some rounds
+counts; each round does everything once.
 
-The entropy coder's share is told of that whole way, and of the coding alone, without the reading
-and the writing of pictures: that is what is left of it between two arrays.
+The share of the entropy coder is given twice: of that whole way, and of the coding alone, without
+reading and writing pictures.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ FILES = "reading the picture", "writing the picture"
 
 
 def timed(work: Any, seconds: dict[str, float]) -> Any:
-    """What `work` returns; its stages, and what belongs to none, are added to `seconds`."""
+    """The return value of `work`; adds its stages, and the rest, to `seconds`."""
     start = time.perf_counter()
     with stages.collect() as found:
         result = work()

@@ -2,14 +2,15 @@
 
     python benchmarks/training_curve.py [--runs benchmarks/training]
 
-Every `NAME.jsonl` in the folder is the log of a run (`aecodec train` writes `log.jsonl`); a run
-that was continued with a new schedule is one file. `trials.json` holds short trials of recipes.
-Draws `scaling.svg`, and prints what the fit says of ten and a hundred times the steps. The fit
-takes the ends of schedules alone (a learning rate of zero), since points on the way say little:
-most of a schedule's gain comes as its learning rate falls. A log whose first line says `grown_from`
-is that of a model that began with a smaller one's weights: its steps go on from that one's, and
-nothing is fitted to it. What `--finish` brings is drawn apart, and not fitted: it trains another
-half of the model on other symbols.
+Every `NAME.jsonl` in the folder is the log of a run (`aecodec train` writes `log.jsonl`). A run
+that was continued with a new schedule is one file. `trials.json` holds short trials of recipes. The
+script draws `scaling.svg`, and prints what the fit predicts for ten and a hundred times the steps.
+
+- The fit uses the ends of schedules alone (a learning rate of zero), because most of the gain of a
+  schedule comes while its learning rate falls.
+- A log whose first line says `grown_from` is that of a model that started from smaller weights. Its
+  steps are counted on from theirs, and nothing is fitted to it.
+- Points of `--finish` are drawn apart and not fitted: it trains the decoder on other symbols.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ON_THE_WAY = ("#1f6f8b", "#6d28d9", "#047857")
 
 
 def ends(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The points of a log at which a schedule ended, but for those of finishing."""
+    """The points of a log at which a schedule ended, without those of `--finish`."""
     return [point for point in log if point.get("schedule_ended") and not point.get("finish")]
 
 
@@ -54,7 +55,7 @@ def fitted(points: list[tuple[float, float]]) -> tuple[float, float, float] | No
 
 
 def predict(fit: tuple[float, float, float], steps: float) -> float:
-    """The BD-rate in % that the fit says."""
+    """The BD-rate in % that the fit predicts."""
     floor, factor, exponent = fit
     return float(floor + factor * (steps / 1000.0) ** -exponent - 100.0)
 

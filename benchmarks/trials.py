@@ -5,13 +5,18 @@
     python benchmarks/trials.py capacity FOLDER --weights weights/small [--steps 600] [--only ...]
     python benchmarks/trials.py draw
 
-FOLDER holds the training's photographs; the figure is the BD-rate against JPEG on those that the
-training holds out. `whole` trains everything from the KLT start with `aecodec train`'s own loop.
-`prior` keeps the transforms and gains of trained weights and trains a hyperprior and a context from
-nothing on cached latents: the transforms' noise is gone, and differences of some tenths of a
-percent show. `capacity` does the same with priors of other widths. All trials of a part see the
-same crops in the same order. Results go to `benchmarks/training/trials-PART.json`, one by one;
-`draw` makes `trials.svg` of them.
+FOLDER holds the photographs of the training. The figure is the BD-rate against JPEG on those that
+the training holds out.
+
+- `whole` trains everything from the KLT start, with the loop of `aecodec train`.
+- `prior` keeps the transforms and gains of trained weights. It trains a hyperprior and a context
+  from nothing on cached latents. Without the noise of the transforms, differences of some tenths of
+  a percent show.
+- `capacity` does the same with priors of other widths.
+- `draw` draws `trials.svg`.
+
+All trials of a part see the same crops in the same order. The results are written to
+`benchmarks/training/trials-PART.json`, one by one. docs/experiments.md has the conclusions.
 """
 
 from __future__ import annotations
@@ -69,9 +74,9 @@ def haar(size: int) -> Tensor:
 
 
 class Turned(Spine):
-    """A spine layer behind (or before) a fixed orthonormal Haar transform of each channel's block.
+    """A spine layer after (or before) a fixed orthonormal Haar transform of each channel's block.
 
-    The function class is that of the plain shuffle; what changes is the basis that learns.
+    The function class is that of the plain shuffle. Only the basis that learns is another.
     """
 
     basis: Tensor
@@ -116,7 +121,7 @@ class HaarAutoencoder(Autoencoder):
 
 
 class LappedAutoencoder(Autoencoder):
-    """Between 1/8 and 1/16 windows of 4x4, which overlap, in place of blocks of 2x2."""
+    """Overlapping windows of 4x4 between 1/8 and 1/16, in place of blocks of 2x2."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -144,7 +149,7 @@ class LappedAutoencoder(Autoencoder):
 
 
 def weighted(exponent: float) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
-    """The training's loss with another power of lambda in the place of -0.5."""
+    """The loss of the training with another power of lambda than -0.5."""
 
     def rate_distortion(output: Output, x: Tensor, lam: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         _, parts = loss.rate_distortion(output, x, lam)
@@ -155,7 +160,7 @@ def weighted(exponent: float) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]
 
 
 def evenly(uniform: Tensor, config: ModelConfig) -> Tensor:
-    """Levels evenly over the whole range of lambda."""
+    """Levels drawn evenly over the whole range of lambda."""
     return uniform[:, 0]
 
 
@@ -214,7 +219,7 @@ WHOLE: dict[str, Whole] = {
 
 
 def train_whole(trial: Whole, folder: Path, steps: int) -> dict[str, Any]:
-    """A training of so many steps; its last validation."""
+    """Train for this many steps; the last validation."""
     with ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryDirectory())
         for patched in trial.patches:
@@ -229,7 +234,7 @@ def train_whole(trial: Whole, folder: Path, steps: int) -> dict[str, Any]:
 
 
 class Place(Context):
-    """A context that is told which of the steps a position belongs to."""
+    """A context that knows which step a position belongs to."""
 
     def __init__(self, config: ModelConfig, positions: int) -> None:
         super().__init__(config)
@@ -452,7 +457,7 @@ def record(part: str, what: str, results: list[dict[str, Any]]) -> None:
 
 
 def draw() -> None:
-    """`trials.svg`: every trial's BD-rate less that of its part's first one."""
+    """Draw `trials.svg`: the BD-rate of every trial, less that of the first one of its part."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""Makes comparison.webp, the picture in the README: equal bytes by JPEG and by aecodec.
+"""Draws comparison.webp, the picture in the README: JPEG and aecodec at the same number of bytes.
 
 python docs/picture.py          # after new weights; needs the extra `demo`
 """

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from paths import WEIGHTS
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec
+    from aecodec.networks.weights import Weights
+
+SHIPPED = sorted(config.parent.name for config in WEIGHTS.glob("*/config.json"))
 
 
 @pytest.fixture
@@ -12,3 +20,27 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, and the current one while the test runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small() -> Weights:
+    """The default weights."""
+    from aecodec.networks import weights
+
+    return weights.by_name("small")
+
+
+@pytest.fixture(scope="session")
+def coder(small: Weights) -> Codec:
+    """A codec with the default weights, which tests share."""
+    from aecodec.codec import Codec
+
+    return Codec(small)
+
+
+@pytest.fixture(scope="session", params=SHIPPED)
+def either(request: pytest.FixtureRequest) -> Weights:
+    """Each of the weights that come with aecodec."""
+    from aecodec.networks import weights
+
+    return weights.by_name(request.param)

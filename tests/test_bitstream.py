@@ -74,6 +74,11 @@ def test_wire_ids_do_not_move() -> None:
         "EXIF": 0x81,
         "ICC": 0x82,
         "XMP": 0x83,
+        "RESOLUTION": 0x84,
+        "TEXTS": 0x85,
+        "IPTC": 0x86,
+        "GAINMAP": 0x87,
+        "VIDEO": 0x88,
     }
 
 
@@ -221,8 +226,9 @@ def test_empty_metadata_is_left_out() -> None:
 
 
 def test_metadata_is_compressed() -> None:
+    """As zstd does it: a repetition of 12,000 bytes takes 40, of which 7 are the section's."""
     packed = pack(header(), [b"AAAA"], xmp=b"<x:xmpmeta/>" * 1000)
-    assert len(packed) < 200
+    assert len(packed) <= len(pack(header(), [b"AAAA"])) + 42
 
 
 def test_compression_is_on_with_checksums_and_sizes() -> None:
@@ -241,7 +247,7 @@ def test_tiles_cover_every_pixel_once_in_raster_order() -> None:
     head = header(300, 135, tile_size=128)
     covered = np.zeros((135, 300), int)
     corners = []
-    for x, y, w, h in head.tiles():
+    for x, y, w, h in head.grid:
         covered[y : y + h, x : x + w] += 1
         corners.append((y, x))
         assert w == (128 if x < 256 else 44)
@@ -254,12 +260,12 @@ def test_tiles_cover_every_pixel_once_in_raster_order() -> None:
 
 def test_tiles_are_even_and_no_more_than_it_takes() -> None:
     """By the text of the format: units of 64 pixels, shared out among the fewest columns."""
-    assert list(header(768, 512, tile_size=512).tiles()) == [(0, 0, 384, 512), (384, 0, 384, 512)]
-    assert list(header(1, 1030, tile_size=1024).tiles()) == [(0, 0, 1, 576), (0, 576, 1, 454)]
+    assert list(header(768, 512, tile_size=512).grid) == [(0, 0, 384, 512), (384, 0, 384, 512)]
+    assert list(header(1, 1030, tile_size=1024).grid) == [(0, 0, 1, 576), (0, 576, 1, 454)]
     for units in range(1, 120):
         for most in range(1, 40):
             head = header(64 * units - 3, 1, tile_size=64 * most)
-            widths = [w for _, _, w, _ in head.tiles()]
+            widths = [w for _, _, w, _ in head.grid]
             assert sum(widths) == head.width
             assert len(widths) == head.tile_columns == -(-units // most)
             assert set(widths[:-1]) <= {head.tile_width}
@@ -271,7 +277,7 @@ def test_tiles_are_even_and_no_more_than_it_takes() -> None:
 def test_tiles_are_not_listed_before_they_are_asked_for() -> None:
     """2**40 pixels make 2**28 tiles of the smallest size: only an iterator stands that."""
     head = header(2**20, 2**20, tile_size=64)
-    assert next(iter(head.tiles())) == (0, 0, 64, 64)
+    assert next(iter(head.grid)) == (0, 0, 64, 64)
     assert head.tile_count == 2**28
 
 
@@ -299,11 +305,11 @@ def test_container_and_header_are_frozen() -> None:
 
 
 def test_an_ancillary_section_of_the_future_is_skipped() -> None:
-    data = rebuild(header(3, 3), [(0x85, b"anything"), (0x01, b"AAAA")], minor=7)
+    data = rebuild(header(3, 3), [(0xF5, b"anything"), (0x01, b"AAAA")], minor=7)
     parsed = parse(data)
     assert parsed.version == (1, 7)
     assert parsed.tiles == (b"AAAA",)
-    assert [s.name for s in parsed.sections] == ["0x85", "TILE"]
+    assert [s.name for s in parsed.sections] == ["0xF5", "TILE"]
 
 
 # --- Refusals -----------------------------------------------------------------------------------

@@ -55,8 +55,11 @@ def test_the_drawing_is_the_tree() -> None:
     assert drawn_tree() == classes
 
 
+FUNCTIONS = ("describe", "is_out_of_memory", "one_line", "with_advice")
+
+
 def test_all_is_complete() -> None:
-    assert set(errors.__all__) == {*drawn_tree(), "one_line", "with_advice"}
+    assert set(errors.__all__) == {*drawn_tree(), *FUNCTIONS}
 
 
 def test_every_class_has_an_example() -> None:

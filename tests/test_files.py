@@ -367,11 +367,12 @@ def test_a_named_pipe_gets_nothing_of_a_failure(here: Path) -> None:
 SLOW_WRITER = """
 import os
 import sys
-from aecodec import cli, files
 import signal
+from aecodec import files
+from aecodec.cli import app
 if sys.argv[2] == "named":  # as on a system that has no files without names
     del os.O_TMPFILE
-signal.signal(signal.SIGTERM, cli.interrupt)
+signal.signal(signal.SIGTERM, app.interrupt)
 try:
     with files.writing(sys.argv[1], force=True) as file:
         file.write(bytes(65536))

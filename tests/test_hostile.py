@@ -160,7 +160,7 @@ import aecodec
 from aecodec import bitstream, codec
 from aecodec.bitstream import ColourMode, Header
 from aecodec.errors import AecodecError
-from aecodec.weights import by_name
+from aecodec.networks.weights import by_name
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

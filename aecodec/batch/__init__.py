@@ -12,7 +12,9 @@
 `manifest` remembers; `worker` converts; `pool` keeps workers alive; `run` puts them together.
 """
 
+from aecodec.batch.existing import Existing
 from aecodec.batch.run import Plan, Summary, convert
-from aecodec.batch.worker import Converter, Result, Task
+from aecodec.batch.worker import Converter, Task
+from aecodec.conversion import Result
 
-__all__ = ["Converter", "Plan", "Result", "Summary", "Task", "convert"]
+__all__ = ["Converter", "Existing", "Plan", "Result", "Summary", "Task", "convert"]

@@ -14,17 +14,17 @@ import functools
 import itertools
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from typing import Any
 
+from aecodec import forks
 from aecodec.batch.places import is_remote, shared_by_processes
 from aecodec.batch.pool import WorkerDiedError, columns, processes_that_pay
 from aecodec.batch.run import Convert
-from aecodec.batch.select import Job
-from aecodec.batch.worker import Converter, Result, Task, failure, rows
+from aecodec.batch.worker import Converter, Task, failure, rows
+from aecodec.conversion import Result
 from aecodec.errors import AecodecError, InputError
-from aecodec.files import UsageFault
+from aecodec.files import Job, UsageFault
 
 __all__ = ["FILES_PER_TASK", "connected", "convert_batch"]
 
@@ -61,7 +61,7 @@ def _converter(task: Task) -> Converter:
     return Converter(task)
 
 
-_LOADING = threading.Lock()
+_LOADING = forks.Lock()
 
 
 def convert_batch(task: Task, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -115,7 +115,7 @@ class _Window:
         self._fill()
         for future in self._ready:
             batch = self._flying.pop(future.key)
-            yield from self._landed(future, batch)
+            yield from self._land(future, batch)
             future.release()
             self._fill()
 
@@ -139,7 +139,7 @@ class _Window:
         self._flying[future.key] = batch
         self._ready.add(future)
 
-    def _landed(self, future: Any, batch: list[Job]) -> Iterator[Result]:
+    def _land(self, future: Any, batch: list[Job]) -> Iterator[Result]:
         from distributed.scheduler import KilledWorker
 
         try:

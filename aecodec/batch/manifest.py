@@ -24,14 +24,16 @@ every line is one write to a file opened for appending. Where a manifest has `ke
 was left alone, or `begin` without a state, as those of aecodec 0.1.0 do, nothing of its source's
 state is known: the one is tried once more, the other adopted.
 
-What is remembered of it is 32 bytes for every file that was done, hashes of its key, the state of
-its source and the options, and its output's size: ten million files take 320 MB. One that was left
-alone takes as many: a hash of all three, the length that it would have had, width and height.
+What is remembered of it is 40 bytes for every file that was done, hashes of its key, the state of
+its source, the options and its output's name, and its output's size: ten million files take
+400 MB. One that was left alone takes 32: a hash of all three, the length that it would have had,
+width and height.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -43,9 +45,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from aecodec.batch.places import Stamp
 from aecodec.errors import InputError, OutputError, OutputExistsError
-from aecodec.files import TEMPORARY, reason, shown, sync_folder
+from aecodec.files import TEMPORARY, Stamp, reason, shown, sync_folder
 
 __all__ = ["NAME", "Left", "Manifest"]
 
@@ -76,6 +77,7 @@ class _Made(NamedTuple):
     ours: int  # of key, state and options
     state: int  # of key and state
     size: int  # bytes + 1
+    name: int  # of the output's name
 
 
 class Manifest:
@@ -234,7 +236,8 @@ class Manifest:
         elif "done" in record:
             key, state = record["done"], _state(record)
             ours, size = _hash(key, state, self._runs[run]), record.get("bytes", -1)
-            made(_hash(key), _Made(ours, _hash(key, state), _count(size + 1)))
+            name = _hash(record["name"]) if "name" in record else 0
+            made(_hash(key), _Made(ours, _hash(key, state), _count(size + 1), name))
             self._open.pop(key, None)
         elif "left" in record:
             key = record["left"]
@@ -253,7 +256,7 @@ class Manifest:
             begun = self._open.get(key)
             if begun is not None and begun.run == run and begun.name is not None:
                 del self._open[key]
-                made(_hash(key), _Made(0, 0, 0))
+                made(_hash(key), _Made(0, 0, 0, 0))
 
     def _nothing_written(self, key: str, run: str) -> None:
         """What this run has begun has come to nothing: what was made before is as it was."""
@@ -267,7 +270,7 @@ class Manifest:
             return self._later[value]
         place = bisect_left(self._keys, value)
         if place == len(self._keys) or self._keys[place] != value:
-            return _Made(0, 0, 0)
+            return _Made(0, 0, 0, 0)
         return _Made(*(column[place] for column in self._made))
 
     def is_done(self, key: str, state: Stamp | None) -> bool:
@@ -281,6 +284,10 @@ class Manifest:
         """How long the output is that was made last, where that is known."""
         size = self._last(key).size
         return size - 1 if size else None
+
+    def was_named(self, key: str, name: str) -> bool:
+        """Whether an earlier run has given the output that was made last this name."""
+        return self._last(key).name == _hash(name)
 
     def left_as(self, key: str, state: Stamp | None) -> Left | None:
         """What the output would have been, if this source, in this state, was left alone with these
@@ -349,6 +356,8 @@ class Manifest:
         text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
         data = text.encode("ascii")  # json escapes the rest, and names that are no Unicode as well
         try:
+            if os.fstat(self._descriptor).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "it has been deleted")
             if not self._ends_with_newline():
                 data = b"\n" + data
             while data:

@@ -27,9 +27,10 @@ from aecodec.errors import (
     OutputExistsError,
     one_line,
 )
-from aecodec.files import reason, shown
+from aecodec.files import UNDATED, Stamp, reason, shown
 
 __all__ = [
+    "UNDATED",
     "Entry",
     "Stamp",
     "StoreMissing",
@@ -40,6 +41,8 @@ __all__ = [
     "is_remote",
     "join",
     "kind_of",
+    "mode",
+    "plain",
     "read",
     "remove",
     "shared_by_processes",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
 # Stores whose objects appear whole or not at all; on others a file is written aside and renamed.
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a"}
@@ -57,13 +61,6 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", 
 
 class StoreMissing(files.UsageFault):
     """A protocol that no installed package speaks."""
-
-
-class Stamp(NamedTuple):
-    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
-
-    size: int
-    time_ns: int
 
 
 class Entry(NamedTuple):
@@ -76,11 +73,23 @@ class Entry(NamedTuple):
     is_link: bool
     stamp: Stamp | None
     identity: files.Identity | None = None
+    fault: InputError | None = None
+    """Why it cannot be looked at: nobody knows what it is, but for `is_folder` and `is_file` as far
+    as the listing says so."""
 
 
 def is_remote(path: str) -> bool:
     """Whether a path belongs to a store that fsspec reaches."""
     return _PROTOCOL.match(path) is not None
+
+
+def plain(path: str) -> str:
+    """The path of this machine that a `file://` address stands for; every other path as it is."""
+    found = _LOCAL_URL.match(path)
+    if found is None:
+        return path
+    rest = path[found.end() :]
+    return rest[1:] if re.match("/[A-Za-z]:[/\\\\]", rest) else rest  # file:///C:/ on Windows
 
 
 def join(folder: str, relative: str) -> str:
@@ -148,7 +157,12 @@ def _remote_stamp(info: dict[str, Any]) -> Stamp:
             return Stamp(int(info.get("size") or 0), round(moment.timestamp() * 1e9))
         if isinstance(moment, int | float):
             return Stamp(int(info.get("size") or 0), round(moment * 1e9))
-    return Stamp(int(info.get("size") or 0), 0)
+    return Stamp(int(info.get("size") or 0), UNDATED)
+
+
+def mode(path: str) -> int:
+    """The permission bits that an output made of a file may have; those of a store are its own."""
+    return files.ANYONE if is_remote(path) else files.mode_of(path)
 
 
 def read(path: str, size: int | None = None, limit: int = files.MAX_STREAM_BYTES) -> bytes:
@@ -163,8 +177,14 @@ def read(path: str, size: int | None = None, limit: int = files.MAX_STREAM_BYTES
                 raise LimitError(f"longer than {limit >> 20} MiB")
             return bytes(fs.cat_file(inner))
     with _regular(path) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        expected = os.fstat(file.fileno()).st_size
+        if expected <= limit:
+            data = file.read(expected + 1)
+            while len(data) > expected and (part := file.read(files.CHUNK_BYTES)):  # it grows
+                data += part
+                if len(data) > limit:
+                    break
+    if expected > limit or len(data) > limit:
         raise LimitError(f"longer than {limit >> 20} MiB")
     return data
 
@@ -213,7 +233,7 @@ def kind_of(mode: int) -> str:
 def _reading() -> Iterator[None]:
     try:
         yield
-    except AecodecError:
+    except (AecodecError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError("no such file") from None
@@ -237,8 +257,8 @@ def _local_entries(folder: str) -> Iterator[Entry]:
             path = os.path.join(folder, entry.name)
             try:
                 status = entry.stat()
-            except OSError:  # a link to nothing, or it has just vanished
-                yield Entry(entry.name, path, False, False, entry.is_symlink(), None)
+            except OSError as error:
+                yield _unseen(entry, path, error)
                 continue
             yield Entry(
                 entry.name,
@@ -249,6 +269,20 @@ def _local_entries(folder: str) -> Iterator[Entry]:
                 Stamp(status.st_size, status.st_mtime_ns),
                 (status.st_dev, status.st_ino),
             )
+
+
+def _unseen(entry: os.DirEntry[str], path: str, error: OSError) -> Entry:
+    """An entry of which the system tells nothing but its name and, mostly, its kind."""
+    is_link = entry.is_symlink()
+    # A link to nothing or to itself, or the file has just vanished.
+    if isinstance(error, FileNotFoundError) or (is_link and error.errno == errno.ELOOP):
+        return Entry(entry.name, path, False, False, is_link, None)
+    fault = InputError(f"cannot be read: {reason(error)}")
+    is_folder = is_file = False
+    with contextlib.suppress(OSError):
+        is_folder = entry.is_dir(follow_symlinks=False)
+        is_file = entry.is_file(follow_symlinks=False)
+    return Entry(entry.name, path, is_folder, is_file, is_link, None, None, fault)
 
 
 def _remote_entries(folder: str) -> Iterator[Entry]:
@@ -269,18 +303,26 @@ def _remote_entries(folder: str) -> Iterator[Entry]:
 # ---------------------------------------------------------------------------------------- writing
 
 
-def write(target: str, data: bytes, *, force: bool, dates: tuple[int, int] | None = None) -> None:
+def write(
+    target: str,
+    data: bytes,
+    *,
+    force: bool,
+    dates: tuple[int, int] | None = None,
+    mode: int = files.ANYONE,
+) -> None:
     """Write a whole file, or none. Missing folders are made. Raises OutputError.
 
-    Without `force` an existing file is refused (OutputExistsError), also where it has come to be
-    since the caller looked.
+    `dates` and `mode` are for files of this machine: see `files.writing`. Without `force` an
+    existing file is refused (OutputExistsError), also where it has come to be since the caller
+    looked.
     """
     if is_remote(target):
         _write_remote(target, data, force=force)
         return
     _make_folder(os.path.dirname(target))
     files.check_output(target, force=force)
-    with files.writing(target, force=force, dates=dates) as file:
+    with files.writing(target, force=force, dates=dates, mode=mode) as file:
         file.write(data)
 
 

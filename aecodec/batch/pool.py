@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,9 +17,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from aecodec.batch.select import Job
-from aecodec.batch.worker import Converter, Result, Task, failure, rows
+from aecodec import machine
+from aecodec.batch.worker import Converter, Task, failure, rows
+from aecodec.conversion import Result
 from aecodec.errors import AecodecError
+from aecodec.files import UNDATED, Job
 
 __all__ = [
     "WorkerDiedError",
@@ -43,13 +44,10 @@ class WorkerDiedError(AecodecError):
 
 def processes_that_pay() -> int:
     """One worker for each core, as far as the memory goes."""
-    from aecodec.networks.runtime import cores
-
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on macOS and Windows
-        return cores()
-    return max(1, min(cores(), free // MEMORY_PER_WORKER))
+    free = machine.free_memory()
+    return (
+        machine.cores() if free is None else max(1, min(machine.cores(), free // MEMORY_PER_WORKER))
+    )
 
 
 def columns(jobs: list[Job]) -> dict[str, list[Any]]:
@@ -60,7 +58,7 @@ def columns(jobs: list[Job]) -> dict[str, list[Any]]:
         "target": [job.target for job in jobs],
         "key": [job.key for job in jobs],
         "size": [-1 if stamp is None else stamp.size for stamp in stamps],
-        "time_ns": [0 if stamp is None else stamp.time_ns for stamp in stamps],
+        "time_ns": [UNDATED if stamp is None else stamp.time_ns for stamp in stamps],
         "begun": [job.begun for job in jobs],
         "stale": [job.stale for job in jobs],
     }
@@ -80,6 +78,7 @@ def _serve(task: Task, pipe: Connection) -> None:
     """A worker process: answers every batch until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the client decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files go
+    machine.spare_addresses()
     with contextlib.suppress(EOFError, OSError):
         try:
             converter = Converter(task)
@@ -117,13 +116,15 @@ class _Worker:
     def cause_of_death(self) -> str:
         self.process.join(_FAREWELL_SECONDS)
         code = self.process.exitcode
+        # Some libraries end the process where they get no memory.
+        hint = ": out of memory?" if machine.address_space_is_limited() else ""
         if code is None or code >= 0:
-            return f"its worker process ended with exit code {code}"
+            return f"its worker process ended with exit code {code}{hint}"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        hint = ": out of memory?" if name == "SIGKILL" else ""
+        hint = ": out of memory?" if name == "SIGKILL" else hint
         return f"its worker process was killed by {name}{hint}"
 
     def close(self) -> None:
@@ -181,7 +182,7 @@ def run(
                 except (EOFError, OSError):
                     workers.remove(worker)
                     failed_starts = 0 if worker.ready else failed_starts + 1
-                    yield from _buried(worker)
+                    yield from _bury(worker)
                     if failed_starts >= _START_ATTEMPTS:
                         raise WorkerDiedError("worker processes die as they start") from None
                     continue
@@ -213,7 +214,7 @@ def _idle(
     return worker
 
 
-def _buried(worker: _Worker) -> Iterator[Result]:
+def _bury(worker: _Worker) -> Iterator[Result]:
     """The result of a file whose worker died."""
     job = worker.job
     worker.close()
@@ -237,6 +238,4 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 def threads_for(processes: int) -> int:
     """How many threads each of several workers gets: the cores divided among them."""
-    from aecodec.networks.runtime import cores
-
-    return max(1, cores() // processes)
+    return max(1, machine.cores() // processes)

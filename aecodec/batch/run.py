@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -12,20 +13,14 @@ from typing import TypeAlias
 
 from aecodec import __version__, files
 from aecodec.batch import places, pool
+from aecodec.batch.existing import Action, decide, state_of
 from aecodec.batch.manifest import NAME, Left, Manifest
-from aecodec.batch.places import Stamp, is_remote
-from aecodec.batch.select import Fault, Item, Job, Note, Selection
-from aecodec.batch.worker import (
-    Result,
-    Task,
-    bits_per_pixel,
-    exists,
-    failure,
-    is_newer,
-    still_there,
-)
+from aecodec.batch.places import is_remote
+from aecodec.batch.select import Fault, Item, Note, Selection
+from aecodec.batch.worker import Task, exists, failure, still_there
+from aecodec.conversion import Result, bits_per_pixel
 from aecodec.errors import InputError, OutputError
-from aecodec.files import UsageFault
+from aecodec.files import Job, Stamp, UsageFault, shown
 
 __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
 
@@ -54,9 +49,15 @@ class Plan:
     processes: int = 0
     dry_run: bool = False
 
+    def __post_init__(self) -> None:
+        # Paths of this machine have one set of rules, however they are written.
+        object.__setattr__(self, "inputs", [places.plain(path) for path in self.inputs])
+        if self.output is not None:
+            object.__setattr__(self, "output", places.plain(self.output))
+
     @property
     def naming(self) -> files.Naming:
-        return files.COMPRESSED if self.task.verb == "compress" else files.RESTORED
+        return files.NAMINGS[self.task.verb]
 
     def manifest_path(self) -> str | None:
         """Where the manifest is kept: in the output folder; else in the only input folder, or
@@ -164,7 +165,7 @@ class _Run:
                     self._count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
-                for result in workers(self.task, self._begun(self._to_do(items))):
+                for result in workers(self.task, self._record_begin(self._to_do(items))):
                     self._record(result)
         self.summary.passed = self.selection.passed
         self.summary.seconds = time.perf_counter() - self.start
@@ -193,15 +194,15 @@ class _Run:
             there = places.stamp(job.target)
         except InputError as error:
             return failure(job.source, error, target=job.target, key=job.key)
-        if there is None or job.begun:
-            return result
-        source = job.stamp if self.task.skip_existing else None
-        if source is not None and is_newer(there, source, stale=job.stale):
+        # What was begun is taken for whole here: a worker looks.
+        state = state_of(there, job.stamp, ours=job.begun, stale=job.stale)
+        action = decide(state, self.task.existing, remove=self.task.remove)
+        if action is Action.KEEP:
             return dataclasses.replace(result, status="kept")
-        if self.task.replaces:
-            return result
-        refused = exists(job.target, stale=job.stale, only_copy=self.task.remove)
-        return failure(job.source, refused, target=job.target, key=job.key)
+        if action is Action.REFUSE:
+            refused = exists(job.target, stale=job.stale, only_copy=self.task.remove)
+            return failure(job.source, refused, target=job.target, key=job.key)
+        return result
 
     # --- From the selection to the workers ------------------------------------------------------
 
@@ -237,6 +238,7 @@ class _Run:
                 yield dataclasses.replace(job, begun=True)
             else:
                 size = job.stamp.size if job.stamp else 0
+                self._tell_of_earlier_name(job.source, job.target, job.key)
                 self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
             return
         name = self.manifest.unfinished(job.key, job.stamp)
@@ -286,18 +288,18 @@ class _Run:
             return False
         return self.manifest.bytes_of(job.key) in (None, there)
 
-    def _begun(self, jobs: Iterator[Job]) -> Iterator[Job]:
+    def _record_begin(self, jobs: Iterator[Job]) -> Iterator[Job]:
         """The same jobs, after the manifest has them; what it cannot take is not done."""
         waiting: list[Job] = []
         limit = 1  # small at first, so that the workers do not wait
         for job in jobs:
             waiting.append(job)
             if len(waiting) >= limit:
-                yield from self._written_down(waiting)
+                yield from self._write_down(waiting)
                 waiting, limit = [], min(2 * limit, _BEGUN_AT_ONCE)
-        yield from self._written_down(waiting)
+        yield from self._write_down(waiting)
 
-    def _written_down(self, jobs: list[Job]) -> list[Job]:
+    def _write_down(self, jobs: list[Job]) -> list[Job]:
         waiting = [job for job in jobs if not job.begun]
         replaced = {job.key for job in waiting if self._is_replaced(job)}
         new = {job.key for job in waiting if job.key not in replaced and not self._is_taken(job)}
@@ -364,9 +366,21 @@ class _Run:
                     "seconds": round(result.seconds, 4),
                 }
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
+                self._tell_of_earlier_name(result.source, result.target, result.key)
         except OutputError as error:  # what was begun is not lost by it: the next run adopts it
             self.summary.manifest_fault = str(error)
         self._count(result)
+
+    def _tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
+        """Say that an output of before has become superfluous, since the new one is called
+        otherwise: another file has come that would have the same name, or has gone."""
+        other = self.plan.naming.other(source, target)
+        if not self.manifest.was_named(key, posixpath.basename(other)):
+            return
+        with contextlib.suppress(InputError):
+            if places.stamp(other) is not None:
+                text = f"{files.shown(other)}, its output of before, stays beside {shown(target)}"
+                self.tell(Note(source, text))
 
     def _count(self, result: Result) -> None:
         summary = self.summary

@@ -21,12 +21,12 @@ from typing import IO, TypeAlias
 
 from aecodec import files
 from aecodec.batch import places
-from aecodec.batch.places import Entry, Stamp, is_remote
+from aecodec.batch.places import Entry, is_remote
 from aecodec.bitstream import MAGIC
 from aecodec.errors import AecodecError, InputError, OutputError
-from aecodec.files import TEMPORARY, Naming, UsageFault, shown
+from aecodec.files import TEMPORARY, Job, Naming, UsageFault, shown
 
-__all__ = ["Fault", "Item", "Job", "Note", "Selection", "picture_kinds"]
+__all__ = ["Fault", "Item", "Note", "Selection", "picture_kinds"]
 
 # What photographs come in. Drawings, films and scientific arrays are left to others.
 _FORMATS = frozenset(
@@ -34,23 +34,6 @@ _FORMATS = frozenset(
 )
 # Those whose first bytes can be told from a text's.
 _BY_CONTENT = _FORMATS - {"BMP", "PPM", "TGA"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One file to be made from another."""
-
-    key: str
-    """The source's path within the run, with `/`: what the manifest knows it by. No two files of a
-    run have the same."""
-    source: str
-    target: str
-    stamp: Stamp | None = None
-    begun: bool = False
-    """The output was absent when a run with the same options began it: if it is there now, it was
-    made by that run, which was cut off, or by another at the same time."""
-    stale: bool = False
-    """The output was made from another state of the source."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +96,7 @@ class Selection:
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
             raise UsageFault("with --files-from give one folder, to which its names are relative")
-        self._list = None if self.files_from is None else _spooled(self.files_from)
+        self._list = None if self.files_from is None else _spool(self.files_from)
         folders = [path for path in self.inputs if not is_remote(path) and os.path.isdir(path)]
         names = [os.path.basename(os.path.abspath(path)) for path in folders]
         self._several = len(self.inputs) > 1
@@ -180,7 +163,7 @@ class Selection:
         except AecodecError as error:
             yield Fault(source, error)
         else:
-            yield Job(key, source, target, stamp)
+            yield Job(source, target, key, stamp)
 
     # --- Folders --------------------------------------------------------------------------------
 
@@ -207,7 +190,10 @@ class Selection:
                 key = f"{relative}/{entry.name}" if relative else entry.name
                 if entry.name.startswith(TEMPORARY) or self._excluded(key):
                     continue
-                if not entry.is_folder:
+                if entry.fault is not None:
+                    if not entry.is_file or self._may_be_meant(key):
+                        yield Fault(entry.path, entry.fault)
+                elif not entry.is_folder:
                     verdict = self._verdict(entry, key)
                     if verdict is None:
                         wanted[entry.path] = entry
@@ -243,10 +229,14 @@ class Selection:
                 yield Fault(job.source, OutputError("would leave the output folder"))
             else:
                 known = posixpath.join(known_as, key)
-                yield Job(known, job.source, job.target, entry.stamp)
+                yield Job(job.source, job.target, known, entry.stamp)
 
     def _excluded(self, key: str) -> bool:
         return _matches(key, self.exclude)
+
+    def _may_be_meant(self, key: str) -> bool:
+        """Whether a file that cannot be looked at may belong to this run."""
+        return not self.include or _matches(key, self.include)
 
     def _verdict(self, entry: Entry, key: str) -> Fault | Note | bool | None:
         """None for a file of this run, False for one that is of no interest."""
@@ -300,6 +290,7 @@ class Selection:
 
     def _place(self, name: str, base: str) -> tuple[str, str]:
         """A listed name's source, and its key: its path below `base`, or the whole of it."""
+        name = places.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
             below = name[len(prefix) :] if base and name.startswith(prefix) else None
@@ -379,7 +370,7 @@ def _mark(text: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _spooled(path: str) -> IO[bytes]:
+def _spool(path: str) -> IO[bytes]:
     if path == files.STDIO:
         if sys.stdin is None:
             raise UsageFault("the list is to come from standard input, and that is closed")

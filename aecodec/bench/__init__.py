@@ -1,4 +1,4 @@
-"""The benchmark: aecodec against the codecs that people use today, by real file bytes.
+"""The benchmark: aecodec against the codecs that people use, by the bytes of whole files.
 
 ::
 
@@ -6,6 +6,6 @@
                            |    ^                                       export.py --> JSON, CSV
               codecs.py: klt.py, latents.py, Pillow, imagecodecs        cli/tables.py --> terminal
 
-The commands `aecodec bench` and `aecodec compare` stand in `cli/bench.py`. These modules need the
+The commands `aecodec bench` and `aecodec compare` are in `cli/bench.py`. These modules need the
 extra `bench`. The other codecs are imported here alone.
 """

@@ -1,4 +1,4 @@
-"""Everything that a run found out: what the table, the JSON, the CSV and the report are made of."""
+"""All results of a run: the source of the table, the JSON, the CSV and the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Comparison", "compare_all"]
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Codecs measured on the same pictures, and curves of others."""
+    """Codecs measured on the same pictures, and published curves."""
 
     pictures: list[Photograph]
     measured: list[Measured]
@@ -34,16 +34,16 @@ class Comparison:
 
     @property
     def metrics(self) -> list[str]:
-        """Those that every measured codec has, PSNR first."""
+        """The measures that every measured codec has, PSNR first."""
         return list(self.bd)
 
     def titles(self) -> dict[str, str]:
-        """Name -> title, measured ones first."""
+        """Name -> title, measured codecs first."""
         named: list[Measured | Curve] = [*self.measured, *self.others]
         return {entry.name: entry.title for entry in named}
 
     def against_anchor(self, name: str, metric: str = "psnr") -> Bd:
-        """Of one codec; 0 for the anchor itself."""
+        """The BD-rate of one codec; 0 for the anchor itself."""
         if name == self.anchor:
             return Bd(0.0, None, None, 0.0, len(self.pictures))
         return self.bd[metric][name].get(self.anchor, Bd(None))
@@ -56,7 +56,7 @@ def compare_all(
     anchor: str,
     machine: dict[str, Any],
 ) -> Comparison:
-    """Compute the BD-rates of all against all."""
+    """Compute the BD-rate of every codec against every other."""
     means = [codec.mean_curve() for codec in measured]
     shared = [
         metric
@@ -77,7 +77,7 @@ def compare_all(
 def to_json(found: Comparison) -> str:
     """Curves and BD-rates; the single points are in the CSV.
 
-    Each entry of "curves" has the shape of CompressAI's published results.
+    Each entry of "curves" has the format of CompressAI's published results.
     """
     document = {
         "name": "aecodec bench",
@@ -122,7 +122,7 @@ def _bd(value: Bd) -> dict[str, Any]:
 
 
 def compressai(codec: Measured) -> dict[str, Any]:
-    """A codec's mean curve as CompressAI publishes curves; times are seconds a picture."""
+    """The mean curve of a codec in CompressAI's format; times are seconds a picture."""
     mean = codec.mean_curve()
     columns = list(zip(*codec.points.values(), strict=True))
     similarity = [
@@ -158,7 +158,7 @@ def compressai(codec: Measured) -> dict[str, Any]:
 
 
 def to_csv(found: Comparison) -> str:
-    """A line for each codec, picture and quality."""
+    """One line for each codec, picture and quality."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

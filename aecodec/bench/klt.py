@@ -1,16 +1,18 @@
-"""A block-PCA codec with aecodec's entropy coder: what the learnt transform has to be better than.
+"""A block-PCA codec with aecodec's entropy coder: the baseline of the learned transform.
 
     rgb -> 8x8x3 blocks -> principal components (KLT) -> one uniform quantiser -> ANS
 
-Everything is linear but for the rounding. The 192 axes and the scales of the coefficients were
-fitted once to photographs (`benchmarks/fit_klt.py`) and travel with the package, as the networks'
-weights do. What JPEG has, this has too: the block's means are coded as differences from the block
-on the left. What JPEG lacks: axes fitted to photographs across the colours, and a choice, for each
-16x16 pixels, among classes of scales, which say what probability table each coefficient is coded
-with. The tables are those of a Laplacian; the coder is `entropy.Encoder`, the same as the codec's.
+Everything is linear except the rounding. The 192 axes and the scales of the coefficients were
+fitted once to photographs (`benchmarks/fit_klt.py`). They are shipped with the package, like the
+weights of the networks.
 
-The bytes: magic "aKLT", width and height (uint16 each), quality (uint8), CRC-32 of what follows:
-the coder's words.
+Like JPEG, it codes the mean of a block as the difference from the block on the left. Unlike JPEG,
+its axes are fitted to photographs across the colours, and each area of 16x16 pixels chooses a class
+of scales. The scale of a coefficient selects its probability table. The tables are those of a
+Laplacian, the coder is `entropy.Encoder`, as in the codec.
+
+The bytes: magic "aKLT", width and height (uint16 each), quality (uint8), CRC-32 of what follows,
+the words of the coder.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.entropy.coder import PRECISION, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import Decoder, Encoder
+from aecodec.entropy.fixed_point import PRECISION
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 
 __all__ = ["BLOCK", "QUALITIES", "decode", "encode", "patches"]
@@ -59,7 +63,7 @@ class Fit(NamedTuple):
 
 @functools.cache
 def fit() -> Fit:
-    """Read the fit that travels with the package."""
+    """Read the fit that is shipped with the package."""
     from safetensors.numpy import load
 
     data = load((resources.files("aecodec.bench") / "klt.safetensors").read_bytes())
@@ -73,7 +77,7 @@ def fit() -> Fit:
 
 
 def patches(rgb: Pixels) -> Floats:
-    """(H,W,3) with sides that are multiples of 8 -> (192,H/8,W/8), about the middle grey."""
+    """(H,W,3) with sides that are multiples of 8 -> (192,H/8,W/8), relative to middle grey."""
     h, w, _ = rgb.shape
     cut = rgb.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK, 3).transpose(1, 3, 4, 0, 2)
     made: Floats = cut.reshape(-1, h // BLOCK, w // BLOCK).astype(np.float32) - 128
@@ -89,7 +93,7 @@ def _pixels(blocks: Floats) -> Pixels:
 
 
 def _step(quality: int) -> float:
-    """The quantiser's step in grey levels, for a quality from 1 to 100."""
+    """The step of the quantiser in grey levels, for a quality from 1 to 100."""
     return float(2 ** (7.9 - 0.06 * quality))
 
 
@@ -118,8 +122,8 @@ def encode(rgb: Pixels, quality: int) -> bytes:
     differences = np.diff(chosen, axis=1, prepend=0) % len(scale)
     nothing = np.zeros(differences.size, np.uint8)
     tables, indexes = _tables(), _indexes(known, chosen, step).ravel()
-    encoder.add(differences.ravel().astype(np.int32), known.classes.groups(nothing), known.classes)
-    encoder.add(symbols.ravel(), tables.groups(indexes), tables)
+    encoder.add(differences.ravel().astype(np.int32), known.classes.groups(nothing))
+    encoder.add(symbols.ravel(), tables.groups(indexes))
     words = encoder.finish()
     return _HEADER.pack(_MAGIC, width, height, quality, zlib.crc32(words)) + words
 
@@ -134,10 +138,10 @@ def decode(data: bytes) -> Pixels:
     known, step = fit(), _step(quality)
     h, w = 2 * -(-height // 16), 2 * -(-width // 16)
     decoder = Decoder(data[_HEADER.size :])
-    differences = decoder.take(np.zeros(h * w // 4, np.uint8), known.classes)
+    differences = decoder.take(known.classes.groups(np.zeros(h * w // 4, np.uint8)))
     chosen = np.cumsum(differences.reshape(h // 2, w // 2), axis=1) % len(known.scales)
     indexes = _indexes(known, chosen, step)
-    symbols = decoder.take(indexes.ravel(), _tables()).reshape(indexes.shape)
+    symbols = decoder.take(_tables().groups(indexes.ravel())).reshape(indexes.shape)
     decoder.finish()
     means = symbols[known.predicted]
     means[:, :, 0] = np.cumsum(means[:, :, 0], axis=1)

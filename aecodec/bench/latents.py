@@ -1,8 +1,8 @@
-"""Two looks inside aecodec's own latents: packed without the learned prior, and bit by bit.
+"""Two views of aecodec's latents: packed without the entropy model, and the bits by place.
 
-`Packed` is a codec: the same networks turn pixels into latents and back, but the latents are
-rounded plainly and packed by zstandard, as one would without a model of their probabilities. What
-it needs more than aecodec is what the entropy model saves.
+`Packed` is a codec with the same networks. Its latents are rounded plainly and packed by zstandard,
+as one would do without a model of their probabilities. The difference in size is what the entropy
+model saves.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import zstandard
 
 from aecodec import bitstream
 from aecodec.codec import Codec
-from aecodec.entropy.borders import sides_of
-from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.padding import TileShape
 from aecodec.errors import CorruptError
+from aecodec.geometry import Box, ceil_div
 from aecodec.networks import weights
 from aecodec.networks.weights import Weights
 
@@ -33,7 +33,7 @@ _LEVEL = 19
 
 
 class Packed:
-    """aecodec's transform with zstandard in the place of the learned prior and its coder."""
+    """aecodec's transform with zstandard in place of the entropy model and its coder."""
 
     def __init__(self, chosen: Weights) -> None:
         self.codec = Codec(chosen)
@@ -41,8 +41,7 @@ class Packed:
     def encode(self, rgb: Pixels, quality: int) -> bytes:
         """(H,W,3) -> a file. The whole picture is one tile."""
         height, width, _ = rgb.shape
-        y = self.codec.analyse(rgb, (0, 0, width, height))
-        v = y * self.codec.weights.arrays["gain"][quality][:, None, None]
+        v = self.codec.tiles.analyse(rgb, Box.of(rgb.shape)) * self.codec.weights.at(quality).gain
         symbols = np.rint(v).astype(np.int32)
         largest = int(np.abs(symbols).max())
         kind = 0 if largest < 2**7 else 1 if largest < 2**15 else 2
@@ -55,14 +54,15 @@ class Packed:
         if len(data) < _HEADER.size or data[:4] != _MAGIC:
             raise CorruptError("not a file of packed latents")
         _, width, height, quality, kind = _HEADER.unpack_from(data)
-        shape = (self.codec.weights.config.latents, -(-height // 16), -(-width // 16))
+        shape = self.codec.weights.config.latents, ceil_div(height, 16), ceil_div(width, 16)
         try:
             raw = zstandard.decompress(data[_HEADER.size :])
             symbols = np.frombuffer(raw, _TYPES[kind]).reshape(shape)
         except (zstandard.ZstdError, ValueError, IndexError) as error:
             raise CorruptError("the packed latents do not unpack") from error
-        box = (0, 0, width, height)
-        return self.codec.synthesise(symbols.astype(np.float32), box, quality)
+        transforms, point = self.codec.tiles.transforms, self.codec.weights.at(quality)
+        v_hat = symbols.astype(np.float32)
+        return transforms.synthesise(v_hat, Box(0, 0, width, height), point)
 
 
 def bit_map(data: bytes) -> Floats:
@@ -73,25 +73,23 @@ def bit_map(data: bytes) -> Floats:
     """
     container = bitstream.parse(data)
     header = container.header
-    model = Codec(weights.by_id(header.model_id))
-    z_tables = model.weights.z_tables[int(model.weights.arrays["z_band"][header.quality])]
-    y_tables = model.weights.y_tables
-    made: Floats = np.zeros((-(-header.height // 16), -(-header.width // 16)), np.float32)
-    for box, payload in zip(header.tiles(), container.tiles, strict=True):
-        x, y, w, h = box
-        rows, columns = -(-h // 16), -(-w // 16)
-        z_hat, of_symbols, of_tables = model.decode_symbols(
-            payload, rows, columns, header.quality, sides_of(box, header.width, header.height)
-        )
-        board = Checkerboard(model.weights.config.latents, rows, columns)
+    codec = Codec(weights.by_id(header.model_id))
+    point, channels = codec.weights.at(header.quality), codec.weights.config.latents
+    made: Floats = np.zeros((ceil_div(header.height, 16), ceil_div(header.width, 16)), np.float32)
+    for number, (box, payload) in enumerate(zip(header.grid, container.tiles, strict=True)):
+        if number in container.exact:
+            made[box.slices(16)] = 8.0 * len(payload) * 256 / (box.w * box.h)
+            continue
+        tile = TileShape.at(box, header.grid.shape, channels)
+        latents = codec.tiles.decode(payload, point, tile)
         spent = []
-        for tables, symbols, indexes in zip(y_tables, of_symbols, of_tables, strict=True):
+        for symbols, groups in zip(latents.symbols, latents.groups, strict=True):
             bits = np.zeros(symbols.shape, np.float32)
-            coded = ~tables.empty[indexes]
-            bits[coded] = tables.costs(symbols[coded], indexes[coded])
+            coded = ~groups.tables.empty[groups.indexes]
+            bits[coded] = groups.tables.costs.each(symbols[coded], groups.indexes[coded])
             spent.append(bits)
-        y_bits = board.whole(*spent).sum(axis=0)
-        z_bits = z_tables.costs(z_hat).sum(axis=0)
-        spread = np.kron(z_bits / 16, np.ones((4, 4), np.float32))[:rows, :columns]
-        made[y // 16 : y // 16 + rows, x // 16 : x // 16 + columns] = y_bits + spread
+        y_bits = tile.board.whole(*spent).sum(axis=0)
+        z_bits = point.z_tables.costs(latents.z_hat).sum(axis=0)
+        spread = np.kron(z_bits / 16, np.ones((4, 4), np.float32))[: tile.rows, : tile.columns]
+        made[box.slices(16)] = y_bits + spread
     return made

@@ -1,4 +1,4 @@
-"""The pictures that a benchmark runs on: those of a folder, or a smoke set from a wheel."""
+"""The pictures of a benchmark: those of a folder, or sample photographs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """A picture to be coded: bare pixels, the right way up."""
+    """A picture to be coded: bare pixels, upright."""
 
     name: str
     rgb: npt.NDArray[np.uint8]  # (H,W,3)
@@ -49,14 +49,14 @@ class Photograph:
 
     @property
     def pixels(self) -> int:
-        """How many."""
+        """Their number."""
         return self.width * self.height
 
 
 def gather(sources: Sequence[str]) -> list[str]:
-    """The files that `sources` name: files as they are, folders for the pictures right in them.
+    """The files that `sources` name: files as they are, and the pictures directly in folders.
 
-    Raises InputError for what is not there, and for a folder without pictures.
+    Raises InputError for a missing file, and for a folder without pictures.
     """
     suffixes = Image.registered_extensions()
     found: list[str] = []
@@ -78,7 +78,7 @@ def gather(sources: Sequence[str]) -> list[str]:
 
 
 def bundled() -> list[str]:
-    """The smoke set's files. Raises AecodecError where scikit-image is not installed."""
+    """The sample photographs. Raises AecodecError if scikit-image is not installed."""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise AecodecError(
@@ -90,7 +90,7 @@ def bundled() -> list[str]:
 
 
 def read(paths: Sequence[str]) -> list[Photograph]:
-    """Read pictures; each gets a name of its own. Raises InputError naming the file."""
+    """Read pictures; each gets a name of its own. Raises InputError that names the file."""
     names = [os.path.basename(path) for path in paths]
     if len(set(names)) < len(names):
         names = list(paths)

@@ -1,7 +1,7 @@
-"""Pictures for the slider: the same scene as several codecs give it back, at equal size.
+"""Pictures for the slider: one scene as several codecs reproduce it, at equal size.
 
-The page shows real pixels: a JPEG, WebP or AVIF is embedded as the very file that the codec wrote,
-the original and what aecodec gives back as lossless WebP.
+The page shows real pixels. A JPEG, WebP or AVIF is embedded as the file that the codec wrote. The
+original and the output of aecodec are embedded as lossless WebP.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ BUDGET = 17_000_000
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A scene as one codec gives it back."""
+    """A scene as one codec reproduces it."""
 
     title: str
     detail: str  # one line: bytes, fidelity
@@ -54,7 +54,7 @@ class View:
     data: bytes
 
     def as_json(self) -> dict[str, str]:
-        """For the page's script."""
+        """For the script of the page."""
         return {"title": self.title, "detail": self.detail, "uri": _uri(self.mime, self.data)}
 
 
@@ -71,7 +71,7 @@ class Scene:
     """Bits of each 16x16 pixels in the second view's file."""
 
     def as_json(self) -> dict[str, Any]:
-        """For the page's script."""
+        """For the script of the page."""
         made: dict[str, Any] = {
             "name": self.name,
             "width": self.width,
@@ -107,7 +107,7 @@ def lossless(rgb: Pixels) -> tuple[str, bytes]:
 
 
 def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> View:
-    """A view by its pixels; the PSNR is that of those `seen` (H,W), or of all."""
+    """A view from its pixels; the PSNR is that of the pixels `seen` (H,W), or of all."""
     return View(title, describe(rgb, restored, nbytes, seen), *lossless(restored))
 
 
@@ -123,7 +123,7 @@ def describe(rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> s
 def at_equal_size(
     photograph: Photograph, ours: Codec, peers: Sequence[Codec], quality: float
 ) -> Scene:
-    """A scene by one codec at `quality`, and by others at the bytes nearest above."""
+    """A scene by one codec at `quality`, and by others at the next higher number of bytes."""
     rgb = photograph.rgb
     coder = ours.load()
     data = coder.encode(rgb, quality)
@@ -161,9 +161,9 @@ def _part(rgb: Pixels) -> tuple[tuple[slice, slice], str]:
 
 
 def nearest_above(coder: Coder, rgb: Pixels, nbytes: int) -> tuple[int, bytes]:
-    """The lowest quality from 1 to 100 whose file has `nbytes` or more, or 100: and that file.
+    """The lowest quality from 1 to 100 whose file has at least `nbytes`, or 100; and that file.
 
-    The peer is never given fewer bytes than it is compared with, where it can use them.
+    The other codec never gets fewer bytes than aecodec, unless it cannot use them.
     """
     low, high = 1, 100
     files: dict[int, bytes] = {}
@@ -178,7 +178,7 @@ def nearest_above(coder: Coder, rgb: Pixels, nbytes: int) -> tuple[int, bytes]:
 
 
 def slimmed(scenes: Sequence[Scene], report: Callable[[str], None]) -> list[Scene]:
-    """The scenes within BUDGET: beyond it, lossless pictures become WebP at quality 95."""
+    """The scenes within BUDGET. Above it, lossless pictures become WebP at quality 95."""
     total = sum(len(view.data) for scene in scenes for view in scene.views)
     if total <= BUDGET:
         return list(scenes)
@@ -207,7 +207,7 @@ def slimmed(scenes: Sequence[Scene], report: Callable[[str], None]) -> list[Scen
 
 
 def original_view(rgb: Pixels, nbytes: int | None = None) -> View:
-    """What the others are compared with, and its file's bytes where they are known."""
+    """The original, and the bytes of its file if they are known."""
     height, width, _ = rgb.shape
     detail = f"{width} × {height}"
     if nbytes is not None:
@@ -216,7 +216,7 @@ def original_view(rgb: Pixels, nbytes: int | None = None) -> View:
 
 
 def bits_of(path: str) -> npt.NDArray[np.float32] | None:
-    """Where the bits of an .aec file went; None for a file of another kind."""
+    """The bits of an .aec file by place; None for a file of another kind."""
     try:
         return bit_map(files.read_compressed(path))
     except NotAecError:

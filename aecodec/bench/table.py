@@ -1,4 +1,4 @@
-"""How figures are written in tables: in the terminal and in the report."""
+"""The format of figures in tables, in the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Row = tuple[str, ...]
 
 
 def percent(value: float | None) -> str:
-    """A BD-rate as people write it."""
+    """A BD-rate as text."""
     return "–" if value is None else f"{value:+.1f}"
 
 

@@ -1,8 +1,8 @@
-"""The command line: options, messages and exit codes; what it does is done elsewhere.
+"""The commands `aecodec`: options, messages and exit codes.
 
-Exit codes: 0 all done, 1 some file failed (the rest is done), 2 wrong usage, 130 interrupted.
-Results go to standard output, everything else to standard error. numpy, ONNX Runtime, rich and
-torch are imported by the commands that need them, when they need them.
+Exit codes: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130 interrupted.
+Results go to standard output, messages to standard error. numpy, ONNX Runtime, rich and torch are
+imported by the commands that need them, when they need them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from aecodec import __version__, conversion, files, stages
+from aecodec import __version__, conversion, files, machine, stages
 from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
@@ -36,7 +36,7 @@ from aecodec.cli.options import (
 )
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
-from aecodec.errors import AecodecError, InputError, WeightsError
+from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,26 +45,19 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 
 
-class Run(TypedDict):
-    """How to run the networks, and on how large a picture."""
-
-    threads: int
-    device: str
-    max_pixels: int
-
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def main() -> int:
     """Run the command line and return its exit code: the entry point `aecodec`."""
-    for name in ("SIGTERM", "SIGHUP"):  # an interruption like Ctrl-C: clean up, then go
+    for name in ("SIGTERM", "SIGHUP"):  # like Ctrl-C: clean up, then exit
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, interrupt)
-    for stream in (sys.stdout, sys.stderr):  # no file name may be unprintable
+    for stream in (sys.stdout, sys.stderr):  # every file name can be printed
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    machine.spare_addresses()
     try:
         code = commands.main(prog_name="aecodec", standalone_mode=False)
         if sys.stdout is not None:
@@ -81,18 +74,26 @@ def main() -> int:
     except BrokenPipeError:  # as in `aecodec info *.aec | head`
         return EXIT_SOME_FAILED
     except OSError as error:
+        if is_out_of_memory(error):
+            click.echo("aecodec: not enough memory", err=True)
+            return EXIT_SOME_FAILED
         *_, (last, _) = traceback.walk_tb(error.__traceback__)
         if last.f_globals["__name__"] not in ("click.utils", __name__):
-            raise  # it was not printing
+            raise  # it was not an error of printing
         Unwritable(error).show()
         return EXIT_SOME_FAILED
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        click.echo("aecodec: not enough memory", err=True)
+        return EXIT_SOME_FAILED
     finally:
-        if not _takes_more():  # or Python tries once more, and prints what comes of it
+        if not _takes_more():  # else Python tries once more, and prints the error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _takes_more() -> bool:
-    """Whether standard output, if it is open, has taken all that was printed."""
+    """Whether standard output, if it is open, has taken everything."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -102,7 +103,7 @@ def _takes_more() -> bool:
 
 
 def _name_the_variable(error: click.BadParameter) -> None:
-    """A wrong value from the environment is its variable's: nobody gave the option."""
+    """Name the variable if a wrong value comes from the environment."""
     context, option = error.ctx, error.param
     if context is None or not isinstance(option, click.Option) or option.name is None:
         return
@@ -113,7 +114,7 @@ def _name_the_variable(error: click.BadParameter) -> None:
 
 
 def _variable(context: click.Context, name: str) -> str:
-    """The environment variable that sets an option: `auto_envvar_prefix` makes it so."""
+    """The environment variable of an option, as `auto_envvar_prefix` defines it."""
     return f"{context.auto_envvar_prefix}_{name.upper()}"
 
 
@@ -141,7 +142,7 @@ def debug_option(command: F) -> F:
 
 
 def _file_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Leave it to the shell, which knows best how to complete the name of a file."""
+    """Leave the completion of file names to the shell."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
@@ -156,11 +157,11 @@ def output_options(command: F) -> F:
             is_flag=True,
             expose_value=False,
             callback=_remember,
-            help="Say how long each stage took (of single files).",
+            help="Print the time of each stage (single files only).",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file."),
         threads_option(
-            "Threads of each process, of as many as there are cores."
+            "Threads of each process, at most the number of cores."
             "  [default: the cores, divided among the processes]"
         ),
         device_option,
@@ -171,25 +172,25 @@ def output_options(command: F) -> F:
             "--output",
             metavar="PATH",
             shell_complete=_file_names,
-            help="Output file or folder; with -r or --files-from it is made.",
+            help="Output file or folder. With -r or --files-from the folder is created.",
         ),
     ):
         command = option(command)
     return command
 
 
-# Not required by click, since --files-from stands in for it.
+# Not required by click, because --files-from may replace it.
 inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, shell_complete=_file_names)
 files_argument = click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=_file_names
 )
 recursive_option = click.option(
-    "-r", "--recursive", is_flag=True, help="Take all .aec files that are in a folder."
+    "-r", "--recursive", is_flag=True, help="Take all .aec files of a folder and its subfolders."
 )
 
 
 class _InThisOrder(click.Group):
-    """Lists the commands as they stand here: the everyday ones first."""
+    """Lists the commands in the order of this module: the common ones first."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -205,10 +206,10 @@ class _Region(RegionType):
     ) -> tuple[int, int, int, int]:
         if isinstance(value, tuple):
             return value
-        # Python makes no number of thousands of digits; none of 15 lies in a picture.
+        # Python refuses numbers of thousands of digits; no picture needs 15.
         found = re.fullmatch(",".join([r"(\d{1,15})"] * 4), str(value).replace(" ", ""))
         if not found or not int(found[3]) or not int(found[4]):
-            self.fail(f"{value!r} is no region: give X,Y,W,H in pixels, such as 0,0,640,480")
+            self.fail(f"{value!r} is not a region: give X,Y,W,H in pixels, such as 0,0,640,480")
         x, y, w, h = (int(part) for part in found.groups())
         return x, y, w, h
 
@@ -219,14 +220,14 @@ METADATA = conversion.Encoding.keep
 def _kinds_of_metadata(
     context: click.Context, parameter: click.Parameter, value: str
 ) -> tuple[str, ...]:
-    """`all`, `none`, or a list such as `exif,icc`, as the kinds to keep."""
+    """The kinds of metadata to keep, from `all`, `none`, or a list such as `exif,icc`."""
     given = {kind.strip() for kind in value.lower().split(",")}
     if given in ({"all"}, {"none"}):
         return METADATA if given == {"all"} else ()
     if unknown := given - set(METADATA):
         raise click.BadParameter(
-            f"{', '.join(sorted(unknown)) or 'nothing'} is no kind of metadata: "
-            "give all, none, or some of exif,icc,xmp"
+            f"{', '.join(sorted(unknown)) or 'nothing'} is not a kind of metadata: "
+            f"give all, none, or some of {','.join(METADATA)}"
         )
     return tuple(kind for kind in METADATA if kind in given)
 
@@ -244,14 +245,15 @@ def _kinds_of_metadata(
 )
 @debug_option
 def commands() -> None:
-    """Compress photographs with a trained autoencoder, and restore them.
+    """Compress photographs with a trained autoencoder, and decompress them.
 
     \b
-      aecodec compress photo.jpg            makes photo.aec beside it
-      aecodec decompress photo.aec          makes photo.png
-      aecodec info photo.aec                says what is inside
+      aecodec compress photo.jpg            writes photo.aec beside it
+      aecodec decompress photo.aec          writes photo.png
+      aecodec info photo.aec                describes the file
 
-    Exit codes: 0 all done, 1 some file failed (the rest is done), 2 wrong usage, 130 interrupted.
+    Exit codes: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130
+    interrupted.
     """
 
 
@@ -266,7 +268,7 @@ def commands() -> None:
     type=Whole(1, 100),
     default=75,
     show_default=True,
-    help="1 is smallest, 100 is best; about as faithful as JPEG at the same number.",
+    help="From 1 (smallest file) to 100 (best). PSNR is about that of JPEG at the same number.",
 )
 @click.option(
     "-e",
@@ -274,24 +276,24 @@ def commands() -> None:
     type=Whole(min(EFFORTS), max(EFFORTS)),
     default=DEFAULT_EFFORT,
     show_default=True,
-    help="1 is fastest, 9 makes the smallest files; decoding stays the same.",
+    help="From 1 (fastest) to 9 (smallest file). Decoding takes the same time.",
 )
 @click.option(
     "--target-size",
     type=Count("bytes", "200000, 200k or 1.5M"),
-    help="At most so many bytes (200k, 1.5M).",
+    help="At most this many bytes (200k, 1.5M).",
 )
 @click.option(
-    "--target-bpp", type=Number(0.0, min_open=True), help="At most so many bits per pixel."
+    "--target-bpp", type=Number(0.0, min_open=True), help="At most this many bits per pixel."
 )
 @click.option(
-    "--target-psnr", type=Number(1.0, 99.0), help="At least so many dB, of what is visible."
+    "--target-psnr", type=Number(1.0, 99.0), help="At least this PSNR in dB, of what is visible."
 )
 @click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
-    help="Leave a file alone that would not become so much smaller.",
+    help="Skip files that would shrink by less than this.",
 )
 @click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
 @click.option(
@@ -300,10 +302,10 @@ def commands() -> None:
     callback=_kinds_of_metadata,
     default="all",
     show_default=True,
-    help="What stays of the metadata: all, none, or some of exif,icc,xmp.",
+    help=f"The metadata to keep: all, none, or some of {','.join(METADATA)}.",
 )
-@click.option("--strip-gps", is_flag=True, help="Take the position out of EXIF and XMP.")
-@click.option("--strict", is_flag=True, help="Refuse a picture of which something would be lost.")
+@click.option("--strip-gps", is_flag=True, help="Remove the position from all metadata.")
+@click.option("--strict", is_flag=True, help="Refuse a picture if a part of it would be lost.")
 @folder_options
 @output_options
 def compress(
@@ -329,11 +331,10 @@ def compress(
     """Compress pictures: photo.jpg becomes photo.aec beside it.
 
     Two inputs that would become the same file keep their suffix (a.jpg.aec, a.png.aec). `-` is
-    standard input or output. With -r a folder's tree is mirrored in the folder that -o names; an
-    interrupted run goes on when the same command is given again. Inputs and outputs may be remote
-    (s3://bucket/folder).
+    standard input or output. -r writes the tree of a folder into the folder that -o names. After an
+    interruption, run the same command again. Inputs and outputs may be remote (s3://bucket/folder).
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     aims: dict[str, Any] = {
         "quality": quality,
         "target_size": target_size,
@@ -351,30 +352,28 @@ def compress(
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
-        return folders.convert(
-            inputs, output, force=force, as_json=as_json, encoding=encoding, **run
-        )
+        return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
-            raise click.UsageError("--min-savings: standard input and output cannot be left alone")
+            raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.compress_file(job, encoding, force=force, inputs=known, **run)
-
-    return _convert(jobs, work, as_json, aimed=aim is not None and aim != "quality")
+    how = conversion.Compression(encoding, run)
+    aimed = aim is not None and aim != "quality"
+    return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 
 
 def _is_default(name: str) -> bool:
-    """Whether an option's value is a default: the program's, or the user's in the environment."""
+    """Whether the value of an option is a default: ours, or the user's in the environment."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not click.core.ParameterSource.COMMANDLINE
 
 
 def _chosen(options: Collection[str]) -> str | None:
-    """Which of these options, of which one may be given, was given: of two on the command line or,
-    without them, in the environment, none is right."""
+    """The one of these exclusive options that was given.
+
+    Options on the command line count first, then variables. Two of one kind are an error.
+    """
     sources = click.core.ParameterSource
     context = click.get_current_context()
     for source in (sources.COMMANDLINE, sources.ENVIRONMENT):
@@ -391,11 +390,11 @@ def _chosen(options: Collection[str]) -> str | None:
 
 @commands.command()
 @inputs_argument
-@click.option("--region", type=_Region(), help="This part alone, in pixels, without the rest.")
+@click.option("--region", type=_Region(), help="Decode this part alone, in pixels.")
 @click.option(
     "--preview",
     type=click.Choice([str(n) for n in PREVIEWS]),
-    help="A quick, coarse picture of 1/2, 1/4 or 1/8 of the width and height.",
+    help="Decode a quick, coarse picture of 1/2, 1/4 or 1/8 of the width and height.",
 )
 @folder_options
 @output_options
@@ -411,30 +410,25 @@ def decompress(
     max_pixels: int,
     as_json: bool,
 ) -> int:
-    """Restore pictures: photo.aec becomes photo.png beside it.
+    """Decompress files: photo.aec becomes photo.png beside it.
 
-    The suffix of -o FILE chooses another format. `-` is standard input or output. With -r a
-    folder's tree is mirrored in the folder that -o names.
+    The suffix of -o FILE chooses another format. `-` is standard input or output. -r writes the
+    tree of a folder into the folder that -o names.
     """
-    run: Run = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
+    run = conversion.Run(threads or 0, device, max_pixels)
     part = _chosen([n for n, v in (("region", region), ("preview", preview)) if v is not None])
     if folders.are_meant(inputs, output):
         if part is not None and not _is_default(part):
             raise click.UsageError("--region and --preview are for single files")
-        return folders.convert(inputs, output, force=force, as_json=as_json, **run)
+        return folders.convert(inputs, output, run, force=force, as_json=as_json)
     if part == "region":
         preview = None
     elif part == "preview":
         region = None
     jobs, known = _plan(inputs, output, files.RESTORED)
     scale = None if preview is None else int(preview)
-
-    def work(job: files.Job) -> conversion.Outcome:
-        return conversion.decompress_file(
-            job, region=region, preview=scale, force=force, inputs=known, **run
-        )
-
-    return _convert(jobs, work, as_json)
+    how = conversion.Decompression(run, region=region, preview=scale)
+    return _convert(jobs, how, conversion.Here(force, known), as_json)
 
 
 def _plan(
@@ -454,27 +448,50 @@ def _plan(
 
 def _convert(
     jobs: list[files.Job],
-    work: Callable[[files.Job], conversion.Outcome],
+    how: conversion.Compression | conversion.Decompression,
+    storage: conversion.Here,
     as_json: bool,
     *,
     aimed: bool = False,
 ) -> int:
-    """Do one file after the other. What was aimed at a target says which quality that gave."""
+    """Convert the files one after the other. `aimed`: the result line names the quality."""
     to_stdout = any(job.target == files.STDIO for job in jobs)
     with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
         for job in jobs:
             with report.file(job.source, target=job.target):
                 with stages.collect() as seconds:
-                    outcome = work(job)
-                for note in outcome.notes:
+                    result = conversion.convert(job, how, storage)
+                notes = result.notes
+                if result.status == "done" and len(jobs) > 1:
+                    notes += _earlier_name(job, files.NAMINGS[how.verb])
+                for note in notes:
                     report.say(f"{files.shown(job.source)}: note: {note}")
-                values = asdict(outcome)
+                values = _values(result)
                 if verbose():
-                    report.say(f"{files.shown(job.source)}: {_timing(seconds, outcome.seconds)}")
+                    report.say(f"{files.shown(job.source)}: {_timing(seconds, result.seconds)}")
                     values["stages"] = seconds
-                found = f", quality {outcome.quality}" if aimed else ""
-                report.result(_sentence(outcome) + found, values)
+                found = f", quality {result.quality}" if aimed else ""
+                report.result(_sentence(result, stale=values["stale"]) + found, values)
     return report.exit_code
+
+
+def _values(result: conversion.Result) -> dict[str, Any]:
+    """What --json says of a single file."""
+    values = asdict(result)
+    for name in ("key", "status", "time_ns", "error", "error_type", "trace"):
+        del values[name]
+    left = result.status == "left"
+    # Nothing was written: what had been at `target` before is still there.
+    return {**values, "left": left, "stale": left and os.path.lexists(result.target)}
+
+
+def _earlier_name(job: files.Job, naming: files.Naming) -> tuple[str, ...]:
+    """What is said of a file with the name that this output has where no other is in its way."""
+    other = naming.other(job.source, job.target)
+    if os.path.basename(job.target) != naming.name(job.source, whole=True):
+        return ()
+    stays = os.path.isfile(other) and not os.path.samefile(other, job.source)
+    return (f"{files.shown(other)} stays beside it: maybe its output of before",) if stays else ()
 
 
 def _timing(seconds: dict[str, float], total: float) -> str:
@@ -482,14 +499,14 @@ def _timing(seconds: dict[str, float], total: float) -> str:
     return f"{total:.3f} s: " + ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
 
 
-def _sentence(outcome: conversion.Outcome) -> str:
-    if outcome.left:
-        sizes = f"{size(outcome.bytes_in)} would become {size(outcome.bytes_out)}"
-        stale = f"; {files.shown(outcome.target)} stays, as it was" if outcome.stale else ""
-        return f"{files.shown(outcome.source)}: left alone, {sizes}{stale}"
+def _sentence(result: conversion.Result, *, stale: bool) -> str:
+    if result.status == "left":
+        sizes = f"{size(result.bytes_in)} would become {size(result.bytes_out)}"
+        stays = f"; {files.shown(result.target)} stays as it was" if stale else ""
+        return f"{files.shown(result.source)}: skipped, {sizes}{stays}"
     return (
-        f"{files.shown(outcome.source)} -> {files.shown(outcome.target)}"
-        f"  {size(outcome.bytes_in)} -> {size(outcome.bytes_out)}  {outcome.bpp:.2f} bpp"
+        f"{files.shown(result.source)} -> {files.shown(result.target)}"
+        f"  {size(result.bytes_in)} -> {size(result.bytes_out)}  {result.bpp:.2f} bpp"
     )
 
 
@@ -503,7 +520,7 @@ def _sentence(outcome: conversion.Outcome) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @debug_option
 def info(inputs: tuple[str, ...], recursive: bool, max_pixels: int, as_json: bool) -> int:
-    """Say what .aec files hold, without decoding them."""
+    """Describe .aec files without decoding them."""
     sources = _sources(inputs, recursive)
     with Report(len(sources), as_json, progress=False) as report:
         for source, fault in sources:
@@ -521,25 +538,30 @@ def info(inputs: tuple[str, ...], recursive: bool, max_pixels: int, as_json: boo
 
 
 def _sources(inputs: Sequence[str], recursive: bool) -> list[tuple[str, AecodecError | None]]:
-    """The files that the inputs name, and with `recursive` those in folders; with each what is
-    wrong with it already, so that its turn to be reported comes in this order, too."""
+    """The files that the inputs name, and with `recursive` those in folders.
+
+    Each comes with its fault, if it has one already, so that faults are reported in this order,
+    too.
+    """
     found: list[tuple[str, AecodecError | None]] = []
     for path in inputs:
         if path == files.STDIO or not os.path.isdir(path):
             found.append((path, None))
         elif recursive:
             inside = list(_compressed_in(path))
-            found += inside or [(path, InputError(f"no {files.SUFFIX} file is in this folder"))]
+            found += inside or [
+                (path, InputError(f"there is no {files.SUFFIX} file in this folder"))
+            ]
         else:
-            found.append((path, InputError("is a folder, not a file: -r takes what is in it")))
+            found.append((path, InputError("is a folder, not a file: -r takes its files")))
     return found
 
 
 def _compressed_in(folder: str) -> Iterator[tuple[str, AecodecError | None]]:
-    """The .aec files in a folder and those below it, as `decompress -r` finds them."""
+    """The .aec files in a folder and below it, as `decompress -r` finds them."""
     from aecodec.batch.select import Fault, Note, Selection
 
-    # With `include` a name alone decides, and no other file is opened.
+    # With `include` the name alone decides, and no other file is opened.
     only = (f"*{files.SUFFIX}",)
     for item in Selection((folder,), None, files.RESTORED, recursive=True, include=only):
         if isinstance(item, Note):
@@ -549,11 +571,11 @@ def _compressed_in(folder: str) -> Iterator[tuple[str, AecodecError | None]]:
 
 
 def _model_name(model: str) -> str | None:
-    """What the weights with this id are called here; None if no such weights are installed."""
+    """The name of the installed weights with this id; None if there are none."""
     from aecodec.networks import weights
 
     found = weights.folders()
-    # Those that most files are made with first, as in `weights.by_id`.
+    # The default model first, as in `weights.by_id`: most files are made with it.
     for name in sorted(found, key=lambda name: name != weights.DEFAULT_MODEL):
         if _id_of_weights(found[name]) == model:
             return name
@@ -562,8 +584,11 @@ def _model_name(model: str) -> str | None:
 
 @functools.cache
 def _id_of_weights(folder: Path) -> str | None:
-    """The id of the weights in a folder, None where they are broken: that is no fault of the files
-    looked at. Remembered for the next file, since it takes the hash of megabytes."""
+    """The id of the weights in a folder; None if they are broken.
+
+    Broken weights are no fault of the files that are looked at. The id is cached, because it needs
+    the hash of megabytes.
+    """
     from aecodec.networks import weights
 
     try:
@@ -581,18 +606,28 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("quality", str(found.quality)),
         ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
-        ("tiles", f"{found.tiles} of at most {found.tile_size} px"),
+        ("tiles", f"{found.tiles} of at most {found.tile_size} px, {found.exact} stored exactly"),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]
-    lines = [files.shown(source), *(f"  {key:<9}{value}" for key, value in rows)]
+    if found.resolution is not None:
+        across, down = found.resolution
+        rows.insert(1, ("density", f"{across:.4g} x {down:.4g} pixels an inch"))
+    rows += [(keyword or "comment", _excerpt(text)) for keyword, text in found.texts]
+    lines = [files.shown(source), *(f"  {files.shown(k):<9}{value}" for k, value in rows)]
     return "\n".join(lines)
+
+
+def _excerpt(text: str) -> str:
+    """A text as part of one line."""
+    line = files.shown(" ".join(text.split()))
+    return line if len(line) <= 70 else line[:67] + "..."
 
 
 @commands.command()
 @files_argument
 @recursive_option
-@click.option("--full", is_flag=True, help="Decode as well, not only check the checksums.")
+@click.option("--full", is_flag=True, help="Decode the picture, too.")
 @threads_option("Threads to decode with.  [default: the cores]")
 @device_option
 @pixels_option
@@ -607,7 +642,7 @@ def verify(
     max_pixels: int,
     as_json: bool,
 ) -> int:
-    """Check that .aec files are whole and undamaged."""
+    """Check that .aec files are complete and undamaged."""
     sources = _sources(inputs, recursive)
     with Report(len(sources), as_json, progress=full) as report:
         for source, fault in sources:
@@ -616,6 +651,8 @@ def verify(
                     raise fault
                 from aecodec import codec
 
+                if full:
+                    machine.require(machine.LEAST)
                 data = files.read_compressed(source)
                 codec.verify(
                     data, full=full, max_pixels=max_pixels, threads=threads or 0, device=device
@@ -626,7 +663,7 @@ def verify(
 
 # --------------------------------------------------------------------------------------- comparing
 
-for command in (compare, bench, train, export):  # what they do stands in modules of their own
+for command in (compare, bench, train, export):  # these have modules of their own
     commands.add_command(debug_option(command))
 
 
@@ -638,7 +675,7 @@ for command in (compare, bench, train, export):  # what they do stands in module
 @debug_option
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> int:
-    """List the installed weights, or show the card of one."""
+    """List the installed weights, or show the model card of one."""
     return 0 if context.invoked_subcommand else _list_models(as_json)
 
 
@@ -654,7 +691,7 @@ def list_models(as_json: bool) -> int:
 @click.argument("name", required=False)
 @debug_option
 def show_model(name: str | None) -> int:
-    """Print a model's card: data, training, figures, limits. Without NAME the default model's."""
+    """Print a model card: data, training, figures, limits. Default: the default model."""
     from aecodec.networks import weights
 
     with Report(1, False, progress=False) as report, report.file(name or weights.DEFAULT_MODEL):
@@ -681,7 +718,7 @@ def _list_models(as_json: bool) -> int:
 def env(as_json: bool) -> int:
     """Describe this installation, for bug reports.
 
-    Versions, weights and settings; nothing of it is sent anywhere.
+    Prints versions, weights and settings. Nothing is sent anywhere.
     """
     with Report(1, as_json, progress=False) as report, report.file("env"):
         from aecodec.cli import environment

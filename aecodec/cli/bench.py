@@ -1,7 +1,7 @@
 """The commands `aecodec bench` and `aecodec compare`: options, messages and exit codes.
 
-Light to import: `aecodec --help` imports this module. What the commands need is imported when they
-run; where the extra `bench` is missing, they say so in one line.
+Light to import, because `aecodec --help` imports this module. The commands import what they need
+when they run. Where the extra `bench` is missing, they say so in one line.
 """
 
 from __future__ import annotations
@@ -46,60 +46,72 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
     metavar="NAMES",
     default="aecodec,jpeg,webp,avif,jxl,jpeg2000",
     show_default=True,
-    help="With commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents without"
-    " the learned prior); aecodec:MODEL, aecodec:MODEL@EFFORT.",
+    help="Names with commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents"
+    " without the learned entropy model); aecodec:MODEL, aecodec:MODEL@EFFORT.",
 )
-@click.option("--anchor", metavar="NAME", default="jpeg", show_default=True, help="Of BD-rates.")
-@click.option("--points", type=click.IntRange(2), help="At most this many qualities of each codec.")
-@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Timings.")
 @click.option(
-    "--ssimulacra2", is_flag=True, help="Measure it, too (slow; pip install ssimulacra2)."
+    "--anchor",
+    metavar="NAME",
+    default="jpeg",
+    show_default=True,
+    help="The codec that BD-rates are against.",
+)
+@click.option("--points", type=click.IntRange(2), help="At most this many qualities of each codec.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Repeats of each timing.",
+)
+@click.option(
+    "--ssimulacra2", is_flag=True, help="Also measure SSIMULACRA2 (slow; pip install ssimulacra2)."
 )
 @click.option(
     "--published",
     metavar="PATH",
     multiple=True,
-    help="Overlay the curves in a JSON file, or a folder of such, of CompressAI's shape.",
+    help="Add the curves of a JSON file, or of a folder of them, in CompressAI's format.",
 )
 @click.option(
     "--results",
     metavar="FILE",
     default=RESULTS,
     show_default=True,
-    help="Where measured points are kept: what is there is not measured again.",
+    help="The file of measured points. A point that it holds is not measured again.",
 )
-@click.option("--again", is_flag=True, help="Measure what the results file holds again, too.")
-@_file("--html", text="Write the report: one file, readable in any browser without a network.")
+@click.option("--again", is_flag=True, help="Measure the points of the results file again.")
+@_file("--html", text="Write the report: one file, for any browser, without a network.")
 @_file("--json", "json_file", text="Write curves and BD-rates.")
 @_file("--csv", "csv_file", text="Write a line for each codec, picture and quality.")
 @click.option(
     "--curves",
     "curves_folder",
     metavar="FOLDER",
-    help="Write a JSON file for each codec, in CompressAI's shape.",
+    help="Write a JSON file for each codec, in CompressAI's format.",
 )
 @click.option(
     "--show",
     metavar="NAMES|N",
     default="4",
     show_default=True,
-    help="Pictures for the report's slider: names with commas, or how many.",
+    help="Pictures for the slider of the report: names with commas, or a number.",
 )
 @click.option(
     "--show-quality",
     type=click.IntRange(1, 100),
     default=20,
     show_default=True,
-    help="aecodec's quality in the slider; the others get the same bytes.",
+    help="Quality of aecodec in the slider. The other codecs get the same number of bytes.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
 def bench(
     pictures: tuple[str, ...], codecs: str, published: tuple[str, ...], **options: Any
 ) -> int:
-    """Compare aecodec with other codecs, by real file bytes.
+    """Compare aecodec with other codecs, by the bytes of whole files.
 
-    Without pictures it runs on sample photographs: a smoke test, no verdict. Needs the extra
-    `bench`.
+    Without pictures it runs on sample photographs. That is a smoke test and no verdict. Needs the
+    extra `bench`.
     """
     names = list(dict.fromkeys(name.strip() for name in codecs.split(",") if name.strip()))
     with (
@@ -127,7 +139,7 @@ def _bench(
     for output in outputs:
         files.check_output(output, force=options["force"], inputs=files.identities(paths))
     if options["ssimulacra2"]:
-        measure.ssimulacra2(*[_grey()] * 2)  # is it there?
+        measure.ssimulacra2(*[_grey()] * 2)  # raises where it is missing
     _check_extra(options["html"])
 
     chosen: list[Codec] = []
@@ -142,11 +154,13 @@ def _bench(
         for curve in curves.published(source, frozenset(codec.name for codec in chosen))
     ]
     if not chosen:
-        raise AecodecError("none of the codecs can be had here")
+        raise AecodecError("none of the codecs is available here")
     overlaid = [curve.name for curve in others]
     _refuse_anchor(options["anchor"], [*(codec.name for codec in chosen), *overlaid])
     if not sources:
-        report.say("note: no pictures named: a smoke set of sample photographs, no verdict")
+        report.say(
+            "note: no pictures given: this is a smoke test on sample photographs, no verdict"
+        )
 
     store = measure.Store(options["results"], again=options["again"])
     store.check()
@@ -156,7 +170,7 @@ def _bench(
     jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
     if jpegs:
         listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")
-        report.say(f"note: stored as JPEG, whose traces in the pixels favour JPEG: {listed}")
+        report.say(f"note: these pictures were stored as JPEG, which favours JPEG: {listed}")
     measured = _measure(report, chosen, photographs, store, options)
     if not measured:
         raise AecodecError("no codec could be measured")
@@ -169,7 +183,7 @@ def _bench(
 
 
 def _check_extra(html: str | None) -> None:
-    """What is missing is said now, not after an hour of measuring."""
+    """Report a missing package now, not after an hour of measuring."""
     import bjontegaard  # noqa: F401
 
     if html:
@@ -191,12 +205,14 @@ def _refuse_unknown(names: Sequence[str]) -> None:
                 f"no codec called {name!r}: choose from {', '.join(codecs.KINDS)}"
             )
     if not names:
-        raise click.UsageError("--codecs names none")
+        raise click.UsageError("--codecs names no codec")
 
 
 def _refuse_anchor(anchor: str, there: Sequence[str]) -> None:
     if anchor not in there:
-        raise click.UsageError(f"--anchor {anchor} is not compared: {', '.join(there)} are")
+        raise click.UsageError(
+            f"--anchor {anchor} is not among the compared codecs: {', '.join(there)}"
+        )
 
 
 def _measure(
@@ -206,9 +222,9 @@ def _measure(
     store: Store,
     options: dict[str, Any],
 ) -> list[Measured]:
-    """Every codec on every picture; one that fails is left out, and the exit code says so.
+    """Measure every codec on every picture. A codec that fails is left out, and sets the exit code.
 
-    Raises OutputError where the results file takes no more: no codec's fault.
+    Raises OutputError if the results file cannot be written.
     """
     import dataclasses
 
@@ -251,7 +267,7 @@ def _measure(
                     made.append(measured(codec, advance))
                 except OutputError as error:
                     unkept = error
-            if unkept is not None:  # told once, not once for each of the codecs that are left
+            if unkept is not None:  # reported once, not for every remaining codec
                 raise unkept
     return made
 
@@ -335,7 +351,7 @@ def _scenes(
 
 
 def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
-    """Those that `--show` names, or as many as it says, evenly spread."""
+    """The pictures that `--show` names, or as many as it says, evenly spread."""
     if wanted.isdecimal():
         count = min(int(wanted), len(pictures))
         return [pictures[i * len(pictures) // count] for i in range(count)]
@@ -369,11 +385,11 @@ def compare(
     html: str | None,
     force: bool,
 ) -> int:
-    """Say how far files are from the original: bytes, PSNR, MS-SSIM.
+    """Compare files with the original: bytes, PSNR, MS-SSIM.
 
-    FILE is an .aec file or any picture. Its bytes are given in per cent of ORIGINAL's, too, and
-    where there are several, of the first one's. What is wholly transparent in ORIGINAL does not
-    count, and transparency itself is not compared.
+    FILE is an .aec file or any picture. Its bytes are also given in per cent of ORIGINAL and, if
+    there are several files, of the first one. Fully transparent parts of ORIGINAL do not count.
+    Transparency itself is not compared.
     """
     from aecodec.bench import compared, scenes
     from aecodec.cli import tables
@@ -403,7 +419,7 @@ def compare(
                 from aecodec.bench import report as page
 
                 rgb = reference.picture.rgb
-                names = compared.short_names(done)  # a page that is passed on tells no folders
+                names = compared.short_names(done)  # a page that is passed on shows no folders
                 views: list[View] = [scenes.original_view(rgb, reference.nbytes)]
                 for name, one in zip(names, done, strict=True):
                     view = scenes.view_of(name, rgb, one.rgb, one.nbytes, reference.picture.visible)

@@ -1,7 +1,7 @@
-"""What the user sees of a command over many files: results, faults, progress, and the exit code.
+"""What the user sees of a command over some files: results, faults, progress, exit code.
 
-Results go to standard output, one line or one JSON object a file; everything else goes to standard
-error. A file's fault is one line that names the file, and the next file's turn comes.
+Results go to standard output, one line or one JSON object a file. Messages go to standard error. A
+fault is one line that names the file; then the next file follows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from aecodec.errors import AecodecError, one_line, with_advice
+from aecodec.errors import AecodecError, describe, is_out_of_memory
 from aecodec.files import reason, shown
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ EXIT_SOME_FAILED = 1
 
 DEBUG = "aecodec.debug"
 VERBOSE = "aecodec.verbose"
-"""The keys in click's `Context.meta` under which `--debug` and `--verbose` are remembered."""
+"""The keys of `--debug` and `--verbose` in click's `Context.meta`."""
 
 
 @contextlib.contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Around what needs one of the package's extras: says so in one line where it is missing."""
+    """Around code that needs an extra of the package: one line where it is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -43,7 +43,7 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 
 class Unwritable(click.ClickException):
-    """Standard output takes nothing more: no file's fault, and none could be told of."""
+    """Standard output takes nothing more. This is no file's fault."""
 
     exit_code = EXIT_SOME_FAILED
 
@@ -51,7 +51,7 @@ class Unwritable(click.ClickException):
         super().__init__(f"cannot write standard output: {reason(error)}")
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print it where there is still something to print on."""
+        """Print the message, if standard error still works."""
         with contextlib.suppress(OSError):
             click.echo(f"aecodec: {self.format_message()}", file=file, err=True)
 
@@ -71,7 +71,7 @@ def echo(text: str, bar: Progress | None, *, err: bool) -> None:
 
 
 class Report:
-    """One command over many files."""
+    """One command over some files."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Report:
 
     @contextlib.contextmanager
     def file(self, source: str, **names: str) -> Iterator[None]:
-        """Do one file's work; what goes wrong is told, and the next file's turn comes."""
+        """Around the work on one file: prints its fault, so that the next file can follow."""
         try:
             yield
         except (BrokenPipeError, click.ClickException):
@@ -124,7 +124,7 @@ class Report:
             self._echo(sentence, err=self._results_on_stderr)
 
     def say(self, text: str) -> None:
-        """Print a message that is no result."""
+        """Print a message that is not a result."""
         self._echo(text, err=True)
 
     def _print(self, values: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ class Report:
 
 
 def size(count: float) -> str:
-    """Bytes in three figures and a decimal unit."""
+    """Bytes with three figures and a decimal unit."""
     if count < 1000:
         return f"{count:.0f} B"
     for unit in ("kB", "MB", "GB", "TB"):
@@ -163,12 +163,8 @@ def _progress_bar(total: int) -> Progress:
 
 
 def _fault(error: Exception) -> str:
-    if isinstance(error, AecodecError):
-        return with_advice(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    hint = "" if debugging() else " (--debug shows the traceback)"
-    return f"unexpected error: {type(error).__name__}: {one_line(error)}{hint}"
+    known = isinstance(error, AecodecError) or is_out_of_memory(error) or debugging()
+    return describe(error) + ("" if known else " (--debug shows the traceback)")
 
 
 def verbose() -> bool:

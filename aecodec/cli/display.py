@@ -1,4 +1,4 @@
-"""A run over many files as the user sees it: results, faults, the bar, and at the end the sum."""
+"""What the user sees of a run over many files: results, faults, progress bar and summary."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _KINDS_OF_NOTES = 20
 
 
 class View:
-    """One run: entered before it begins, told of everything, left at its end."""
+    """One run: a context manager that is told of every event."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class View:
         table: IO[str] | None,
         aimed: bool = False,
     ) -> None:
-        """`aimed`: a target decides about the quality, so that it is worth a word."""
+        """`aimed`: a target chooses the quality, so the result names it."""
         self._as_json = as_json
         self._aimed = aimed
         self._lines = lines
@@ -82,14 +82,14 @@ class View:
             if issubclass(kind, KeyboardInterrupt):
                 click.echo(
                     f"aecodec: {self._done:,} done, {self._failed:,} failed; "
-                    "the same command again does the rest",
+                    "run the same command again for the rest",
                     err=True,
                 )
 
     # --- While it runs --------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
-        """Take up what `batch.convert` tells."""
+        """Take an event of `batch.convert`."""
         if isinstance(event, int):
             if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], total=event)
@@ -144,12 +144,12 @@ class View:
     def _line(self, result: Result) -> None:
         source, target = shown(result.source), shown(result.target)
         if result.status == "failed":
-            return  # it is among those listed at the end
+            return  # it is listed at the end
         if result.status == "kept":
             self._echo(f"{source}: {target} is up to date")
         elif result.status == "left":
             sizes = f"{size(result.bytes_in)} would become {size(result.bytes_out)}"
-            self._echo(f"{source}: left alone, {sizes}")
+            self._echo(f"{source}: skipped, {sizes}")
         elif self._dry_run:
             self._echo(f"{source} -> {target}")
         else:
@@ -171,7 +171,7 @@ class View:
     # --- At the end -----------------------------------------------------------------------------
 
     def finished(self, summary: Summary) -> None:
-        """Print what is said at the end."""
+        """Print the summary."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -187,7 +187,7 @@ class View:
             click.echo(f"aecodec: {shown(source)}: {error}", err=True)
         if self._failed > len(self._failures):
             more = self._failed - len(self._failures)
-            click.echo(f"aecodec: and {more:,} more: the manifest names them all", err=True)
+            click.echo(f"aecodec: and {more:,} more: the manifest lists all", err=True)
 
 
 def _sentence(summary: Summary, *, dry_run: bool) -> str:
@@ -198,11 +198,11 @@ def _sentence(summary: Summary, *, dry_run: bool) -> str:
     if summary.kept:
         parts.append(f"{summary.kept:,} up to date")
     if summary.left:
-        parts.append(f"{summary.left:,} left alone")
+        parts.append(f"{summary.left:,} skipped")
     if summary.failed:
         parts.append(f"{summary.failed:,} failed")
     if summary.passed:
-        parts.append(f"{summary.passed:,} of another kind passed over")
+        parts.append(f"{summary.passed:,} of another kind ignored")
     text = ", ".join(parts)
     if dry_run or not summary.bytes_out:
         return text

@@ -10,7 +10,6 @@ from importlib import metadata
 from typing import Any
 
 from aecodec import __version__, bitstream
-from aecodec.coding import prior
 from aecodec.errors import AecodecError, one_line
 from aecodec.networks import runtime, weights
 
@@ -82,7 +81,7 @@ def _weights(name: str) -> dict[str, str]:
     found = {"name": name, "folder": str(folder)}
     try:
         found["id"] = weights.model_id(folder).hex()
-        prior.checked_scale_network(weights.load(folder))
+        weights.load(folder).checked_scale_network()
     except AecodecError as error:
         return {**found, "state": one_line(error)}
     return {**found, "state": "ok"}

@@ -1,6 +1,6 @@
-"""`compress` and `decompress` over whole folders: their options, and how a run is started.
+"""The options of `compress` and `decompress` for whole folders, and the start of a run.
 
-The run itself is `batch`, and what the user sees of it is `display`.
+`batch` does the run, `display` shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from aecodec import conversion, files
-from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.cli.console import EXIT_SOME_FAILED
 from aecodec.cli.display import REPORT_COLUMNS, View
 from aecodec.cli.options import Whole
@@ -31,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def folder_options(command: F) -> F:
-    """Adds the options of whole folders; the command gets them as one `folders: Folders`."""
+    """Add the options for whole folders; the command gets them as one `folders: Folders`."""
     names = [field.name for field in fields(Folders)]
 
     @functools.wraps(command)
@@ -46,53 +45,60 @@ def folder_options(command: F) -> F:
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("-r", "--recursive", is_flag=True, help="Convert all that is in a folder."),
+    click.option(
+        "-r", "--recursive", is_flag=True, help="Convert all files of a folder and its subfolders."
+    ),
     click.option(
         "--include",
         multiple=True,
         metavar="GLOB",
-        help="Take only names that fit, or paths if there is a / in it; repeatable.",
+        help="Take only names that match (paths if it contains a /). Repeatable.",
     ),
     click.option(
-        "--exclude", multiple=True, metavar="GLOB", help="Leave out what fits, folders, too."
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Leave out files and folders that match. Repeatable.",
     ),
     click.option(
         "--files-from",
         metavar="LIST",
-        help="Convert what a file names, one a line or between NULs; - is standard input.",
+        help="Convert the files named in LIST, one a line or separated by NUL; -: standard input.",
     ),
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave outputs newer than their source; make others anew, or with --rm refuse them.",
+        help="Keep outputs that are newer than their source, replace others (with --rm: refuse).",
     ),
     click.option(
         "--rm",
         "remove",
         is_flag=True,
-        help="Delete each source once its output is written, synced and verified by decoding.",
+        help="Delete each source after its output was written, synced and verified by decoding.",
     ),
-    click.option("--keep-dates", is_flag=True, help="Give outputs their source's date."),
-    click.option("--dry-run", is_flag=True, help="Only say what would be done."),
+    click.option("--keep-dates", is_flag=True, help="Give each output the date of its source."),
+    click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing."),
     click.option(
         "-j",
         "--jobs",
         type=Whole(0),
-        help="Worker processes; 0: as many as pay.  [default for folders: 0]",
+        help="Worker processes; 0: chosen by the number of cores.  [default for folders: 0]",
     ),
-    click.option("--report", metavar="CSV", help="Write a table with a line for every file."),
-    click.option("--manifest", metavar="FILE", help="Where to remember what is done."),
+    click.option("--report", metavar="CSV", help="Write a CSV table with a line for every file."),
+    click.option(
+        "--manifest", metavar="FILE", help="The record of the run.  [default: in the output folder]"
+    ),
     click.option(
         "--cluster",
         metavar="ADDRESS",
-        help="Work on a Dask cluster: its scheduler's tcp://HOST:PORT, or local.",
+        help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local.",
     ),
 )
 
 
 @dataclass(frozen=True)
 class Folders:
-    """What the options of whole folders say."""
+    """The values of the options for whole folders."""
 
     recursive: bool
     include: tuple[str, ...]
@@ -108,7 +114,7 @@ class Folders:
     cluster: str | None
 
     def are_meant(self, inputs: tuple[str, ...], output: str | None) -> bool:
-        """Whether this is a run of `batch`, and not of a few files, one after the other."""
+        """Whether this is a run of `batch`, and not a few files one after the other."""
         given = {**asdict(self), "jobs": self.jobs is not None}
         remote = any("://" in path for path in (*inputs, output or ""))
         return any(given.values()) or remote
@@ -117,15 +123,13 @@ class Folders:
         self,
         inputs: tuple[str, ...],
         output: str | None,
+        run: conversion.Run,
+        encoding: conversion.Encoding | None = None,
         *,
         force: bool,
         as_json: bool,
-        threads: int = 0,
-        device: str = "auto",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        encoding: conversion.Encoding | None = None,
     ) -> int:
-        """Compress with `encoding`, or restore without; show it, and return the exit code."""
+        """Compress with `encoding`, or decompress without; show it, and return the exit code."""
         from aecodec import batch
 
         if not inputs and self.files_from is None:
@@ -133,18 +137,15 @@ class Folders:
         task = batch.Task(
             verb="compress" if encoding is not None else "decompress",
             encoding=encoding or conversion.Encoding(),
-            force=force,
-            skip_existing=self.skip_existing,
+            existing=batch.Existing.of(force=force, skip_existing=self.skip_existing),
             remove=self.remove,
             keep_dates=self.keep_dates,
-            threads=threads,
-            device=device,
-            max_pixels=max_pixels,
+            **asdict(run),
         )
         if files.STDIO in inputs or output == files.STDIO:
             raise click.UsageError("standard input and output ('-') are for single files")
         if (self.include or self.exclude) and not self.recursive and self.files_from is None:
-            raise click.UsageError("--include and --exclude choose from a folder: add -r")
+            raise click.UsageError("--include and --exclude need a folder: add -r")
         plan = batch.Plan(
             task,
             inputs,
@@ -160,7 +161,7 @@ class Folders:
         try:
             with contextlib.ExitStack() as stack:
                 table = stack.enter_context(_table(self.report)) if self.report else None
-                return _shown(plan, self, as_json, table)
+                return _run_and_report(plan, self, as_json, table)
         except files.UsageFault as fault:
             raise click.UsageError(str(fault)) from None
         except AecodecError as error:
@@ -168,8 +169,8 @@ class Folders:
             return EXIT_SOME_FAILED
 
 
-def _shown(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -> int:
-    """Convert, with everything that is to be seen of it."""
+def _run_and_report(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -> int:
+    """Convert, and show progress, results and faults."""
     from aecodec import batch
 
     converted_by = None
@@ -192,13 +193,13 @@ def _shown(plan: Plan, folders: Folders, as_json: bool, table: IO[str] | None) -
 
 @contextlib.contextmanager
 def _table(path: str) -> Iterator[IO[str]]:
-    """The file of `--report`. It replaces an earlier report, and nothing else."""
+    """The file of `--report`. It replaces an earlier report, and no other file."""
     first = ",".join(REPORT_COLUMNS)
     try:
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as old:
             if old.read(len(first)) not in (first.encode(), b""):
                 raise files.UsageFault(
-                    f"--report {shown(path)}: that file is there, and no report of an earlier run"
+                    f"--report {shown(path)}: this file exists, and is no report of a run"
                 )
         table = open(  # noqa: SIM115 (closed below; only opening is translated)
             path, "w", newline="", encoding="utf-8", errors="surrogateescape"

@@ -1,4 +1,4 @@
-"""What several commands take alike: kinds of values, threads, the device, the limit on pixels."""
+"""Options that several commands share: kinds of values, threads, device, limit on pixels."""
 
 from __future__ import annotations
 
@@ -47,62 +47,62 @@ class Count(_CountType):
             return value
         found = re.fullmatch(r"(\d{1,15})(?:\.(\d{0,15}))?\s*([kKMG]?)B?", str(value).strip())
         count = 0
-        if found:  # in whole numbers: as a float 1.001k would be 1000.9999
+        if found:  # in integers: as a float 1.001k would be 1000.9999
             part = found[2] or ""
             count = int(found[1] + part) * _UNITS[found[3].lower()] // 10 ** len(part)
         if not count:
-            self.fail(f"{value!r} is no number of {self.name}: give {self._example}")
+            self.fail(f"{value!r} is not a number of {self.name}: give {self._example}")
         return count
 
 
 class Whole(click.IntRange):
-    """A whole number within bounds, of which at least the lower one is set."""
+    """A whole number within bounds; the lower bound is set."""
 
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> int:
         try:
             found: int = super().convert(value, parameter, context)
-        except click.BadParameter:  # it speaks of an "integer range", and of "0<=x"
+        except click.BadParameter:  # click says "integer range" and "0<=x"
             bounds = f"from {self.min} " + ("up" if self.max is None else f"to {self.max}")
-            self.fail(f"{value!r} is no whole number {bounds}", parameter, context)
+            self.fail(f"{value!r} is not a whole number {bounds}", parameter, context)
         return found
 
 
 class Number(click.FloatRange):
-    """A number within bounds: neither infinite nor NaN, which lies within all of them."""
+    """A number within bounds, neither infinite nor NaN."""
 
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> float:
         found: float = super().convert(value, parameter, context)
         if not math.isfinite(found):
-            self.fail(f"{value!r} is no number to go by.", parameter, context)
+            self.fail(f"{value!r} is not a finite number", parameter, context)
         return found
 
 
 def threads_option(text: str) -> Callable[[F], F]:
-    """Adds `--threads`, with this help."""
+    """Add `--threads` with this help text."""
     return click.option("--threads", type=Whole(1), help=text)
 
 
 def device_option(command: F) -> F:
-    """Adds `--device`."""
+    """Add `--device`."""
     return click.option(
         "--device",
         type=click.Choice(DEVICES),
         default="auto",
         show_default=True,
-        help="cuda: an NVIDIA GPU; auto: one where onnxruntime-gpu finds it.",
+        help="cuda: an NVIDIA GPU; auto: a GPU if onnxruntime-gpu finds one, else the CPU.",
     )(command)
 
 
 def pixels_option(command: F) -> F:
-    """Adds `--max-pixels`."""
+    """Add `--max-pixels`."""
     return click.option(
         "--max-pixels",
         type=Count("pixels", "400000000 or 400M"),
         default=DEFAULT_MAX_PIXELS,
         show_default=True,
-        help="Refuse larger pictures, before memory is taken for them.",
+        help="Refuse larger pictures before memory is taken for them.",
     )(command)

@@ -1,7 +1,7 @@
 """The commands `aecodec train` and `aecodec export`: options, messages and exit codes.
 
-Light to import: `aecodec --help` imports this module. torch is imported when they run; where the
-extra `train` is missing, they say so in one line.
+Light to import, because `aecodec --help` imports this module. The commands import torch when they
+run. Where the extra `train` is missing, they say so in one line.
 """
 
 from __future__ import annotations
@@ -24,43 +24,57 @@ __all__ = ["export", "train"]
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True)
+@click.option(
+    "--size",
+    type=click.Choice(list(SIZES)),
+    default="small",
+    show_default=True,
+    help="The size of the networks.",
+)
 @click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The run's folder: checkpoint and logs. A run that is there already goes on.",
+    help="The folder of the run: checkpoint and logs. An existing run is continued.",
 )
-@click.option("--steps", type=Whole(1), help="Length of the training in steps, or ...")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="... in minutes.")
-@click.option("--batch", type=Whole(1), help="Crops a step.")
-@click.option("--accumulate", type=Whole(1), help="Batches a step.")
+@click.option("--steps", type=Whole(1), help="Length of the training in steps.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Length of the training in minutes."
+)
+@click.option("--batch", type=Whole(1), help="Crops in a batch.")
+@click.option("--accumulate", type=Whole(1), help="Batches in a step.")
 @click.option("--crop", type=Whole(64), help="Side of a crop, a multiple of 64 pixels.")
 @click.option(
     "--learning-rate",
     "lr",
     type=click.FloatRange(0, min_open=True),
-    help="Of Adam, before it falls.  [default: 0.0025]",
+    help="Learning rate of Adam, before it falls.  [default: 0.0025]",
 )
 @click.option(
     "--drawings",
     type=click.FloatRange(0, 1),
-    help="Share of the crops that are drawn upon.  [default: 0.01]",
+    help="Share of the crops with synthetic drawings.  [default: 0.01]",
 )
 @click.option(
     "--finish",
     is_flag=True,
-    help="Train only what a decoder has, on the symbols that encoders really code: the last part "
-    "of a training. It starts from --start-from, whose size it keeps.",
+    help="Second stage: freeze the encoder, and fine-tune the decoder on really quantised symbols. "
+    "Needs --start-from, and keeps its size.",
 )
-@click.option("--seed", type=Whole(0), help="Of crops, noise and the start.")
+@click.option("--seed", type=Whole(0), help="Seed of crops, noise and the initial weights.")
 @click.option("--threads", type=Whole(1), help="CPU threads.  [default: all]")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="auto: a GPU if there is one.",
+)
 @click.option(
     "--start-from",
     type=click.Path(exists=True, path_type=Path),
-    help="Weights of an earlier run or export to begin with, of the same size, or with fewer "
-    "blocks, or blocks of other widths inside.",
+    help="A run or exported weights to start from: of the same size, or with fewer blocks, or with "
+    "other hidden widths.",
 )
 def train(
     folder: Path,
@@ -72,10 +86,10 @@ def train(
 ) -> int:
     """Train a model on a folder of photographs.
 
-    The same command again goes on where the run stopped, however it stopped.
+    The same command continues a run that was stopped or killed.
     """
     if (settings["steps"] is None) == (settings["minutes"] is None):
-        raise click.UsageError("give the length of the training: either --steps or --minutes")
+        raise click.UsageError("give the length of the training: --steps or --minutes")
     with Report(1, as_json=False) as report, report.file(str(out)), _training():
         from aecodec.training import trainer
 
@@ -97,25 +111,24 @@ def train(
     "--photographs",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder it was trained on: the integer tables are counted on a sample of it.",
+    help="The training photographs: the integer tables are counted on a sample of them.",
 )
 @click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Pictures on which quality q gets JPEG's PSNR.  [default: the held-out ones]",
+    help="Pictures on which quality q gets the PSNR of JPEG.  [default: the held-out ones]",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of weights to make.  [default: weights/NAME-OF-RUN]",
+    help="The folder to write the weights to.  [default: weights/NAME-OF-RUN]",
 )
 @click.option(
     "--prune/--no-prune",
     default=True,
     show_default=True,
-    help="Leave out hidden channels of the transforms that do nothing: quicker, for photographs "
-    "as good.",
+    help="Leave out hidden channels of the transforms that contribute nothing to photographs.",
 )
 def export(
     run: Path, photographs: Path, calibrate: Path | None, output: Path | None, prune: bool
@@ -132,7 +145,7 @@ def export(
 
 @contextlib.contextmanager
 def _training() -> Iterator[None]:
-    """Around what needs the extra `train`; names bad input."""
+    """Around code that needs the extra `train`; translates errors of bad input."""
     try:
         with needs_extra("train"):
             yield

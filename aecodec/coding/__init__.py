@@ -1,6 +1,8 @@
-"""The coding of one tile, and the searches of an encoder.
+"""The coding of one tile and of a picture, and the searches of an encoder.
 
-`tile.py` codes a tile, `prior.py` gives the table index and the mean of every latent, `fields.py`
-shares what parts of a picture have in common, `refinement.py` spends encoder time on better
-latents, `rate_control.py` looks for the quality that meets a size or a PSNR.
+`tile.py` codes a tile, with `quantisation.py`. `picture.py` codes the tiles of a picture and
+decodes them. `analysis.py` and `synthesis.py` run the transforms of a whole picture in parts,
+`cells.py` caches what parts share, and `workers.py` distributes the work to threads.
+`refinement.py` spends encoder time on better latents (`efforts.py`). `rate_control.py` searches for
+the quality that meets a size or a PSNR.
 """

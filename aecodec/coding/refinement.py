@@ -1,39 +1,54 @@
-"""Spending encoder time: latents refined along the gradient of rate and error.
+"""Refinement: latents improved along the gradient of rate and error, for encoder time.
 
-The analysis transform guesses good latents in one pass. Given time, an encoder can do better: move
-them against the gradient of J = bits + lambda * 255^2 * error. This is iterative inference (Campos
-et al. 2019, "Content Adaptive Optimization for Neural Image Compression"), with the real quantiser
-and the real tables in the loop. The decoder knows nothing of it. Two ways, one after the other:
+The analysis transform estimates good latents in one pass. With more time an encoder can do better,
+by moving them against the gradient of J = bits + lambda * 255^2 * error. This is iterative
+inference (Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression"), with
+the real quantiser and the real tables in the loop. The decoder knows nothing of it. Two methods run
+one after the other:
 
-`anneal` follows the gradient at softly rounded latents: each stands between its two integers,
-pulled at random to either, the more firmly the lower the temperature (stochastic Gumbel annealing:
-Yang, Bamler & Mandt 2020, "Improving Inference for Neural Image Compression"). It finds which
-roundings suit each other, but leaves some of them behind.
+`anneal` takes the gradient at softly rounded latents. Each latent is between its two nearest
+integers, pulled at random to either, the more strongly the lower the temperature (stochastic Gumbel
+annealing: Yang, Bamler & Mandt 2020, "Improving Inference for Neural Image Compression"). It finds
+roundings whose errors cancel, but leaves some latents between integers.
 
-`descend` takes the gradient at the quantised latents, and keeps the best of them on its way:
+`descend` takes the gradient at the quantised latents, and keeps the best latents of its path:
 
     y --quantise--> y_hat --synthesis--> x_hat      J = bits + lambda 255^2 / 3 * |x_hat - x|^2
     ^                                      |
     +---- - rate * (dJ/dy - own) <---------+
 
-`own` is the part of the gradient that an element's own rounding error causes: 2 * curvature *
-(y_hat - y). No step can mend that; left in, it adds up until the element rounds the wrong way.
-What remains is the error that the other elements' rounding and the analysis have made, which
-this element can help to undo.
+`own` is the part of the gradient that the rounding error of the element itself causes: 2 *
+curvature * (y_hat - y). No step can remove it. If it were left in, it would add up until the
+element is rounded the wrong way. The rest is the error that the rounding of other elements and the
+analysis have caused, which this element can help to reduce.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Soft", "anneal", "descend"]
+from aecodec.arrays import edge_padded
+from aecodec.entropy.checkerboard import STEPS
+from aecodec.entropy.padding import Sides, TileShape
+from aecodec.geometry import Box, padded
+from aecodec.networks.means import completed
 
-Floats = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from aecodec.arrays import Floats, Indexes, Ints, Pixels
+    from aecodec.coding.efforts import Effort
+    from aecodec.coding.tile import Latents, TileCodec
+    from aecodec.networks.weights import OperatingPoint
+
+__all__ = ["Refinement", "Soft", "anneal", "descend"]
+
 L = TypeVar("L")
+
+STRIP = 512
+"""Rows of pixels, at most, whose errors are taken at once: the gradient needs what every layer has
+computed, a kilobyte or so for each pixel."""
 
 RATE = 0.3
 RISE, FALL = 1.05, 0.6
@@ -50,11 +65,140 @@ FAINT = 1.0
 
 
 class Soft(NamedTuple):
-    """Values between their two integers."""
+    """Values between their two nearest integers."""
 
     low: Floats  # the lower integer
     share: Floats  # 0..1, how far above it
     slope: Floats  # the derivative of the share by the value
+
+
+class _Strip(NamedTuple):
+    """Rows of pixels whose errors are computed together, with the margin that they depend on."""
+
+    place: tuple[slice, slice, slice]  # of their latents in the window
+    rgb: Pixels
+    mask: Floats  # (1,1,H,W): 1 where errors count, 0 in the margin
+
+
+class _SoftSymbols(NamedTuple):
+    """A step's row of symbols that are not integers yet."""
+
+    low: Ints
+    values: Floats
+    slope: Floats
+
+
+class Refinement:
+    """Better latents for one tile, the `box` of a picture rgb (H,W,3), from its y (M,h,w).
+
+    `v_hat` (M,H/16,W/16) is that of the whole picture: pixels near an edge depend on the latents of
+    both tiles.
+    """
+
+    def __init__(
+        self,
+        codec: TileCodec,
+        rgb: Pixels,
+        box: Box,
+        y: Floats,
+        v_hat: Floats,
+        point: OperatingPoint,
+    ) -> None:
+        self._codec, self._point = codec, point
+        self._tables = codec.weights.y_tables
+        self._y = y
+        self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
+        z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
+        self._side = codec.side_info(z_hat, point, self._tile)
+        # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
+        margin = 16 * codec.transforms.margin
+        near, far = (box.grown(n * margin, rgb.shape) for n in (1, 2))
+        self._window = v_hat[far.latents].copy()
+        self._inner = box.within(far).latents
+        self._strips = [_strip(rgb, strip, far, margin) for strip in near.strips(STRIP)]
+
+    def run(self, effort: Effort) -> Latents:
+        """The best latents found; those of y itself, if none are better."""
+        y, curvature = self._y, self._point.curvature
+        best: Latents
+        if not effort.annealing:
+            best, _ = descend(y, curvature, effort.descent, self.quantise, self.cost)
+            return best
+        gain = self._point.gain
+        moved = anneal(y * gain, effort.annealing, self.soft_gradient) / gain
+        best, least = descend(moved, curvature, effort.descent, self.quantise, self.cost)
+        plain, _ = self.quantise(y)
+        return best if least < self.cost(plain)[0] else plain
+
+    def quantise(self, y: Floats) -> tuple[Latents, Floats]:
+        """The quantised latents of y (M,h,w), and y_hat."""
+        gain = self._point.gain
+        latents = self._codec.quantise_given(y * gain, self._side)
+        return latents, latents.v_hat / gain
+
+    def error(self, v_hat: Floats) -> tuple[float, Floats]:
+        """The squared error of the pixels that depend on v_hat (M,h,w), and its gradient by
+        y_hat.
+        """
+        self._window[self._inner] = v_hat
+        total, gradient = 0.0, np.zeros_like(self._window)
+        for place, rgb, mask in self._strips:
+            error, slope = self._codec.transforms.error_gradient(
+                self._window[place], rgb, mask, self._point
+            )
+            total += error
+            gradient[place] += slope
+        return total, gradient[self._inner]
+
+    def cost(self, latents: Latents) -> tuple[float, Floats]:
+        """J in units of the error, and its gradient (M,h,w) by y_hat."""
+        worth, board = self._point.bits_per_error, self._tile.board
+        error, gradient = self.error(latents.v_hat)
+        rows = zip(latents.symbols, latents.groups, strict=True)
+        slopes = (groups.tables.costs.slopes(s, groups.indexes) for s, groups in rows)
+        gradient = gradient + board.whole(*slopes) * (self._point.gain / worth)
+        return self._codec.rate(latents, self._point) / worth + error, gradient
+
+    def soft_gradient(self, v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
+        """dJ/dv (M,h,w) in bits, where the symbols of v are rounded by `soften`."""
+        means, board, scales = self._codec.means, self._tile.board, self._side.scales
+        features, worth = self._side.features(), self._point.bits_per_error
+        mu = means.first(features)
+        first = self._softened(0, board.row(v, 0) - mu, scales.first, soften)
+        indexes = scales.first, scales.after(np.rint(first.values).astype(np.int32))
+        v_hat = board.whole(completed(first.values, mu))
+        mu = means.second(features, v_hat)
+        second = self._softened(1, board.row(v, 1) - mu, indexes[1], soften)
+        board.put(completed(second.values, mu), v_hat, 1)
+
+        by_v_hat = self.error(v_hat)[1] * (worth / self._point.gain)
+        gradients = [board.row(by_v_hat, step) for step in range(STEPS)]
+        steps = zip(self._tables, (first, second), indexes, strict=True)
+        bits = [tables.costs.rises(soft.low, at) for tables, soft, at in steps]
+        # Where a mean rises, what is left to code falls, and with it the symbol.
+        by_mu = gradients[1] - (gradients[1] + bits[1]) * second.slope
+        gradients[0] += means.second_gradient(features, v_hat, by_mu)
+        rows = zip(gradients, bits, (first.slope, second.slope), strict=True)
+        by_v: Floats = board.whole(*((gradient + b) * slope for gradient, b, slope in rows))
+        return by_v
+
+    def _softened(
+        self, step: int, row: Floats, indexes: Indexes, soften: Callable[[Floats], Soft]
+    ) -> _SoftSymbols:
+        soft = soften(row)
+        free = ~self._tables[step].empty[indexes]
+        low = (soft.low * free).astype(np.int32)
+        return _SoftSymbols(low, (soft.low + soft.share) * free, soft.slope * free)
+
+
+def _strip(rgb: Pixels, strip: Box, window: Box, margin: int) -> _Strip:
+    """A strip of a picture rgb (H,W,3), and the place of its latents in those of `window`."""
+    seen = strip.grown(margin, rgb.shape)
+    height, width = padded((seen.h, seen.w))
+    mask = np.zeros((1, 1, height, width), np.float32)
+    mask[0, 0][strip.within(seen).slices()] = 1.0
+    pixels = np.ascontiguousarray(edge_padded(rgb[seen.slices()], height, width, axis=0))
+    return _Strip(seen.within(window).latents, pixels, mask)
 
 
 class _Rounding:
@@ -83,9 +227,9 @@ def anneal(
     gradient: Callable[[Floats, Callable[[Floats], Soft]], Floats],
     seed: int = 0,
 ) -> Floats:
-    """v (M,h,w), moved so that J falls, in so many steps. The same seed moves it to the same place.
+    """v (M,h,w) after this many steps that reduce J. The same seed gives the same result.
 
-    `gradient(v, soften)` is dJ/dv in bits where v's symbols are rounded by `soften`.
+    `gradient(v, soften)` is dJ/dv in bits, with the symbols of v rounded by `soften`.
     """
     rng = np.random.default_rng(seed)
     mean, square = np.zeros_like(v), np.zeros_like(v)
@@ -108,7 +252,7 @@ def descend(
     quantise: Callable[[Floats], tuple[L, Floats]],
     cost: Callable[[L], tuple[float, Floats]],
 ) -> tuple[L, float]:
-    """The best quantised latents on the way down from y (M,h,w), and their J.
+    """The best quantised latents on the path down from y (M,h,w), and their J.
 
     Args:
         curvature: (M,1,1), half the second derivative of the error by an element of y_hat.

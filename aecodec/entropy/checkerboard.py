@@ -1,10 +1,10 @@
-"""The two steps in which a tile's symbols are coded, and each step's elements in one row.
+"""The two steps in which the symbols of a tile are coded, each as one row of elements.
 
 Element (c,i,j) of (M,h,w) belongs to step (c + i + j) mod 2: a checkerboard (He 2021, "Checkerboard
-Context Model for Efficient Learned Image Compression"), the other way round in every second
-channel. A step's row holds its elements of the even channels, channel by channel in raster order,
-then those of the odd ones. What works on one step alone works on such rows: half of the numbers,
-next to each other, without masks.
+Context Model for Efficient Learned Image Compression"), inverted in every second channel. The row
+of a step holds its elements of the even channels, channel by channel in raster order, then those of
+the odd channels. Code that works on one step alone works on its row: half of the numbers, next to
+each other, without masks.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Checkerboard:
         return ((i + j) % 2).astype(np.uint8)
 
     def blocks(self, row: Array, step: int) -> Iterator[tuple[slice, int, Array]]:
-        """A step's row in two parts: which channels, the parity of their places, and a view
-        (channels,places) of the row."""
+        """A step's row in two parts: which channels, the parity of their positions, and a view
+        (channels,positions) of the row.
+        """
         start = 0
         for odd in (0, 1):
             channels, parity = (self.shape[0] + 1 - odd) // 2, (step + odd) % 2
@@ -51,9 +52,9 @@ class Checkerboard:
             start = end
 
     def _views(self, row: Array, array: Array, step: int) -> Iterator[tuple[Array, Array]]:
-        """Views of a step's row and of the same elements of an array (M,h,w), pair by pair.
+        """Pairs of views: of a step's row, and of the same elements of an array (M,h,w).
 
-        Only a contiguous array is sure to be seen itself; of another it may be a copy.
+        Only the views of a contiguous array share its memory; of another they may be a copy.
         """
         _, h, w = self.shape
         for channels, parity, block in self.blocks(row, step):
@@ -73,13 +74,13 @@ class Checkerboard:
         return row
 
     def put(self, row: Array, array: Array, step: int) -> None:
-        """Write a step's row where it belongs in an array (M,h,w), which is contiguous."""
+        """Write the row of a step into an array (M,h,w), which is contiguous."""
         assert array.flags.c_contiguous
         for ours, theirs in self._views(row, array, step):
             theirs[:] = ours
 
     def whole(self, *rows: Array) -> Array:
-        """The array (M,h,w) of these rows, of step 0 and of step 1; zero without a row."""
+        """The array (M,h,w) of the rows of step 0 and step 1; zero without a row."""
         array = np.zeros(self.shape, rows[0].dtype)
         for step, row in enumerate(rows):
             self.put(row, array, step)

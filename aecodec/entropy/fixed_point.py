@@ -1,4 +1,7 @@
-"""The numbers of the integer scale network, evaluated by `coding/prior.py`."""
+"""The fixed-point formats of probabilities and of the scale network in `scales.py`.
+
+It imports nothing, because training, which makes these integers, runs without the coder.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ __all__ = [
     "ACTIVATION_LIMIT",
     "LEAK_SHIFT",
     "MIXED_LIMIT",
+    "PRECISION",
     "WEIGHT_BITS",
     "Z_SHIFT",
 ]
 
+PRECISION: Final = 24
+"""Probabilities are integers that sum to 2 ** PRECISION."""
 ACTIVATION_BITS: Final = 8
 """Fractional bits of an activation."""
 WEIGHT_BITS: Final = {

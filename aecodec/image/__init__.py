@@ -1,11 +1,11 @@
-"""Pictures to and from the arrays that the codec works on. What is lost on the way is said.
+"""Pictures to and from the arrays of the codec. Notes say what is lost on the way.
 
 ::
 
     file, Pillow image, array --pillow.load--> Picture: rgb, alpha, metadata, notes
     file <--pillow.save-- Pillow image <--pillow.to_pil-- rgb, mode, alpha, metadata
 
-`pillow.py` reads and writes pictures, `colour.py` brings Pillow's modes to the four of .aec,
+`pillow.py` reads and writes pictures, `colour.py` converts Pillow's modes to the four of .aec,
 `metadata.py` handles EXIF, ICC and XMP. Pillow is imported here and in the plugin alone.
 """
 

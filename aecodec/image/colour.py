@@ -12,11 +12,13 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from aecodec.errors import InputError
+from aecodec.image import signalling
 
-__all__ = ["to_eight_bits", "to_srgb", "with_grey_scaled"]
+__all__ = ["matched", "scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
 
 
 def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -60,6 +62,16 @@ def with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
     return image
 
 
+def with_depth(image: Image.Image) -> Image.Image:
+    """Tell Pillow's 16-bit PGMs from other integers: it scales their values to 0..65535.
+
+    Taken for integers of any range, a dark picture would become a bright one.
+    """
+    if image.format != "PPM" or image.mode != "I":
+        return image
+    return Image.fromarray(np.asarray(image).astype(np.uint16))
+
+
 def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
     if not profile:
@@ -94,6 +106,28 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
     return colours
 
 
+def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
+    """Bring a picture in L, LA, RGB or RGBA and its profile to one kind of colours.
+
+    A greyscale picture with an RGB profile shows what that makes of r = g = b: a grey profile says
+    so where there is one, else the picture becomes RGB. A picture in RGB with a grey profile is
+    greyscale where its channels are equal, as decoders give it that know no greyscale.
+    """
+    if not isinstance(profile, bytes) or not profile:
+        return image, None
+    space = signalling.colour_space(profile)
+    alpha = image.mode.endswith("A")
+    if space == b"RGB " and image.mode in ("L", "LA"):
+        if (grey := signalling.grey_profile(profile)) is not None:
+            return image, grey
+        return image.convert("RGBA" if alpha else "RGB"), profile
+    if space == b"GRAY" and image.mode in ("RGB", "RGBA"):
+        red, green, blue, *_ = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return image.convert("LA" if alpha else "L"), profile
+    return image, profile
+
+
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
     """Return the picture in sRGB, mode RGB. Raises whatever Pillow raises."""
     from PIL import ImageCms
@@ -124,23 +158,32 @@ def _sixteen_to_eight(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _scaled(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Bring 32-bit integers or floats to 0..255.
+    """Bring 32-bit integers or floats to 0..255."""
+    kind = "floating-point" if image.mode == "F" else "32-bit"
+    return scaled(np.asarray(image), kind, notes)
 
-    These modes do not say which value is white. The smallest usual range that holds every value
-    is taken for it; where none does, the darkest becomes black and the brightest white.
+
+def scaled(values: npt.NDArray[np.generic], kind: str, notes: list[str]) -> Image.Image:
+    """Bring numbers (H,W) of any type to 0..255.
+
+    They do not say which value is white. The smallest usual range that holds every value is taken
+    for it; where none does, the darkest becomes black and the brightest white.
     """
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all():
+    real = values.astype(np.float32)
+    if not np.isfinite(real).all():
         raise InputError("the picture holds values that are infinite or not numbers")
-    low, high = float(values.min()), float(values.max())
-    ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    low, high = float(real.min()), float(real.max())
+    ranges: tuple[float, ...] = (255.0, 65535.0)
+    if values.dtype.kind == "f":
+        ranges = (1.0, *ranges)
+    elif values.dtype.kind == "u":
+        ranges = (*ranges, float(np.float32(2**32 - 1)))
     white = next((white for white in ranges if low >= 0 and high <= white), None)
     if white is None:
         black, white = low, high
     else:
         black = 0.0
-    kind = "floating-point" if image.mode == "F" else "32-bit"
     notes.append(f"{kind} values {black:g} to {white:g} reduced to 8 bits")
-    values -= np.float32(black)
-    values *= np.float32(255 / (white - black) if white > black else 0)
-    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+    real -= np.float32(black)
+    real *= np.float32(255 / (white - black) if white > black else 0)
+    return Image.fromarray(np.rint(real).clip(0, 255).astype(np.uint8))

@@ -6,44 +6,51 @@
 
 What is kept is kept byte for byte as far as that goes: EXIF is changed in place, never written
 anew, because maker notes hold absolute offsets that do not survive moving. Always changed are the
-orientation, which becomes 1 (the pixels are turned instead), and embedded thumbnails, which are
-wiped: they show the picture as it was before it was edited. Positions (GPS) go when asked.
+orientation, which becomes 1 (the pixels are turned instead), the pixel dimensions, which become
+those of the upright picture, and embedded thumbnails, which are wiped: they show the picture as it
+was before it was edited. Positions (GPS) go when asked. XMP claims nothing of the file that is not
+true of an `.aec`: `xmp.py` takes such claims out.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from aecodec.image.parts.account import GAIN_MAP, VIDEO
+from aecodec.image.parts.tiff import KEPT_IN_EXIF
+from aecodec.image.xmp import Unreadable, without
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["EXIF_PREFIX", "KINDS", "SUBDIRECTORIES", "descriptive_tags", "exif", "icc", "xmp"]
+__all__ = [
+    "EXIF_PREFIX",
+    "KINDS",
+    "SUBDIRECTORIES",
+    "as_stored",
+    "descriptive_tags",
+    "exif",
+    "icc",
+    "of_part",
+    "resolution_of",
+    "sized",
+    "turned_back",
+    "turned_xmp",
+    "xmp",
+]
 
-KINDS: Final = ("exif", "icc", "xmp")
+KINDS: Final = ("exif", "icc", "xmp", "resolution", "texts", "iptc", "gainmap", "video")
+"""What may be kept of what travels with a picture."""
 EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
 
 # --- EXIF ---------------------------------------------------------------------------------------
 
-# What a TIFF's own directory says of the picture rather than of the file's layout.
-_DESCRIPTIVE_TAGS: Final = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
 SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
@@ -70,19 +77,74 @@ def exif(
         notes.append("EXIF that cannot be read is dropped")
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
-    return turnable, _Tiff(tiff).cleaned(strip_gps=strip_gps) if tiff else None
+    width, height = image.size
+    upright = (height, width) if turnable in range(5, 9) else (width, height)
+    return turnable, _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+
+
+def sized(
+    exif: bytes | None, xmp: bytes | None, size: tuple[int, int]
+) -> tuple[bytes | None, bytes | None]:
+    """EXIF and XMP whose pixel dimensions, where they state any, are these: width and height."""
+    return _Tiff(exif).sized(size) if exif else exif, _xmp_sized(xmp, size) if xmp else xmp
+
+
+def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """What of a picture's metadata is true of a part of it, or of a smaller one, of this size."""
+    exif, packet = sized(found["exif"], found["xmp"], size)
+    try:
+        packet = packet and without(packet, (GAIN_MAP, VIDEO))
+    except Unreadable:
+        packet = None
+    return {**found, "exif": exif, "xmp": packet, "gain_map": None, "video": None}
+
+
+def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes | None:
+    """The EXIF of a picture that lies as `orientation` says, stored with this width and height.
+
+    None if there is no entry for the orientation.
+    """
+    return _Tiff(exif).turned(orientation, size)
+
+
+def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
+    """The same of an XMP packet, as far as it states any of it."""
+    return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
+
+
+def resolution_of(exif: bytes) -> tuple[float, float] | None:
+    """Pixels an inch, across and down, if EXIF says so."""
+    return _Tiff(exif).resolution()
 
 
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the part of a directory that makes sense outside its file, or None if it is empty."""
     kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
+    for tag in KEPT_IN_EXIF:
         if tag in tags:
-            kept[tag] = tags[tag]
+            kept[tag] = _as_stored(tags[tag])
     for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
-            kept[directory] = subtags
+            inner = {tag: _as_stored(value) for tag, value in subtags.items()}
+            if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
+                inner[ExifTags.IFD.Interop] = interop
+            kept[directory] = inner
     return kept.tobytes() if len(kept) else None
+
+
+def as_stored(tags: Image.Exif) -> None:
+    """Undo Pillow's reading of texts as Latin-1: it writes question marks for most of that."""
+    for directory in SUBDIRECTORIES:
+        inner = tags.get_ifd(directory)
+        for tag, value in inner.items():
+            inner[tag] = _as_stored(value)
+    for tag in list(tags):
+        if tag not in SUBDIRECTORIES:
+            tags[tag] = _as_stored(tags[tag])
+
+
+def _as_stored(value: object) -> object:
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 class _Entry(NamedTuple):
@@ -101,6 +163,12 @@ _THUMBNAIL: Final = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
+_DIMENSIONS: Final[dict[int, int]] = {
+    ExifTags.Base.ImageWidth: 0,
+    ExifTags.Base.ImageLength: 1,
+    ExifTags.Base.ExifImageWidth: 0,
+    ExifTags.Base.ExifImageHeight: 1,
+}
 _ENTRY: Final = 12
 _MAX_THUMBNAILS: Final = 8
 
@@ -116,10 +184,11 @@ class _Tiff:
         self._bytes = bytearray(tiff)
         self._order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
 
-    def cleaned(self, *, strip_gps: bool) -> bytes | None:
+    def cleaned(self, size: tuple[int, int], *, strip_gps: bool) -> bytes | None:
         """Return the structure upright and without thumbnails; None if nothing is left of it."""
         main = self._number(4, 4)
-        self._stand_upright(main)
+        self._orient(main, 1)
+        self._resize(main, size)
         orphans = list(self._unlink_thumbnails(main))
         if strip_gps:
             for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
@@ -149,12 +218,57 @@ class _Tiff:
         found = [self._number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
         return [offset for offset in found if 8 <= offset < len(self._bytes)]
 
-    def _stand_upright(self, directory: int) -> None:
+    def sized(self, size: tuple[int, int]) -> bytes:
+        """Return the structure with these pixel dimensions, wherever it states any."""
+        self._resize(self._number(4, 4), size)
+        return bytes(self._bytes)
+
+    def turned(self, orientation: int, size: tuple[int, int]) -> bytes | None:
+        main = self._number(4, 4)
+        self._resize(main, size)
+        return bytes(self._bytes) if self._orient(main, orientation) else None
+
+    def resolution(self) -> tuple[float, float] | None:
+        found = {entry.tag: entry for entry in self._entries(self._number(4, 4))}
+        values = []
+        for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution):
+            if tag not in found or found[tag].size != 8:
+                return None
+            above, below = (self._number(found[tag].value + at, 4) for at in (0, 4))
+            if not above or not below:
+                return None
+            values.append(above / below)
+        unit = found.get(ExifTags.Base.ResolutionUnit)
+        unit_id = 2 if unit is None else self._number(unit.value, min(unit.size, 4))
+        factor = {2: 1.0, 3: 2.54}.get(unit_id)
+        return None if factor is None else (values[0] * factor, values[1] * factor)
+
+    def _orient(self, directory: int, orientation: int) -> bool:
+        """Set the orientation; False if there is no entry for it."""
+        found = False
         for entry in self._entries(directory):
             if entry.tag == ExifTags.Base.Orientation:
                 size = {1: 1, 4: 4}.get(self._number(entry.at + 2, 2), 2)  # else a SHORT
-                upright = (1).to_bytes(size, self._order).ljust(4, b"\0")
-                self._bytes[entry.at + 8 : entry.at + 12] = upright
+                value = orientation.to_bytes(size, self._order).ljust(4, b"\0")
+                self._bytes[entry.at + 8 : entry.at + 12] = value
+                found = True
+        return found
+
+    def _resize(self, main: int, size: tuple[int, int]) -> None:
+        """Set the pixel dimensions in this directory and in that of Exif."""
+        for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
+            for entry in self._entries(directory):
+                if entry.tag not in _DIMENSIONS or entry.at + 12 > len(self._bytes):
+                    continue
+                kind, count = self._number(entry.at + 2, 2), self._number(entry.at + 4, 4)
+                if kind not in (3, 4) or count != 1:
+                    continue
+                value = size[_DIMENSIONS[entry.tag]]
+                if value > 0xFFFF:
+                    kind = 4
+                self._bytes[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, self._order)
+                content = value.to_bytes(2 if kind == 3 else 4, self._order).ljust(4, b"\0")
+                self._bytes[entry.at + 8 : entry.at + 12] = content
 
     def _unlink_thumbnails(self, main: int) -> Iterator[range]:
         """End the chain of directories after the first; yield what only the others needed."""
@@ -225,9 +339,14 @@ def _merged(ranges: list[range]) -> list[range]:
 # --- ICC ----------------------------------------------------------------------------------------
 
 
-def icc(image: Image.Image, mode: str, notes: list[str]) -> bytes | None:
-    """Return the profile if it belongs to the pixels now that they have `mode`."""
-    profile = image.info.get("icc_profile")
+def icc(
+    image: Image.Image, mode: str, notes: list[str], profile: bytes | None = None
+) -> bytes | None:
+    """Return the profile if it belongs to the pixels now that they have `mode`.
+
+    ``profile`` takes the place of the one that Pillow has read.
+    """
+    profile = profile or image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return None
     if image.mode in ("CMYK", "LAB"):  # converted to sRGB; a note says so already
@@ -287,22 +406,51 @@ _ORIENTATION: Final = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[0
 _POSITION: Final = _Without(rb"GPS\w+", rb"(?<!\s)\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
+_XMP_DIMENSIONS: Final = re.compile(
+    rb"(tiff:Image(?:Width|Length)|exif:Pixel[XY]Dimension)(\s*=\s*[\"']|\s*>\s*)([0-9]{1,9})"
+)
+
+
+def _xmp_sized(packet: bytes, size: tuple[int, int]) -> bytes:
+    def put(match: re.Match[bytes]) -> bytes:
+        across = match[1] in (b"tiff:ImageWidth", b"exif:PixelXDimension")
+        return match[1] + match[2] + b"%d" % size[not across]
+
+    return _XMP_DIMENSIONS.sub(put, packet)
+
+
 def xmp(
-    image: Image.Image, notes: list[str], *, turned: bool, strip_gps: bool = False
+    image: Image.Image,
+    notes: list[str],
+    *,
+    turned: bool,
+    strip_gps: bool = False,
+    packet: bytes | str | None = None,
+    gone: Collection[str] = (),
+    size: tuple[int, int] | None = None,
 ) -> bytes | None:
     """Return the packet, without thumbnails; `turned` says that the pixels were brought upright.
 
+    ``packet`` takes the place of the one that Pillow has read. What it claims of its file and is
+    ``gone`` (see `xmp.py`) is taken out of it; pixel dimensions that it states become ``size``.
     With `strip_gps` a packet that may still hold a position (in an encoding other than UTF-8, say)
     is dropped with a note.
     """
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    packet = packet or image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):
         packet = packet.encode("utf-8", "surrogateescape")
     if not isinstance(packet, bytes) or not packet:
         return None
+    try:
+        packet = without(packet, gone)
+    except Unreadable:
+        notes.append("XMP that cannot be read is dropped")
+        return None
     packet = _THUMBNAILS.sub(b"", packet)
     if turned:
         packet = _ORIENTATION.sub(rb"\g<1>1", packet)
+    if size is not None:
+        packet = _xmp_sized(packet, size)
     if strip_gps:
         packet = _POSITION.sub(b"", packet)
         if b"GPSL" in packet.replace(b"\0", b""):  # latitude and longitude both begin so

@@ -5,6 +5,7 @@
     file, bytes, PIL.Image --load--> Picture: rgb (H,W,3), alpha (H,W), metadata, notes
     file <--save-- PIL.Image <--to_pil-- rgb (H,W,3), mode, alpha, metadata
 
+A file is read once: Pillow decodes it, and a walker of `parts` accounts for whatever else it holds.
 The codec sees eight bits, three channels, the right way up. `load` brings every picture there and
 notes what is lost on the way, so that a user can be told. `Picture.mode` says what the decoder
 gives back: greyscale stays greyscale, and transparency stays.
@@ -15,25 +16,31 @@ from __future__ import annotations
 import io
 import os
 import re
-import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import BinaryIO, Final, Literal, TypeAlias, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from aecodec import forks, metrics
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
-from aecodec.image import colour, metadata, png
+from aecodec.image import ancillary, colour, mending, metadata, outputs, png, raws, xmp
+from aecodec.image.ancillary import Ancillary
+from aecodec.image.parts import Account, Attachment, Text, account_for
+from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
+from aecodec.image.parts.account import reduced as depth_note
+from aecodec.image.watch import WatchedFile
 from aecodec.stages import stage
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "Mode",
     "Picture",
+    "fidelity",
     "load",
     "pad_to_multiple",
     "pillow_info",
@@ -66,6 +73,16 @@ class Picture:
     """A TIFF structure, without prefix; its orientation, if there is one, is 1."""
     icc: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)
+    resolution: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: tuple[Text, ...] = field(default=(), repr=False)
+    """Comments and texts with keywords."""
+    iptc: bytes | None = field(default=None, repr=False)
+    """IPTC-IIM records."""
+    gain_map: Attachment | None = field(default=None, repr=False)
+    """A JPEG that brightens this picture on HDR screens; `GainMap` puts it back."""
+    video: Attachment | None = field(default=None, repr=False)
+    """What stands at the end of a motion photo."""
     notes: tuple[str, ...] = ()
     """What was lost, one phrase each."""
 
@@ -78,10 +95,18 @@ class Picture:
         return int(self.rgb.shape[0])
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """What travels with the pixels, as `bitstream.pack` and `to_pil` take it."""
+        return {name: getattr(self, name) for name in _METADATA}
+
+    @property
     def visible(self) -> npt.NDArray[np.bool_] | None:
         """(H,W): where something is to be seen, or None: everywhere."""
         return None if self.alpha is None else self.alpha != 0
 
+
+_METADATA: Final = ("exif", "icc", "xmp", *Ancillary._fields)
+"""The fields of a Picture that travel with the pixels."""
 
 # --- Loading ------------------------------------------------------------------------------------
 
@@ -98,10 +123,11 @@ def load(
     """Read a picture: a path, a file's bytes, an open binary file, a Pillow image, or an array.
 
     A Pillow image is left as it is. An array is of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
-    Of the metadata, ``keep`` names the kinds that stay ("exif", "icc", "xmp"); where the ICC
-    profile does not, the colours are brought to sRGB, so that they still look the same.
-    ``strip_gps`` takes the position out of EXIF and XMP. With ``strict``, what would be a note is
-    an error. Raises InputError for whatever cannot be read completely, and
+    Of the metadata, ``keep`` names the kinds that stay (`metadata.KINDS`); where the ICC profile
+    does not, the colours are brought to sRGB, so that they still look the same. ``strip_gps`` takes
+    the position out of EXIF and XMP, and drops what may hold one elsewhere. With ``strict``, what
+    would be a note is an error. What a file holds beyond what Pillow reads is known of a file
+    alone, not of a Pillow image. Raises InputError for whatever cannot be read completely, and
     ValueError for a kind of metadata that does not exist.
     """
     if unknown := set(keep) - set(metadata.KINDS):
@@ -110,12 +136,52 @@ def load(
         if isinstance(source, np.ndarray):
             source = Image.fromarray(source)
         if isinstance(source, Image.Image):
-            picture = _to_picture(source, max_pixels, keep, strip_gps)
+            picture = _to_picture(source, None, max_pixels, keep, strip_gps)
         else:
-            with _open(source, max_pixels) as image:
-                picture = _to_picture(image, max_pixels, keep, strip_gps)
+            picture = _from_file(_contents(source, max_pixels), max_pixels, keep, strip_gps)
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
+    return picture
+
+
+_LARGE: Final = 2**26
+"""Bytes of a file that is looked at before all of it is read: it may be no picture."""
+
+
+def _contents(source: _File, max_pixels: int) -> bytes:
+    """The bytes of a file. What is walked is what is decoded, even if the file changes."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            return _contents(file, max_pixels)
+    if source.seekable():
+        if source.seek(0, os.SEEK_END) > _LARGE:
+            with _open(source, max_pixels):
+                pass
+        source.seek(0)
+    return source.read()
+
+
+def _from_file(data: bytes, max_pixels: int, keep: Collection[str], strip_gps: bool) -> Picture:
+    """A picture of a file of which everything is accounted for."""
+    if kind := raws.kind_of(memoryview(data)):
+        raise InputError(f"a camera raw ({kind}): develop it first")
+    file = WatchedFile(data)
+    try:
+        image = _open(file, max_pixels)
+    except UnidentifiedImageError:
+        if what := mending.described(memoryview(data)):
+            raise InputError(what) from None
+        raise
+    with image:
+        account = account_for(data, str(image.format))
+        if account.scan is not None:
+            file.watch(account.scan)
+        picture = _to_picture(image, account, max_pixels, keep, strip_gps)
+        if file.is_damaged:
+            damage = f"{DAMAGED}: blocks of the picture are missing or wrong"
+            picture = replace(picture, notes=(*picture.notes, damage))
     return picture
 
 
@@ -137,26 +203,24 @@ def _errors_named() -> Iterator[None]:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
 
 
-_OPENING: Final = threading.Lock()
+_OPENING: Final = forks.Lock()
 
 
-def _open(source: _File, max_pixels: int) -> Image.Image:
+def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
     """Open a picture with a limit of our own in place of Pillow's, which is a global variable.
 
     Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
     too little for the cameras that we want to serve. The lock covers the opening alone, which is
     short; pictures are decoded side by side, but for what `_prepare` says.
     """
-    if isinstance(source, bytes | bytearray | memoryview):
-        source = io.BytesIO(source)
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with forks.gate, _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they are about, the walkers say
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
         try:
             return Image.open(source)
         except UnidentifiedImageError:
-            if _is_empty(source):
+            if not source.seek(0, os.SEEK_END):
                 raise InputError("the file is empty") from None
             raise
         except Image.DecompressionBombError as error:
@@ -165,12 +229,6 @@ def _open(source: _File, max_pixels: int) -> Image.Image:
             raise _too_large(int(found[1]) if found else None, max_pixels) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def _is_empty(source: str | os.PathLike[str] | BinaryIO) -> bool:
-    if isinstance(source, str | os.PathLike):
-        return os.path.getsize(source) == 0
-    return source.seekable() and source.seek(0, os.SEEK_END) == 0
 
 
 def _prepare(image: Image.Image) -> None:
@@ -184,7 +242,7 @@ def _prepare(image: Image.Image) -> None:
     if not tiff and image.format not in ("BLP", "ICNS"):
         return
     width, height = image.size
-    with _OPENING:
+    with forks.gate, _OPENING:
         limit = Image.MAX_IMAGE_PIXELS
         if limit is None or width * height <= limit:
             return
@@ -235,42 +293,79 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
 
 
 def _to_picture(
-    image: Image.Image, max_pixels: int, keep: Collection[str], strip_gps: bool
+    image: Image.Image,
+    account: Account | None,
+    max_pixels: int,
+    keep: Collection[str],
+    strip_gps: bool,
 ) -> Picture:
+    """`account` is that of the image's file, if there is one."""
     _check_size(image, max_pixels)
     if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
         raise InputError(f"{image.format} is a drawing, not a picture; render it first")
 
-    notes: list[str] = []
-    if getattr(image, "is_animated", False):
-        notes.append("several frames or pages: only the first is kept")
+    notes: list[str] = [] if account is None else list(account.notes)
+    # Of a JPEG with several pictures its walker knows which of them are pictures of their own.
+    if getattr(image, "is_animated", False) and (account is None or image.format != "MPO"):
+        notes.append(FRAMES)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     if any(";16" in raw for raw in stored):
-        notes.append("16 bits a channel reduced to 8")
+        notes.append(depth_note(16))
+    mend = mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # of some formats what is inside may have another size
+    pixels = colour.with_depth(image if mend is None else mend(image, notes))
+    if account is not None and account.exif:  # not before: Pillow would turn a TIFF by this EXIF
+        image.info["exif"] = metadata.EXIF_PREFIX + account.exif
 
     orientation, exif = metadata.exif(image, notes, strip_gps=strip_gps)
     turn = _TURNS.get(orientation)
-    upright = image if turn is None else image.transpose(turn)
+    upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    icc = metadata.icc(upright, flat.mode, notes)
+    found = (account.icc if account else None) or upright.info.get("icc_profile")
+    flat, profile = colour.matched(flat, found)
+    icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in keep:
         flat = colour.to_srgb(flat, icc, notes)
-    xmp = metadata.xmp(image, notes, turned=turn is not None, strip_gps=strip_gps)
+    if "exif" not in keep:
+        exif = None
+    others = ancillary.collect(image, account, keep, orientation, exif, notes, strip_gps=strip_gps)
+    packet = metadata.xmp(
+        image,
+        notes,
+        turned=turn is not None,
+        strip_gps=strip_gps,
+        packet=account.xmp if account else None,
+        gone=(
+            xmp.EXTENDED,
+            *((GAIN_MAP,) if others.gain_map is None else ()),
+            *((VIDEO,) if others.video is None else ()),
+        ),
+        size=flat.size,
+    )
     rgb, alpha = _arrays(flat)
     return Picture(
         rgb=rgb,
         mode=cast(Mode, flat.mode),
         alpha=alpha,
-        exif=exif if "exif" in keep else None,
+        exif=exif,
         icc=icc if "icc" in keep else None,
-        xmp=xmp if "xmp" in keep else None,
-        notes=tuple(notes),
+        xmp=packet if "xmp" in keep else None,
+        notes=tuple(dict.fromkeys(_depth_once(notes, account))),
+        **others._asdict(),
     )
+
+
+def _depth_once(notes: list[str], account: Account | None) -> list[str]:
+    """The notes with a single one on the depth: the walker knows it better than Pillow's mode."""
+    if account is None or account.bits is None:
+        return notes
+    own = depth_note(account.bits)
+    depths = {depth_note(bits) for bits in range(9, 65)}
+    return [own, *(note for note in notes if note not in depths)]
 
 
 def _arrays(image: Image.Image) -> tuple[UInt8Array, UInt8Array | None]:
@@ -305,8 +400,11 @@ def to_pil(
     exif: bytes | None = None,
     icc: bytes | None = None,
     xmp: bytes | None = None,
+    **others: Any,
 ) -> Image.Image:
     """Put a decoded picture together, with its metadata in `image.info` under Pillow's keys.
+
+    ``others`` are the fields of `ancillary.Ancillary`, as `Picture.metadata` has them.
 
     In the modes L and LA the grey is the rounded mean of the three decoded channels. They were
     equal before they were coded and differ by the coding error alone, of which the mean is the part
@@ -317,17 +415,31 @@ def to_pil(
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
     if mode in ("L", "LA"):
-        total = rgb[..., 0].astype(np.uint16)
-        total += rgb[..., 1]
-        total += rgb[..., 2]
-        total += 1
-        image = Image.fromarray((total // 3).astype(np.uint8))
+        image = Image.fromarray(grey_of(rgb))
     else:
         image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
-    image.info.update(pillow_info(exif, icc, xmp))
+    image.info.update(pillow_info(exif, icc, xmp, **others))
     return image
+
+
+def grey_of(rgb: UInt8Array) -> UInt8Array:
+    """The rounded mean (H,W) of three channels that were equal before they were coded."""
+    total = rgb[..., 0].astype(np.uint16)
+    total += rgb[..., 1]
+    total += rgb[..., 2]
+    total += 1
+    return (total // 3).astype(np.uint8)
+
+
+def fidelity(picture: Picture, decoded: Image.Image) -> float:
+    """The PSNR in dB of a decoded picture, where the original is visible."""
+    shown = np.asarray(decoded)
+    if picture.mode in ("L", "LA"):
+        grey = shown if shown.ndim == 2 else shown[..., 0]
+        return metrics.psnr(picture.rgb[..., 0], grey, picture.visible)
+    return metrics.psnr(picture.rgb, shown[..., :3], picture.visible)
 
 
 def reduced(plane: UInt8Array, scale: int) -> UInt8Array:
@@ -335,10 +447,13 @@ def reduced(plane: UInt8Array, scale: int) -> UInt8Array:
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(scale))
 
 
-def pillow_info(exif: bytes | None, icc: bytes | None, xmp: bytes | None) -> dict[str, bytes]:
+def pillow_info(
+    exif: bytes | None, icc: bytes | None, xmp: bytes | None, **others: Any
+) -> dict[str, Any]:
     """Return metadata under the keys, and in the form, that `image.info` has it."""
     found = {"exif": exif and metadata.EXIF_PREFIX + exif, "icc_profile": icc, "xmp": xmp}
-    return {key: content for key, content in found.items() if content}
+    there: dict[str, Any] = {key: content for key, content in found.items() if content}
+    return {**there, **ancillary.into_info(Ancillary(**others), exif)}
 
 
 @dataclass(frozen=True)
@@ -427,27 +542,28 @@ def save(
             continue
         if key not in writer.metadata:
             notes.append(f"{name} has no place for the {_NAMES[key]}")
-        elif name in ("JPEG", "MPO") and key != "icc_profile" and len(content) > _JPEG_SEGMENT - 29:
+        elif name in ("JPEG", "MPO") and key == "exif" and len(content) > _JPEG_SEGMENT - 29:
             notes.append(f"the {_NAMES[key]} of {len(content)} bytes is too large for a JPEG")
             keywords.setdefault(key, b"")  # or some versions of Pillow take it from image.info
         else:
             keywords.setdefault(key, content)
     try:
-        if name == "PNG" and (xmp := keywords.pop("xmp", None)):
-            # Pillow reads XMP from a PNG, but leaves writing it to the caller.
-            chunks = PngImagePlugin.PngInfo()
-            chunks.add_itxt("XML:com.adobe.xmp", cast(bytes, xmp))
-            keywords.setdefault("pnginfo", chunks)
-        elif name == "TIFF":
+        if name == "TIFF":
             tags = _tiff_tags(keywords.pop("exif", None), keywords.pop("xmp", None))
             keywords["exif"] = tags
             if "compression" not in options and any(d in tags for d in metadata.SUBDIRECTORIES):
                 del keywords["compression"]  # libtiff, which compresses, cannot write those
-        if name == "PNG" and not _PILLOWS_PNG & set(keywords):
-            with _opened(target) as file:
-                png.write(image, file, threads=threads, **keywords)
-        else:
-            image.save(cast(BinaryIO, target), name, **keywords)
+        output = outputs.Output(image, keywords, notes)
+        outputs.give(output, name, ancillary.of(image))
+        with _opened(target) as file:
+            if name == "PNG" and not _PILLOWS_PNG & set(keywords):
+                png.write(output.image, file, threads=threads, **keywords)
+            elif output.finish is None:
+                output.image.save(file, name, **keywords)
+            else:
+                buffer = io.BytesIO()
+                output.image.save(buffer, name, **keywords)
+                file.write(output.finish(buffer.getvalue()))
     except BrokenPipeError:  # nobody reads on: no fault of the output
         raise
     except OSError as error:
@@ -467,7 +583,7 @@ def _opened(target: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     if not isinstance(target, str | os.PathLike):
         yield target
         return
-    with open(target, "wb") as file:
+    with open(target, "w+b") as file:  # some of Pillow's writers read what they wrote
         try:
             yield file
         except BaseException:
@@ -503,6 +619,7 @@ def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
         source.load(exif)
         if kept := metadata.descriptive_tags(source):
             tags.load(kept)
+            metadata.as_stored(tags)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags

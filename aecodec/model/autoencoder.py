@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy.borders import Sides
+from aecodec.entropy.padding import Sides
 from aecodec.model.hyperprior import (
     Context,
     FactorizedPrior,
@@ -45,7 +45,7 @@ bit, where it counts more, files were no larger for it: -50.79 and -50.80 % of J
 
 @dataclasses.dataclass
 class Output:
-    """What one forward pass gives. Bits are sums over a picture."""
+    """The result of one forward pass. Bits are sums over a picture."""
 
     x_hat: Tensor  # (B,3,H,W), not clamped
     y_bits: Tensor  # (B,)
@@ -58,7 +58,7 @@ class Output:
 
 @dataclasses.dataclass
 class _Coded:
-    """What coding a tile gives, as in `Output`; and y_hat (B,M,h,w)."""
+    """The result of coding a tile, as in `Output`; and y_hat (B,M,h,w)."""
 
     y_hat: Tensor
     y_bits: Tensor
@@ -70,10 +70,10 @@ class _Coded:
 
 
 class Autoencoder(nn.Module):
-    """Transforms, hyperprior and gain vectors (Cui et al. 2021) under one roof.
+    """Transforms, hyperprior and gain vectors (Cui et al. 2021).
 
-    The gain of each latent channel is a `LevelTable` in log space; y_hat is divided by the same
-    gain, so that one set of weights serves every quality.
+    The gain of each latent channel is a `LevelTable` in log space. y_hat is divided by the same
+    gain, so one set of weights serves every quality.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
             self.log_gain.table.copy_(-torch.log(steps)[:, None].expand_as(self.log_gain.table))
 
     def set_latent_std(self, std: Tensor) -> None:
-        """Start scales and mean units from the latents' measured standard deviation (M,)."""
+        """Set scales and mean units from the measured standard deviation (M,) of the latents."""
         c = self.config
         with torch.no_grad():
             self.log_std.copy_(torch.log(std))
@@ -139,9 +139,8 @@ class Autoencoder(nn.Module):
     def thresholds(self) -> Tensor:
         """(tables,): the least magnitude that an encoder codes as a symbol other than 0.
 
-        A symbol of +-1 costs so many bits more than one of 0, and must save that much error
-        (Sullivan 1996, "Efficient scalar quantization of exponential and Laplacian random
-        variables").
+        A symbol of +-1 costs more bits than one of 0, and must save that much error (Sullivan 1996,
+        "Efficient scalar quantization of exponential and Laplacian random variables").
         """
         c = self.config
         scale_log2 = c.scale_log2_min + c.scale_log2_step * torch.arange(
@@ -153,7 +152,7 @@ class Autoencoder(nn.Module):
         return least.clamp(max=DEAREST)
 
     def _least(self, index: Tensor, finish: bool) -> Tensor | None:
-        """The threshold of every symbol, by its table index; None where it is plainly rounded."""
+        """The threshold of every symbol, by its table index; None if it is plainly rounded."""
         if not finish:
             return None
         table = torch.round(index.detach()).clamp(0, self.config.tables - 1).long()
@@ -170,17 +169,17 @@ class Autoencoder(nn.Module):
     ) -> Output:
         """x (B,3,H,W) in [0,1], H and W multiples of 16; level (B,) in [0,1].
 
-        With `noise` the rate is that of symbols with uniform noise added (Balle et al. 2017);
-        otherwise of the rounded symbols. Synthesis and context always see rounded ones
+        With `noise` the rate is that of symbols with added uniform noise (Balle et al. 2017), else
+        that of the rounded symbols. Synthesis and context always see rounded symbols
         (straight-through; Minnen & Singh 2020).
 
-        With `finish` nothing that only an encoder has learns, so that the symbols can be those
-        which encoders code, thresholds included, and the rate their very own. Only the means learn
-        from noise, since no gradient leads through whole numbers.
+        With `finish` the encoder is frozen. Then the symbols can be those that encoders code,
+        thresholds included, and the rate is theirs. Only the means learn from noise, because
+        integers have no gradient.
 
-        The latents are coded in so many rows and columns of tiles, each of which knows nothing of
-        the others, as large pictures are; the transforms see all of the picture. All tiles but the
-        last ones must have multiples of 64 pixels.
+        The latents are coded in the given rows and columns of independent tiles, as large pictures
+        are. The transforms see the whole picture. The sides of all tiles but the last must be
+        multiples of 64 pixels.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
             y = self.analysis(x)
@@ -252,7 +251,7 @@ class Autoencoder(nn.Module):
     def _second_means(
         self, features: Tensor, known: Tensor, parity: Tensor, sides: Sides
     ) -> Tensor:
-        """What the context says of a tile and of a margin of its reach."""
+        """The means of step 1 for a tile, from its features and step 0's symbols with a margin."""
         margin = 4 - self.config.context_reach
         colours = reflected(parity.to(known.dtype), sides, self.config.context_reach)
         seen = reflected(known, sides, self.config.context_reach)
@@ -262,9 +261,10 @@ class Autoencoder(nn.Module):
     def _bits_with_noise(
         self, symbols: Tensor, coded: Tensor, index: Tensor, least: Tensor | None
     ) -> Tensor:
-        """Bits of every symbol, for a training; with `least` those of `coded`.
+        """Bits of every symbol, for training; with `least` those of `coded`.
 
-        Then the noise leaves the value alone: its gradient is what means learn from.
+        With `least` the noise changes the gradient alone, which the means learn from, and not the
+        value.
         """
         if least is not None:  # what becomes 0 lies, for the noise, within half of it
             symbols = torch.where(symbols.abs() < least, symbols * (0.5 / least), symbols)
@@ -276,14 +276,16 @@ class Autoencoder(nn.Module):
 
 
 def _whole(symbols: Tensor, least: Tensor | None) -> Tensor:
-    """Whole numbers for `symbols`, 0 below `least`; a constant to every gradient."""
+    """Integers for `symbols`, 0 below `least`; without a gradient."""
     symbols = symbols.detach()
     rounded = torch.round(symbols)
     return rounded if least is None else rounded * (symbols.abs() >= least)
 
 
 def _parted(v: Tensor, rows: int, columns: int) -> list[list[tuple[Tensor, Sides]]]:
-    """v (B,M,h,w) in so many rows and columns of tiles, and where each has neighbours."""
+    """v (B,M,h,w) in the given rows and columns of tiles, and the sides where each has
+    neighbours.
+    """
     return [
         [
             (part, Sides(i > 0, i < rows - 1, j > 0, j < columns - 1))

@@ -1,8 +1,8 @@
-"""The synthesis and its gradient in one forward pass, for encoders that refine the latents.
+"""The synthesis and its gradient in one forward pass, for encoders that refine latents.
 
-And the context's. ONNX Runtime has no automatic differentiation, so the backward pass is written
-out: every step of `Synthesis.forward`, `Context.forward` and `Block.forward` has its counterpart
-here, in reverse. A test holds it against torch's autograd.
+The same for the context. ONNX Runtime has no automatic differentiation, so the backward pass is
+written out: every step of `Synthesis.forward`, `Context.forward` and `Block.forward` has its
+counterpart here, in reverse. A test compares it with torch's autograd.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def error_and_gradient(
 
     Args: y_hat (B,M,H/16,W/16), level (B,), x (B,3,H,W) in [0,1], mask (B,1,H,W) of 0 and 1.
     Returns: the sum over mask of (clamp(x_hat) - x)^2, (1,), and its gradient by y_hat. A value
-    beyond black or white feels an error that lies on the inner side.
+    beyond black or white gets the gradient of an error that points inwards.
     """
     scale16, shift16 = net.film16(level).chunk(2, dim=1)
     saved16, a = _forward(net.blocks16, y_hat * (1.0 + scale16) + shift16)
@@ -51,9 +51,9 @@ def error_and_gradient(
 def context_gradient(
     net: Context, features: Tensor, known: Tensor, parity: Tensor, by_mu: Tensor
 ) -> Tensor:
-    """The gradient by the known latents (B,M,h,w), from that by the means that they lead to.
+    """The gradient by the known latents (B,M,h,w), from the gradient by the means.
 
-    Args: features, known and parity as the context takes them, by_mu (B,M,h,w).
+    Args: features, known and parity as for the context, by_mu (B,M,h,w).
     """
     x = net.known(known[:, : net.reads]) + net.features(features) + net.parity(parity)
     saved, _ = _forward(net.blocks, F.leaky_relu(x, 0.01))
@@ -65,12 +65,12 @@ def context_gradient(
 
 
 def _back(g: Tensor, layer: nn.Conv2d) -> Tensor:
-    """The gradient by a 1x1 convolution's input."""
+    """The gradient by the input of a 1x1 convolution."""
     return F.conv2d(g, layer.weight.transpose(0, 1))
 
 
 def _within(x: Tensor, limit: float) -> Tensor:
-    """1 where x is not clamped, 0 where it is and nothing comes back."""
+    """1 where x is not clamped, 0 where it is."""
     return (torch.abs(x) <= limit).to(x.dtype)
 
 

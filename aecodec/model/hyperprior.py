@@ -1,4 +1,4 @@
-"""The hyperprior: what the entropy coder is told about the latents, and at what price.
+"""The hyperprior: what the entropy model knows about the latents.
 
     y * gain(level) = v (B,M,H/16,W/16)
      |  HyperAnalysis
@@ -8,12 +8,13 @@
      | (integers)         |
     table indexes        Context(features, y_hat of step 0) --> mu of step 1
 
-Scales depend on z_hat, q and the symbols of step 0 alone, through integers: identical on every
-machine. How large those symbols turned out says more of the others' scales than z_hat could at its
-price, and no less than a float context that sees y_hat itself, with which files would decode on one
-machine alone (`benchmarks/trials.py prior`). Means may use floats, because no probability depends
-on them (the "one-shot context" of PICO, 2026; two-step checkerboard as in He et al. 2021,
-with channels alternating as in DCVC-DC).
+Scales depend on z_hat, q and the symbols of step 0 alone, through integers, so they are identical
+on every machine. The magnitudes of step 0's symbols predict the scales of step 1 better than z_hat
+could at the same rate. They predict them as well as a float context that sees y_hat, with which
+files would decode on one machine alone (`benchmarks/trials.py prior`).
+
+Means may be floats, because no probability depends on them (the "one-shot context" of PICO, 2026).
+The two-step checkerboard is that of He et al. 2021, with channels alternating as in DCVC-DC.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy.borders import ALONE, Sides
 from aecodec.entropy.fixed_point import (
     ACTIVATION_BITS,
     ACTIVATION_LIMIT,
@@ -31,6 +31,7 @@ from aecodec.entropy.fixed_point import (
     WEIGHT_BITS,
     Z_SHIFT,
 )
+from aecodec.entropy.padding import ALONE, Sides
 from aecodec.model.layers import Block, LevelTable, Spine, cut, pointwise, reflected, within
 from aecodec.networks.config import ModelConfig
 
@@ -48,7 +49,7 @@ SYMBOL_BITS = 7.0
 
 
 def companded(v: Tensor) -> Tensor:
-    """v (B,M,h,w) -> (B,2M,h,w): its magnitude in the log domain, and its sign, softly."""
+    """v (B,M,h,w) -> (B,2M,h,w): its magnitude in the log domain, and its soft sign."""
     magnitude = torch.abs(v)
     return torch.cat([torch.log1p(magnitude), v / (1.0 + magnitude)], dim=1)
 
@@ -56,8 +57,8 @@ def companded(v: Tensor) -> Tensor:
 class HyperAnalysis(nn.Module):
     """v = gain * y (B,M,h,w), h and w multiples of 4 -> z (B,N,h/4,w/4).
 
-    Sees magnitudes in the log domain, since what it must tell is mostly log(scale), and v scaled
-    by the quality, so that low qualities send less through z.
+    Sees magnitudes in the log domain, because z mostly codes log(scale). v is scaled by the
+    quality, so low qualities send less through z.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -84,7 +85,7 @@ class HyperAnalysis(nn.Module):
 class FactorizedPrior(nn.Module):
     """Discretised logistic for every channel of z and every quality, for training.
 
-    At export it is replaced by integer tables counted on the training pictures.
+    The export replaces it by integer tables that are counted on the training pictures.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -92,7 +93,7 @@ class FactorizedPrior(nn.Module):
         self.parameters_of_level = LevelTable(config.anchors, 2 * config.hyper_latents)
 
     def forward(self, z: Tensor, level: Tensor) -> Tensor:
-        """Bits of every element of z (B,N,h,w), given at integers or with noise added."""
+        """Bits of every element of z (B,N,h,w), at integers or with noise."""
         mean, log_scale = self.parameters_of_level(level).chunk(2, dim=1)
         inverse = torch.exp(-log_scale)
         distance = torch.abs(z - mean)
@@ -104,7 +105,7 @@ class FactorizedPrior(nn.Module):
 class ScaleNetwork(nn.Module):
     """From z_hat, the level and the symbols of step 0 to the table indexes of y, real-valued.
 
-    The training shadow of the integer network that `coding/prior.py` evaluates: same layers, float
+    The training shadow of the integer network in `entropy/scales.py`: same layers, float
     arithmetic. With `rounding` on, every intermediate is rounded to the integer network's grid
     (straight-through). Indexes (B,M,4h,4w) are in units of tables.
     """
@@ -153,7 +154,7 @@ class ScaleNetwork(nn.Module):
         return self._grid(leaky, ACTIVATION_BITS).clamp(-limit, limit)
 
     def forward(self, z_hat: Tensor, level: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """z_hat (B,N,h,w) integers, level (B,) -> what both steps begin with (B,F,4h,4w).
+        """z_hat (B,N,h,w) integers, level (B,) -> the input of both steps (B,F,4h,4w).
 
         `size` (rows, columns) where there are fewer latents than that.
         """
@@ -167,12 +168,12 @@ class ScaleNetwork(nn.Module):
             return self._activate(self._convolve("dw16", x))
 
     def alone(self, x: Tensor, level: Tensor, step: int = 0) -> Tensor:
-        """The indexes of a step (B,M,h,w) by z_hat alone, from what `forward` gave."""
+        """The indexes of a step (B,M,h,w) from z_hat alone, given the output of `forward`."""
         with torch.autocast(x.device.type, enabled=False):
             return self._indexes(self._sums("output", x), level, step)
 
     def after(self, x: Tensor, level: Tensor, symbols: Tensor, sides: Sides = ALONE) -> Tensor:
-        """The indexes of step 1 (B,M,h,w) of a tile that has neighbours on those sides.
+        """The indexes of step 1 (B,M,h,w) of a tile with neighbours on those sides.
 
         symbols (B,M,h,w) are the integers of step 0, and 0 elsewhere.
         """
@@ -217,13 +218,13 @@ class MeanFeatures(nn.Module):
         return self.fine(cut(self.coarse(z_hat, level), size))
 
     def coarse(self, z_hat: Tensor, level: Tensor) -> Tensor:
-        """What is computed at 1/64: (B,F/2,4h,4w)."""
+        """The part computed at 1/64: (B,F/2,4h,4w)."""
         x = self.input(z_hat * 0.125) + self.level_bias(level)
         x = self.block64(F.leaky_relu(x, 0.01))
         return F.leaky_relu(F.pixel_shuffle(self.up(x), 4), 0.01)
 
     def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What is computed at 1/16, of what `coarse` gave, or a part of it."""
+        """The part computed at 1/16, from the output of `coarse` or a part of it."""
         features = self.block16(self.input16(x))
         return features, self.mean(features)
 
@@ -232,8 +233,8 @@ class Context(nn.Module):
     """One step of the mean context, in units of each latent channel's standard deviation.
 
     features (B,F,h,w), y_hat known so far and zero elsewhere (B,M,h,w), parity of the position
-    (B,1,h,w) in {0,1} -> mu (B,M,h,w). Of y_hat every channel sees its own, and all see the first
-    `context_known` channels: the other ones tell them next to nothing.
+    (B,1,h,w) in {0,1} -> mu (B,M,h,w). Every channel of mu sees its own channel of y_hat, and all
+    see the first `context_known` channels: the others carry almost no information.
     """
 
     def __init__(self, config: ModelConfig) -> None:

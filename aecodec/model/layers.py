@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.entropy import borders
-from aecodec.entropy.borders import Sides
+from aecodec.entropy import padding
+from aecodec.entropy.padding import Sides
 
 __all__ = [
     "Block",
@@ -52,7 +52,7 @@ class _LowerBound(torch.autograd.Function):
 
 
 def lower_bound(x: Tensor, bound: float) -> Tensor:
-    """max(x, bound) whose gradient can still lift x (Balle et al. 2018)."""
+    """max(x, bound), with a gradient that can still raise x (Balle et al. 2018)."""
     return _LowerBound.apply(x, bound)  # type: ignore[no-untyped-call, no-any-return]
 
 
@@ -68,16 +68,16 @@ def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def repeated(x: Tensor, sides: Sides) -> Tensor:
-    """As `borders.repeated`, of x (B,C,h,w)."""
+    """As `padding.repeated`, of x (B,C,h,w)."""
     return _padded(x, sides, 1, "replicate")
 
 
 def reflected(x: Tensor, sides: Sides, n: int) -> Tensor:
-    """As `borders.reflected`, of x (B,C,h,w)."""
+    """As `padding.reflected`, of x (B,C,h,w)."""
     if n < min(x.shape[2:]):
         return _padded(x, sides, n, "reflect")
     for axis, ends in ((2, Sides(*sides[:2])), (3, Sides(*sides[2:]))):  # torch reflects but once
-        places = borders.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
+        places = padding.reflected(np.arange(x.shape[axis])[:, None], ends, n, axis=0)
         x = x.index_select(axis, torch.from_numpy(places[:, 0]).to(x.device))
     return x
 
@@ -90,7 +90,7 @@ def _padded(x: Tensor, sides: Sides, n: int, mode: str) -> Tensor:
 
 
 def cut(x: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """The first rows and columns of x (B,C,h,w); all of them where no size is given."""
+    """The first rows and columns of x (B,C,h,w); all of them without a size."""
     return x if size is None else x[:, :, : size[0], : size[1]]
 
 
@@ -103,8 +103,8 @@ def within(x: Tensor, sides: Sides, n: int) -> Tensor:
 class Spine(nn.Conv2d):
     """A 1x1 convolution on the linear path from picture to picture, always in float32.
 
-    Rounding to bfloat16 here would add noise of its own to every pixel; inside the residual
-    branches it does no harm.
+    Rounding to bfloat16 here would add noise to every pixel. Inside the residual branches it does
+    no harm.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -118,13 +118,14 @@ class Spine(nn.Conv2d):
 class Block(nn.Module):
     """Depthwise residual block: `x + W2(dw3x3(act(W1 x)))`, then `x + V2(V1a x * sigmoid(V1b x))`.
 
-    What W2 and V2 read stays within [-limit, limit]: dw's result and V1a's are clamped to it.
+    (B,C,H,W) -> (B,C,H,W). 1x1 convolutions do most of the work (as in DCVC-RT, Jia et al. 2025).
+    The outputs of dw and of V1a are clamped to [-limit, limit]: an odd patch could open a gate that
+    is normally shut, and drive the latents beyond all bounds.
 
-    (B,C,H,W) -> (B,C,H,W). 1x1 convolutions carry the work (as in DCVC-RT, Jia et al. 2025).
-    The gate is two convolutions rather than one that is split: ONNX Runtime then keeps its
-    blocked layout throughout and fuses the sigmoid. The last convolution of each branch starts
-    at zero, so that the block starts as the identity. `inner` and `gated` are the branches' hidden
-    widths; a `gated` of 0 leaves the second branch out.
+    The gate is two convolutions and not one that is split: ONNX Runtime then keeps its blocked
+    layout throughout and fuses the sigmoid. The last convolution of each branch starts at zero, so
+    the block starts as the identity. `inner` and `gated` are the hidden widths of the branches; a
+    `gated` of 0 leaves the second branch out.
     """
 
     def __init__(self, channels: int, inner: int, gated: int, limit: float) -> None:
@@ -140,7 +141,7 @@ class Block(nn.Module):
             self.v2 = _zeroed(pointwise(gated, channels))
 
     def activate(self, x: Tensor) -> Tensor:
-        """The depthwise branch's activation."""
+        """The activation of the depthwise branch."""
         return F.leaky_relu(x, 0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,8 +157,8 @@ class Block(nn.Module):
 class LevelTable(nn.Module):
     """A learned vector for each quality, linear between `anchors` anchors.
 
-    `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written with a
-    matrix product of hat functions so that it exports to ONNX as it stands.
+    `level` (B,) in [0, 1] is the position in log lambda; returns (B,width,1,1). Written as a matrix
+    product with hat functions, so that it can be exported to ONNX.
     """
 
     knots: Tensor
@@ -174,13 +175,7 @@ class LevelTable(nn.Module):
             return (hats @ self.table)[:, :, None, None]
 
 
-def level_of(lam: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The level in [0, 1] of a lambda: its position in log lambda."""
-    lam = torch.as_tensor(lam, dtype=torch.float32)
-    return torch.log(lam / lambda_min) / math.log(lambda_max / lambda_min)
-
-
 def lambda_of(level: Tensor | float, lambda_min: float, lambda_max: float) -> Tensor:
-    """The inverse of `level_of`."""
+    """The lambda of a level in [0, 1], which is its position in log lambda."""
     level = torch.as_tensor(level, dtype=torch.float32)
     return lambda_min * torch.exp(level * math.log(lambda_max / lambda_min))

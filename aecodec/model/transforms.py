@@ -7,8 +7,8 @@
      | blocks at 1/16                        | blocks at 1/8
     y (B,M,H/16,W/16)                       1x1, shuffle 8, + 0.5 -> x_hat (B,3,H,W)
 
-The unshuffle straight to 1/8 is DCVC-RT's (Jia et al. 2025): the cheap resolutions do the work.
-With every residual branch at zero the two are a two-stage block KLT and its inverse.
+The unshuffle directly to 1/8 is that of DCVC-RT (Jia et al. 2025): the cheap resolutions do the
+work. With all residual branches at zero the two are a two-stage block KLT and its inverse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def _blocks(channels: int, widths: Blocks, limit: float) -> nn.Sequential:
 
 
 class Analysis(nn.Module):
-    """x (B,3,H,W) in [0,1], H and W multiples of 16 -> y (B,M,H/16,W/16). Does not see quality."""
+    """x (B,3,H,W) in [0,1], H and W multiples of 16 -> y (B,M,H/16,W/16). Does not know the
+    quality.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,5 +72,5 @@ class Synthesis(nn.Module):
 
 
 def clamp_pixels(x_hat: Tensor) -> Tensor:
-    """x_hat -> integers 0..255 as float: what the decoder shows."""
+    """x_hat -> integers 0..255 as float: the pixels of the decoder."""
     return torch.round(x_hat.clamp(0.0, 1.0) * 255.0)

@@ -1,5 +1,8 @@
-"""The float networks and the weights: `config.py`, `weights.py` and `runtime.py`.
+"""The float networks and the weights.
 
-ONNX Runtime is imported here alone. Nothing that these networks compute decides a probability.
-This file imports nothing, so that finding weights stays quick.
+`config.py` has the hyperparameters, `weights.py` finds and loads weights, `runtime.py` runs graphs,
+`transforms.py` turns pixels into latents and back, `means.py` computes the mean of every latent.
+
+ONNX Runtime is imported here alone. No output of these networks decides a probability. This file
+imports nothing, so that finding weights stays fast.
 """

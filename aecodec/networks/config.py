@@ -1,6 +1,6 @@
-"""The model's hyperparameters: one frozen dataclass, stored with the weights as `config.json`.
+"""The hyperparameters of the model: one frozen dataclass, stored as `config.json`.
 
-It lives outside `model/` because the light runtime (no torch) reads it as well.
+It is not in `model/`, because the runtime without torch reads it as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Blocks = tuple[tuple[int, int], ...]
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Every number that fixes the networks' shapes and the integer tables' grid.
+    """All numbers that define the shapes of the networks and the grid of the integer tables.
 
     Widths are in channels. "1/8" and "1/16" are the resolutions relative to the picture.
     """
@@ -71,7 +71,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Build from `to_json`'s dictionary; an unknown or missing name is a ValueError."""
+        """Build from the dictionary of `to_json`; ValueError for an unknown or missing name."""
         names = {f.name for f in dataclasses.fields(cls)}
         if set(values) != names:
             odd = ", ".join(sorted(set(values) ^ names))
@@ -85,27 +85,27 @@ class ModelConfig:
 
     @property
     def analysis_reach8(self) -> int:
-        """How many pixels away the analysis' blocks at 1/8 look."""
+        """The receptive field of the analysis' blocks at 1/8, in pixels to each side."""
         return 8 * len(self.analysis8)
 
     @property
     def analysis_reach16(self) -> int:
-        """How many pixels away the analysis' blocks at 1/16 look."""
+        """The receptive field of the analysis' blocks at 1/16, in pixels to each side."""
         return 16 * len(self.analysis16)
 
     @property
     def context_reach(self) -> int:
-        """How many latents beyond a tile the context looks, where there are neighbours."""
+        """The receptive field of the context beyond a tile, in latents."""
         return self.context_blocks
 
     @property
     def synthesis_reach8(self) -> int:
-        """How many pixels away the synthesis' blocks at 1/8 look."""
+        """The receptive field of the synthesis' blocks at 1/8, in pixels to each side."""
         return 8 * len(self.synthesis8)
 
     @property
     def synthesis_reach16(self) -> int:
-        """How many pixels away the synthesis' blocks at 1/16 look."""
+        """The receptive field of the synthesis' blocks at 1/16, in pixels to each side."""
         return 16 * len(self.synthesis16)
 
     @property

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aecodec.errors import DeviceError, WeightsError
+from aecodec import forks
+from aecodec.errors import DeviceError, WeightsError, is_out_of_memory, one_line
+from aecodec.machine import cores, runs_out
 from aecodec.networks.config import DEVICES
 from aecodec.stages import stage
 
@@ -31,9 +33,15 @@ __all__ = ["Options", "Runtime", "cores"]
 T = TypeVar("T")
 _CUDA = "CUDAExecutionProvider"
 _NO_CUDA = "ONNX Runtime finds no NVIDIA GPU, or not the CUDA and cuDNN that it needs"
-_MAX_LONE_THREADS = 8
+_NO_CUDA_HERE = (
+    "this process was forked from one that had used the GPU, and CUDA does not survive that: "
+    "start it with multiprocessing's method spawn"
+)
+_MAX_WORKERS = 8
+_LARGEST_KEPT = 31 << 20
 _no_cuda = threading.Event()
 """Set when ONNX Runtime was built for CUDA, and could not use it: no need to try again."""
+_forked_from_cuda = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +61,20 @@ class Options:
             raise ValueError(f"threads must be 0 or more, not {self.threads}")
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+@functools.cache
+def _onnx_runtime() -> Any:
+    """The package onnxruntime, which is imported here alone, and sends nothing.
+
+    From 1.29 on it queues events in the user's cache folder as soon as it is imported, and looks up
+    the host that they are for. Only the variable, set before, keeps it from that (tried with 1.29.0
+    to 1.32.0); the function is for Windows, where the system collects events.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    with forks.gate:
+        import onnxruntime  # half of a second: only when a picture is really coded
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 @functools.cache
@@ -68,11 +84,40 @@ def _share_arena() -> None:
     Each session's own would hold what it needed at most: memory that has to be taken from the
     system, cleared and mapped, which is a tenth of a large picture's time.
     """
-    import onnxruntime as ort
-
+    ort = _onnx_runtime()
     kind = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = ort.OrtMemoryInfo("Cpu", kind, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, None)
+
+
+def _raise_out_of_memory(error: Exception) -> None:
+    """Raise MemoryError where that is what an error of ONNX Runtime comes from.
+
+    It does not always say so: a thread that gets no memory leaves a tensor without a type to the
+    next node. Our graphs and inputs are right, so that little else can go wrong.
+    """
+    if is_out_of_memory(error) or runs_out():
+        raise MemoryError from error
+
+
+def _keep_for_ever(value: object) -> None:
+    """Never free a value, not even when the process ends."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed: twice as much as the largest block that was ever freed.
+
+    Only blocks of 32 MiB at most count for that. Without it a small picture's megabytes would go
+    back to the system and come again with each picture, which takes a tenth of its time. The block
+    is never touched.
+    """
+    import numpy as np
+
+    np.empty(_LARGEST_KEPT, np.uint8)
 
 
 class Runtime:
@@ -86,15 +131,33 @@ class Runtime:
                 f"device must be one of {', '.join(DEVICES)}, not {self.options.device}"
             )
         self.threads = self.options.threads or cores()
+        _keep_freed_memory()
+        self._begin()
+        forks.renewed(self._begin_anew)
+
+    def _begin(self) -> None:
+        """Without a session and without a helper: made at first use, and in every forked child."""
         self._sessions: dict[tuple[str, int], Any] = {}  # by graph and threads
         self._helper: ThreadPoolExecutor | None = None
         self._busy = 0  # threads that work on tiles
         self._here = threading.local()  # what `working` says of this thread
         self._lock = threading.Lock()
 
+    def _begin_anew(self) -> None:
+        """In a forked child: the threads of the sessions and of the helper are not there."""
+        global _forked_from_cuda, _no_cuda
+        for session in self._sessions.values():
+            _keep_for_ever(session)  # it would wait for its threads before it goes
+            _forked_from_cuda |= _CUDA in session.get_providers()
+        fresh = threading.Event()
+        if _no_cuda.is_set() or _forked_from_cuda:
+            fresh.set()
+        _no_cuda = fresh
+        self._begin()
+
     def session(self, name: str) -> Any:
         """The session of `NAME.onnx`. Raises WeightsError where it can't be made."""
-        threads = 1 if self._alone else self.threads
+        threads = 1 if self._per_thread else self.threads
         with self._lock:
             if (name, threads) not in self._sessions:
                 with stage("loading networks"):
@@ -103,36 +166,34 @@ class Runtime:
             return self._sessions[name, threads]
 
     @property
-    def lone_threads(self) -> int:
-        """How many threads may run graphs alone at once. None, where all do better together.
+    def workers(self) -> int:
+        """How many threads may each run graphs in a session of one thread. 0: all share sessions.
 
-        So it is with a GPU, which computes faster what comes in one piece, and with many threads,
-        as each needs memory of its own, some 50 MiB.
+        Sharing is better on a GPU, which computes faster what comes in one piece, and with many
+        threads, as each worker needs memory of its own, some 50 MiB.
         """
-        import onnxruntime as ort
-
+        ort = _onnx_runtime()
         gpu = (
             self.options.device != "cpu"
             and not _no_cuda.is_set()
             and _CUDA in ort.get_available_providers()
         )
-        return 0 if gpu or self.threads > _MAX_LONE_THREADS else self.threads
+        return 0 if gpu or self.threads > _MAX_WORKERS else self.threads
 
     @property
-    def _alone(self) -> bool:
-        """Whether this thread's graphs run on it alone."""
-        return getattr(self._here, "alone", False)
+    def _per_thread(self) -> bool:
+        """Whether this thread runs graphs in sessions of one thread."""
+        return getattr(self._here, "per_thread", False)
 
     def _open(self, path: pathlib.Path, threads: int) -> Any:
-        import onnxruntime as ort  # half of a second: only when a picture is really coded
-
+        ort = _onnx_runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Every session has threads of its own: those of one would spin, waiting for work, on the
         # cores that the next one needs (half of the speed on two cores).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong comes as an exception, and is told once
         options.enable_mem_pattern = False  # pictures come in too many sizes
         # What one graph has used, the next one can use again.
         _share_arena()
@@ -144,9 +205,11 @@ class Runtime:
         )
         providers = self._providers()
         try:
-            session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
+            with forks.gate:
+                session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
         except Exception as error:  # onnxruntime's errors have no common public base
-            raise WeightsError(f"{path}: ONNX Runtime can't load it: {error}") from error
+            _raise_out_of_memory(error)
+            raise WeightsError(f"{path}: ONNX Runtime can't load it: {one_line(error)}") from error
         if len(providers) > 1 and _CUDA not in session.get_providers():
             _no_cuda.set()
             if self.options.device == "cuda":
@@ -155,14 +218,13 @@ class Runtime:
 
     def _providers(self) -> list[Any]:
         """What ONNX Runtime is to run the graphs with, best first. Raises DeviceError."""
-        import onnxruntime as ort
-
+        ort = _onnx_runtime()
         device, cpu = self.options.device, "CPUExecutionProvider"
         if device == "cpu":
             return [cpu]
         if _no_cuda.is_set():
             if device == "cuda":
-                raise DeviceError(_NO_CUDA)
+                raise DeviceError(_NO_CUDA_HERE if _forked_from_cuda else _NO_CUDA)
             return [cpu]
         if _CUDA in ort.get_available_providers():
             # What can't be loaded is said in our one line, not in ONNX Runtime's many.
@@ -183,40 +245,47 @@ class Runtime:
         """The outputs of graph `name` for `inputs`."""
         session = self.session(name)
         with stage(name.rstrip("0123456789").replace("_", " ")):  # both halves are one
-            outputs: list[Any] = session.run(None, inputs)
+            try:
+                with forks.gate:
+                    outputs: list[Any] = session.run(None, inputs)
+            except Exception as error:
+                _raise_out_of_memory(error)
+                raise
         return outputs
 
     @contextlib.contextmanager
-    def working(self, alone: bool = False) -> Iterator[None]:
-        """Inside, one thread more is at work; its graphs run on it `alone` if so wished.
+    def working(self, per_thread: bool = False) -> Iterator[None]:
+        """Inside, one thread more is at work; with `per_thread` its graphs run on it alone.
 
         That pays where every thread has work of its own: nobody waits for others in each layer.
         """
         with self._lock:
             self._busy += 1
-        before, self._here.alone = self._alone, alone
+        before, self._here.per_thread = self._per_thread, per_thread
         try:
             yield
         finally:
-            self._here.alone = before
+            self._here.per_thread = before
             with self._lock:
                 self._busy -= 1
 
-    def aside(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Begin `work` on another thread, if one may be idle; a call gives its result.
+    def submit(self, work: Callable[..., T], *args: Any) -> Callable[[], T]:
+        """Begin `work(*args)` on another thread if one may be idle, else do it now.
 
-        What it takes counts for no stage: only waiting for it does, if the caller says so.
+        A call of what is returned gives its result. There is one such thread, which takes one work
+        after another. What it takes counts for no stage: only waiting for it does, if the caller
+        says so.
         """
         with self._lock:
             idle = self.threads > max(1, self._busy)
             if idle and self._helper is None:
-                self._helper = ThreadPoolExecutor(1, "aecodec-aside")
+                self._helper = ThreadPoolExecutor(1, "aecodec-beside")
         if idle and self._helper is not None:
-            return self._helper.submit(self._as_there, work, self._alone).result
-        found = work()  # now: to keep the work would keep all that it refers to
+            return self._helper.submit(self._as_there, work, args, self._per_thread).result
+        found = work(*args)  # now: to keep the work would keep all that it refers to
         return lambda: found
 
-    def _as_there(self, work: Callable[[], T], alone: bool) -> T:
+    def _as_there(self, work: Callable[..., T], args: tuple[Any, ...], per_thread: bool) -> T:
         """Do another thread's work as it would."""
-        self._here.alone = alone
-        return work()
+        self._here.per_thread = per_thread
+        return work(*args)

@@ -23,24 +23,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.resources
 import json
 import os
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
-from aecodec.errors import UnknownModelError, WeightsError
+from aecodec import forks
+from aecodec.errors import KnownAnswerError, UnknownModelError, WeightsError
 from aecodec.networks.config import ModelConfig
 from aecodec.stages import stage
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from aecodec.entropy.coder import TableSet
+    from aecodec.arrays import Array, Floats, Ints
     from aecodec.entropy.hyperlatents import HyperTables
+    from aecodec.entropy.scales import KnownAnswers, ScaleNetwork, ScaleParameters
+    from aecodec.entropy.tables import TableSet
 
 __all__ = [
     "DECODER_FILES",
     "ENCODER_FILES",
+    "OperatingPoint",
     "Weights",
     "by_id",
     "by_name",
@@ -89,10 +93,12 @@ def model_id(folder: pathlib.Path) -> bytes:
 
 def folders() -> dict[str, pathlib.Path]:
     """All folders of weights that are installed here, by name."""
-    package = pathlib.Path(__file__).resolve().parents[1]
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
-    # In the wheel the weights lie inside the package, in a source checkout beside it.
-    roots += [package / "weights_data", package.parent / "weights"]
+    package = importlib.resources.files("aecodec")
+    if isinstance(package, pathlib.Path):
+        # In the wheel the weights lie inside the package, in a source checkout beside it.
+        package = package.resolve()
+        roots += [package / "weights_data", package.parent / "weights"]
     found: dict[str, pathlib.Path] = {}
     for root in roots:
         for config in sorted(root.glob("*/config.json")):
@@ -101,35 +107,86 @@ def folders() -> dict[str, pathlib.Path]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Weights:
-    """What `tables.safetensors` and `config.json` hold. Shapes: S steps, M latents, N z channels.
+class OperatingPoint:
+    """The weights at one quality, and how an encoder quantises there. M latent channels."""
 
-    `layers` are the integer layers of the scale network, `level_bias` (101, width) and
-    `index_offset` (101, S, M) its integers for each quality, `gain` (101, M) float32; row 0 of
-    each is unused. `z_band` (101,) says which set of z's tables a quality uses. `curvature`
-    (101, M) is for encoders that refine, `preview` (M + 1, 192) for small pictures, and
-    `y_thresholds` (T,) says from which magnitude on an encoder codes a symbol other than 0.
+    quality: int
+    level: Floats  # (1,): what the float networks are told of the quality
+    gain: Floats  # (M,1,1): v = gain * y
+    unit: Floats  # (1,M,1,1): the standard deviation of each channel of v
+    curvature: Floats  # (M,1,1): half the second derivative of the error by an element of y_hat
+    bits_per_error: float  # what a squared error of 1 is worth, summed over pixels in [0,1]
+    z_tables: HyperTables
+    dead_zone: float = 0.0  # an encoder's: coding/quantisation.py
+
+    @property
+    def inverse_gain(self) -> Floats:
+        """(1,M,1,1): y_hat = inverse_gain * v_hat, as the synthesis takes it."""
+        inverse: Floats = 1.0 / self.gain[None]
+        return inverse
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Weights:
+    """What `tables.safetensors` and `config.json` hold. M latents, N channels of z, S steps.
+
+    Row 0 of what has 101 rows, one for each quality, is unused.
     """
 
     name: str
     folder: pathlib.Path
     id: bytes
     config: ModelConfig
-    arrays: dict[str, np.ndarray]
-    y_tables: tuple[TableSet, ...]  # of each step
-    y_thresholds: tuple[np.ndarray, ...]  # (T,) of each step; infinite where a table is empty
+    scale: ScaleParameters
+    known: KnownAnswers
+    level: Floats  # (101,)
+    lagrangian: Floats  # (101,): lambda of bits + lambda * 255^2 * mean squared error
+    gain: Floats  # (101,M)
+    deviation: Floats  # (M,): the standard deviation of each channel of y
+    z_band: Ints  # (101,): which set of z's tables a quality uses
     z_tables: tuple[HyperTables, ...]
+    y_tables: tuple[TableSet, ...]  # of each step
+    y_thresholds: tuple[Floats, ...]  # (T,) of each step: the least magnitude that an encoder
+    # codes as a symbol other than 0; infinite where a table is empty
+    curvature: Floats  # (101,M), for encoders that refine
+    preview: Array  # (M + 1,192) float16, for small pictures
+
+    def at(self, quality: int, dead_zone: float = 0.0) -> OperatingPoint:
+        """The operating point of a quality from 1 to 100; for an encoder, with a dead zone."""
+        gain = self.gain[quality]
+        return OperatingPoint(
+            quality=quality,
+            level=self.level[quality : quality + 1],
+            gain=gain[:, None, None],
+            unit=(self.deviation * gain).reshape(1, -1, 1, 1),
+            curvature=self.curvature[quality][:, None, None],
+            bits_per_error=float(self.lagrangian[quality]) * 255.0**2 / 3.0,
+            z_tables=self.z_tables[int(self.z_band[quality])],
+            dead_zone=dead_zone,
+        )
+
+    def checked_scale_network(self) -> ScaleNetwork:
+        """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
+        from aecodec.entropy.scales import ScaleNetwork
+
+        network = ScaleNetwork(self.scale)
+        if not self.known.agree_with(network):
+            raise KnownAnswerError(
+                f"{self.folder}: this machine's arithmetic, or this version of aecodec, gives"
+                " other table indexes than the weights expect, so files would not decode"
+            )
+        return network
 
     def graph(self, name: str) -> pathlib.Path:
         """The path of a float network."""
         return self.folder / f"{name}.onnx"
 
 
-def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
+def _table_sets(arrays: dict[str, Array], kind: str) -> list[TableSet]:
     """One TableSet for every row of `KIND_lengths` (sets, tables)."""
     import numpy as np
 
-    from aecodec.entropy.coder import TableSet
+    from aecodec.entropy.tables import TableSet
 
     lengths, first = arrays[f"{kind}_lengths"], arrays[f"{kind}_first"]
     ends = np.cumsum(lengths.sum(axis=1))
@@ -145,26 +202,44 @@ def _table_sets(arrays: dict[str, np.ndarray], kind: str) -> list[TableSet]:
 @stage("loading weights")
 def load(folder: pathlib.Path) -> Weights:
     """Read and check a folder of weights. Raises WeightsError naming the folder and the fault."""
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    from aecodec.entropy.hyperlatents import HyperTables
+    with forks.gate:  # no fork in the middle of an import: the child could never end it
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
         arrays = load_file(folder / "tables.safetensors")
-        y_tables = tuple(_table_sets(arrays, "y"))
-        least = arrays["y_thresholds"]
-        y_thresholds = tuple(
-            np.where(tables.empty, np.float32("inf"), least) for tables in y_tables
-        )
-        slope = arrays["z_slope"]
-        z_tables = tuple(HyperTables(tables, slope) for tables in _table_sets(arrays, "z"))
+        return _weights(folder, config, arrays)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error
-    tables = y_tables, y_thresholds, z_tables
-    return Weights(folder.name, folder, model_id(folder), config, arrays, *tables)
+
+
+def _weights(folder: pathlib.Path, config: ModelConfig, arrays: dict[str, Array]) -> Weights:
+    import numpy as np
+
+    from aecodec.entropy.hyperlatents import HyperTables
+    from aecodec.entropy.scales import KnownAnswers, ScaleParameters
+
+    y_tables = tuple(_table_sets(arrays, "y"))
+    least, slope = arrays["y_thresholds"], arrays["z_slope"]
+    return Weights(
+        name=folder.name,
+        folder=folder,
+        id=model_id(folder),
+        config=config,
+        scale=ScaleParameters.of(arrays),
+        known=KnownAnswers.of(arrays),
+        level=arrays["level"],
+        lagrangian=arrays["lambda"],
+        gain=arrays["gain"],
+        deviation=arrays["std"],
+        z_band=arrays["z_band"],
+        z_tables=tuple(HyperTables(tables, slope) for tables in _table_sets(arrays, "z")),
+        y_tables=y_tables,
+        y_thresholds=tuple(np.where(tables.empty, np.float32("inf"), least) for tables in y_tables),
+        curvature=arrays["curvature"],
+        preview=arrays["preview"],
+    )
 
 
 def by_name(name: str | None = None) -> Weights:
@@ -181,12 +256,28 @@ def card(name: str | None = None) -> str:
         raise WeightsError(f"{path}: the model card can't be read") from error
 
 
+def _why_none() -> str:
+    """What may be the reason where no weights are found at all."""
+    package = importlib.resources.files("aecodec")
+    if not isinstance(package, pathlib.Path):
+        return (
+            f": aecodec is in the archive {package}, and its weights are read from a folder; unpack"
+            f" aecodec/weights_data, and name that folder in {SEARCH_VARIABLE}"
+        )
+    if getattr(sys, "frozen", False):
+        return ": this program was frozen without them; PyInstaller needs --collect-data aecodec"
+    return f": neither {package / 'weights_data'} nor {SEARCH_VARIABLE} has any"
+
+
 def _folder(name: str | None) -> pathlib.Path:
     found = folders()
     wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
     if wanted not in found:
         have = ", ".join(found) or "none"
-        raise WeightsError(f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have})")
+        why = "" if found else _why_none()
+        raise WeightsError(
+            f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have}){why}"
+        )
     return found[wanted]
 
 

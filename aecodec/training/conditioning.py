@@ -1,11 +1,11 @@
-"""Steps and starts that suit what the blocks of the transforms read.
+"""Learning rates and initial weights that suit the inputs of the blocks.
 
-The residual stream holds principal components: the flat one is sixty times as large as most. With
-one learning rate for all, the weights that read it move a block's output sixty times as far a
-step; they close gates for good, and hidden channels die (after 34,000 steps 90 % of some blocks').
-So those columns get steps in inverse proportion to their input's size, and `transplant` gives
-hidden channels that do nothing a new start, with weights of the same reach for every input. What
-does nothing in the end is left out of an export (`pruned`).
+The residual stream holds principal components. The flat one is sixty times as large as most. With
+one learning rate for all weights, those that read it change the output of a block sixty times as
+much in a step. They close gates for good, and hidden channels die (after 34,000 steps 90 % in some
+blocks). So these columns get steps in inverse proportion to the size of their input. `transplant`
+resets hidden channels that do nothing, with weights of the same reach for every input. An export
+leaves out what does nothing in the end (`pruned`).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ WIDTH_UNIT = 16
 
 @dataclasses.dataclass
 class Activity:
-    """What was seen of one block of the transforms; each a tensor of one value a channel.
+    """Statistics of one block of the transforms; each a tensor with one value a channel.
 
-    What a branch reads is known by its first layer (w1 or v1a), what its last one reads by that
-    (w2 or v2).
+    The input of a branch is stored under the name of its first layer (w1 or v1a), the input of its
+    last layer under that one's (w2 or v2).
     """
 
     rms: dict[str, Tensor]  # root mean square of what the layer reads
@@ -52,7 +52,7 @@ _GATED: Branch = ("v1a", "v2", ("v1a", "v1b"))
 
 
 def _branches(block: Block) -> tuple[Branch, ...]:
-    """The first layer, the last one, and those that have a filter for each hidden channel."""
+    """The first layer, the last one, and the layers with a filter for each hidden channel."""
     return (_DEPTHWISE, _GATED) if block.gated else (_DEPTHWISE,)
 
 
@@ -67,7 +67,7 @@ def _blocks(model: Autoencoder) -> Iterator[tuple[str, Block]]:
 def measure_activity(
     model: Autoencoder, photographs: Photographs, *, batch: int, crop: int, seed: int
 ) -> dict[str, Activity]:
-    """Run some batches through `model`, and see what every block of the transforms reads."""
+    """Run some batches through `model`, and measure the inputs of every block of the transforms."""
     sums: dict[tuple[str, str], list[Tensor]] = {}
     hooks = []
 
@@ -106,7 +106,7 @@ def measure_activity(
 
 
 def set_step_scales(optimiser: SoapAdam, model: Autoencoder, activity: dict[str, Activity]) -> None:
-    """Shorten the steps of those weights whose input is larger than the typical one."""
+    """Shorten the steps of weights whose input is larger than the typical one."""
     for name, block in _blocks(model):
         for first, _, layers in _branches(block):
             rms = activity[name].rms[first]
@@ -129,13 +129,12 @@ def transplant(
 ) -> dict[str, tuple[int, int]]:
     """Give `new` the weights of `old`, whose blocks may be fewer, and wider or narrower inside.
 
-    Of every branch the hidden channels that do most are kept, as many as fit. Those that do
-    nothing (no more than a share `idle`), and those that are new, start afresh: unit response to
-    each input's usual size, and no effect yet. Of what is left out the mean goes into a bias, so
-    that pictures hardly change. Blocks come in the order of their numbers; further ones follow what
-    there was.
+    Of every branch the most active hidden channels are kept, as many as fit. Inactive channels (a
+    share of at most `idle`) and new ones are reset: unit response to the usual size of each input,
+    and no effect yet. The mean of what is left out goes into a bias, so that pictures hardly
+    change. Blocks are matched by their numbers; new ones follow after them.
 
-    Returns (kept, fresh) by branch. Raises ValueError where other shapes differ, or where `old` has
+    Returns (kept, fresh) by branch. Raises ValueError if other shapes differ, or if `old` has
     blocks that `new` lacks.
     """
     rng = np.random.default_rng([seed, 0x7472])
@@ -164,7 +163,7 @@ def transplant(
 
 
 def _by_effect(layer: nn.Conv2d, seen: Activity, name: str, idle: float) -> tuple[Tensor, int]:
-    """The channels that `layer` reads, those that do most first; how many do more than nothing."""
+    """The input channels of `layer`, the most active first; how many are active."""
     value = seen.variance[name] * layer.weight[:, :, 0, 0].square().sum(0)
     order = torch.argsort(value, descending=True)
     return order, int((torch.cumsum(value[order], 0) < (1.0 - idle) * value.sum()).sum()) + 1
@@ -174,7 +173,8 @@ def _by_effect(layer: nn.Conv2d, seen: Activity, name: str, idle: float) -> tupl
 def pruned(model: Autoencoder, activity: dict[str, Activity]) -> Autoencoder:
     """`model` without the hidden channels of the transforms that do nothing.
 
-    As many stay as make the widths multiples of WIDTH_UNIT; what goes leaves its mean in a bias.
+    Channels are kept so that the widths are multiples of WIDTH_UNIT. The mean of what is left out
+    goes into a bias.
     """
     widths: dict[str, list[tuple[int, int]]] = {}
     for name, block in _blocks(model):
@@ -199,7 +199,7 @@ def _fill(
     rng: np.random.Generator,
     idle: float,
 ) -> tuple[int, int]:
-    """Give one branch of `block` that of `was`, if any; how many channels are kept, and fresh."""
+    """Copy one branch of `was` to `block`, if it has one; how many channels are kept, and fresh."""
     first, last, layers = branch
     target = getattr(block, last)
     read = seen.rms.get(first, seen.rms["w1"])

@@ -1,4 +1,4 @@
-"""How strongly each latent channel moves the picture, for encoders that refine latents."""
+"""How strongly each latent channel changes the picture, for encoders that refine latents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aecodec.codec import Codec
+from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks.config import QUALITIES
 from aecodec.training.data import Pixels
@@ -28,15 +29,14 @@ def measure_curvature(
     """
     generator = torch.Generator().manual_seed(seed)
     measured = range(1, QUALITIES + 1, 9)
-    arrays = codec.weights.arrays
     rows = []
     for quality in measured:
-        level = torch.from_numpy(arrays["level"][quality : quality + 1])
+        point = codec.weights.at(quality)
+        level = torch.from_numpy(point.level)
         estimates = []
         for rgb in pictures:
-            y = codec.analyse(rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
-            gain = arrays["gain"][quality][:, None, None]
-            y_hat = torch.from_numpy(codec.quantise(y, quality).v_hat / gain)[None]
+            y = codec.tiles.analyse(rgb, Box.of(rgb.shape))
+            y_hat = torch.from_numpy(codec.tiles.quantise(y, point).v_hat / point.gain)[None]
             signs = torch.randint(0, 2, y_hat.shape, generator=generator).float() * 2.0 - 1.0
             estimates.append(_products(model, y_hat, level, signs).mean(dim=(0, 2, 3)))
         rows.append(torch.stack(estimates).mean(dim=0).clamp(min=0.0).numpy())

@@ -24,7 +24,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def find_photographs(folder: pathlib.Path) -> list[pathlib.Path]:
-    """All picture files under `folder`, sorted by path. ValueError where there is none."""
+    """All picture files under `folder`, sorted by path. ValueError if there are none."""
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
         raise ValueError(f"{folder}: no pictures found ({', '.join(sorted(SUFFIXES))})")
@@ -34,10 +34,10 @@ def find_photographs(folder: pathlib.Path) -> list[pathlib.Path]:
 def split_validation(
     paths: list[pathlib.Path], count: int
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """(training, validation): the `count` files whose names hash lowest are set aside.
+    """(training, validation): the `count` files whose names have the lowest hashes are held out.
 
-    The choice depends on file names alone, so every run holds out the same pictures wherever the
-    folder lies and however it is cut into shards.
+    The choice depends on file names alone. So every run holds out the same pictures, wherever the
+    folder is and however it is split into shards.
     """
     order = sorted(paths, key=lambda p: hashlib.sha256(p.name.encode()).digest())
     count = min(count, len(paths) // 4)
@@ -46,7 +46,7 @@ def split_validation(
 
 
 def decode(path: pathlib.Path) -> Pixels | None:
-    """(H,W,3) uint8, or None for a file that Pillow can't read."""
+    """(H,W,3) uint8, or None for a file that Pillow cannot read."""
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
@@ -55,10 +55,10 @@ def decode(path: pathlib.Path) -> Pixels | None:
 
 
 class Photographs:
-    """Pictures kept decoded in memory up to `budget` bytes; the rest are decoded when drawn.
+    """Pictures kept decoded in memory up to `budget` bytes; the others are decoded when drawn.
 
-    Pictures smaller than `smallest` on a side, and files that can't be read, are left out and
-    counted in `skipped`.
+    Pictures smaller than `smallest` on a side, and unreadable files, are left out and counted in
+    `skipped`.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Photographs:
         return pixels
 
     def crop(self, rng: np.random.Generator, size: int) -> Pixels:
-        """A random crop (size,size,3): flipped, turned, from a large picture sometimes halved."""
+        """A random crop (size,size,3): flipped, rotated, from a large picture sometimes halved."""
         pixels = self.get(int(rng.choice(len(self.paths), p=self.weights)))
         height, width = pixels.shape[:2]
         # Halving a large picture gives sharper detail, free of its compression's traces.
@@ -126,11 +126,10 @@ class Photographs:
 
 @dataclasses.dataclass
 class Batches:
-    """Batches (B,size,size,3) uint8 by step number, prepared by a thread ahead of their use.
+    """Batches (B,size,size,3) uint8 by step number, prepared ahead by a thread.
 
-    A batch depends on (seed, step, rank) alone, so that a resumed run goes on with the very
-    batches that an uninterrupted one would have seen. Of all crops a share `drawings` is drawn
-    upon.
+    A batch depends on (seed, step, rank) alone. So a resumed run continues with the batches that an
+    uninterrupted run would have seen. A share `drawings` of the crops gets drawings.
     """
 
     photographs: Photographs

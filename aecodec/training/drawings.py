@@ -1,9 +1,8 @@
-"""Drawings among the training crops: shapes, checks, lines and lettering, in colours that no
-photograph has.
+"""Synthetic drawings on training crops: shapes, checks, lines and letters, in any colours.
 
-People give a codec screenshots, posters and charts as well, and networks that only ever saw
-photographs do worse on these the longer they learn. So a few crops are drawn: on an empty ground,
-or over a photograph, as a screenshot has them.
+People also compress screenshots, posters and charts. Networks that only see photographs become
+worse at these, the longer they learn. So a few crops are drawings, on an empty ground or over a
+photograph, as in a screenshot.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ LETTERS = np.array(list(string.ascii_letters + string.digits + ".,:;-()" + 12 * 
 
 
 def draw_over(ground: Pixels, rng: np.random.Generator) -> Pixels:
-    """A drawing (H,W,3) of the size of `ground`, of which something remains in a third of them."""
+    """A drawing (H,W,3) of the size of `ground`; a third of them leave a part of it visible."""
     height, width = ground.shape[:2]
     colours = _palette(rng)
     picture = Image.fromarray(ground)
@@ -39,7 +38,7 @@ def draw_over(ground: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _palette(rng: np.random.Generator) -> Colours:
-    """Few colours, or many; full ones, any ones, or greys."""
+    """Few or many colours; saturated ones, any ones, or greys."""
     colours = rng.integers(0, 256, (int(rng.choice([2, 4, 8, 64])), 3))
     kind = rng.random()
     if kind < 0.3:
@@ -54,7 +53,7 @@ def _colour(colours: Colours, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def _checks(picture: Image.Image, colours: Colours, rng: np.random.Generator) -> None:
-    """A part filled with squares, or stripes, each of a colour of its own."""
+    """An area of squares or stripes, each with a colour of its own."""
     width, height = picture.size
     left, top = int(rng.integers(width // 2)), int(rng.integers(height // 2))
     wide, high = int(rng.integers(32, width + 1)), int(rng.integers(32, height + 1))
@@ -68,7 +67,7 @@ def _checks(picture: Image.Image, colours: Colours, rng: np.random.Generator) ->
 
 
 def _box(picture: Image.Image, rng: np.random.Generator) -> list[int]:
-    """Left, top, right and bottom of something that lies in the picture, at least in part."""
+    """Left, top, right and bottom of a shape that is at least partly inside the picture."""
     side = 2.0 ** rng.uniform(2.0, 8.0, 2)
     middle = rng.uniform(0.0, picture.size)
     return [*(middle - side / 2).astype(int).tolist(), *(middle + side / 2).astype(int).tolist()]
@@ -89,7 +88,7 @@ def _lines(picture: Image.Image, colours: Colours, rng: np.random.Generator) -> 
 
 
 def _letters(picture: Image.Image, colours: Colours, rng: np.random.Generator) -> None:
-    """Lines of letters that say nothing, as wide as the picture, in Pillow's own fonts."""
+    """Lines of random letters, as wide as the picture, in Pillow's own fonts."""
     draw = ImageDraw.Draw(picture)
     size = float(2.0 ** rng.uniform(3.0, 5.5))
     font = ImageFont.load_default(size)

@@ -1,8 +1,8 @@
 """From a training run to a folder of weights: `aecodec export RUN`.
 
 Writes what `networks/weights.py` reads: ONNX graphs, the integer scale network, the integer tables
-counted on training pictures, the known answers, the config, and a model card to be completed.
-Everything is written to a temporary folder beside the target, which then takes its place.
+counted on training pictures, the known answers, the config, and a model card to complete.
+Everything is written to a temporary folder beside the target, which then replaces the target.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from aecodec.codec import Codec
-from aecodec.coding import prior
-from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
+from aecodec.entropy.padding import TileShape
+from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
 from aecodec.networks.config import QUALITIES, ModelConfig
+from aecodec.training.calibration import calibrate
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.conditioning import measure_activity, pruned
-from aecodec.training.counting import Counts, calibrate, count
 from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview
+from aecodec.training.tables import Counts, count
 
 __all__ = ["export"]
 
@@ -49,7 +50,7 @@ def _fixed(x: Tensor, bits: int) -> npt.NDArray[np.int32]:
 
 
 def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
-    """The scale network's integers; checks that no accumulator can reach 2^31."""
+    """The integers of the scale network; checks that no accumulator can reach 2^31."""
     net = model.scale_network
     arrays: Arrays = {}
     for name, bits in WEIGHT_BITS.items():
@@ -63,7 +64,7 @@ def _integer_network(model: Autoencoder, levels: Tensor) -> Arrays:
     offset = net.offset(levels).reshape(len(levels), net.steps, -1)
     arrays["scale.index_offset"] = _fixed(offset, ACTIVATION_BITS)
     arrays["scale.tables"] = np.array([model.config.tables], np.int32)
-    for name, bound in prior.bounds(arrays).items():
+    for name, bound in bounds(ScaleParameters.of(arrays)).items():
         if bound >= 2**31:
             raise ValueError(f"scale network, {name}: an accumulator could reach {bound}")
     return arrays
@@ -74,16 +75,16 @@ def _known_answers(net: Arrays, config: ModelConfig) -> Arrays:
     z_hat = np.rint(rng.normal(0.0, 4.0, (config.hyper_latents, 2, 2))).astype(np.int32)
     qualities = np.array([1, 50, 100], np.int32)
     symbols = np.rint(rng.laplace(0.0, 3.0, (config.latents, 5, 6))).astype(np.int32)
-    board = Checkerboard(*symbols.shape)
-    first = board.row(symbols, 0)
+    tile = TileShape.of(symbols)
+    first = tile.board.row(symbols, 0)
     index = []
-    network = prior.ScaleNetwork(net)
+    network = ScaleNetwork(ScaleParameters.of(net))
     for quality in qualities:
-        scales = prior.Scales(network, z_hat, int(quality), board)
-        index.append(board.whole(scales.first, scales.after(first)))
+        scales = Scales(network, z_hat, int(quality), tile)
+        index.append(tile.board.whole(scales.first, scales.after(first)))
     return {
         "known.z_hat": z_hat,
-        "known.symbols": board.whole(first),
+        "known.symbols": tile.board.whole(first),
         "known.q": qualities,
         "known.index": np.stack(index),
     }
@@ -107,8 +108,16 @@ def _by_quality(model: Autoencoder, levels: npt.NDArray[np.float32]) -> Arrays:
     return arrays | _known_answers(arrays, config)
 
 
+def _not_yet_measured(config: ModelConfig) -> Arrays:
+    """Zeros in the place of what is measured last, with a codec that needs none of it."""
+    return {
+        "curvature": np.zeros((QUALITIES + 1, config.latents), np.float32),
+        "preview": np.zeros((config.latents + 1, 192), np.float16),
+    }
+
+
 def _round_to_half(model: Autoencoder) -> None:
-    """Give the torch model the very weights that the graphs will hold."""
+    """Give the torch model exactly the weights that the graphs will hold."""
     with torch.no_grad():
         for name, p in model.named_parameters():
             if not name.startswith("scale_network.") and p.numel() >= HALVED_FROM:
@@ -116,11 +125,32 @@ def _round_to_half(model: Autoencoder) -> None:
 
 
 def _write_arrays(arrays: Arrays, folder: pathlib.Path) -> Codec:
-    """Write `tables.safetensors` and open the codec on the folder as it now is."""
+    """Write `tables.safetensors`, and open the codec on the folder as it is then."""
     contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
     save_file(contiguous, folder / "tables.safetensors")
     weights.load.cache_clear()
     return Codec(weights.load(folder))
+
+
+def _write_tables(
+    model: Autoencoder,
+    config: ModelConfig,
+    folder: pathlib.Path,
+    crops: list[Pixels],
+    calibration: list[Pixels],
+) -> None:
+    """Write `tables.safetensors`, each part measured with the codec that has those before it."""
+    levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
+    arrays = _by_quality(model, levels) | Counts(config).arrays(model) | _not_yet_measured(config)
+    codec = _write_arrays(arrays, folder)
+    arrays |= count(codec, crops).arrays(model)
+    codec = _write_arrays(arrays, folder)
+    arrays |= _by_quality(model, calibrate(codec, calibration))
+    codec = _write_arrays(arrays, folder)
+    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
+    arrays["preview"] = fit_preview(codec, crops[:96])
+    _write_arrays(arrays, folder)
+    weights.load.cache_clear()
 
 
 def _calibration_pictures(
@@ -143,13 +173,13 @@ def export(
     """Write the EMA weights of a run as a folder that the codec loads.
 
     Args:
-        photographs: the training pictures, on a sample of which the tables are counted.
-        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; the
-            held-out training pictures where None.
-        pictures: how many crops the tables are counted on.
-        prune: leave out what the transforms compute for nothing.
+        photographs: the training pictures; the tables are counted on a sample of them.
+        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; None
+            takes the held-out training pictures.
+        pictures: the number of crops for counting the tables.
+        prune: leave out hidden channels of the transforms that contribute nothing.
     Returns: facts for the model card.
-    Raises: ValueError for a run or a folder that can't be used.
+    Raises: ValueError for an unusable run or folder.
     """
     model, facts = load_ema(run)
     settings = facts["settings"]
@@ -171,19 +201,8 @@ def export(
     (temporary / "config.json").write_text(config.to_json())
     write_graphs(model, temporary)
 
-    levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
-    arrays = _by_quality(model, levels) | Counts(config).arrays(model)
-    codec = _write_arrays(arrays, temporary)
-    arrays |= count(codec, crops).arrays(model)
-    codec = _write_arrays(arrays, temporary)
-    levels = calibrate(codec, _calibration_pictures(calibrate_on, held_out))
-    arrays |= _by_quality(model, levels)
-    codec = _write_arrays(arrays, temporary)
-    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
-    arrays["preview"] = fit_preview(codec, crops[:96])
-    _write_arrays(arrays, temporary)
-    weights.load.cache_clear()
-
+    calibration = _calibration_pictures(calibrate_on, held_out)
+    _write_tables(model, config, temporary, crops, calibration)
     _write_rest(model, facts, temporary)
     card = out / "README.md"
     text = card.read_text() if card.exists() else _card(config, facts)
@@ -197,7 +216,7 @@ def export(
 
 
 def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path) -> None:
-    """What training needs and the graphs don't hold: `load_ema` puts both together."""
+    """Write what training needs and the graphs do not hold. `load_ema` reads both."""
     held = held_names(folder)
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pathlib
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -24,6 +24,18 @@ OPSET = 17
 HALVED_FROM = 256
 """Tensors of at least so many elements are stored in float16."""
 
+Axes = dict[int, str]
+"""The axes of a tensor that have any length, by their names."""
+PIXELS: Axes = {1: "H", 2: "W"}
+MASK: Axes = {2: "H", 3: "W"}
+AT_8: Axes = {2: "h8", 3: "w8"}
+AT_8_LAST: Axes = {1: "h8", 2: "w8"}
+AT_16: Axes = {2: "h", 3: "w"}
+AT_64: Axes = {2: "h64", 3: "w64"}
+FIXED: Axes = {}
+TRACED = {"H": 128, "W": 192, "h8": 16, "w8": 24, "h": 8, "w": 12, "h64": 2, "w64": 3}
+"""The lengths with which graphs are traced."""
+
 
 class Analysis8Graph(nn.Module):
     """x (1,H,W,3) uint8 -> what the blocks at 1/8 make of it (1,C,H/8,W/8).
@@ -31,6 +43,10 @@ class Analysis8Graph(nn.Module):
     An unshuffle and a 1x1 convolution are one convolution with a stride: in this form ONNX Runtime
     keeps its blocked layout, and moves no pixel about (a sixth of the transform's time).
     """
+
+    inputs: ClassVar = {"x": PIXELS}
+    outputs: ClassVar = {"x8": AT_8}
+    fold = False  # or the first layer's weights would be stored as multiplied
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
@@ -45,8 +61,11 @@ class Analysis16Graph(nn.Module):
     """x8 (1,C,H/8,W/8) -> y (1,M,H/16,W/16), with a strided convolution too.
 
     The two halves of the analysis are graphs of their own, so that each needs its own layers'
-    margin alone (`aecodec/coding/fields.py`).
+    margin alone (`aecodec/coding/cells.py`).
     """
+
+    inputs: ClassVar = {"x8": AT_8}
+    outputs: ClassVar = {"y": AT_16}
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
@@ -103,6 +122,9 @@ def _strided(layer: nn.Conv2d, side: int) -> nn.Conv2d:
 class HyperAnalysisGraph(nn.Module):
     """What `companded` makes of v (1,2M,h,w) -> z (1,N,h/4,w/4), with strided convolutions too."""
 
+    inputs: ClassVar = {"companded": AT_16}
+    outputs: ClassVar = {"z": AT_64}
+
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.hyper_analysis = _StridedHyper(model.hyper_analysis)
@@ -133,6 +155,9 @@ class MeanFeaturesGraph(nn.Module):
     `begin` and `end` are the row and the column of the latents wanted and of what follows them.
     """
 
+    inputs: ClassVar = {"z_hat": AT_64, "level": FIXED, "unit": FIXED, "begin": FIXED, "end": FIXED}
+    outputs: ClassVar = {"features": AT_16, "mu": AT_16}
+
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.mean_features = model.mean_features
@@ -148,6 +173,9 @@ class MeanFeaturesGraph(nn.Module):
 
 class ContextGraph(nn.Module):
     """features, v_hat known so far, parity, unit -> mu of the next step in units of v."""
+
+    inputs: ClassVar = {"features": AT_16, "known": AT_16, "parity": AT_16, "unit": FIXED}
+    outputs: ClassVar = {"mu": AT_16}
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
@@ -167,6 +195,10 @@ class Synthesis16Graph(nn.Module):
     layout with its channels last, in an order in which whole runs of them move.
     """
 
+    inputs: ClassVar = {"v_hat": AT_16, "inverse_gain": FIXED, "level": FIXED}
+    outputs: ClassVar = {"x8": AT_8_LAST}
+    fold = False  # or weights would be stored in another order than the model's
+
     ones16: Tensor
 
     def __init__(self, model: Autoencoder) -> None:
@@ -185,6 +217,10 @@ class Synthesis16Graph(nn.Module):
 class Synthesis8Graph(nn.Module):
     """x8 (1,H/8,W/8,C), level -> pixels (1,H,W,3) uint8, which become bytes before they are
     shuffled. As above a convolution changes nothing but the layout."""
+
+    inputs: ClassVar = {"x8": AT_8_LAST, "level": FIXED}
+    outputs: ClassVar = {"pixels": PIXELS}
+    fold = False  # as above
 
     ones8: Tensor
 
@@ -260,6 +296,16 @@ class SynthesisGradientGraph(nn.Module):
     The error is summed over the mask, for pixels in [0,1]; the gradient (1,M,h,w) is by y_hat.
     """
 
+    inputs: ClassVar = {
+        "v_hat": AT_16,
+        "inverse_gain": FIXED,
+        "level": FIXED,
+        "x": PIXELS,
+        "mask": MASK,
+    }
+    outputs: ClassVar = {"error": FIXED, "gradient": AT_16}
+    fold = False  # or every weight would be stored twice: as it is, and transposed
+
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.synthesis = model.synthesis
@@ -274,6 +320,10 @@ class SynthesisGradientGraph(nn.Module):
 class ContextGradientGraph(nn.Module):
     """The context's inputs, and the gradient by its mu -> the gradient by what is known."""
 
+    inputs: ClassVar = {**ContextGraph.inputs, "by_mu": AT_16}
+    outputs: ClassVar = {"gradient": AT_16}
+    fold = False  # as above
+
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.context = model.context
@@ -284,7 +334,7 @@ class ContextGradientGraph(nn.Module):
         return context_gradient(self.context, features, known / unit, parity, by_mu * unit) / unit
 
 
-GRAPHS: dict[str, type[nn.Module]] = {
+GRAPHS: dict[str, Any] = {
     "analysis8": Analysis8Graph,
     "analysis16": Analysis16Graph,
     "hyper_analysis": HyperAnalysisGraph,
@@ -295,8 +345,8 @@ GRAPHS: dict[str, type[nn.Module]] = {
     "synthesis_gradient": SynthesisGradientGraph,
     "context_gradient": ContextGradientGraph,
 }
-"""Every graph by the name of its file. `coding/tile.py` and `coding/prior.py` know the inputs and
-outputs."""
+"""Every graph's class by the name of its file. `networks/transforms.py` and `networks/means.py` run
+them."""
 
 
 def _write_graph(
@@ -345,84 +395,42 @@ def _halve(model: Any) -> None:
 
 
 def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
-    m, n, f = model.config.latents, model.config.hyper_latents, model.config.mean_features
-    level, unit = torch.tensor([0.5]), torch.ones(1, m, 1, 1)
-    y = torch.zeros(1, m, 8, 12)
-    c, hw, hw8 = model.config.stream8, {2: "h", 3: "w"}, {2: "h8", 3: "w8"}
+    """Write every graph of a model as `NAME.onnx`."""
     with torch.no_grad():
-        _write_graph(
-            Analysis8Graph(model),
-            folder / "analysis8.onnx",
-            {"x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8)},
-            ["x8"],
-            {"x": {1: "H", 2: "W"}, "x8": hw8},
-            fold=False,  # or the first layer's weights would be stored as multiplied
-        )
-        _write_graph(
-            Analysis16Graph(model),
-            folder / "analysis16.onnx",
-            {"x8": torch.zeros(1, c, 16, 24)},
-            ["y"],
-            {"x8": hw8, "y": hw},
-        )
-        _write_graph(
-            HyperAnalysisGraph(model),
-            folder / "hyper_analysis.onnx",
-            {"companded": torch.zeros(1, 2 * m, 8, 12)},
-            ["z"],
-            {"companded": hw, "z": {2: "h64", 3: "w64"}},
-        )
-        _write_graph(
-            MeanFeaturesGraph(model),
-            folder / "mean_features.onnx",
-            {"z_hat": torch.zeros(1, n, 2, 3), "level": level, "unit": unit,
-             "begin": torch.tensor([0, 0]), "end": torch.tensor([8, 12])},
-            ["features", "mu"],
-            {"z_hat": {2: "h64", 3: "w64"}, "features": hw, "mu": hw},
-        )  # fmt: skip
-        _write_graph(
-            ContextGraph(model),
-            folder / "context.onnx",
-            {"features": torch.zeros(1, f, 8, 12), "known": y,
-             "parity": torch.zeros(1, 1, 8, 12), "unit": unit},
-            ["mu"],
-            {"features": hw, "known": hw, "parity": hw, "mu": hw},
-        )  # fmt: skip
-        _write_graph(
-            Synthesis16Graph(model),
-            folder / "synthesis16.onnx",
-            {"v_hat": y, "inverse_gain": unit, "level": level},
-            ["x8"],
-            {"v_hat": hw, "x8": {1: "h8", 2: "w8"}},
-            fold=False,  # or weights would be stored in another order than the model's
-        )
-        _write_graph(
-            Synthesis8Graph(model),
-            folder / "synthesis8.onnx",
-            {"x8": torch.zeros(1, 16, 24, c), "level": level},
-            ["pixels"],
-            {"x8": {1: "h8", 2: "w8"}, "pixels": {1: "H", 2: "W"}},
-            fold=False,
-        )
-        _write_graph(
-            SynthesisGradientGraph(model),
-            folder / "synthesis_gradient.onnx",
-            {"v_hat": y, "inverse_gain": unit, "level": level,
-             "x": torch.zeros(1, 128, 192, 3, dtype=torch.uint8),
-             "mask": torch.ones(1, 1, 128, 192)},
-            ["error", "gradient"],
-            {"v_hat": hw, "x": {1: "H", 2: "W"}, "mask": {2: "H", 3: "W"}, "gradient": hw},
-            fold=False,  # or every weight would be stored twice: as it is, and transposed
-        )  # fmt: skip
-        _write_graph(
-            ContextGradientGraph(model),
-            folder / "context_gradient.onnx",
-            {"features": torch.zeros(1, f, 8, 12), "known": y,
-             "parity": torch.zeros(1, 1, 8, 12), "unit": unit, "by_mu": y},
-            ["gradient"],
-            {"features": hw, "known": hw, "parity": hw, "by_mu": hw, "gradient": hw},
-            fold=False,
-        )  # fmt: skip
+        for name, graph in GRAPHS.items():
+            inputs = {key: _example(key, axes, model) for key, axes in graph.inputs.items()}
+            dynamic = {k: axes for k, axes in {**graph.inputs, **graph.outputs}.items() if axes}
+            outputs, fold = list(graph.outputs), getattr(graph, "fold", True)
+            path = folder / f"{name}.onnx"
+            _write_graph(graph(model), path, inputs, outputs, dynamic, fold=fold)
+
+
+def _example(name: str, axes: Axes, model: Autoencoder) -> Tensor:
+    """An input to trace a graph with: what is in it does not matter, but its shape and type do."""
+    config = model.config
+    given = {
+        "level": torch.tensor([0.5]),
+        "begin": torch.tensor([0, 0]),
+        "end": torch.tensor([TRACED["h"], TRACED["w"]]),
+    }
+    if name in given:
+        return given[name]
+    channels = {
+        "x": 3,
+        "x8": config.stream8,
+        "companded": 2 * config.latents,
+        "z_hat": config.hyper_latents,
+        "features": config.mean_features,
+        "parity": 1,
+        "mask": 1,
+    }
+    shape = [1, 1, 1, 1]
+    shape[3 if 1 in axes else 1] = channels.get(name, config.latents)
+    for axis, length in axes.items():
+        shape[axis] = TRACED[length]
+    if name == "x":
+        return torch.zeros(shape, dtype=torch.uint8)
+    return torch.ones(shape) if name in ("unit", "inverse_gain", "mask") else torch.zeros(shape)
 
 
 def held_names(folder: pathlib.Path) -> set[str]:

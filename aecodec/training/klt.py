@@ -1,9 +1,9 @@
-"""KLT initialisation: step 0 of training is already a working linear transform codec.
+"""KLT initialisation: at step 0 the model is already a working linear transform codec.
 
-The principal components of 8x8x3 patches become the first 1x1 convolution, those of the
-2x2-unshuffled result the second, their transposes the synthesis. Every residual branch starts at
-zero (layers.Block), so the untrained model is a two-stage block KLT: the field's old question,
-autoencoder against PCA, is answered by training away from it.
+The principal components of 8x8x3 patches become the first 1x1 convolution. Those of the
+2x2-unshuffled result become the second, their transposes the synthesis. Every residual branch
+starts at zero (layers.Block), so the untrained model is a two-stage block KLT. Training moves away
+from it, which compares the autoencoder with PCA.
 """
 
 from __future__ import annotations

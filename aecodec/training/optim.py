@@ -1,9 +1,9 @@
 """SOAP for the matrices, Adam for everything else, in one optimiser.
 
-SOAP (Vyas et al. 2024) is Adam in the slowly turning eigenbasis of Shampoo's preconditioners.
-On learned image codecs it needs up to 70 % fewer steps than Adam (arXiv 2601.20769); whether it
-pays depends on its overhead, which a large batch or a GPU hides. Muon (Jordan et al. 2024) was
-tried and lost here: see benchmarks/training.
+SOAP (Vyas et al. 2024) is Adam in the slowly rotating eigenbasis of Shampoo's preconditioners. On
+learned image codecs it needs up to 70 % fewer steps than Adam (arXiv 2601.20769). Whether that pays
+depends on its overhead, which a large batch or a GPU hides. Muon (Jordan et al. 2024) was tried and
+lost, see docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ STATE_KEYS = ("step", "mean", "square", "left", "right", "left_axes", "right_axe
 
 
 def _turned(moment: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """One power iteration: better eigenvectors of `moment` (n,n), and the order they were put in.
+    """One power iteration: better eigenvectors of `moment` (n,n), and their order.
 
-    Sorting by the estimated eigenvalues keeps QR's leading columns the dominant ones.
+    Sorting by the estimated eigenvalues keeps the leading columns of QR dominant.
     """
     order = torch.argsort(torch.einsum("ij,ij->j", axes, moment @ axes), descending=True)
     return torch.linalg.qr(moment @ axes[:, order])[0], order
@@ -40,7 +40,7 @@ def _scaled(update: Tensor, state: dict[str, Tensor]) -> Tensor:
 class SoapAdam(torch.optim.Optimizer):
     """Groups carry `kind` ("soap" or "adam"), `lr`, `betas`, and for SOAP `every` and `memory`.
 
-    `every` is the number of steps between two turns of the eigenbasis, `memory` the decay of
+    `every` is the number of steps between two updates of the eigenbasis, `memory` the decay of
     Shampoo's moments.
     """
 
@@ -63,7 +63,7 @@ class SoapAdam(torch.optim.Optimizer):
 
     @staticmethod
     def _adam(group: dict[str, Any], gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Adam's direction for a gradient; its moments live in `state`."""
+        """Adam's direction for a gradient; its moments are in `state`."""
         beta1, beta2 = group["betas"]
         if "mean" not in state:
             state["step"] = torch.zeros(())
@@ -100,7 +100,7 @@ class SoapAdam(torch.optim.Optimizer):
 
     @staticmethod
     def _turn(state: dict[str, Tensor]) -> None:
-        """Follow the eigenbases, and carry Adam's moments over into the new ones."""
+        """Update the eigenbases, and rotate Adam's moments into the new ones."""
         left, right = state["left_axes"], state["right_axes"]
         mean = left @ state["mean"] @ right.T
         state["left_axes"], rows = _turned(state["left"], left)
@@ -110,7 +110,7 @@ class SoapAdam(torch.optim.Optimizer):
 
 
 def parameter_groups(model: Autoencoder, *, soap: bool, lr: float) -> list[dict[str, Any]]:
-    """Sort the parameters: matrices of the branches, the linear spine, table indexes, the rest."""
+    """Sort the parameters: matrices of the branches, the linear spine, table indexes, others."""
     kinds: dict[str, list[nn.Parameter]] = {"soap": [], "spine": [], "index": [], "rest": []}
     for module in model.modules():
         for name, p in module.named_parameters(recurse=False):

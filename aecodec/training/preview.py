@@ -1,4 +1,4 @@
-"""A linear map from latents to a small picture, for decoders that want no more than that."""
+"""A linear map from latents to a small picture, for decoders that need no more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.codec import Codec
+from aecodec.geometry import Box
 from aecodec.training.data import Pixels
 
 __all__ = ["fit_preview"]
@@ -26,13 +27,13 @@ def fit_preview(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float16]
     left, right = np.zeros((size, size)), np.zeros((size, 192))
     for rgb in pictures:
         height, width = rgb.shape[:2]
-        y = codec.analyse(rgb, (0, 0, width, height))
+        y = codec.tiles.analyse(rgb, Box.of(rgb.shape))
         means = rgb.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)) / 255.0
         blocks = means.reshape(height // 16, 8, width // 16, 8, 3).transpose(0, 2, 1, 3, 4)
         wanted = blocks.reshape(-1, 192)
         for quality in QUALITIES:
-            gain = codec.weights.arrays["gain"][quality][:, None, None]
-            y_hat = (codec.quantise(y, quality).v_hat / gain).astype(np.float64)
+            point = codec.weights.at(quality)
+            y_hat = (codec.tiles.quantise(y, point).v_hat / point.gain).astype(np.float64)
             seen = np.concatenate([y_hat.reshape(size - 1, -1), np.ones((1, len(wanted)))])
             left += seen @ seen.T
             right += seen @ wanted

@@ -11,13 +11,15 @@ averaged over the processes, each of which draws crops of its own.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,12 +43,11 @@ from aecodec.training.validation import Validation
 
 __all__ = ["Settings", "train"]
 
-
+DIVERGED = 20
+"""Steps in a row that are left out before a training counts as lost."""
 TILINGS = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (2, 2))
 """Rows and columns of tiles that crops are coded in, by chance: as large pictures are, beyond whose
 tiles' borders the prior sees what is but likely."""
-
-
 RAGGED = 0.5
 """Share of the crops in one piece that are cut to any multiples of 16 pixels in place of 64."""
 
@@ -69,6 +70,118 @@ class Progress:
     def line(self, text: str) -> None:
         sys.stderr.write(f"\r\033[K{text}\n" if self.live else text + "\n")
         sys.stderr.flush()
+
+
+class _Team(NamedTuple):
+    """The processes that train together, and this one's place among them."""
+
+    device: torch.device
+    rank: int
+    world: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes files and shows progress."""
+        return self.rank == 0
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is but one process."""
+        return self.world == 1
+
+
+class _Clock:
+    """How long a run has trained, over all its processes' starts; validation does not count."""
+
+    def __init__(self, run: Run, team: _Team) -> None:
+        self._run, self._team = run, team
+        self._started, self._before, self._paused = time.monotonic(), run.elapsed, 0.0
+
+    def tick(self) -> None:
+        """Take the time of the run."""
+        self._run.elapsed = self._before + self.passed - self._paused
+
+    @property
+    def passed(self) -> float:
+        """Seconds since this process began, with pauses."""
+        return time.monotonic() - self._started
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """What is done inside does not count."""
+        begin = time.monotonic()
+        yield
+        self._paused += time.monotonic() - begin
+
+    def share(self) -> float:
+        """How much of the schedule is done, from 0 to 1."""
+        settings = self._run.settings
+        if settings.steps is not None:
+            done = self._run.step / settings.steps
+        else:
+            assert settings.minutes is not None
+            done = self._run.elapsed / (settings.minutes * 60.0)
+        if self._team.is_one:
+            return done
+        shared = torch.tensor([done], dtype=torch.float64, device=self._team.device)
+        dist.broadcast(shared, 0)  # clocks differ: all follow rank 0
+        return float(shared)
+
+    def left(self, done: float) -> float:
+        """Seconds to the end of the schedule, of which this share is done."""
+        minutes = self._run.settings.minutes
+        if minutes is not None:
+            return minutes * 60.0 - self._run.elapsed
+        return (self.passed - self._paused) / max(done, 1e-6) * (1.0 - done)
+
+
+class _Every:
+    """Is due once in so many minutes."""
+
+    def __init__(self, minutes: float) -> None:
+        self._seconds, self._last = minutes * 60.0, time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last > self._seconds
+
+    def done(self) -> None:
+        self._last = time.monotonic()
+
+
+class _Log:
+    """What the process that leads writes down: TensorBoard's files, `log.jsonl`, and progress."""
+
+    def __init__(self, run: Run, progress: Progress) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._run, self._progress = run, progress
+        self._writer = SummaryWriter(str(run.folder))
+
+    def step(self, values: dict[str, float], done: float, left: float, factor: float) -> None:
+        """A step, with its smoothed values."""
+        run, settings = self._run, self._run.settings
+        if run.step % 50 == 0:
+            for name, value in values.items():
+                self._writer.add_scalar(f"train/{name}", value, run.step)
+            self._writer.add_scalar("train/learning_rate", settings.lr * factor, run.step)
+        self._progress.show(
+            f"step {run.step}  {100 * done:.1f} %  loss {values['loss']:.4f}"
+            f"  {values['bpp']:.3f} bpp  {values['psnr']:.2f} dB  |g| {values['norm']:.2f}"
+            f"  {run.pixels / 1e6 / max(run.elapsed, 1e-3):.2f} MP/s  left {_clock(left)}"
+        )
+
+    def validation(self, result: dict[str, Any]) -> None:
+        """A validation's result."""
+        run, bd = self._run, result["bd_rate_jpeg"]
+        with open(run.folder / "log.jsonl", "a") as file:
+            file.write(json.dumps(result) + "\n")
+        if bd is not None:
+            self._writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)
+        shown = "no common range" if bd is None else f"{bd:+.2f} %"
+        self._progress.line(
+            f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
+            f" ({run.pixels / 1e6:.0f} MP, {_clock(run.elapsed)})"
+        )
 
 
 def _clock(seconds: float) -> str:
@@ -127,13 +240,12 @@ def train(
     config = SIZES[settings.size]
     if settings.finish:
         settings, config = _finishing(out, settings, start_from)
-    where = _device(device)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    team = _Team(_device(device), rank, world)
+    if not team.is_one and not dist.is_initialized():
+        dist.init_process_group("nccl" if team.device.type == "cuda" else "gloo")
     progress = Progress()
-    say = progress.line if rank == 0 else lambda text: None
+    say = progress.line if team.leads else lambda text: None
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 
@@ -149,37 +261,47 @@ def train(
     if run.path.exists():
         run.load()
         say(f"going on from step {run.step}")
-    elif start_from is not None:
-        before, facts = load_ema(start_from)
-
-        def seen(model: Autoencoder) -> dict[str, Activity]:
-            batch, crop, seed = settings.batch, settings.crop, settings.seed
-            return measure_activity(model, pictures, batch=batch, crop=crop, seed=seed)
-
-        if settings.finish:
-            run.model.load_state_dict(before.state_dict())
-        else:
-            kept = transplant(before, run.model, seen(before), seed=settings.seed)
-            old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
-            say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
-        set_step_scales(run.optimiser, run.model, seen(run.model))
-        run.begin(facts)
     else:
+        _begin(run, pictures, start_from, say)
+    run.to(team.device)
+    if not team.is_one:  # one start for all
+        for value in run.model.state_dict().values():
+            dist.broadcast(value, 0)
+
+    log = _Log(run, progress) if team.leads else None
+    final = _loop(run, pictures, validation, team, log, stop_after)
+    if not team.is_one:
+        dist.destroy_process_group()
+    return final
+
+
+def _begin(
+    run: Run,
+    pictures: Photographs,
+    start_from: pathlib.Path | None,
+    say: Callable[[str], None],
+) -> None:
+    """Give a new run its first weights."""
+    settings = run.settings
+    if start_from is None:
         if settings.start == "klt":
             initialise_klt(run.model, pictures, crops=512, seed=settings.seed)
         run.start_ema()
-    run.to(where)
-    model = run.model
-    if world > 1:  # one start for all
-        for value in model.state_dict().values():
-            dist.broadcast(value, 0)
+        return
+    before, facts = load_ema(start_from)
 
-    final = _loop(
-        run, model, pictures, validation, where, rank, world, progress, stop_after=stop_after
-    )
-    if world > 1:
-        dist.destroy_process_group()
-    return final
+    def seen(model: Autoencoder) -> dict[str, Activity]:
+        batch, crop, seed = settings.batch, settings.crop, settings.seed
+        return measure_activity(model, pictures, batch=batch, crop=crop, seed=seed)
+
+    if settings.finish:
+        run.model.load_state_dict(before.state_dict())
+    else:
+        kept = transplant(before, run.model, seen(before), seed=settings.seed)
+        old, fresh = (sum(counts[k] for counts in kept.values()) for k in (0, 1))
+        say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
+    set_step_scales(run.optimiser, run.model, seen(run.model))
+    run.begin(facts)
 
 
 def _finishing(
@@ -195,52 +317,111 @@ def _finishing(
 
 def _loop(
     run: Run,
-    model: Autoencoder,
     pictures: Photographs,
     validation: Validation,
-    where: torch.device,
-    rank: int,
-    world: int,
-    progress: Progress,
-    *,
+    team: _Team,
+    log: _Log | None,
     stop_after: float | None,
 ) -> dict[str, Any]:
-    from torch.utils.tensorboard import SummaryWriter
-
-    settings = run.settings
-    writer = SummaryWriter(str(run.folder)) if rank == 0 else None
+    """Train to the end of the schedule; the last validation."""
+    settings, model = run.settings, run.model
     batches = Batches(
-        pictures, settings.batch, settings.crop, settings.seed, rank, drawings=settings.drawings
+        pictures,
+        settings.batch,
+        settings.crop,
+        settings.seed,
+        team.rank,
+        drawings=settings.drawings,
     )
     stream = batches.stream(run.step * settings.accumulate)
-    started, base = time.monotonic(), run.elapsed
-    saved = validated = started
-    pause = 0.0  # time spent on validation, which the schedule does not count
+    clock = _Clock(run, team)
+    saving, validating = _Every(settings.checkpoint_minutes), _Every(settings.validate_minutes)
     last: dict[str, Any] = {}
     smooth: dict[str, float] = {}
     left_out = 0  # steps in a row
 
-    def share() -> float:
-        if settings.steps is not None:
-            done = run.step / settings.steps
-        else:
-            assert settings.minutes is not None
-            done = run.elapsed / (settings.minutes * 60.0)
-        if world > 1:  # clocks differ: all follow rank 0
-            shared = torch.tensor([done], dtype=torch.float64, device=where)
-            dist.broadcast(shared, 0)
-            done = float(shared)
-        return done
+    if settings.finish and not run.step and team.is_one:  # what there was, by the same measure
+        _validate(run, validation, team, clock, log, smooth)
+    while (done := clock.share()) < 1.0:
+        model.scale_network.rounding = done >= settings.rounding_from
+        factor = _schedule(done, run.step, settings)
+        for group in run.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        # The noise depends on the step alone, so that a resumed run repeats the same training.
+        torch.manual_seed(1_000_003 * settings.seed + team.world * run.step + team.rank)
+        loss, parts = _gradients(run, stream, team)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        left_out = _follow(run, float(norm), left_out)
+        run.step += 1
+        run.update_ema()
+        clock.tick()
+        _smooth(smooth, loss, parts, norm)
+        if log is not None:
+            log.step(smooth, done, clock.left(done), factor)
+            if saving.is_due():
+                run.save()
+                saving.done()
+        # In step by step agreement over processes: only a single process validates by the clock.
+        if team.is_one and validating.is_due():
+            last = _validate(run, validation, team, clock, log, smooth)
+            validating.done()
+        if stop_after is not None and team.is_one and clock.passed > stop_after:
+            break
+    if log is not None:
+        run.save()
+        last = _validate(run, validation, team, clock, log, smooth)
+    if not team.is_one:
+        dist.barrier()
+    return last
 
-    def validate() -> dict[str, Any]:
-        nonlocal pause
-        begin = time.monotonic()
+
+def _gradients(
+    run: Run,
+    stream: Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
+    team: _Team,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Set the gradients of one step, over all processes; the last batch's loss and its parts."""
+    settings = run.settings
+    run.optimiser.zero_grad(set_to_none=True)
+    parts: dict[str, Tensor] = {}
+    loss = torch.zeros(())
+    for _ in range(settings.accumulate):
+        pixels, uniform = next(stream)
+        loss, parts, seen = _forward(run.model, pixels, uniform, team.device, settings)
+        run.pixels += team.world * seen
+        (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+    if not team.is_one:
+        _average_gradients(run.model, team.world)
+    return loss, parts
+
+
+def _follow(run: Run, norm: float, left_out: int) -> int:
+    """Step along the gradient, unless it is out of all proportion; how many in a row were."""
+    if run.is_usual(norm):
+        run.optimiser.step()
+        return 0
+    if left_out == DIVERGED:
+        raise FloatingPointError(f"step {run.step}: the training has come apart")
+    return left_out + 1
+
+
+def _validate(
+    run: Run,
+    validation: Validation,
+    team: _Team,
+    clock: _Clock,
+    log: _Log | None,
+    smooth: dict[str, float],
+) -> dict[str, Any]:
+    """Measure the EMA weights on the held-out pictures, and write that down."""
+    settings, model = run.settings, run.model
+    with clock.pause():
         live = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(run.ema)
         model.eval()
         if settings.finish:  # encoders have whole table indexes; the next step sets it anew
             model.scale_network.rounding = True
-        result = validation.measure(model, where, finish=settings.finish)
+        result = validation.measure(model, team.device, finish=settings.finish)
         model.load_state_dict(live)
         model.train()
         result |= {
@@ -251,80 +432,9 @@ def _loop(
         }
         if settings.finish:
             result["finish"] = True
-        bd = result["bd_rate_jpeg"]
-        if rank == 0:
-            with open(run.folder / "log.jsonl", "a") as file:
-                file.write(json.dumps(result) + "\n")
-            if writer is not None and bd is not None:
-                writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)
-            shown = "no common range" if bd is None else f"{bd:+.2f} %"
-            progress.line(
-                f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
-                f" ({run.pixels / 1e6:.0f} MP, {_clock(run.elapsed)})"
-            )
-        pause += time.monotonic() - begin
-        return result
-
-    if settings.finish and not run.step and world == 1:  # what there was, by the same measure
-        validate()
-    while (done := share()) < 1.0:
-        model.scale_network.rounding = done >= settings.rounding_from
-        factor = _schedule(done, run.step, settings)
-        for group in run.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        run.optimiser.zero_grad(set_to_none=True)
-        # The noise depends on the step alone, so that a resumed run repeats the same training.
-        torch.manual_seed(1_000_003 * settings.seed + world * run.step + rank)
-        parts: dict[str, Tensor] = {}
-        loss = torch.zeros(())
-        for _ in range(settings.accumulate):
-            pixels, uniform = next(stream)
-            loss, parts, seen = _forward(model, pixels, uniform, where, settings)
-            run.pixels += world * seen
-            (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
-        if world > 1:
-            _average_gradients(model, world)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        if run.is_usual(float(norm)):
-            run.optimiser.step()
-            left_out = 0
-        else:
-            left_out += 1
-            if left_out > 20:
-                raise FloatingPointError(f"step {run.step}: the training has come apart")
-        run.step += 1
-        run.update_ema()
-        now = time.monotonic()
-        run.elapsed = base + now - started - pause
-        _smooth(smooth, loss, parts, norm)
-        if rank == 0:
-            if writer is not None and run.step % 50 == 0:
-                for name, value in smooth.items():
-                    writer.add_scalar(f"train/{name}", value, run.step)
-                writer.add_scalar("train/learning_rate", settings.lr * factor, run.step)
-            left = (now - started - pause) / max(done - 0.0, 1e-6) * (1.0 - done)
-            if settings.minutes is not None:
-                left = settings.minutes * 60.0 - run.elapsed
-            progress.show(
-                f"step {run.step}  {100 * done:.1f} %  loss {smooth['loss']:.4f}"
-                f"  {smooth['bpp']:.3f} bpp  {smooth['psnr']:.2f} dB  |g| {smooth['norm']:.2f}"
-                f"  {run.pixels / 1e6 / max(run.elapsed, 1e-3):.2f} MP/s  left {_clock(left)}"
-            )
-            if now - saved > settings.checkpoint_minutes * 60.0:
-                run.save()
-                saved = time.monotonic()
-        # In step by step agreement over processes: only a single process validates by the clock.
-        if world == 1 and now - validated > settings.validate_minutes * 60.0:
-            last = validate()
-            validated = time.monotonic()
-        if stop_after is not None and world == 1 and now - started > stop_after:
-            break
-    if rank == 0:
-        run.save()
-        last = validate()
-    if world > 1:
-        dist.barrier()
-    return last
+        if log is not None:
+            log.validation(result)
+    return result
 
 
 def _forward(

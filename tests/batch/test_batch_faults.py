@@ -29,7 +29,7 @@ from system import posix, small_disk, without_root
 from aecodec import codec
 from aecodec.batch import Result, Task, pool
 from aecodec.batch.manifest import NAME
-from aecodec.batch.select import Job
+from aecodec.files import Job
 
 NAMELESS = hasattr(os, "O_TMPFILE")
 
@@ -169,8 +169,8 @@ def test_an_input_that_vanishes_before_its_turn(here: Path) -> None:
     (picture,) = albums.photographs(1)
     picture.save("a.png")
     jobs = [
-        Job("gone", "gone.png", "gone.aec", None),
-        Job("a", "a.png", "a.aec", None),
+        Job("gone.png", "gone.aec", "gone"),
+        Job("a.png", "a.aec", "a"),
     ]
     gone, made = pool.run(Task(), iter(jobs), 1)
     assert (gone.status, gone.error) == ("failed", "no such file")
@@ -190,7 +190,7 @@ def test_a_worker_that_dies_takes_one_file_with_it(here: Path, name: str) -> Non
 
     def jobs() -> Iterator[Job]:
         for index, path in enumerate(paths):
-            yield Job(path.name, str(path), f"{path.stem}.aec", None)
+            yield Job(str(path), f"{path.stem}.aec", path.name)
             if index == 3:  # its pipe has the job, and it will not come to it
                 os.kill(workers[0], signal.Signals[name])
 
@@ -288,7 +288,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(here: Path, number: signal.
     stdout, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert b"interrupted" in stderr
-    assert b"the same command again does the rest" in stderr
+    assert b"run the same command again for the rest" in stderr
     assert b"Traceback" not in stderr
     made = [json.loads(line)["target"] for line in (first + stdout).splitlines()]
     assert 0 < len(made) < len(originals)
@@ -408,7 +408,7 @@ def test_two_runs_that_delete_sources_lose_nothing(here: Path) -> None:
 def test_results_of_a_pool_are_complete_whatever_the_order(here: Path) -> None:
     paths = [here / "in" / name for name in albums.fill(here / "in", 12)]
     bad = [here / "in" / name for name in albums.spoil(here / "in", 5)]
-    jobs = [Job(str(p), str(p), f"{i}.aec", None) for i, p in enumerate([*paths, *bad])]
+    jobs = [Job(str(p), f"{i}.aec", str(p)) for i, p in enumerate([*paths, *bad])]
     results: list[Result] = list(pool.run(Task(threads=1), iter(jobs), 2))
     assert sorted(r.key for r in results) == sorted(job.key for job in jobs)
     assert sum(r.status == "failed" for r in results) == 5

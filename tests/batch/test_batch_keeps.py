@@ -16,13 +16,13 @@ from PIL import Image
 from system import posix, without_root
 
 from aecodec import codec, conversion, files
-from aecodec.batch import Plan, Result, Task, convert
+from aecodec.batch import Existing, Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME, Manifest
-from aecodec.batch.select import Job, Selection
+from aecodec.batch.select import Selection
 from aecodec.batch.worker import Converter
 from aecodec.conversion import Encoding
 from aecodec.errors import InputError, OutputError
-from aecodec.files import COMPRESSED, RESTORED, UsageFault
+from aecodec.files import COMPRESSED, RESTORED, Job, UsageFault
 
 
 def pictures(*names: str, start: int = 0) -> dict[str, bytes]:
@@ -62,7 +62,9 @@ def test_a_file_that_would_become_itself(here: Path) -> None:
 def test_pictures_that_are_called_aec(here: Path) -> None:
     """They keep that in their outputs' names, and so does what would become one of them."""
     before = pictures("in/q.aec", "in/q.jpg", "in/r.jpg")
-    assert [status for status, _ in converted("in", output=None, force=True)] == ["done"] * 3
+    assert [status for status, _ in converted("in", output=None, existing=Existing.REPLACE)] == [
+        "done"
+    ] * 3
     assert {name: Path(name).read_bytes() for name in before} == before
     made = {name for name in os.listdir("in") if f"in/{name}" not in before} - {NAME}
     assert made == {"q.aec.aec", "q.jpg.aec", "r.aec"}
@@ -89,7 +91,7 @@ def test_links_onto_files_that_are_no_outputs(here: Path) -> None:
     os.symlink("../in/a.jpg", "out/a.aec")
     os.symlink("../elsewhere/d.jpg", "out/b.aec")
     os.symlink("in/b.jpg", "e.aec")  # beside its own source, and onto another
-    told = converted("in", force=True)
+    told = converted("in", existing=Existing.REPLACE)
     assert sorted(status for status, _ in told) == ["done", "failed", "failed"]
     assert all("leave the output folder through a link" in why for _, why in told if why)
     done = run("compress", "-f", "--keep-dates", "e.jpg")
@@ -122,7 +124,8 @@ def test_an_output_that_another_file_has_replaced(here: Path, force: bool) -> No
     other = codec.compress("other.jpg")
     assert len(other) != len(made)
     Path("out/a.aec").write_bytes(other)
-    ((status, why),) = converted("in", force=force)
+    existing = Existing.REPLACE if force else Existing.REFUSE
+    ((status, why),) = converted("in", existing=existing)
     assert status == ("done" if force else "failed")
     assert Path("out/a.aec").read_bytes() == (made if force else other)
     assert force or "exists already" in why
@@ -140,7 +143,7 @@ def test_a_position_is_taken_out_again(here: Path) -> None:
     stripped = Path("out/a.aec").read_bytes()
     assert run("compress", "-f", "in/a.jpg", "-o", "out/a.aec").returncode == 0
     assert Path("out/a.aec").read_bytes() != stripped
-    assert converted("in", encoding=strip, force=True) == [("done", "")]
+    assert converted("in", encoding=strip, existing=Existing.REPLACE) == [("done", "")]
     assert Path("out/a.aec").read_bytes() == stripped
 
 
@@ -186,12 +189,12 @@ def test_rm_leaves_the_only_copy(here: Path, second: str) -> None:
     only = Path("out/IMG.aec").read_bytes()
     date("out/IMG.aec", 1_700_000_000)
     pictures(second, start=1)
-    ((status, why),) = converted(second.partition("/")[0], remove=True, skip_existing=True)
+    ((status, why),) = converted(second.partition("/")[0], remove=True, existing=Existing.KEEP)
     assert status == "failed" and "maybe the only copy: -f replaces it" in why
     assert Path("out/IMG.aec").read_bytes() == only and Path(second).exists()
     dry = run("compress", second.partition("/")[0], "-o", "out", *["-r", "--rm", "--dry-run"])
     assert dry.returncode == 1 and b"maybe the only copy" in dry.stderr
-    told = converted(second.partition("/")[0], remove=True, skip_existing=True, force=True)
+    told = converted(second.partition("/")[0], remove=True, existing=Existing.KEEP_OR_REPLACE)
     assert told == [("done", "")]
     assert Path("out/IMG.aec").read_bytes() != only and not Path(second).exists()
 
@@ -336,7 +339,8 @@ def test_a_full_disk_is_not_the_formats_fault(here: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OutputError, match=r"^cannot write c\.png: no space left on device$"):
-        conversion.decompress_file(files.Job("c.aec", "c.png"))
+        how = conversion.Decompression(conversion.Run())
+        conversion.convert(files.Job("c.aec", "c.png"), how, conversion.Here())
     assert os.listdir() == ["c.aec"]
 
 

@@ -15,7 +15,7 @@ import stores
 from command import run, start
 
 from aecodec import codec
-from aecodec.batch import Plan, Result, Task, convert, places
+from aecodec.batch import Existing, Plan, Result, Task, convert, places
 from aecodec.batch.run import Event
 from aecodec.batch.select import Fault, Selection
 from aecodec.conversion import Encoding
@@ -188,7 +188,7 @@ def test_with_other_options_and_back(memory: Any, here: Path) -> None:
     albums.fill(here / "in", 2)
     plan = Plan(Task(), ["in"], "memory://other/out", recursive=True)
     other = Task(encoding=Encoding(quality=30))
-    forced = dataclasses.replace(other, force=True)
+    forced = dataclasses.replace(other, existing=Existing.REPLACE)
     for task, expected in (
         (Task(), "done"),
         (other, "failed"),
@@ -196,8 +196,8 @@ def test_with_other_options_and_back(memory: Any, here: Path) -> None:
         (forced, "done"),
         (other, "kept"),
         (Task(), "failed"),
-        (Task(skip_existing=True), "kept"),
-        (Task(force=True), "done"),
+        (Task(existing=Existing.KEEP), "kept"),
+        (Task(existing=Existing.REPLACE), "done"),
         (Task(), "kept"),
     ):
         found = results(dataclasses.replace(plan, task=task))

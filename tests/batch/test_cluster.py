@@ -24,8 +24,8 @@ from aecodec import codec
 from aecodec.batch import Converter, Plan, Result, Task, cluster, convert
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
-from aecodec.batch.select import Job
 from aecodec.errors import WeightsError
+from aecodec.files import Job
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -111,7 +111,7 @@ def test_tasks_in_flight_are_bounded(here: Path) -> None:
         nonlocal taken
         for index in itertools.count():
             taken += 1
-            yield Job(f"{index}", f"in/{names[0]}", f"out/{index}.aec")
+            yield Job(f"in/{names[0]}", f"out/{index}.aec", f"{index}")
 
     results = cluster.connected("local", 1)(Task(threads=1), endless())
     for _ in range(40):
@@ -129,8 +129,8 @@ def test_a_file_that_kills_its_workers_is_found(
     (here / "poison.py").write_text(POISON)
     monkeypatch.setenv("PYTHONPATH", str(here))
     monkeypatch.syspath_prepend(str(here))
-    jobs = [Job(name, f"in/{name}", f"out/{name}.aec") for name in names]
-    jobs.insert(2, Job("poison", "in/poison.png", "out/poison.aec"))
+    jobs = [Job(f"in/{name}", f"out/{name}.aec", name) for name in names]
+    jobs.insert(2, Job("in/poison.png", "out/poison.aec", "poison"))
     shutil.copy("in/p0000.png", "in/poison.png")
     import poison  # type: ignore[import-not-found]
 
@@ -185,7 +185,7 @@ def test_a_worker_with_other_weights_is_refused(here: Path) -> None:
 
 
 def test_the_worker_in_ray_data(here: Path) -> None:
-    """The README's example, where Ray is installed."""
+    """The example of docs/folders.md, where Ray is installed."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: the example is not tried")
     pytest.importorskip("ray.data")
     names = albums.fill(here / "in", 40)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aecodec.batch.manifest import Left, Manifest
-from aecodec.batch.places import Stamp
 from aecodec.errors import InputError
+from aecodec.files import Stamp
 
 
 def test_a_torn_last_line_is_passed_over(here: Path) -> None:

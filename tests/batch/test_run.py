@@ -20,12 +20,12 @@ from plans import convert_here, results
 from system import posix
 
 from aecodec import codec, files
-from aecodec.batch import Plan, Result, Task, convert
+from aecodec.batch import Existing, Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
-from aecodec.batch.select import Job
 from aecodec.batch.worker import Converter
 from aecodec.conversion import Encoding
+from aecodec.files import Job
 
 if sys.platform != "win32":
     import pty
@@ -63,7 +63,7 @@ def test_a_source_that_has_changed_since_is_stale_by_size_too(here: Path) -> Non
     refused = [e for e in convert_here(plan) if isinstance(e, Result) and e.status == "failed"]
     assert [result.error_type for result in refused] == ["OutputExistsError"]
     assert Path("out/p0000.aec").read_bytes() == before
-    again = convert_here(Plan(Task(skip_existing=True), ["in"], "out", recursive=True))
+    again = convert_here(Plan(Task(existing=Existing.KEEP), ["in"], "out", recursive=True))
     assert sorted(e.status for e in again if isinstance(e, Result)) == ["done", "kept", "kept"]
     assert Path("out/p0000.aec").read_bytes() != before
 
@@ -96,7 +96,7 @@ def test_what_a_worker_made_before_it_died_is_adopted(here: Path) -> None:
     changed.save("in/p0000.png")
     again = [e for e in convert_here(plan) if isinstance(e, Result)]
     assert [e.error_type for e in again if e.status == "failed"] == ["OutputExistsError"]
-    forced = dataclasses.replace(plan, task=Task(force=True))
+    forced = dataclasses.replace(plan, task=Task(existing=Existing.REPLACE))
     assert not [e for e in convert_here(forced) if isinstance(e, Result) and e.error]
     assert Path("out/p0000.aec").read_bytes() != made
     made = Path("out/p0000.aec").read_bytes()
@@ -154,7 +154,7 @@ def test_a_source_that_is_again_what_it_was(here: Path) -> None:
         changed = picture.rotate(180)
     changed.save(source)
     os.utime(source, ns=(date + 10**9, date + 10**9))
-    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    skipping = dataclasses.replace(plan, task=Task(existing=Existing.KEEP))
     assert of(convert_here(skipping), "p0000.png").status == "done"
     assert output.read_bytes() != made
     shutil.copy2("backup", source)
@@ -175,7 +175,7 @@ def test_an_output_of_another_length_is_not_what_was_made(here: Path) -> None:
     output.write_bytes(made[:-1])
     assert of(convert_here(plan), "p0000.png").error_type == "OutputExistsError"
     assert output.read_bytes() == made[:-1]
-    forced = dataclasses.replace(plan, task=Task(force=True))
+    forced = dataclasses.replace(plan, task=Task(existing=Existing.REPLACE))
     assert of(convert_here(forced), "p0000.png").status == "done"
     assert output.read_bytes() == made
     assert of(convert_here(forced), "p0000.png").status == "kept"
@@ -201,14 +201,14 @@ def test_a_run_that_replaces_outputs_is_killed(here: Path, written: bool) -> Non
     convert_here(plan)
     output = Path("out/p0000.aec")
     made = output.read_bytes()
-    other = Task(encoding=Encoding(quality=30), force=True)
+    other = Task(encoding=Encoding(quality=30), existing=Existing.REPLACE)
     with pytest.raises(Killed):
         convert(dataclasses.replace(plan, task=other), lambda event: None, dying)
     assert (output.read_bytes() == made) is not written
     for task in (Task(), Task(encoding=Encoding(quality=30))):
         refused = of(convert_here(dataclasses.replace(plan, task=task)), "p0000.png")
         assert refused.error_type == "OutputExistsError"
-    anew = dataclasses.replace(plan, task=Task(skip_existing=True))
+    anew = dataclasses.replace(plan, task=Task(existing=Existing.KEEP))
     assert of(convert_here(anew), "p0000.png").status == "done"
     assert output.read_bytes() == made
     assert of(convert_here(plan), "p0000.png").status == "kept"
@@ -228,7 +228,7 @@ def test_a_failing_run_makes_nobody_forget_an_unfinished_one(here: Path) -> None
     os.utime(source, ns=(date - 10**9, date - 10**9))
     for _ in range(2):
         assert of(convert_here(plan), "p0000.png").error_type == "OutputExistsError"
-    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    skipping = dataclasses.replace(plan, task=Task(existing=Existing.KEEP))
     assert of(convert_here(skipping), "p0000.png").status == "done"
     assert output.read_bytes() != made
 
@@ -244,7 +244,7 @@ def test_what_failed_leaves_the_name_to_others(here: Path) -> None:
     Path("out/p0000.aec").write_bytes(b"mine")
     source.write_bytes(whole)
     os.utime(source, (0, 0))
-    skipping = dataclasses.replace(plan, task=Task(skip_existing=True))
+    skipping = dataclasses.replace(plan, task=Task(existing=Existing.KEEP))
     assert of(convert_here(skipping), "p0000.png").status == "kept"
     assert Path("out/p0000.aec").read_bytes() == b"mine"
 
@@ -315,7 +315,9 @@ def test_rm_never_trusts_a_strangers_output(here: Path) -> None:
     Path("out").mkdir()
     first.save("in/a.png")
     Path("out/a.aec").write_bytes(codec.compress(second))
-    told = convert_here(Plan(Task(remove=True, skip_existing=True), ["in"], "out", recursive=True))
+    told = convert_here(
+        Plan(Task(remove=True, existing=Existing.KEEP), ["in"], "out", recursive=True)
+    )
     assert [event.status for event in told if isinstance(event, Result)] == ["kept"]
     assert Path("in/a.png").exists()
 

@@ -14,11 +14,12 @@ from command import lines, objects, run
 from PIL import Image
 from plans import results
 
-from aecodec.batch import Plan, Result, Task, convert
+from aecodec.batch import Existing, Plan, Result, Task, convert
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
-from aecodec.batch.select import Job, Note
+from aecodec.batch.select import Note
 from aecodec.conversion import Encoding
+from aecodec.files import Job
 
 
 def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> None:
@@ -27,7 +28,7 @@ def test_what_would_not_save_enough_is_left_alone(packed: Path, here: Path) -> N
     done = run(*command, "99.9", "--json")
     assert done.returncode == 0, done.stderr
     assert [line["status"] for line in objects(done.stdout)] == ["left"] * 6
-    assert "6 files: 0 done, 6 left alone" in done.stderr.decode()
+    assert "6 files: 0 done, 6 skipped" in done.stderr.decode()
     assert albums.files(here / "in") == albums.files(packed / "in")
     assert albums.files(here / "out") == []
 
@@ -63,7 +64,12 @@ def test_what_was_left_alone_is_not_compressed_again(here: Path) -> None:
     often = Encoding(min_savings=99.9)
     first, handed = convert_counted(encoding=often)
     assert handed == ["p0000.png", "alps/p0001.jpg"]
-    for options in ({}, {"force": True}, {"skip_existing": True}, {"dry_run": True}):
+    for options in (
+        {},
+        {"existing": Existing.REPLACE},
+        {"existing": Existing.KEEP},
+        {"dry_run": True},
+    ):
         again, handed = convert_counted(encoding=often, **options)
         assert handed == []
         for name, result in results(again).items():
@@ -88,7 +94,7 @@ def test_what_is_there_comes_before_what_was_left_alone(here: Path) -> None:
     assert convert_counted()[1] == ["p0000.png"]
     assert Path("out/p0000.aec").exists()
     statuses = []
-    for options in ({}, {"skip_existing": True}, {"force": True}):
+    for options in ({}, {"existing": Existing.KEEP}, {"existing": Existing.REPLACE}):
         told, handed = convert_counted(encoding=often, **options)
         statuses.append(results(told)["p0000.png"].status)
         assert len(handed) == (statuses[-1] != "left")
@@ -97,9 +103,9 @@ def test_what_is_there_comes_before_what_was_left_alone(here: Path) -> None:
 
 def test_the_command_says_so_as_well(packed: Path, here: Path) -> None:
     command = ("compress", packed / "in", "-o", "out", "-r", "-j", "1", "--min-savings", "99.9")
-    assert b"6 files: 0 done, 6 left alone" in run(*command).stdout
+    assert b"6 files: 0 done, 6 skipped" in run(*command).stdout
     known = run(*command, "--dry-run")
-    assert lines(known.stdout)[-1] == "6 files: 0 to do, 6 left alone"
+    assert lines(known.stdout)[-1] == "6 files: 0 to do, 6 skipped"
 
 
 def test_an_output_of_before_is_named_where_its_source_is_left_alone(here: Path) -> None:
@@ -111,7 +117,7 @@ def test_an_output_of_before_is_named_where_its_source_is_left_alone(here: Path)
     often = Encoding(min_savings=99.9)
     text = f"left alone; {Path('out', 'p0000.aec')}, made of an earlier state, is still there"
     for times in (1, 0, 0):
-        told, handed = convert_counted(encoding=often, skip_existing=True)
+        told, handed = convert_counted(encoding=often, existing=Existing.KEEP)
         assert len(handed) == 1 + times  # the other one is up to date, by its date
         assert results(told)["p0000.png"].status == "left"
         assert results(told)["p0000.png"].notes == (text,)
@@ -120,10 +126,10 @@ def test_an_output_of_before_is_named_where_its_source_is_left_alone(here: Path)
     # Known by its date alone.
     Path("out", NAME).unlink()
     os.utime("out/p0000.aec", (0, 0))
-    told, _ = convert_counted(encoding=often, skip_existing=True)
+    told, _ = convert_counted(encoding=often, existing=Existing.KEEP)
     assert results(told)["p0000.png"].notes == (text,)
     # Made of this state, otherwise.
-    told, _ = convert_counted(encoding=often, force=True)
+    told, _ = convert_counted(encoding=often, existing=Existing.REPLACE)
     other = f"left alone; {Path('out', 'alps', 'p0001.aec')} stays, as it was"
     assert results(told)["p0001.jpg"].notes == (other,)
     done = run("compress", "in", "-o", "out", "-r", "--skip-existing", "--min-savings", "99.9")

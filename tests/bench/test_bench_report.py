@@ -146,22 +146,29 @@ def test_the_publishing_script(benched: Benched) -> None:
     pytest.importorskip("matplotlib")
     place = benched.folder / "published"
     (place / "results").mkdir(parents=True)
+    (place / "docs").mkdir()
+    (place / "docs" / "performance.md").write_text("linked to\n")
     shutil.copy(benched.folder / "r.json", place / "results" / "kodak.json")
-    readme = place / "README.md"
-    readme.write_text("before\n<!-- results:begin (x) -->\nold\n<!-- results:end -->\nafter\n")
+    readme, page = place / "README.md", place / "docs" / "benchmarking.md"
+    for path in (readme, page):
+        path.write_text("before\n<!-- results:begin (x) -->\nold\n<!-- results:end -->\nafter\n")
     script = [sys.executable, BENCHMARKS / "publish.py", place / "results" / "kodak.json"]
     for _ in range(2):  # the second run finds the first one's markers
-        subprocess.run([*script, "--readme", readme], check=True, capture_output=True)
-    text = readme.read_text()
-    assert text.startswith("before\n<!-- results:begin (x) -->\n")
-    assert text.endswith("<!-- results:end -->\nafter\n")
-    assert "old" not in text
+        made = [*script, "--readme", readme, "--page", page]
+        subprocess.run(made, check=True, capture_output=True)
     document = json.loads((benched.folder / "r.json").read_text())
-    value = document["bd_rate_percent"]["psnr"]["aecodec"]["jpeg"]["mean_curves"]
-    assert f"| aecodec | {value:+.1f} % |" in text
-    assert "| VVC (VTM), published |" in text
-    for link in re.findall(r"(?:src|srcset)=\"([^\"]+)\"|\]\(([^)]+)\)", text):
-        assert (place / "".join(link)).exists()
+    bd = document["bd_rate_percent"]["psnr"]
+    for path in (readme, page):
+        text = path.read_text()
+        assert text.startswith("before\n<!-- results:begin (x) -->\n")
+        assert text.endswith("<!-- results:end -->\nafter\n")
+        assert "old" not in text
+        assert f"| aecodec | {bd['aecodec']['jpeg']['mean_curves']:+.1f} % |" in text
+        assert "\n| JPEG 4:2:0 | 0 |" in text
+        for link in re.findall(r"(?:src|srcset)=\"([^\"]+)\"|\]\(([^)]+)\)", text):
+            assert (path.parent / "".join(link)).exists()
+    assert "| VVC (VTM), published |" in page.read_text()
+    assert "published |" not in readme.read_text()
     with Image.open(place / "results" / "side-by-side.png") as sheet:
         assert sheet.width > 900
     svg = (place / "results" / "kodak-dark.svg").read_text()
@@ -172,9 +179,9 @@ def test_the_publishing_script(benched: Benched) -> None:
     ("arguments", "code", "words"),
     [
         (["bench", "--codecs", "jpeg,gif"], 2, "no codec called 'gif'"),
-        (["bench", "--codecs", ","], 2, "names none"),
+        (["bench", "--codecs", ","], 2, "names no codec"),
         (["bench", "--codecs", "aecodec:nope"], 1, "no weights called 'nope'"),
-        (["bench", "--codecs", "jpeg", "--anchor", "webp"], 2, "--anchor webp is not compared"),
+        (["bench", "--codecs", "jpeg", "--anchor", "webp"], 2, "--anchor webp is not"),
         (["bench", "missing"], 1, "missing: no such file or folder"),
         (["bench", "."], 1, "no pictures in this folder"),
         (["bench", "a.png", "text.png"], 1, "text.png: "),
@@ -247,8 +254,8 @@ def test_without_pictures_it_is_a_smoke_test_and_says_so(tmp_path: Path) -> None
     done = command.run("bench", "--codecs", "jpeg", "--points", "2", "--csv", "r.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     said = done.stderr.decode()
-    assert "a smoke set of sample photographs, no verdict" in said
-    assert "stored as JPEG, whose traces in the pixels favour JPEG: hubble_deep_field.jpg" in said
+    assert "a smoke test on sample photographs, no verdict" in said
+    assert "these pictures were stored as JPEG, which favours JPEG: hubble_deep_field.jpg" in said
     assert "astronaut.png" in (tmp_path / "r.csv").read_text()
 
 

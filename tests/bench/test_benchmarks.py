@@ -85,6 +85,17 @@ def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
     assert found[2] < found[1] < found[0] == 0.0
 
 
+def test_targets_on_a_small_photograph(tmp_path: Path) -> None:
+    samples.photograph(box=(40, 20, 248, 196)).save(tmp_path / "one.png")
+    out = tmp_path / "results.json"
+    script("targets.py", tmp_path, "--only", "CLOSE", "--qualities", "55", "--json", out)
+    results = json.loads(out.read_text())
+    found = {row["changed"]: row for row in results["measured"]}
+    assert set(found) == {"as it is", "CLOSE 0.98", "CLOSE 0.99", "CLOSE 0.999"}
+    assert all(0.9 < row["share"] <= 1.0 and row["psnr"] > 25.0 for row in found.values())
+    assert found["CLOSE 0.98"]["files"] < found["CLOSE 0.999"]["files"]
+
+
 def test_seams_on_small_photographs(tmp_path: Path) -> None:
     for name, box in (("one", (100, 20, 300, 150)), ("two", (0, 0, 130, 60))):
         samples.photograph(box=box).save(tmp_path / f"{name}.png")

@@ -116,13 +116,13 @@ def test_errors_say_what_to_do_next(shelf: Path, tmp_path: Path) -> None:
 
     assert fault("verify", "short.aec").endswith(" bytes (copy or download it again)")
     assert fault("info", "photo.png").endswith(
-        "it is a PNG (`aecodec compress` makes an .aec file of a picture)"
+        "it is a PNG (`aecodec compress` makes an .aec file from a picture)"
     )
     unknown = fault("decompress", "other.aec")
     have = ", ".join(weights.folders())
     assert f"weights 756e6b6e6f776e21, which are not installed; installed: {have}" in unknown
     assert unknown.endswith(
-        "(AECODEC_WEIGHTS names further folders of weights; `aecodec models` lists them all)"
+        "(set AECODEC_WEIGHTS to further folders of weights; `aecodec models` lists all)"
     )
 
 

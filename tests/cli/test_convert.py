@@ -60,7 +60,7 @@ def test_a_file_that_would_not_save_enough_is_left_alone(shelf: Path, here: Path
 
     much = run("compress", "photo.png", "-q", "1", "--min-savings", "99.9")
     assert much.returncode == 0
-    assert lines(much.stdout)[0].startswith("photo.png: left alone, ")
+    assert lines(much.stdout)[0].startswith("photo.png: skipped, ")
     assert f"would become {size}" in lines(much.stdout)[0]
     assert not Path("photo.aec").exists()
 
@@ -86,7 +86,7 @@ def test_what_stays_of_an_earlier_run_is_named(shelf: Path, here: Path) -> None:
         done = run("compress", "-f", name, "-o", "old.aec", "--min-savings", "99.9")
         assert done.returncode == 0
         assert done.stderr == b""
-        assert lines(done.stdout)[0].endswith("; old.aec stays, as it was")
+        assert lines(done.stdout)[0].endswith("; old.aec stays as it was")
         assert Path("old.aec").read_bytes() == before
 
 

@@ -155,12 +155,12 @@ def test_a_folder_with_nothing_to_look_at(shelf: Path, here: Path, verb: str) ->
     Path("folder/notes.txt").write_text("no picture")
     done = run(verb, "-r", "folder", "photo.aec")
     assert done.returncode == 1
-    one_fault(done, "aecodec: folder: no .aec file is in this folder")
+    one_fault(done, "aecodec: folder: there is no .aec file in this folder")
     assert lines(done.stdout)[0].startswith("photo.aec")
 
     done = run(verb, "folder", "photo.aec")
     assert done.returncode == 1
-    one_fault(done, "aecodec: folder: is a folder, not a file: -r takes what is in it")
+    one_fault(done, "aecodec: folder: is a folder, not a file: -r takes its files")
     assert lines(done.stdout)[0].startswith("photo.aec")
 
 

@@ -42,9 +42,9 @@ def test_only_the_prior_runs_for_it(coder: Codec, picture: Image.Image) -> None:
     data = coder.compress(picture)
     fresh = Codec(coder.weights)
     fresh.decode_preview(bitstream.parse(data), 8)
-    assert "synthesis16" not in {name for name, _ in fresh.runtime._sessions}
+    assert "synthesis16" not in {name for name, _ in fresh.tiles.runtime._sessions}
     fresh.decode(bitstream.parse(data))
-    assert "synthesis16" in {name for name, _ in fresh.runtime._sessions}
+    assert "synthesis16" in {name for name, _ in fresh.tiles.runtime._sessions}
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])

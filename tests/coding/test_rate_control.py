@@ -19,18 +19,19 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec, frames
 from aecodec.coding.rate_control import (
-    MOST_THRIFT,
+    WIDEST,
     largest_refined,
     largest_within,
     smallest_reaching,
 )
+from aecodec.coding.refinement import Refinement
 from aecodec.image.pillow import Picture, load
 from aecodec.networks import weights
 
 
-def encode(quality: int, thrift: float) -> bytes:
-    """Sizes that rise by 6 % a quality, and fall by 24 % with the most thrift."""
-    size = 1000 * 1.06**quality * (1.0 - 0.2 * min(thrift / 20.0, 1.0 + thrift / 600.0))
+def encode(quality: int, dead_zone: float) -> bytes:
+    """Sizes that rise by 6 % a quality, and fall by 24 % with the widest dead zone."""
+    size = 1000 * 1.06**quality * (1.0 - 0.2 * min(dead_zone / 20.0, 1.0 + dead_zone / 600.0))
     return bytes([quality]) + bytes(int(size) - 1)
 
 
@@ -55,14 +56,14 @@ def test_less_room_than_the_lowest_quality_needs(limit: int) -> None:
 
 
 def test_less_room_than_the_least_needs() -> None:
-    least = len(encode(1, MOST_THRIFT))
-    assert largest_within(encode, least) == encode(1, MOST_THRIFT)
+    least = len(encode(1, WIDEST))
+    assert largest_within(encode, least) == encode(1, WIDEST)
     with pytest.raises(aecodec.RequestError, match=f"quality 1 needs {least}$"):
         largest_within(encode, least - 1)
 
 
 def test_less_room_than_what_no_quality_changes() -> None:
-    least = len(encode(1, MOST_THRIFT))
+    least = len(encode(1, WIDEST))
     kept = {"transparency": 500, "metadata": 70}
     said = f"quality 1 needs {least}, of which 500 are transparency and 70 are metadata"
     with pytest.raises(aecodec.RequestError, match=said):
@@ -77,9 +78,9 @@ def refined(
     """The file, and the number of refinements that take this share of the bytes of one pass."""
     asked: list[tuple[int, float]] = []
 
-    def refine(quality: int, thrift: float) -> bytes:
-        asked.append((quality, thrift))
-        size = int(share(quality, thrift) * len(encode(quality, thrift)))
+    def refine(quality: int, dead_zone: float) -> bytes:
+        asked.append((quality, dead_zone))
+        size = int(share(quality, dead_zone) * len(encode(quality, dead_zone)))
         return bytes([quality]) + bytes(size - 1)
 
     found = largest_refined(refine, lambda *setting: len(encode(*setting)), limit, kept)
@@ -90,7 +91,7 @@ def refined(
 @pytest.mark.parametrize("limit", [1061, 1500, 4321, 77777, 290000])
 @pytest.mark.parametrize("share", [1.02, 1.0, 0.98, 0.9])
 def test_refined_never_above_and_hardly_below(limit: int, share: float) -> None:
-    found, times = refined(limit, lambda quality, thrift: share)
+    found, times = refined(limit, lambda quality, dead_zone: share)
     assert 0.99 * limit <= len(found) <= limit
     assert times <= 3
 
@@ -98,20 +99,22 @@ def test_refined_never_above_and_hardly_below(limit: int, share: float) -> None:
 @pytest.mark.parametrize("limit", [1061, 4321, 77777])
 def test_refined_by_another_share_each_time(limit: int) -> None:
     """What one pass foretells badly is found all the same, be it with more refinements."""
-    found, times = refined(limit, lambda quality, thrift: 0.7 + 0.003 * quality - 0.001 * thrift)
+    found, times = refined(
+        limit, lambda quality, dead_zone: 0.7 + 0.003 * quality - 0.001 * dead_zone
+    )
     assert 0.98 * limit <= len(found) <= limit
     assert times <= 5
     rng = np.random.default_rng(limit)
-    found, _ = refined(limit, functools.cache(lambda quality, thrift: rng.uniform(0.9, 1.1)))
+    found, _ = refined(limit, functools.cache(lambda quality, dead_zone: rng.uniform(0.9, 1.1)))
     assert 0.98 * limit <= len(found) <= limit
 
 
 def test_refined_at_the_ends() -> None:
-    def share(quality: int, thrift: float) -> float:
+    def share(quality: int, dead_zone: float) -> float:
         return 0.95
 
     assert refined(10**9, share) == (bytes([100]) + bytes(int(0.95 * len(encode(100, 0.0))) - 1), 1)
-    least = int(0.95 * len(encode(1, MOST_THRIFT)))
+    least = int(0.95 * len(encode(1, WIDEST)))
     assert len(refined(least, share)[0]) == least
     for limit in (1, 100, least - 1):
         with pytest.raises(aecodec.RequestError, match=f"quality 1 needs {least}, of which 9999 "):
@@ -202,8 +205,8 @@ def test_a_flat_picture_that_another_quality_than_100_suits_best() -> None:
 def test_few_refinements(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass foretells what they bring: a search among refined pictures takes seven to ten."""
     coder = codec.Codec(weights.by_name())
-    refine, times = coder.refine, []
-    monkeypatch.setattr(coder, "refine", lambda *a, **k: times.append(1) or refine(*a, **k))
+    run, times = Refinement.run, []
+    monkeypatch.setattr(Refinement, "run", lambda *a: times.append(1) or run(*a))
     aims = [
         *({"target_size": size} for size in (1500, 3000, 6000, 12000)),
         *({"target_psnr": psnr} for psnr in (28.0, 31.0, 34.0, 37.0)),
@@ -310,14 +313,15 @@ def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
 ) -> None:
     coder = codec.Codec(weights.by_name())
     halves: dict[str, int] = {}
-    run = coder.runtime.run
+    runtime = coder.tiles.runtime
+    run = runtime.run
 
     def counted(name: str, **inputs: Any) -> list[Any]:
         halves[name] = halves.get(name, 0) + 1
         return run(name, **inputs)
 
-    monkeypatch.setattr(coder.runtime, "run", counted)
-    monkeypatch.setattr(coder, "decode_symbols", None)
+    monkeypatch.setattr(runtime, "run", counted)
+    monkeypatch.setattr(coder.tiles, "decode", None)
     picture = samples.photograph(box=(0, 0, 150, 100))
     for effort in (1, 2):
         for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):

@@ -15,9 +15,10 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec
 from aecodec.codec import EFFORTS, Codec
-from aecodec.coding import prior, tile
-from aecodec.coding.refinement import Soft, anneal, descend
-from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.coding import refinement
+from aecodec.coding.refinement import Refinement, Soft, anneal, descend
+from aecodec.entropy.padding import TileShape
+from aecodec.geometry import Box
 from aecodec.image import pillow as image
 from aecodec.networks import weights
 from aecodec.networks.config import SIZES
@@ -32,7 +33,7 @@ def j_of(coder: Codec, picture: Image.Image, data: bytes, quality: int) -> float
     """What the encoder minimises, from the file itself: bits + lambda 255^2 error."""
     restored = np.asarray(coder.decode(bitstream.parse(data)), np.float64)
     error = ((restored - np.asarray(picture)) / 255.0) ** 2
-    return 8.0 * len(data) + coder._bits_per_error(quality) * float(error.sum())
+    return 8.0 * len(data) + coder.weights.at(quality).bits_per_error * float(error.sum())
 
 
 @pytest.mark.parametrize("quality", [20, 50, 85])
@@ -58,18 +59,19 @@ def test_tiles_are_refined_with_their_neighbours_in_sight(coder: Codec, effort: 
     assert at_borders < 1.3 * error.mean() + 0.2
 
 
-@pytest.mark.parametrize("box", [(128, 64, 128, 128), (0, 192, 128, 138)])
+@pytest.mark.parametrize("box", [Box(128, 64, 128, 128), Box(0, 192, 128, 138)])
 def test_errors_are_the_same_by_strips(
-    coder: Codec, monkeypatch: pytest.MonkeyPatch, box: tile.Box
+    coder: Codec, monkeypatch: pytest.MonkeyPatch, box: Box
 ) -> None:
     """Memory is bounded by taking a tile's errors strip by strip; nothing else may change."""
     rgb = image.load(samples.photograph(box=(0, 0, 400, 330))).rgb
-    v_hat = coder.quantise(coder.analyse(rgb, (0, 0, 400, 330)), 60).v_hat
+    tiles, point = coder.tiles, coder.weights.at(60)
+    v_hat = tiles.quantise(tiles.analyse(rgb, Box.of(rgb.shape)), point).v_hat
     found = []
     for height in (640, 64):
-        monkeypatch.setattr(tile, "STRIP", height)
-        y = coder.analyse(rgb, box)
-        found.append(coder.refine(rgb, box, y, v_hat, 60, EFFORTS[3]).symbols)
+        monkeypatch.setattr(refinement, "STRIP", height)
+        refined = Refinement(tiles, rgb, box, tiles.analyse(rgb, box), v_hat, point)
+        found.append(refined.run(EFFORTS[3]).symbols)
     for whole, strips in zip(*found, strict=True):
         assert np.count_nonzero(whole) > 100
         assert np.mean(whole != strips) < 1e-3  # gradients are sums of floats
@@ -102,10 +104,10 @@ def test_the_written_out_gradient_is_autograds(coder: Codec) -> None:
 
     model, _ = load_ema(coder.weights.folder)
     rgb = np.asarray(samples.photograph(box=(100, 20, 260, 148)))
-    latents = coder.quantise(coder.analyse(rgb, (0, 0, 160, 128)), 70)
-    gain = coder.weights.arrays["gain"][70]
-    y_hat = torch.from_numpy(latents.v_hat / gain[:, None, None])[None].requires_grad_(True)
-    level = torch.from_numpy(coder.weights.arrays["level"][70:71])
+    tiles, point = coder.tiles, coder.weights.at(70)
+    latents = tiles.quantise(tiles.analyse(rgb, Box.of(rgb.shape)), point)
+    y_hat = torch.from_numpy(latents.v_hat / point.gain)[None].requires_grad_(True)
+    level = torch.from_numpy(point.level)
     x = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255.0
     # Pixels that are black or white may be drawn beyond; a band of the rest is not counted.
     x = x.clamp(0.2, 0.8)
@@ -124,14 +126,7 @@ def test_the_written_out_gradient_is_autograds(coder: Codec) -> None:
     assert torch.allclose(error, expected, rtol=1e-5)
     assert float((gradient - wanted).abs().max()) < 1e-4 * float(wanted.abs().max())
 
-    graph = coder.runtime.run(
-        "synthesis_gradient",
-        v_hat=latents.v_hat[None],
-        inverse_gain=1.0 / gain.reshape(1, -1, 1, 1),
-        level=level.numpy(),
-        x=rgb[None],
-        mask=mask.numpy(),
-    )
+    graph = tiles.transforms.error_gradient(latents.v_hat, rgb, mask.numpy(), point)
     x = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255.0
     with torch.no_grad():
         error, gradient = error_and_gradient(model.synthesis, y_hat, level, x, mask)
@@ -175,19 +170,18 @@ def test_the_contexts_written_out_gradient_is_autograds(coder: Codec) -> None:
 
     model, _ = load_ema(coder.weights.folder)
     rgb, quality = np.asarray(samples.photograph(box=(100, 20, 260, 148))), 70
-    v = coder.analyse(rgb, (0, 0, 160, 128)) * coder.weights.arrays["gain"][quality][:, None, None]
-    features = coder._hyper(v, quality).features
-    m, h, w = v.shape
+    tiles, point = coder.tiles, coder.weights.at(quality)
+    v = tiles.analyse(rgb, Box.of(rgb.shape)) * point.gain
+    tile, (m, h, w) = TileShape.of(v), v.shape
+    board = tile.board
+    features = tiles.means.features(tiles.transforms.hyper_analyse(v, tile), point, tile)
     by_mu = np.random.default_rng(3).normal(size=v.shape).astype(np.float32)
-    board = Checkerboard(m, h, w)
-    found = prior.context_gradient(
-        coder.weights, coder.runtime, features, quality, board, v, board.row(by_mu, 1)
-    )
+    found = tiles.means.second_gradient(features, v, board.row(by_mu, 1))
 
     ones = np.ones(board.sizes[0], np.float32)
     first = torch.from_numpy(board.whole(ones))
-    arrays = coder.weights.arrays
-    unit = torch.from_numpy((arrays["std"] * arrays["gain"][quality]).reshape(1, m, 1, 1))
+    deviation, gain = coder.weights.deviation, coder.weights.gain[quality]
+    unit = torch.from_numpy((deviation * gain).reshape(1, m, 1, 1))
     known = torch.from_numpy(v).requires_grad_(True)
     parity = (torch.arange(h)[:, None] + torch.arange(w)[None]).remainder(2).float()[None, None]
     seen = torch.from_numpy(features.features[:, :, :h, :w].copy())
@@ -204,16 +198,16 @@ def test_slopes_are_those_of_the_costs(coder: Codec, step: int) -> None:
     tables = coder.weights.y_tables[step]
     indexes = np.full(7, 40, np.uint8)
     symbols = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
-    slopes = tables.slopes(symbols, indexes)
+    slopes = tables.costs.slopes(symbols, indexes)
     assert slopes[3] == 0.0
     assert np.all(slopes[:3] < 0.0)
     assert np.all(slopes[4:] > 0.0)
-    costs = tables.costs(symbols, indexes)
+    costs = tables.costs.each(symbols, indexes)
     assert slopes[5] == pytest.approx(0.5 * (costs[6] - costs[4]))
-    rises = tables.rises(symbols, indexes)
+    rises = tables.costs.rises(symbols, indexes)
     assert np.allclose(rises[:-1], np.diff(costs))
     empty = int(np.flatnonzero(tables.empty)[0])
-    assert not tables.rises(symbols, np.full(7, empty, np.uint8)).any()
+    assert not tables.costs.rises(symbols, np.full(7, empty, np.uint8)).any()
 
 
 def test_descent_finds_what_rounding_misses() -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec.entropy.coder import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import SYMBOL_LIMIT, Decoder, Encoder
+from aecodec.entropy.fixed_point import PRECISION
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 
 
@@ -49,15 +51,15 @@ def drawn(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def coded(*arrays: tuple[np.ndarray, np.ndarray]) -> bytes:
     encoder = Encoder()
     for symbols, indexes in arrays:
-        encoder.add(symbols, TABLES.groups(indexes), TABLES)
+        encoder.add(symbols, TABLES.groups(indexes))
     return encoder.finish()
 
 
 def test_several_arrays_come_back_in_order() -> None:
     one, two = drawn(5000, 1), drawn(777, 2)
     decoder = Decoder(coded(one, two))
-    assert np.array_equal(decoder.take(one[1], TABLES), one[0])
-    assert np.array_equal(decoder.take(two[1], TABLES), two[0])
+    assert np.array_equal(decoder.take(TABLES.groups(one[1])), one[0])
+    assert np.array_equal(decoder.take(TABLES.groups(two[1])), two[0])
     decoder.finish()
 
 
@@ -71,18 +73,18 @@ def test_an_empty_table_between_others_codes_nothing() -> None:
     symbols[1::8] = 0
     groups = tables.groups(indexes)
     assert [t for t, _ in groups.parts] == [1, 3]
-    assert tables.bits(symbols, groups) == pytest.approx(2000.0, rel=1e-3)
+    assert tables.costs.total(symbols, groups) == pytest.approx(2000.0, rel=1e-3)
     encoder = Encoder()
-    encoder.add(symbols, groups, tables)
+    encoder.add(symbols, groups)
     decoder = Decoder(encoder.finish())
-    assert np.array_equal(decoder.take(indexes, tables), symbols)
+    assert np.array_equal(decoder.take(tables.groups(indexes)), symbols)
     decoder.finish()
 
 
 def test_real_bytes_are_what_the_tables_promise() -> None:
     for count in (10, 1000, 200_000):
         symbols, indexes = drawn(count)
-        estimate = TABLES.bits(symbols, TABLES.groups(indexes)) / 8.0
+        estimate = TABLES.costs.total(symbols, TABLES.groups(indexes)) / 8.0
         assert abs(len(coded((symbols, indexes))) - estimate) <= 0.01 * estimate + 64
 
 
@@ -93,9 +95,13 @@ def test_the_estimate_is_the_entropy_of_the_table() -> None:
         np.array([7], np.int32),
     )
     zeros = np.zeros(100, np.uint8)
-    assert tables.bits(np.full(100, 7, np.int32), tables.groups(zeros)) == pytest.approx(100.0)
+    assert tables.costs.total(np.full(100, 7, np.int32), tables.groups(zeros)) == pytest.approx(
+        100.0
+    )
     # An escape by one: two bits for the escape, five for a bit count of 0.
-    assert tables.bits(np.full(100, 8, np.int32), tables.groups(zeros)) == pytest.approx(700.0)
+    assert tables.costs.total(np.full(100, 8, np.int32), tables.groups(zeros)) == pytest.approx(
+        700.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,7 @@ def test_escapes_hold_any_magnitude(value: int, table: int) -> None:
     symbols = np.array([0, value, -value, 1, -1, value], np.int32)
     indexes = np.full(6, table, np.uint8)
     decoder = Decoder(coded((symbols, indexes)))
-    assert np.array_equal(decoder.take(indexes, TABLES), symbols)
+    assert np.array_equal(decoder.take(TABLES.groups(indexes)), symbols)
     decoder.finish()
 
 
@@ -121,7 +127,7 @@ def test_any_symbols_come_back(pairs: list[tuple[int, int]]) -> None:
     symbols = np.array([s for s, _ in pairs], np.int32)
     indexes = np.array([t for _, t in pairs], np.uint8)
     decoder = Decoder(coded((symbols, indexes)))
-    assert np.array_equal(decoder.take(indexes, TABLES), symbols)
+    assert np.array_equal(decoder.take(TABLES.groups(indexes)), symbols)
     decoder.finish()
 
 
@@ -129,7 +135,7 @@ def test_an_empty_table_costs_nothing() -> None:
     zeros = np.zeros(10_000, np.int32)
     data = coded((zeros, np.zeros(10_000, np.uint8)))
     assert data == b""
-    assert not Decoder(data).take(np.zeros(10_000, np.uint8), TABLES).any()
+    assert not Decoder(data).take(TABLES.groups(np.zeros(10_000, np.uint8))).any()
 
 
 def test_a_symbol_beyond_the_limit_is_refused() -> None:
@@ -148,7 +154,7 @@ def test_the_bytes_stay_the_same() -> None:
     )
     indexes[indexes > 3] = 3
     encoder = Encoder()
-    encoder.add(symbols, tables.groups(indexes), tables)
+    encoder.add(symbols, tables.groups(indexes))
     assert encoder.finish().hex() == GOLDEN
 
 
@@ -174,10 +180,10 @@ RARE = mostly_zeros(0.75, 0.9, 0.97, 0.999, 0.99999)
 
 def assert_comes_back(symbols: np.ndarray, indexes: np.ndarray, tables: TableSet) -> bytes:
     encoder = Encoder()
-    encoder.add(symbols, tables.groups(indexes), tables)
+    encoder.add(symbols, tables.groups(indexes))
     data = encoder.finish()
     decoder = Decoder(data)
-    assert np.array_equal(decoder.take(indexes, tables), symbols)
+    assert np.array_equal(decoder.take(tables.groups(indexes)), symbols)
     decoder.finish()
     return data
 
@@ -187,9 +193,9 @@ def test_runs_cost_what_their_zeros_do() -> None:
     indexes = rng.integers(0, len(RARE), 200_000).astype(np.uint8)
     chance = np.array([0.25, 0.1, 0.03, 0.001, 0.00001])[indexes]
     symbols = (rng.choice([-1, 1], 200_000) * (rng.random(200_000) < chance)).astype(np.int32)
-    assert all(RARE.runs(t, 40_000) for t in range(len(RARE)))
+    assert all(RARE.models.runs(t, 40_000) for t in range(len(RARE)))
     data = assert_comes_back(symbols, indexes, RARE)
-    ideal = RARE.bits(symbols, RARE.groups(indexes)) / 8.0
+    ideal = RARE.costs.total(symbols, RARE.groups(indexes)) / 8.0
     assert ideal - 4 <= len(data) <= 1.0001 * ideal + 4 + len(RARE)
 
 
@@ -197,14 +203,15 @@ def test_runs_cost_what_their_zeros_do() -> None:
 IMPORTED = """
 import sys
 import numpy as np
-from aecodec.entropy.coder import Decoder, Encoder, TableSet
+from aecodec.entropy.coder import Decoder, Encoder
+from aecodec.entropy.tables import TableSet
 tables = TableSet(*(np.array(a, t) for a, t in (([1 << 22, 1 << 23, 1 << 22], np.uint32),
                                                 ([3], np.int32), ([0], np.int32))))
 before = set(sys.modules)
 symbols, indexes = np.array([7, 0, -90000], np.int32), np.zeros(3, np.uint8)
 encoder = Encoder()
-encoder.add(symbols, tables.groups(indexes), tables)
-assert Decoder(encoder.finish()).take(indexes, tables).tolist() == symbols.tolist()
+encoder.add(symbols, tables.groups(indexes))
+assert Decoder(encoder.finish()).take(tables.groups(indexes)).tolist() == symbols.tolist()
 print(*sorted(set(sys.modules) - before))
 """
 
@@ -222,7 +229,7 @@ def test_coding_imports_nothing_more() -> None:
 def test_runs_end_anywhere(table: int, count: int) -> None:
     """Nothing but zeros; something else at the very first, at the last or at a seam of entries."""
     indexes = np.full(count, table, np.uint8)
-    runs = RARE.runs(table, count)
+    runs = RARE.models.runs(table, count)
     assert (runs is not None) == (count >= 256)
     longest = runs.longest if runs else 64
     for places in ([], [0], [count - 1], [longest - 1], [longest], [count - longest - 1], range(9)):
@@ -316,15 +323,15 @@ def test_runs_beyond_the_end_are_an_error() -> None:
     symbols = np.zeros(320, np.int32)
     symbols[[150, 310]] = 1
     encoder = Encoder()
-    encoder.add(symbols, RARE.groups(np.full(320, 4, np.uint8)), RARE)
+    encoder.add(symbols, RARE.groups(np.full(320, 4, np.uint8)))
     with pytest.raises(CorruptError, match="after the last"):
-        Decoder(encoder.finish()).take(indexes, RARE)
+        Decoder(encoder.finish()).take(RARE.groups(indexes))
 
 
 def test_what_is_left_over_is_an_error() -> None:
     symbols, indexes = drawn(2000)
     decoder = Decoder(coded((symbols, indexes)))
-    decoder.take(indexes[:1000], TABLES)
+    decoder.take(TABLES.groups(indexes[:1000]))
     with pytest.raises(CorruptError, match="more than"):
         decoder.finish()
 
@@ -344,7 +351,7 @@ def test_random_words_never_crash_the_decoder() -> None:
             words = rng.integers(1, 2**32, length, dtype=np.uint32).astype("<u4").tobytes()
             try:
                 decoder = Decoder(words)
-                symbols = decoder.take(indexes, TABLES)
+                symbols = decoder.take(TABLES.groups(indexes))
                 decoder.finish()
             except CorruptError:
                 continue

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec.entropy.coder import PRECISION, SYMBOL_LIMIT, Decoder, Encoder, TableSet
+from aecodec.entropy.coder import SYMBOL_LIMIT, Decoder, Encoder
+from aecodec.entropy.fixed_point import PRECISION
 from aecodec.entropy.hyperlatents import SLOPE_BITS, HyperTables, neighbours, second_half
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 
 CHANNELS = 3
@@ -70,10 +72,9 @@ def test_what_is_coded_comes_back(h: int, w: int, slope: list[int], seed: int, s
     z_hat = np.rint(rng.normal(0, size, (CHANNELS, h, w))).astype(np.int32)
     made = hyper_tables(slope)
     encoder = Encoder()
-    for symbols, at in made.rows(z_hat):
-        encoder.add(symbols, made.tables.groups(at), made.tables)
+    made.encode(encoder, z_hat)
     decoder = Decoder(encoder.finish())
-    assert np.array_equal(made.restore(decoder.take, h, w), z_hat)
+    assert np.array_equal(made.decode(decoder, h, w), z_hat)
     decoder.finish()
 
 
@@ -82,7 +83,7 @@ def test_costs_stand_where_their_elements_do() -> None:
     zeros = np.zeros((CHANNELS, 4, 5), np.int32)
     costs, second = made.costs(zeros), second_half(4, 5)
     for t in (0, 2, 3, 5):  # the other tables begin above 0
-        share = made.tables._part(t)[1 - made.tables.first[t]] / 2**PRECISION
+        share = made.tables.table(t)[1 - made.tables.first[t]] / 2**PRECISION
         found = costs[t % CHANNELS][second if t >= CHANNELS else ~second]
         assert np.allclose(found, -np.log2(share), atol=1e-4)
     alone = HyperTables(made.tables, np.array([256], np.int32))
@@ -98,6 +99,6 @@ def test_values_beyond_the_limit_are_damage() -> None:
     for count, half in ((2, 0), (2, 1)):
         symbols = np.full(CHANNELS * count, large, np.int32)
         at = made._indexes(half, (CHANNELS, count))
-        encoder.add(symbols, made.tables.groups(at), made.tables)
+        encoder.add(symbols, made.tables.groups(at))
     with pytest.raises(CorruptError, match="beyond"):
-        made.restore(Decoder(encoder.finish()).take, 2, 2)
+        made.decode(Decoder(encoder.finish()), 2, 2)

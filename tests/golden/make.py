@@ -15,6 +15,7 @@ from PIL import Image
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
+import carriers  # noqa: E402
 import samples  # noqa: E402
 from paths import WEIGHTS  # noqa: E402
 
@@ -42,6 +43,7 @@ def main() -> None:
         "grey-q50.aec": coder.compress(astronaut.convert("L"), 50),
         "rgba-q60.aec": coder.compress(transparent, 60),
         "pixel-q90.aec": coder.compress(astronaut.crop((0, 0, 1, 1)), 90),
+        "travelling-q75.aec": coder.compress(carriers.with_everything(), 75),
         **{f"{model}-q75.aec": aecodec.compress(astronaut, model=model) for model in others()},
     }
     entries = []

@@ -18,6 +18,7 @@ from pictures import encoded, gradient, png
 from PIL import Image
 
 from aecodec.errors import InputError
+from aecodec.image import signalling
 from aecodec.image.pillow import load, pad_to_multiple
 
 
@@ -330,9 +331,13 @@ def test_cmyk_with_a_profile_that_does_not_serve(profile: bytes) -> None:
 
 def test_profiles_are_kept_where_they_belong() -> None:
     profile = samples.srgb()
-    for mode in ("RGB", "RGBA", "L", "LA", "P"):
+    for mode in ("RGB", "RGBA", "P"):
         picture = load(encoded(Image.new(mode, (4, 4)), icc_profile=profile))
         assert picture.icc == profile, mode
+    for mode in ("L", "LA"):  # a profile for greyscale that says the same
+        picture = load(encoded(Image.new(mode, (4, 4)), icc_profile=profile))
+        assert picture.icc == signalling.grey_profile(profile), mode
+        assert (picture.mode, picture.notes) == (mode, ())
     wrong = profile[:16] + b"CMYK" + profile[20:]
     for broken in (wrong, b"short"):
         picture = load(encoded(Image.new("RGB", (4, 4)), icc_profile=broken))
@@ -340,7 +345,10 @@ def test_profiles_are_kept_where_they_belong() -> None:
         assert picture.notes == ("ICC profile that does not belong to the colours dropped",)
     grey_profile = profile[:16] + b"GRAY" + profile[20:]
     assert load(encoded(Image.new("L", (4, 4)), icc_profile=grey_profile)).icc == grey_profile
-    assert load(encoded(Image.new("RGB", (4, 4)), icc_profile=grey_profile)).icc is None
+    grey = load(encoded(Image.new("RGB", (4, 4)), icc_profile=grey_profile))
+    assert (grey.mode, grey.icc, grey.notes) == ("L", grey_profile, ())
+    coloured = load(encoded(Image.new("RGB", (4, 4), "red"), icc_profile=grey_profile))
+    assert coloured.icc is None and len(coloured.notes) == 1
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 16, 64]))

@@ -14,6 +14,8 @@ import samples
 import aecodec
 from aecodec import bitstream
 from aecodec.codec import Codec
+from aecodec.coding.workers import Workers, per_thread_pays
+from aecodec.entropy.padding import TileShape
 from aecodec.errors import DeviceError
 from aecodec.networks import runtime, weights
 from aecodec.networks.runtime import Options, Runtime
@@ -61,16 +63,19 @@ def test_threads_run_networks_alone_unless_they_are_many_or_there_is_a_gpu(
         return Codec(default, Options(threads=threads, device=device))
 
     few, many = coder(8, "cpu"), coder(64, "cpu")
-    assert few.runtime.lone_threads == 8 and many.runtime.lone_threads == 0
-    assert few.area8 < many.area8 and few._pays_alone(16) and not few._pays_alone(15)
-    assert not many._pays_alone(1000) and many._ahead == few._ahead == 16
+    assert few.tiles.transforms.area8 < many.tiles.transforms.area8
+    runtimes = few, many = [codec.tiles.runtime for codec in (few, many)]
+    assert few.workers == 8 and many.workers == 0
+    assert per_thread_pays(few, 16) and not per_thread_pays(few, 15)
+    assert not per_thread_pays(many, 1000)
+    assert [Workers(runtime, False, None).ahead for runtime in runtimes] == [16, 16]
     monkeypatch.setattr(runtime, "_no_cuda", threading.Event())
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    assert coder(8, "cpu").runtime.lone_threads == 8
-    assert coder(8, "auto").runtime.lone_threads == coder(8, "cuda").runtime.lone_threads == 0
+    assert coder(8, "cpu").tiles.runtime.workers == 8
+    assert coder(8, "auto").tiles.runtime.workers == coder(8, "cuda").tiles.runtime.workers == 0
     runtime._no_cuda.set()  # found to be out of order
-    assert coder(8, "auto").runtime.lone_threads == 8
+    assert coder(8, "auto").tiles.runtime.workers == 8
 
 
 @without_gpu
@@ -120,9 +125,12 @@ def test_files_pass_between_gpu_and_processor(quality: int) -> None:
     for writer in coders:
         data = writer.compress(picture, quality)
         tile = bitstream.parse(data).tiles[0]
-        one, other = (coder.decode_symbols(tile, 16, 20, quality) for coder in coders)
-        assert np.array_equal(one[0], other[0])
-        for ours, theirs in zip(one[1] + one[2], other[1] + other[2], strict=True):
+        point, shape = loaded.at(quality), TileShape(loaded.config.latents, 16, 20)
+        one, other = (coder.tiles.decode(tile, point, shape) for coder in coders)
+        assert np.array_equal(one.z_hat, other.z_hat)
+        for ours, theirs in zip(one.symbols, other.symbols, strict=True):
             assert np.array_equal(ours, theirs)
+        for ours, theirs in zip(one.groups, other.groups, strict=True):
+            assert np.array_equal(ours.indexes, theirs.indexes)
         pixels = [np.asarray(c.decode(bitstream.parse(data))).astype(int) for c in coders]
         assert np.abs(pixels[0] - pixels[1]).max() <= 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aecodec.batch import Plan, convert
 from aecodec.batch.run import Event
-from aecodec.batch.worker import Result
+from aecodec.conversion import Result
 
 
 def convert_here(plan: Plan) -> list[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from aecodec.codec import Codec
+from aecodec.coding.tile import TileCodec
 from aecodec.networks.weights import Weights
 from aecodec.training.checkpoint import load_ema
 from aecodec.training.graphs import GRAPHS
@@ -24,7 +26,7 @@ class TorchRuntime:
         model, _ = load_ema(weights.folder)
         self.modules = {name: graph(model).eval() for name, graph in GRAPHS.items()}
         self.onednn = onednn
-        self.threads = self.lone_threads = 1
+        self.threads = self.workers = 1
 
     def run(self, name: str, **inputs: np.ndarray) -> list[Any]:
         tensors = {key: torch.from_numpy(np.array(value)) for key, value in inputs.items()}
@@ -34,15 +36,15 @@ class TorchRuntime:
             outputs = (outputs,)
         return [output.numpy() for output in outputs]
 
-    def working(self, alone: bool = False) -> contextlib.AbstractContextManager[None]:
+    def working(self, per_thread: bool = False) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def aside(self, work: Callable[[], T]) -> Callable[[], T]:
-        return work
+    def submit(self, work: Callable[..., T], *args: Any) -> Callable[[], T]:
+        return functools.cache(functools.partial(work, *args))
 
 
 def torch_codec(weights: Weights, *, onednn: bool = True) -> Codec:
     """A codec whose float networks are torch's."""
     codec = Codec(weights)
-    codec.runtime = TorchRuntime(weights, onednn=onednn)  # type: ignore[assignment]
+    codec.tiles = TileCodec(weights, TorchRuntime(weights, onednn=onednn))  # type: ignore[arg-type]
     return codec

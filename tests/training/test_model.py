@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from aecodec.model import Autoencoder
 from aecodec.model.autoencoder import DEAREST, Output
-from aecodec.model.layers import Block, LevelTable, lambda_of, level_of, lower_bound, round_ste
+from aecodec.model.layers import Block, LevelTable, lambda_of, lower_bound, round_ste
 from aecodec.model.transforms import clamp_pixels
 from aecodec.networks.config import SIZES, Blocks, ModelConfig
 from aecodec.training.data import Photographs
@@ -119,10 +120,11 @@ def test_level_tables_are_linear_between_anchors() -> None:
     assert torch.allclose(got, torch.tensor([[0.0, 1.0], [1.0, 2.0], [4.0, 5.0], [8.0, 9.0]]))
 
 
-def test_levels_and_lambdas_are_inverse() -> None:
+def test_levels_are_positions_in_log_lambda() -> None:
     levels = torch.linspace(0, 1, 7)
-    back = level_of(lambda_of(levels, 4e-4, 0.5), 4e-4, 0.5)
-    assert torch.allclose(levels, back, atol=1e-6)
+    found = torch.log(lambda_of(levels, 4e-4, 0.5))
+    even = torch.linspace(math.log(4e-4), math.log(0.5), 7)
+    assert torch.allclose(found, even, atol=1e-5)
     drawn = draw_levels(torch.rand(1000, 2), TINY)
     assert 0 <= drawn.min() < 0.1 < 0.9 < drawn.max() <= 1
 

@@ -20,20 +20,23 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aecodec.codec import Codec
-from aecodec.entropy.borders import ALONE, Sides
 from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.fixed_point import PRECISION
 from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
+from aecodec.entropy.padding import ALONE, Sides
+from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks import weights
 from aecodec.networks.config import SIZES
-from aecodec.training import checkpoint, counting, trainer
+from aecodec.training import checkpoint, trainer
 from aecodec.training import export as exporter
+from aecodec.training import tables as coding_tables
 from aecodec.training.checkpoint import Run, load_ema, read_facts
 from aecodec.training.conditioning import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.drawings import draw_over
 from aecodec.training.optim import SoapAdam, parameter_groups
-from aecodec.training.tables import PRECISION, RARE, Histogram, integers
+from aecodec.training.tables import RARE, Histogram, integers
 from aecodec.training.trainer import Settings, train
 
 SETTINGS = Settings(size="tiny", steps=8, batch=2, crop=64, warmup=2, optimiser="adam", lr=2e-3)
@@ -370,7 +373,7 @@ def test_slopes_are_how_far_neighbours_are_followed() -> None:
         for channel, share in ((0, 0.8), (1, -0.25)):
             z_hat[channel, second] = np.rint(share * neighbours(z_hat)[channel, second] / PARTS)
         seen.append(z_hat)
-    found = counting._slopes([seen, []], 3) / 2**SLOPE_BITS
+    found = coding_tables._slopes([seen, []], 3) / 2**SLOPE_BITS
     assert np.allclose(found, [0.8, -0.25, 0.0], atol=0.1)
     assert np.allclose(found[:2], [0.8, -0.25], atol=0.01)
 
@@ -409,9 +412,9 @@ def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
     for path in exported.iterdir():
         assert path.stat().st_mode & 0o444 == 0o444
     codec = Codec(weights.load(exported))
-    levels = codec.weights.arrays["level"][1:]
+    levels = codec.weights.level[1:]
     assert (np.diff(levels) > 0).all()
-    assert (np.diff(codec.weights.arrays["gain"][1:], axis=0).mean(axis=1) > 0).all()
+    assert (np.diff(codec.weights.gain[1:], axis=0).mean(axis=1) > 0).all()
 
 
 def test_training_goes_on_from_an_export(exported: Path, photographs: Path, tmp_path: Path) -> None:
@@ -464,15 +467,15 @@ def test_crops_are_coded_in_tiles_of_whole_latents(
 def test_tables_are_counted_in_tiles_too(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every third picture two, each of which knows that the other is there."""
     codec = Codec(weights.load(exported))
-    quantise, seen = codec.quantise, []
+    quantise, seen = codec.tiles.quantise, []
 
-    def watched(y: np.ndarray, quality: int, **how: Any) -> Any:
-        seen.append((y.shape[1:], how["sides"]))
-        return quantise(y, quality, **how)
+    def watched(y: np.ndarray, point: weights.OperatingPoint, sides: Sides) -> Any:
+        seen.append((y.shape[1:], sides))
+        return quantise(y, point, sides)
 
-    monkeypatch.setattr(codec, "quantise", watched)
+    monkeypatch.setattr(codec.tiles, "quantise", watched)
     wide = np.asarray(samples.photograph(box=(0, 0, 192, 64)))
-    counting.count(codec, [wide, wide, wide, wide, wide, wide.transpose(1, 0, 2)])
+    coding_tables.count(codec, [wide, wide, wide, wide, wide, wide.transpose(1, 0, 2)])
     whole = {((4, 12), ALONE)}
     beside = {((4, 4), Sides(right=True)), ((4, 8), Sides(left=True))}
     above = {((4, 4), Sides(bottom=True)), ((8, 4), Sides(top=True))}
@@ -535,20 +538,20 @@ def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
     model, _ = load_ema(exported)
     model.scale_network.rounding = True
     rgb = np.asarray(samples.photograph(box=(0, 0, *size)))
-    quality = 60
-    y = codec.analyse(rgb, (0, 0, *size))
+    point = codec.weights.at(60)
+    y = codec.tiles.analyse(rgb, Box(0, 0, *size))
     # The lower one of two tiles, or the whole picture.
     part, sides = (slice(8, 16), Sides(top=True)) if tiled else (slice(16), ALONE)
-    latents = codec.quantise(y[:, part], quality, sides=sides)
+    latents = codec.tiles.quantise(y[:, part], point, sides)
     board = Checkerboard(*latents.v_hat.shape)
     coded = board.whole(*latents.symbols)
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 255.0
-    level = torch.from_numpy(codec.weights.arrays["level"][quality : quality + 1])
+    level = torch.from_numpy(point.level)
     with torch.no_grad():
         output = model(x, level, noise=False, finish=True, tiles=(2, 1) if tiled else (1, 1))
     codes, symbols = output.coded[0, :, part], output.symbols[0, :, part]
     # Tables that the export left empty are always zero; and a symbol may lie at a threshold.
-    index = board.whole(*latents.indexes)
+    index = board.whole(*(groups.indexes for groups in latents.groups))
     first = board.whole(*(np.full(row.shape, i, np.uint8) for i, row in enumerate(latents.symbols)))
     empty = np.array([tables.empty for tables in codec.weights.y_tables])[first, index]
     same = (codes.numpy() == coded) | empty
@@ -557,7 +560,7 @@ def test_an_encoder_codes_the_symbols_that_finishing_learns_from(
     gone = ((codes == 0) & (torch.round(symbols) != 0)).numpy() & ~empty
     assert np.count_nonzero(gone) >= (3 if tiled else 10)
     if tiled:  # by four symbols in a thousand it would show if one of both took it for a picture
-        alone = board.whole(*codec.quantise(y[:, part], quality).symbols)
+        alone = board.whole(*codec.tiles.quantise(y[:, part], point).symbols)
         assert np.mean(alone == coded) < 0.998
     assert np.count_nonzero(coded[gone]) <= 1
 

@@ -4,33 +4,85 @@
 
     bytes of the source --FORMATS[image.format]--> Account: parts kept, harmless and lost
 
-`account.py` defines the account. A walker is a function (data, account) -> None; it reads the
-file's own structure, is bounded in memory, and never raises for what the bytes are: what it cannot
-follow is a lost part. `FORMATS` maps Pillow's name of a format to its walker. A format without one
-is accounted for as a whole: what else it may hold is not known, hence lost.
+`account.py` defines the account. A walker is a module with a function `walk(data, account)` and a
+tuple `PARTS` of all parts that it knows; it reads the file's own structure, is bounded in memory,
+and never raises for what the bytes are: what it cannot follow is a lost part. `docs/parts.md` is
+made of these tables. A format without a walker is accounted for as a whole: what else it may hold
+is not known, hence lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+import importlib
+from typing import Final, Protocol
 
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
 
-__all__ = ["FORMATS", "Account", "Attachment", "Fate", "Part", "Text", "Walker", "account_for"]
+__all__ = [
+    "FORMATS",
+    "Account",
+    "Attachment",
+    "Fate",
+    "Part",
+    "Text",
+    "Walker",
+    "account_for",
+    "walker_for",
+]
 
-Walker: TypeAlias = Callable[[memoryview, Account], None]
 
-FORMATS: Final[dict[str, Walker]] = {}
-"""By Pillow's name of the format."""
+class Walker(Protocol):
+    """A module that reads one format, or several that are alike."""
+
+    PARTS: tuple[Part, ...]
+
+    def walk(self, data: memoryview, account: Account) -> None: ...
+
+
+FORMATS: Final[dict[str, str]] = {
+    "AVIF": "isobmff",
+    "BMP": "bmp",
+    "CUR": "icons",
+    "DDS": "dds",
+    "DIB": "bmp",
+    "FITS": "fits",
+    "GIF": "gif",
+    "HEIF": "isobmff",
+    "ICNS": "icons",
+    "ICO": "icons",
+    "JPEG": "jpeg",
+    "JPEG2000": "jp2",
+    "MPO": "jpeg",
+    "PCX": "pcx",
+    "PNG": "png",
+    "PPM": "pnm",
+    "PSD": "psd",
+    "QOI": "qoi",
+    "SGI": "sgi",
+    "SUN": "sun",
+    "TGA": "tga",
+    "TIFF": "tiff",
+    "WEBP": "riff",
+    "XBM": "xbm",
+}
+"""By Pillow's name of the format: the walker in this package, imported when it is first needed."""
+
+
+def walker_for(format_name: str) -> Walker | None:
+    """The walker of a format; None where there is none."""
+    module = FORMATS.get(format_name)
+    if module is None:
+        return None
+    found: Walker = importlib.import_module(f"{__name__}.{module}")
+    return found
 
 
 def account_for(data: bytes | memoryview, format_name: str) -> Account:
     """Account for every part of a source file of this format."""
     account = Account()
-    walker = FORMATS.get(format_name)
+    walker = walker_for(format_name)
     if walker is None:
         account.lost(format_name, f"what else a {format_name} file may hold")
     else:
-        walker(memoryview(data), account)
+        walker.walk(memoryview(data), account)
     return account

@@ -16,8 +16,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final, NamedTuple
 
-__all__ = ["Account", "Attachment", "Fate", "Part", "Text"]
+__all__ = [
+    "DAMAGED",
+    "FRAMES",
+    "GAIN_MAP",
+    "HARMLESS",
+    "KEPT",
+    "LOST",
+    "MAX_PARTS",
+    "VIDEO",
+    "Account",
+    "Attachment",
+    "Fate",
+    "Part",
+    "Text",
+    "reduced",
+]
+
+GAIN_MAP: Final = "gain map"
+VIDEO: Final = "video"
+"""The kinds of attachments."""
+
+FRAMES: Final = "several frames or pages: only the first is kept"
+"""The note for everything that is a further picture of the same file."""
+
+DAMAGED: Final = "the file is damaged"
+"""How the notes begin that say so."""
+
+MAX_PARTS: Final = 500
+"""Different parts that an account lists. A file with more of them is forged; the rest is lost."""
+
+
+def reduced(bits: int) -> str:
+    """The note for a picture of so many bits a channel."""
+    return f"{bits} bits a channel reduced to 8"
 
 
 class Fate(Enum):
@@ -28,9 +62,17 @@ class Fate(Enum):
     LOST = "lost"
 
 
+KEPT, HARMLESS, LOST = Fate.KEPT, Fate.HARMLESS, Fate.LOST
+"""For the walkers' tables."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """One part of a source file."""
+    """One part of a source file.
+
+    A walker's table of the parts that it knows consists of these, and `docs/parts.md` is made of
+    the tables: each walker's module lists them all as `PARTS`.
+    """
 
     name: str
     """As the format calls it: "APP13 Photoshop", "chunk tIME", "tag 33550 ModelPixelScale"."""
@@ -40,14 +82,19 @@ class Part:
     of a kept one where it goes, such as "EXIF"."""
 
 
-@dataclass(frozen=True)
-class Text:
-    """A comment or a text that a source carries."""
+class Text(NamedTuple):
+    """A comment or a text that a source carries.
+
+    Bytes that are no UTF-8 stand in it as `surrogateescape` has them, so that they come back as
+    they were.
+    """
 
     keyword: str
     """Empty for a comment without one, such as a JPEG's COM."""
     text: str
     language: str = ""
+    translated: str = ""
+    """The keyword in that language, as PNG's iTXt has it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +122,8 @@ class Account:
     texts: list[Text] = field(default_factory=list)
     iptc: bytes | None = None
     """IPTC-IIM records, without a wrapper."""
+    exif: bytes | None = None
+    """A TIFF structure, without prefix, where Pillow reads none or not all of it."""
     icc: bytes | None = None
     """A profile that Pillow does not read, or one built from signalled colours."""
     xmp: bytes | None = None
@@ -82,15 +131,27 @@ class Account:
     attachments: list[Attachment] = field(default_factory=list)
     bits: int | None = None
     """Bits a channel where the file has more than 8 and Pillow's mode does not tell."""
+    scan: tuple[int, int] | None = None
+    """Where the entropy-coded data of a JPEG with a single scan begin and end (see `watch.py`)."""
+    _known: set[Part] = field(default_factory=set, repr=False)
+
+    def add(self, part: Part) -> None:
+        """Account for a part. One that comes again is listed once."""
+        if part in self._known or len(self.parts) > MAX_PARTS:
+            return
+        if len(self.parts) == MAX_PARTS:
+            part = Part("further parts", Fate.LOST, f"more than {MAX_PARTS} kinds of parts")
+        self._known.add(part)
+        self.parts.append(part)
 
     def kept(self, name: str, where: str = "") -> None:
-        self.parts.append(Part(name, Fate.KEPT, where))
+        self.add(Part(name, Fate.KEPT, where))
 
     def harmless(self, name: str, reason: str) -> None:
-        self.parts.append(Part(name, Fate.HARMLESS, reason))
+        self.add(Part(name, Fate.HARMLESS, reason))
 
     def lost(self, name: str, note: str) -> None:
-        self.parts.append(Part(name, Fate.LOST, note))
+        self.add(Part(name, Fate.LOST, note))
 
     @property
     def notes(self) -> Iterator[str]:

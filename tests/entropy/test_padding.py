@@ -7,16 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from aecodec.entropy.borders import ALONE, Sides, reflected, repeated, sides_of
+from aecodec.entropy.padding import ALONE, Sides, reflected, repeated
+from aecodec.geometry import Box
 
 EVERY = [Sides(*some) for some in itertools.product((False, True), repeat=4)]
 
 
 def test_tiles_of_a_picture_have_neighbours_inside() -> None:
-    assert sides_of((0, 0, 100, 80), 100, 80) == ALONE
-    assert sides_of((0, 0, 64, 80), 100, 80) == Sides(right=True)
-    assert sides_of((64, 0, 36, 64), 100, 80) == Sides(bottom=True, left=True)
-    assert sides_of((64, 64, 64, 64), 192, 192) == Sides(True, True, True, True)
+    assert Sides.of(Box(0, 0, 100, 80), (80, 100, 3)) == ALONE
+    assert Sides.of(Box(0, 0, 64, 80), (80, 100)) == Sides(right=True)
+    assert Sides.of(Box(64, 0, 36, 64), (80, 100)) == Sides(bottom=True, left=True)
+    assert Sides.of(Box(64, 64, 64, 64), (192, 192)) == Sides(True, True, True, True)
 
 
 @pytest.mark.parametrize("sides", EVERY)

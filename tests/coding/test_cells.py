@@ -1,4 +1,4 @@
-"""Fields: what a stage makes of a whole picture, cell by cell, for views that look across cells."""
+"""Feature maps of a whole picture, computed cell by cell, for views that look across cells."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from aecodec.coding.fields import Box, Field, Grid, around, common, grown, within
+from aecodec.coding.cells import CellCache
+from aecodec.geometry import Box, Grid
 
 WIDTH, HEIGHT = 336, 208
 GRID = Grid(WIDTH, HEIGHT, 64, 64)
@@ -41,70 +42,56 @@ class Source:
 def views(margin: int, side: int = 96) -> list[Box]:
     """Boxes that cover the picture, and overlap."""
     return [
-        grown((x, y, min(side, WIDTH - x), min(side, HEIGHT - y)), margin, (HEIGHT, WIDTH))
+        Box(x, y, min(side, WIDTH - x), min(side, HEIGHT - y)).grown(margin, (HEIGHT, WIDTH))
         for y in range(0, HEIGHT, side)
         for x in range(0, WIDTH, side)
     ]
 
 
-def test_cells_cover_the_picture_once() -> None:
-    covered = np.zeros((HEIGHT, WIDTH), int)
-    for number in range(len(GRID)):
-        x, y, w, h = GRID.box(number)
-        covered[y : y + h, x : x + w] += 1
-    assert (covered == 1).all() and len(GRID) == 6 * 4
-
-
-def test_touching_names_the_cells_that_share_pixels_with_a_box() -> None:
-    for box in (*views(0), *views(24), (63, 64, 2, 1), (335, 207, 1, 1), (64, 0, 64, 64)):
-        shared = [n for n in range(len(GRID)) if common(GRID.box(n), box)]
-        assert GRID.touching(box) == shared
-
-
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("unit", [8, 16])
 def test_a_view_shows_what_the_cells_hold(unit: int, channels_last: bool) -> None:
-    boxes = [*views(16), *views(32), (64, 64, 64, 64), (0, 0, WIDTH, HEIGHT)]
+    boxes = [*views(16), *views(32), Box(64, 64, 64, 64), Box(0, 0, WIDTH, HEIGHT)]
     source = Source(unit, channels_last=channels_last)
-    field = Field(GRID, unit, source, boxes, channels_last=channels_last)
+    cache = CellCache(GRID, unit, source, boxes, channels_last=channels_last)
     for box in boxes:
-        seen = field.look(box)
+        seen = cache.read(box)
         np.testing.assert_array_equal(seen.transpose(2, 0, 1) if channels_last else seen,
                                       source.cut(box))  # fmt: skip
     assert sorted(source.computed) == list(range(len(GRID)))  # each once
 
 
-def test_cells_are_forgotten_after_the_last_look() -> None:
+def test_cells_are_freed_after_their_last_reader() -> None:
     boxes = views(16)
-    field = Field(GRID, 8, Source(), boxes)
-    left = field.count
-    assert left == len(GRID) and not field._found
+    cache = CellCache(GRID, 8, Source(), boxes)
+    left = cache.count
+    assert left == len(GRID) and not cache._found
     most = 0
     for box in boxes:
-        field.look(box)
-        most = max(most, len(field._found))
-        assert field.count <= left
-        left = field.count
-    assert not field._found and left == 0
+        cache.read(box)
+        most = max(most, len(cache._found))
+        assert cache.count <= left
+        left = cache.count
+    assert not cache._found and left == 0
     assert most < len(GRID)
 
 
-def test_what_nobody_is_to_look_at_is_not_computed() -> None:
-    view = (64, 64, 64, 64)
+def test_what_nobody_is_to_read_is_not_computed() -> None:
+    view = Box(64, 64, 64, 64)
     source = Source()
-    field = Field(GRID, 8, source, [view])
+    cache = CellCache(GRID, 8, source, [view])
     (cell,) = GRID.touching(view)
     for number in range(len(GRID)):
-        field.prepare(number)
+        cache.prepare(number)
     assert source.computed == [cell]
-    field.look(view)
-    field.prepare(cell)  # late, by a thread that had no time before
-    assert source.computed == [cell] and not field._found
+    cache.read(view)
+    cache.prepare(cell)  # late, by a thread that had no time before
+    assert source.computed == [cell] and not cache._found
 
 
 def test_nothing_beyond_the_bounds_is_computed() -> None:
-    boxes = [(80, 48, 96, 48), (128, 80, 64, 32)]
-    bounds = around(boxes)
+    boxes = [Box(80, 48, 96, 48), Box(128, 80, 64, 32)]
+    bounds = Box.around(boxes)
     assert bounds == (80, 48, 112, 64)
     found: list[Box] = []
     source = Source()
@@ -113,11 +100,11 @@ def test_nothing_beyond_the_bounds_is_computed() -> None:
         found.append(box)
         return source(number, box)
 
-    field = Field(GRID, 8, compute, boxes, bounds=bounds)
+    cache = CellCache(GRID, 8, compute, boxes, bounds=bounds)
     for box in boxes:
-        np.testing.assert_array_equal(field.look(box), source.cut(box))
+        np.testing.assert_array_equal(cache.read(box), source.cut(box))
     assert sum(w * h for _, _, w, h in found) == bounds[2] * bounds[3]
-    assert all(common(box, bounds) == box for box in found)
+    assert all(box.common(bounds) == box for box in found)
 
 
 def test_threads_share_cells() -> None:
@@ -129,38 +116,38 @@ def test_threads_share_cells() -> None:
         gate.wait(10)
         return source(number, box)
 
-    field = Field(GRID, 8, slow, boxes)
+    cache = CellCache(GRID, 8, slow, boxes)
     with ThreadPoolExecutor(8) as pool:
-        looks = [pool.submit(field.look, box) for box in boxes]
+        reads = [pool.submit(cache.read, box) for box in boxes]
         gate.set()
-        for box, look in zip(boxes, looks, strict=True):
-            np.testing.assert_array_equal(look.result(30), source.cut(box))
-    assert sorted(source.computed) == list(range(len(GRID))) and not field._found
+        for box, one in zip(boxes, reads, strict=True):
+            np.testing.assert_array_equal(one.result(30), source.cut(box))
+    assert sorted(source.computed) == list(range(len(GRID))) and not cache._found
 
 
-def test_a_field_may_look_at_another() -> None:
+def test_computing_a_cell_may_read_another_cache() -> None:
     """Two stages, of other cells, by threads: as the synthesis looks at the tiles' latents."""
     first, last = Source(16), views(8, 64)
     coarse = Grid(WIDTH, HEIGHT, 128, 128)
 
     def seen(box: Box) -> Box:
-        return grown(box, 32, (HEIGHT, WIDTH))
+        return box.grown(32, (HEIGHT, WIDTH))
 
     inner = [seen(coarse.box(number)) for number in range(len(coarse))]
-    below = Field(GRID, 16, first, inner)
+    below = CellCache(GRID, 16, first, inner)
 
     def compute(_: int, box: Box) -> np.ndarray:
         view = seen(box)
-        x, y, w, h = (n // 16 for n in within(box, view))
-        part = below.look(view)[:, y : y + h, x : x + w]
+        x, y, w, h = (n // 16 for n in box.within(view))
+        part = below.read(view)[:, y : y + h, x : x + w]
         return part.repeat(2, axis=1).repeat(2, axis=2)
 
-    above = Field(coarse, 8, compute, last)
+    above = CellCache(coarse, 8, compute, last)
     whole = first.whole.repeat(2, axis=1).repeat(2, axis=2)
     with ThreadPoolExecutor(4) as pool:
         for box in last:
             above.begin(box, pool.submit)
-        for box, found in zip(last, pool.map(above.look, last), strict=True):
+        for box, found in zip(last, pool.map(above.read, last), strict=True):
             x, y, w, h = (n // 8 for n in box)
             np.testing.assert_array_equal(found, whole[:, y : y + h, x : x + w])
     assert sorted(first.computed) == list(range(len(GRID)))
@@ -168,10 +155,10 @@ def test_a_field_may_look_at_another() -> None:
 
 
 def test_begin_hands_out_each_cell_once() -> None:
-    field = Field(GRID, 8, Source(), views(16))
+    cache = CellCache(GRID, 8, Source(), views(16))
     handed: list[int] = []
     for box in views(16):
-        field.begin(box, lambda _, number: handed.append(number))
+        cache.begin(box, lambda _, number: handed.append(number))
     assert sorted(handed) == list(range(len(GRID)))
 
 
@@ -183,13 +170,13 @@ def test_a_fault_reaches_all_who_wait() -> None:
         go.wait(10)
         raise ValueError("damaged")
 
-    view = (0, 0, 64, 64)
-    field = Field(GRID, 8, broken, [view, view])
+    view = Box(0, 0, 64, 64)
+    cache = CellCache(GRID, 8, broken, [view, view])
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(field.look, view)
+        one = pool.submit(cache.read, view)
         assert started.wait(10)
-        other = pool.submit(field.look, view)
+        other = pool.submit(cache.read, view)
         go.set()
-        for look in (one, other):
+        for reader in (one, other):
             with pytest.raises(ValueError, match="damaged"):
-                look.result(10)
+                reader.result(10)

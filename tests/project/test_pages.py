@@ -1,4 +1,4 @@
-"""A newcomer with nothing but the README: every command and every line of Python in it is run."""
+"""A newcomer with nothing but the pages: every command and every line of Python in them is run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 import samples
 from command import environment
-from paths import ROOT
+from paths import DOCS, ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GENERATED = {"cli.md", "format.md", "parts.md"}
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+    if path.name not in GENERATED
+}
 SHELL = shutil.which("bash")
 
 # What would take hours, or never end by itself.
@@ -26,24 +31,41 @@ SHORTER = {
 FEWER = {
     "AECODEC_BENCH_POINTS": "4",
     "AECODEC_BENCH_SHOW": "1",
-    "AECODEC_BENCH_CODECS": "aecodec,jpeg",  # where the README names none
+    "AECODEC_BENCH_CODECS": "aecodec,jpeg",  # where the page names none
 }
+MADE = {
+    "README.md": {"photo.aec", "photo.png", "packed/people/1.aec"},
+    "guide.md": {
+        *("photo.aec", "part.png", "small.png", "photo.png", "photo.tif"),
+        *("packed/photo.aec", "piped.aec", "piped.png"),
+    },
+    "folders.md": {
+        *("packed/people/1.aec", "restored/people/1.png", "listed/photos/cats/1.aec"),
+        *("packed2/cats/1.aec", "photos/cats/1.jpg", "again.csv", "clustered/people/1.aec"),
+    },
+    "training.md": {"weights/mine/config.json", "photo.aec"},
+    "benchmarking.md": {"report.html", "results.json", "images.csv", "page.html"},
+}
+"""Files that are there after the commands of each page."""
+PRINTED = {
+    "README.md": [r"\d+ \(160, 120\)\n"],
+    "guide.md": [r"160 120 \d+\.\d+\ntruncated: \d+ of \d+ bytes\n", ""],
+}
+"""What the Python blocks of each page print; a block of torchvision's has its own test."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
+def commands(page: str) -> list[str]:
     """Every line of every shell block, without its comment."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
     return [line.partition(" #")[0].strip() for line in lines if line.strip()]
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_desk(folder: Path) -> Path:
     """A folder such as a newcomer has: a photograph, a folder of more, one to train on."""
-    folder = tmp_path_factory.mktemp("desk")
     samples.photograph().save(folder / "photo.jpg", quality=92)
     samples.photograph("coffee.png").save(folder / "other.jpg", quality=92)
     for name, source in (("people", "astronaut.png"), ("cats", "chelsea.png")):
@@ -71,37 +93,51 @@ def shell(line: str, desk: Path, **env: str) -> subprocess.CompletedProcess[byte
     )
 
 
-@pytest.mark.skipif(SHELL is None, reason="no bash to run the README's commands")
-def test_every_aecodec_command_works_in_the_order_of_the_readme(desk: Path) -> None:
-    lines = [line for line in commands() if not line.startswith(("make ", "pip "))]
-    assert len(lines) > 15
+def test_every_page_with_commands_is_known() -> None:
+    """A page that gets its first command gets a list of what it makes."""
+    with_commands = {
+        page
+        for page in PAGES
+        if any(not line.startswith(("make ", "pip ")) for line in commands(page))
+    }
+    assert with_commands == set(MADE)
+    assert {page for page in PAGES if blocks(page, "python")} == set(PRINTED)
+
+
+@pytest.mark.skipif(SHELL is None, reason="no bash to run the pages' commands")
+@pytest.mark.parametrize("page", MADE)
+def test_every_command_of_a_page_works_in_its_order(page: str, tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    lines = [line for line in commands(page) if not line.startswith(("make ", "pip "))]
     for line in lines:
         for long, short in SHORTER.items():
             line = line.replace(long, short)
         done = shell(line, desk, AECODEC_WEIGHTS=str(desk / "weights"), **FEWER)
         assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
         assert b"Traceback" not in done.stderr, line
-
-    made = {path.relative_to(desk).as_posix() for path in desk.rglob("*.aec")}
-    assert {"photo.aec", "piped.aec", "packed/people/1.aec", "packed/photo.aec"} <= made
-    assert (desk / "photo.png").exists()
-    assert (desk / "photo.tif").exists()
+    made = {path.relative_to(desk).as_posix() for path in desk.rglob("*")}
+    assert MADE[page] <= made
 
 
-def test_the_python_works(desk: Path) -> None:
-    (block, loader) = blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=desk, env=environment(), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    first, second = done.stdout.decode().splitlines()
-    assert re.fullmatch(r"160 120 \d+\.\d+", first)
-    assert re.fullmatch(r"truncated: \d+ of \d+ bytes", second)
-    assert "loader=aecodec.open" in loader  # run by the next test, where torchvision is there
+@pytest.mark.parametrize("page", PRINTED)
+def test_the_python_of_a_page_works(page: str, tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    found = [block for block in blocks(page, "python") if "torchvision" not in block]
+    for block, printed in zip(found, PRINTED[page], strict=True):
+        done = subprocess.run(
+            [sys.executable, "-c", block],
+            cwd=desk,
+            env=environment(),
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert re.fullmatch(printed, done.stdout.decode()), done.stdout
 
 
 def test_the_loader_works_in_torchvision(tmp_path: Path) -> None:
     pytest.importorskip("torchvision", reason="torchvision is not installed")
+    (loader,) = (block for block in blocks("guide.md", "python") if "torchvision" in block)
     (tmp_path / "packed" / "people").mkdir(parents=True)
     code = "\n".join(
         [
@@ -109,7 +145,7 @@ def test_the_loader_works_in_torchvision(tmp_path: Path) -> None:
             "from PIL import Image",
             "aecodec.register_pillow()",
             "Image.new('RGB', (40, 30), 'red').save('packed/people/1.aec')",
-            blocks("python")[1],
+            loader,
             "image, label = pictures[0]",
             "print(image.size, pictures.classes[label])",
         ]
@@ -120,9 +156,9 @@ def test_the_loader_works_in_torchvision(tmp_path: Path) -> None:
     assert done.stdout == b"(40, 30) people\n", done.stderr.decode()
 
 
-def test_what_is_installed_by_pip_works(desk: Path, tmp_path: Path) -> None:
+def test_what_is_installed_by_pip_works(tmp_path: Path) -> None:
     """`pip install .` from a copy, without an index: what it needs is here already."""
-    lines = [line for line in commands() if line.startswith("pip ")]
+    lines = [line for page in PAGES for line in commands(page) if line.startswith("pip ")]
     assert lines[0] == "pip install ."
     names = ("aecodec", "weights", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE")
     for name in names:
@@ -139,19 +175,31 @@ def test_what_is_installed_by_pip_works(desk: Path, tmp_path: Path) -> None:
         }
         done = shell(line, tmp_path, **pip)
         assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
-        done = shell("python -m aecodec models --json", desk, PYTHONPATH=str(target))
+        models = "python -m aecodec models --json"
+        done = shell(models, tmp_path.parent, PYTHONPATH=str(target))
         assert str(target) in done.stdout.decode(), done.stderr.decode()
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
-    """What they run is tested on its own: the demonstration, the suite and the benchmark."""
-    named = {*re.findall(r"\bmake ([a-z]+)\b(?!-)", README)}
-    assert {"demo", "test", "bench", "check"} <= named
+def test_every_make_target_of_the_pages_exists() -> None:
+    """Each names only scripts that are there. What they run is tested on its own: the
+    demonstration, the suite and the benchmark."""
+    text = "\n".join(PAGES.values())
+    named = {*re.findall(r"(?:`|^)make ([a-z]+)\b(?!-)", text, re.MULTILINE)}
+    assert {"demo", "test", "bench", "check", "docs"} <= named
     make = shutil.which("make")
     if make is None:
         pytest.skip("no make here")
+    scripts = 0
     for target in sorted(named):
         done = subprocess.run(
             [make, "-n", target, "KODAK=x"], cwd=ROOT, capture_output=True, check=False
         )
         assert done.returncode == 0, (target, done.stderr)
+        for script in re.findall(r"python (\S+\.py)", done.stdout.decode()):
+            assert (ROOT / script).exists(), (target, script)
+            scripts += 1
+    assert scripts >= 3
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 130

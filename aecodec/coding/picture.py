@@ -1,0 +1,288 @@
+"""The tiles of a picture: coded, refined, and made into pixels again.
+
+Tiles that are stored exactly have no latents. Their neighbours are coded as if they were grey.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from aecodec.coding.analysis import GREY, Analysis
+from aecodec.coding.efforts import EFFORTS, Effort
+from aecodec.coding.exact import ExactTiles
+from aecodec.coding.refinement import Refinement
+from aecodec.coding.synthesis import Synthesis
+from aecodec.coding.workers import Workers, per_thread_pays, workers_for
+from aecodec.entropy.padding import Sides, TileShape
+from aecodec.geometry import Box, Grid, ceil_div
+from aecodec.image import vp8l
+
+if TYPE_CHECKING:
+    from aecodec.arrays import Floats, Pixels
+    from aecodec.coding.tile import TileCodec
+    from aecodec.networks.weights import OperatingPoint
+
+__all__ = ["CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exact"]
+
+
+def no_latents(box: Box, codec: TileCodec) -> Floats:
+    """v_hat of a tile that has none."""
+    shape = codec.weights.config.latents, ceil_div(box.h, 16), ceil_div(box.w, 16)
+    return np.zeros(shape, np.float32)
+
+
+def has_latents(hidden: Sequence[Box], part: Box) -> bool:
+    """Whether some pixel of a part lies in none of these tiles."""
+    covered = [both for tile in hidden if (both := tile.common(part))]
+    return sum(both.w * both.h for both in covered) < part.w * part.h
+
+
+def put_exact(payload: bytes, box: Box, rgb: Pixels, wanted: Box) -> None:
+    """Write a tile's pixels into rgb (h,w,3), which shows the part `wanted` of the picture."""
+    both = box.common(wanted) or box
+    pixels = vp8l.unpack(payload, box.w, box.h)
+    rgb[both.within(wanted).slices()] = pixels[both.within(box).slices()]
+
+
+def draw_exact(payloads: Sequence[bytes], tiles: Grid, wanted: Box) -> Pixels:
+    """The pixels (h,w,3) of a part whose tiles are all stored exactly: no weights are needed."""
+    rgb = np.empty((wanted.h, wanted.w, 3), np.uint8)
+    for number in tiles.touching(wanted):
+        put_exact(payloads[number], tiles.box(number), rgb, wanted)
+    return rgb
+
+
+class CodedTiles(NamedTuple):
+    """What a file holds of its tiles."""
+
+    payloads: list[bytes]
+    exact: frozenset[int] = frozenset()
+    """The numbers of those that are stored exactly."""
+
+
+class PictureEncoder:
+    """Codes the tiles of one picture rgb (H,W,3); with `keep`, as often as one likes."""
+
+    def __init__(self, codec: TileCodec, rgb: Pixels, tiles: Grid, *, keep: bool = False) -> None:
+        self._codec, self._rgb, self._tiles, self._keep = codec, rgb, tiles, keep
+        self._exact = ExactTiles(codec, rgb)
+        self._analyses: dict[frozenset[int], Analysis] = {}
+
+    def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> CodedTiles:
+        """The tiles' payloads."""
+        point = self._codec.weights.at(quality, dead_zone)
+        exact = self._choose(point)
+        if len(exact) == len(self._tiles):
+            return self.encode_exactly()
+        if effort == 1:
+            return self._encode(point, exact)
+        return self._refine(point, exact, EFFORTS[effort])[0]
+
+    def encode_exactly(self) -> CodedTiles:
+        """The payloads of tiles that are all stored exactly."""
+        with workers_for(self._codec.runtime, len(self._tiles), per_thread=False) as workers:
+            jobs = (functools.partial(self._exact.stream, box) for box in self._tiles)
+            payloads = list(workers.in_order(jobs))
+        return CodedTiles(payloads, frozenset(range(len(payloads))))
+
+    def encode_and_draw(self, quality: int, effort: int) -> tuple[CodedTiles, Pixels]:
+        """The tiles' payloads, and the pixels that a decoder makes of them."""
+        point, transforms = self._codec.weights.at(quality), self._codec.transforms
+        exact = self._choose(point)
+        if len(exact) == len(self._tiles):
+            return self.encode_exactly(), self._rgb
+        boxes = list(self._tiles)
+        if effort > 1:
+            coded, v_hat = self._refine(point, exact, EFFORTS[effort])
+            payloads = coded.payloads
+
+            def latents(number: int) -> Floats:
+                return v_hat[boxes[number].latents]
+
+        else:
+            analysis = self._analysis(exact)
+            payloads = [b""] * len(boxes)
+            if not per_thread_pays(self._codec.runtime, len(boxes)):
+                for number, box in enumerate(boxes):  # all threads together, each time
+                    if number not in exact:
+                        analysis(box)
+
+            def latents(number: int) -> Floats:
+                box = boxes[number]
+                if number in exact:
+                    payloads[number] = self._exact.stream(box)
+                    return no_latents(box, self._codec)
+                found, payloads[number] = self._codec.encode(analysis(box), point, self._sides(box))
+                return found.v_hat
+
+        hidden = [boxes[number] for number in exact]
+        needed = functools.partial(has_latents, hidden)
+        rgb = Synthesis(transforms, self._tiles, point, latents, needed=needed).draw()
+        for number in exact:
+            payloads[number] = self._exact.stream(boxes[number])
+            rgb[boxes[number].slices()] = self._rgb[boxes[number].slices()]
+        return CodedTiles(payloads, exact), rgb
+
+    def _choose(self, point: OperatingPoint) -> frozenset[int]:
+        """The numbers of the tiles that are better stored exactly."""
+        chosen = (
+            number
+            for number, box in enumerate(self._tiles)
+            if self._exact.choose(box, point, self._sides(box))
+        )
+        return frozenset(chosen)
+
+    def _analysis(self, exact: frozenset[int]) -> Analysis:
+        """The analysis of the other tiles."""
+        if self._keep and exact in self._analyses:
+            return self._analyses[exact]
+        hidden = [self._tiles.box(number) for number in sorted(exact)]
+        seen = [box for number, box in enumerate(self._tiles) if number not in exact]
+        transforms = self._codec.transforms
+        found = Analysis(transforms, self._rgb, seen, hidden=hidden, keep=self._keep)
+        if self._keep:
+            self._analyses = {exact: found}  # y of one set of tiles is enough memory
+        return found
+
+    def _encode(self, point: OperatingPoint, exact: frozenset[int]) -> CodedTiles:
+        """The tiles' payloads, of one pass each."""
+        runtime, count = self._codec.runtime, len(self._tiles)
+        per_thread = per_thread_pays(runtime, count)
+        with workers_for(runtime, count, per_thread=per_thread) as workers:
+            jobs = self._jobs(workers, point, exact)
+            return CodedTiles(list(workers.in_order(jobs)), exact)
+
+    def _jobs(
+        self,
+        workers: Workers,
+        point: OperatingPoint,
+        exact: frozenset[int],
+    ) -> Iterator[Callable[[], bytes]]:
+        """Each tile's coding. Where threads share sessions, all of them analyse it before."""
+        analysis, boxes = self._analysis(exact), list(self._tiles)
+        for number, box in enumerate(boxes):
+            if number in exact:
+                yield functools.partial(self._exact.stream, box)
+                continue
+            if workers.threaded and workers.per_thread:
+                for near in range(number, min(number + 1 + workers.ahead, len(boxes))):
+                    if near not in exact:
+                        analysis.begin(boxes[near], workers.submit)
+            y = None if workers.per_thread else analysis(box)
+            yield functools.partial(self._encode_tile, analysis, box, y, point)
+
+    def _encode_tile(
+        self,
+        analysis: Analysis,
+        box: Box,
+        y: Floats | None,
+        point: OperatingPoint,
+    ) -> bytes:
+        y = analysis(box) if y is None else y
+        return self._codec.encode(y, point, self._sides(box))[1]
+
+    def _refine(
+        self, point: OperatingPoint, exact: frozenset[int], effort: Effort
+    ) -> tuple[CodedTiles, Floats]:
+        """The payloads of refined tiles, and the picture's v_hat (M,H/16,W/16)."""
+        # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
+        # that are still to come stand as one pass makes them, and their y waits for their turn.
+        codec, tiles = self._codec, self._tiles
+        rows, columns = ceil_div(tiles.height, 16), ceil_div(tiles.width, 16)
+        v_hat = np.zeros((codec.weights.config.latents, rows, columns), np.float32)
+        analysis, rgb = self._analysis(exact), self._rgb
+        if exact:  # their pixels are right whatever the latents beside them are
+            rgb = rgb.copy()
+            for number in exact:
+                rgb[tiles.box(number).slices()] = GREY
+        ys: dict[int, Floats] = {}
+        payloads: list[bytes] = []
+        begun = 0
+        for number, box in enumerate(tiles):
+            if number in exact:
+                payloads.append(self._exact.stream(box))
+                continue
+            seen = box.grown(32 * codec.transforms.margin, tiles.shape)
+            for other in range(begun, 1 + max(tiles.touching(seen))):
+                begun = other + 1
+                if other in exact:
+                    continue
+                place = tiles.box(other)
+                ys[other] = analysis(place)
+                one_pass = codec.quantise(ys[other], point, self._sides(place))
+                v_hat[place.latents] = one_pass.v_hat
+            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point)
+            latents = refinement.run(effort)
+            v_hat[box.latents] = latents.v_hat
+            payloads.append(codec.encode_latents(latents, point))
+        return CodedTiles(payloads, exact), v_hat
+
+    def _sides(self, box: Box) -> Sides:
+        return Sides.of(box, self._tiles.shape)
+
+
+class PictureDecoder:
+    """Makes pixels of the tiles' payloads; those numbered in `exact` are stored exactly."""
+
+    def __init__(
+        self,
+        codec: TileCodec,
+        payloads: Sequence[bytes],
+        tiles: Grid,
+        quality: int,
+        exact: frozenset[int] = frozenset(),
+    ) -> None:
+        self._codec, self._payloads, self._tiles, self._exact = codec, payloads, tiles, exact
+        self._point = codec.weights.at(quality)
+
+    def draw(self, region: Box | None = None) -> Pixels:
+        """The pixels (H,W,3) of the picture, or of a region: only the tiles that it needs."""
+        if not self._exact:
+            transforms = self._codec.transforms
+            return Synthesis(transforms, self._tiles, self._point, self._latents, region).draw()
+        wanted = region or Box.of(self._tiles.shape)
+        touched = self._tiles.touching(wanted)
+        if self._exact.issuperset(touched):
+            return draw_exact(self._payloads, self._tiles, wanted)
+        hidden = [self._tiles.box(number) for number in touched if number in self._exact]
+        needed = functools.partial(has_latents, hidden)
+        rgb = Synthesis(
+            self._codec.transforms, self._tiles, self._point, self._latents, region, needed
+        ).draw()
+        for number in self._exact.intersection(touched):
+            put_exact(self._payloads[number], self._tiles.box(number), rgb, wanted)
+        return rgb
+
+    def draw_preview(self, scale: int) -> Pixels:
+        """The picture at 1/scale of its width and height, rounded up."""
+        runtime, (height, width) = self._codec.runtime, self._tiles.shape
+        rgb = np.empty((ceil_div(height, scale), ceil_div(width, scale), 3), np.uint8)
+        count = len(self._tiles)
+        per_thread = per_thread_pays(runtime, count)
+        with workers_for(runtime, count, per_thread=per_thread) as workers:
+            jobs = (
+                functools.partial(self._draw_small, rgb, number, scale) for number in range(count)
+            )
+            for _ in workers.in_order(jobs):
+                pass
+        return rgb
+
+    def _draw_small(self, rgb: Pixels, number: int, scale: int) -> None:
+        box = self._tiles.box(number)
+        if number in self._exact:
+            small = vp8l.reduced(vp8l.unpack(self._payloads[number], box.w, box.h), scale)
+        else:
+            small = self._codec.transforms.preview(self._latents(number), self._point, scale)
+        place = rgb[box.slices(scale)]
+        place[:] = small[: place.shape[0], : place.shape[1]]
+
+    def _latents(self, number: int) -> Floats:
+        if number in self._exact:
+            return no_latents(self._tiles.box(number), self._codec)
+        channels = self._codec.weights.config.latents
+        tile = TileShape.at(self._tiles.box(number), self._tiles.shape, channels)
+        return self._codec.decode(self._payloads[number], self._point, tile).v_hat

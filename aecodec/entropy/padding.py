@@ -1,0 +1,128 @@
+"""Padding: what the networks of the entropy model see beyond the edges of a tile.
+
+Outside a picture there is nothing: zeros, as in training. At an inner edge the picture continues,
+but no tile knows anything of another. Zeros there would say that the picture ends. Then means and
+scales would be wrong where the model is nearly certain, along every inner edge of every sky. So
+z_hat is repeated, and arrays with a value for every latent are reflected, x[-1] = x[1], which keeps
+the colours of the checkerboard. Encoder and decoder pad alike, with what both of them know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, NamedTuple
+
+from aecodec import forks
+from aecodec.geometry import Box, ceil_div
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aecodec.arrays import Array
+    from aecodec.entropy.checkerboard import Checkerboard
+
+__all__ = ["ALONE", "Sides", "TileShape", "reflected", "repeated"]
+
+
+class Sides(NamedTuple):
+    """The sides on which a tile has neighbours."""
+
+    top: bool = False
+    bottom: bool = False
+    left: bool = False
+    right: bool = False
+
+    @classmethod
+    def of(cls, box: Box, shape: tuple[int, ...]) -> Sides:
+        """The sides of the tile `box` of a picture (H,W,...)."""
+        return cls(box.y > 0, box.y + box.h < shape[0], box.x > 0, box.x + box.w < shape[1])
+
+    def margins(self, n: int) -> tuple[int, int, int, int]:
+        """n on sides with a neighbour, else 0; top, bottom, left and right."""
+        top, bottom, left, right = (n * side for side in self)
+        return top, bottom, left, right
+
+
+ALONE = Sides()
+
+
+@dataclasses.dataclass(frozen=True)
+class TileShape:
+    """The shape of a tile's latents, (channels,rows,columns), and the sides with neighbours."""
+
+    channels: int
+    rows: int
+    columns: int
+    sides: Sides = ALONE
+
+    @classmethod
+    def of(cls, latents: Array, sides: Sides = ALONE) -> TileShape:
+        """The shape of latents (channels,rows,columns)."""
+        channels, rows, columns = latents.shape
+        return cls(channels, rows, columns, sides)
+
+    @classmethod
+    def at(cls, box: Box, shape: tuple[int, ...], channels: int) -> TileShape:
+        """The shape of the tile `box` of a picture (H,W,...)."""
+        sides = Sides.of(box, shape)
+        return cls(channels, ceil_div(box.h, 16), ceil_div(box.w, 16), sides)
+
+    @forks.cached_property
+    def board(self) -> Checkerboard:
+        """The two steps in which the latents are coded."""
+        from aecodec.entropy.checkerboard import Checkerboard
+
+        return Checkerboard(self.channels, self.rows, self.columns)
+
+    @property
+    def z_rows(self) -> int:
+        """The rows of z_hat; one element describes 4x4 latents."""
+        return ceil_div(self.rows, 4)
+
+    @property
+    def z_columns(self) -> int:
+        """The columns of z_hat."""
+        return ceil_div(self.columns, 4)
+
+    def inside(self, array: Array, margin: int) -> Array:
+        """The view (...,rows,columns) of an array that has a margin `margin` on sides with
+        neighbours.
+        """
+        top, _, left, _ = self.sides.margins(margin)
+        return array[..., top : top + self.rows, left : left + self.columns]
+
+
+def repeated(a: Array, sides: Sides) -> Array:
+    """a (C,h,w) with its outermost elements repeated once on sides with neighbours."""
+    import numpy as np
+
+    top, bottom, left, right = sides.margins(1)
+    return np.pad(a, ((0, 0), (top, bottom), (left, right)), "edge") if any(sides) else a
+
+
+def reflected(a: Array, sides: Sides, n: int, axis: int = 1) -> Array:
+    """a with n more rows and columns on sides with neighbours: x[-1] = x[1], x[-2] = x[2], ...
+
+    Rows are the axis `axis`, columns the next one. If there are too few, they are reflected again;
+    a single one is repeated.
+    """
+    if any(sides[:2]):
+        a = _reflected_along(a, axis, *sides.margins(n)[:2])
+    if any(sides[2:]):
+        a = _reflected_along(a, axis + 1, *sides.margins(n)[2:])
+    return a
+
+
+def _reflected_along(a: Array, axis: int, before: int, after: int) -> Array:
+    import numpy as np
+
+    size = a.shape[axis]
+    whole = np.empty((*a.shape[:axis], before + size + after, *a.shape[axis + 1 :]), a.dtype)
+    parts = np.split(whole, [before, before + size], axis)
+    places: list[np.ndarray] = [np.arange(-before, 0), np.arange(size, size + after)]
+    period = max(1, 2 * (size - 1))
+    for part, place in zip((parts[0], parts[2]), places, strict=True):
+        place %= period
+        part[:] = a.take(np.minimum(place, period - place), axis)
+    parts[1][:] = a
+    return whole

@@ -1,0 +1,175 @@
+"""What travels with a picture besides EXIF, ICC profile and XMP.
+
+::
+
+    account of a file, or image.info --collect--> Ancillary --into_info--> image.info
+
+
+Resolution and comment stand in `image.info` under Pillow's own keys, the others under these names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from PIL import Image
+
+from aecodec.image import metadata
+from aecodec.image.parts import Account, Attachment, Text, walker_for
+from aecodec.image.parts.account import GAIN_MAP, VIDEO
+from aecodec.image.parts.jpeg_behind import GainMap
+
+__all__ = ["Ancillary", "collect", "into_info", "of"]
+
+
+class Ancillary(NamedTuple):
+    """Named as the fields of `Picture` and the sections of the container are."""
+
+    resolution: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: tuple[Text, ...] = ()
+    iptc: bytes | None = None
+    """IPTC-IIM records."""
+    gain_map: Attachment | None = None
+    video: Attachment | None = None
+
+
+_KINDS: Final = {"gain_map": "gainmap"}
+"""What fields are called among the kinds of metadata, where that differs."""
+
+
+def collect(
+    image: Image.Image,
+    account: Account | None,
+    keep: Collection[str],
+    orientation: int,
+    exif: bytes | None,
+    notes: list[str],
+    *,
+    strip_gps: bool,
+) -> Ancillary:
+    """What is kept of it, once EXIF is known. Without a file's account it is that in `image.info`.
+
+    A gain map lies as the pixels of the file do. Of a picture that is turned upright it is kept
+    only if EXIF tells the orientation, so that both can be put back as they were.
+    """
+    found = of(image) if account is None else _of_file(image, account)
+    if account is None and image.format != "AEC":
+        # The pixels may have been changed: these would not be theirs any more.
+        found = found._replace(gain_map=None, video=None)
+    found = _bounded(found, notes)
+    if exif and _is_same(found.resolution, metadata.resolution_of(exif)):
+        found = found._replace(resolution=None)  # EXIF says it
+    if strip_gps:
+        found = _without_positions(found, notes)
+    gain_map = found.gain_map
+    if gain_map is not None and orientation in range(2, 9):
+        turnable = exif and metadata.turned_back(exif, orientation, image.size)
+        detail = GainMap.unpack(gain_map.detail)
+        if not turnable or detail is None:
+            notes.append("gain map, which is not turned with the picture")
+            found = found._replace(gain_map=None)
+        else:
+            detail = detail._replace(orientation=orientation)
+            turned = dataclasses.replace(gain_map, detail=detail.pack())
+            found = found._replace(gain_map=turned)
+    left_out = {
+        name: Ancillary._field_defaults[name]
+        for name in Ancillary._fields
+        if _KINDS.get(name, name) not in keep
+    }
+    return found._replace(**left_out)
+
+
+_MAX_TEXTS: Final = 10_000
+_MAX_BYTES: Final = 2**24
+"""What a reader of .aec accepts of each."""
+
+
+def _bounded(found: Ancillary, notes: list[str]) -> Ancillary:
+    size = sum(len(part.encode("utf-8", "surrogateescape")) + 4 for t in found.texts for part in t)
+    if len(found.texts) > _MAX_TEXTS or size > _MAX_BYTES:
+        notes.append(f"{len(found.texts)} texts of {size} bytes")
+        found = found._replace(texts=())
+    if found.iptc and len(found.iptc) > _MAX_BYTES:
+        notes.append(f"IPTC of {len(found.iptc)} bytes")
+        found = found._replace(iptc=None)
+    return found
+
+
+def _of_file(image: Image.Image, account: Account) -> Ancillary:
+    walker = walker_for(str(image.format))
+    attached = {attachment.kind: attachment for attachment in account.attachments}
+    return Ancillary(
+        # The walker knows better; where there is none, Pillow may.
+        _sensible(image.info.get("dpi") if walker is None else account.resolution),
+        tuple(account.texts),
+        account.iptc,
+        attached.get(GAIN_MAP),
+        attached.get(VIDEO),
+    )
+
+
+def of(image: Image.Image) -> Ancillary:
+    """What `image.info` holds."""
+    info = image.info
+    texts = info.get("texts")
+    if not texts:
+        comment = info.get("comment")
+        if isinstance(comment, str):
+            comment = comment.encode("utf-8", "surrogateescape")
+        comment = comment if isinstance(comment, bytes) else b""
+        texts = (Text("", comment.decode("utf-8", "surrogateescape")),) if comment else ()
+    return Ancillary(
+        _sensible(info.get("dpi")),
+        tuple(texts),
+        info.get("iptc"),
+        info.get("gain_map"),
+        info.get("video"),
+    )
+
+
+def into_info(ancillary: Ancillary, exif: bytes | None) -> dict[str, Any]:
+    """What of it is there, as `image.info` has it. The resolution may be that of EXIF."""
+    comments = [text.text for text in ancillary.texts if not text.keyword]
+    resolution = ancillary.resolution or (metadata.resolution_of(exif) if exif else None)
+    found = {
+        "dpi": _sensible(resolution),
+        "comment": comments[0].encode("utf-8", "surrogateescape") if comments else None,
+        "texts": ancillary.texts,
+        "iptc": ancillary.iptc,
+        "gain_map": ancillary.gain_map,
+        "video": ancillary.video,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _sensible(resolution: Any) -> tuple[float, float] | None:
+    """A resolution as two numbers above 0; None for what is none."""
+    try:
+        across, down = (float(value) for value in resolution)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return (across, down) if all(0 < value < 1e9 for value in (across, down)) else None
+
+
+def _is_same(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(math.isclose(a, b, rel_tol=1e-4) for a, b in zip(one, other, strict=True))
+
+
+def _without_positions(found: Ancillary, notes: list[str]) -> Ancillary:
+    """Drop what says a position, or may: a video has many ways to, and is not searched."""
+    texts = tuple(text for text in found.texts if not any("gps" in part.lower() for part in text))
+    video, gain_map = found.video, found.gain_map
+    if video is not None:
+        notes.append("video behind the picture (motion photo), which may hold a position")
+        video = None
+    if gain_map is not None and (b"Exif\0\0" in gain_map.data or b"GPS" in gain_map.data):
+        notes.append("gain map, which may hold a position")
+        gain_map = None
+    return found._replace(texts=texts, gain_map=gain_map, video=video)

@@ -1,0 +1,153 @@
+"""JPEG 2000 that Pillow misreads: components of other than 8 bits, colours taken for RGB.
+
+Pillow brings components of 1 to 7 bits to 8 by a shift alone, so that white is too dark. Of several
+components above 8 bits it rounds to 8 without a limit: what rounds to 256 becomes 0, white becomes
+black. `after_load` mends both. The second needs to know which zeros are white: it has the picture
+decoded once more from a codestream that says of itself what gives darker values, in which nothing
+overflows:
+
+- reversible (5-3): with one bit more a component, so that the decoder adds twice the level shift;
+- irreversible (9-7): with half the step of each subband (exponent + 1, guard bits - 1).
+
+ISO/IEC 15444-1, A.5.1 (SIZ), A.6.1 (COD), A.6.4 (QCD), E.1 (quantisation), G.1 (level shift).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import BinaryIO, Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, Jpeg2KImagePlugin
+
+from aecodec.errors import InputError
+from aecodec.image.parts.boxes import boxes
+from aecodec.image.parts.jp2 import Codestream, codestream, colour_boxes
+from aecodec.image.signalling import colour_space
+
+__all__ = ["before_load", "contents"]
+
+_UInt8: TypeAlias = npt.NDArray[np.uint8]
+_GUESSED: Final = {1, 3, 4, 9, 11, 13, 14, 19, 24}
+"""Colour spaces by number whose values Pillow shows as if they were RGB: YCbCr, PhotoYCC, CMY,
+YCCK, CIELab, CIEJab, e-sYCC."""
+_SYCC: Final = 18
+_MAX_BITS: Final = 24
+_COD, _COC, _QCD, _QCC, _SIZ = 0xFF52, 0xFF53, 0xFF5C, 0xFF5D, 0xFF51
+
+
+def contents(file: BinaryIO) -> memoryview:
+    """All bytes of an opened image's file, which stays where it is. Not a copy if it is memory."""
+    if isinstance(file, io.BytesIO):
+        return memoryview(file.getvalue())
+    place = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(place)
+    return memoryview(data)
+
+
+def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
+    """Return what mends the picture once it is loaded; None: nothing is to be mended.
+
+    Raises InputError for colours that would be shown wrongly.
+    """
+    if image.format != "JPEG2000" or (file := getattr(image, "fp", None)) is None:
+        return None
+    data = contents(cast(BinaryIO, file))
+    colours = colour_boxes(data)
+    for colour in colours[:1]:
+        space = colour_space(colour.profile) or b""
+        if colour.method == 1 and colour.number in _GUESSED:
+            raise InputError(
+                f"JPEG 2000 in a colour space that is not read (number {colour.number})"
+            )
+        if space not in (b"", b"RGB ", b"GRAY") and not (space == b"CMYK" and image.mode == "CMYK"):
+            name = space.decode("latin-1").strip()
+            raise InputError(f"JPEG 2000 in the colours of a profile for {name}, which is not read")
+    raw = bytes(data[:4]) == b"\xff\x4f\xff\x51"
+    content = data if raw else next((b.content for b in boxes(data) if b.type == b"jp2c"), data[:0])
+    stream = codestream(content)
+    depths = [component.bits for component in stream.components]
+    if image.mode.startswith("I;16") or image.mode in ("P", "PA") or set(depths) <= {8}:
+        return None
+    if max(depths) > 8 and any(colour.number == _SYCC for colour in colours):
+        raise InputError("JPEG 2000 of sYCC above 8 bits a channel, which is not read")
+    return lambda loaded: _mended(loaded, content, stream)
+
+
+def _mended(image: Image.Image, content: memoryview, stream: Codestream) -> Image.Image:
+    """Bring each component from what Pillow makes of it to 0..255."""
+    depths = [component.bits for component in stream.components]
+    values: _UInt8 = np.asarray(image).reshape(image.height, image.width, -1).copy()
+    if values.shape[2] != len(depths):
+        return image
+    deep = [i for i, bits in enumerate(depths) if bits > 8]
+    if any((values[..., i] == 0).any() for i in deep):
+        darker = _darker(content, stream, image.mode)
+        for i in deep:
+            plane = values[..., i]
+            plane[(plane == 0) & (darker[..., i] > 128)] = 255
+    for i, bits in enumerate(depths):
+        if bits < 8:
+            levels = (values[..., i] >> (8 - bits)).astype(np.uint16)
+            values[..., i] = (levels * 255 + (2**bits - 1) // 2) // (2**bits - 1)
+    mended = Image.frombytes(image.mode, image.size, _packed(values, image.mode))
+    mended.info = dict(image.info)
+    return mended
+
+
+def _packed(values: _UInt8, mode: str) -> bytes:
+    return values.tobytes() if mode != "L" else values[..., 0].tobytes()
+
+
+def _darker(content: memoryview, stream: Codestream, mode: str) -> _UInt8:
+    """Decode the codestream to values of which white is 192, and black 64."""
+    patched = _patched(content, stream)
+    if patched is None:
+        raise InputError(
+            f"JPEG 2000 of {max(c.bits for c in stream.components)} bits a channel, "
+            "coded in a way that is not read"
+        )
+    image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(patched))
+    if mode == "L":  # as Pillow has 9 bits of a JP2, but not of a codestream
+        image._mode = mode
+    image.load()
+    if image.mode != mode and not (mode == "CMYK" and image.mode == "RGBA"):
+        raise InputError("JPEG 2000 whose header contradicts its codestream")
+    return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def _patched(content: memoryview, stream: Codestream) -> bytes | None:
+    """The codestream with another depth or other steps; None where that would not do it."""
+    if (
+        stream.tile_markers & {_COD, _COC, _QCD, _QCC}
+        or max(c.bits for c in stream.components) > _MAX_BITS
+    ):
+        return None
+    out = bytearray(content)
+    styles = [
+        out[start + 9]
+        for marker, start, end in stream.segments
+        if marker == _COD and end - start > 9
+    ]
+    if len(styles) != 1 or any(marker == _COC for marker, _, _ in stream.segments):
+        return None
+    for marker, start, end in stream.segments:
+        if styles[0] == 1 and marker == _SIZ:
+            for at in range(start + 36, end, 3):
+                out[at] += 1
+        elif styles[0] == 0 and marker in (_QCD, _QCC):
+            at = start
+            if marker == _QCC:
+                at += 1 if len(stream.components) < 257 else 2
+            if not out[at] & 31 or out[at] < 32:  # no steps, or no guard bits to take one from
+                return None
+            out[at] -= 32
+            for step in range(at + 1, end, 2):
+                if out[step] >= 31 << 3:
+                    return None
+                out[step] += 1 << 3
+    return bytes(out)

@@ -1,0 +1,275 @@
+"""What Pillow reads wrongly without a word: read right, or refused.
+
+::
+
+    opened image --before_load--> its decoder's arguments set right, or InputError
+    loaded image --Mend---------> the picture that the file holds
+
+The kinds were found by comparing Pillow's reading of every kind of TIFF that it opens with the
+values that were written (tests/test_mending.py does so anew). Each is mended in the way that takes
+the least code: the raw mode of its decoder, or arithmetic on the values. The others are refused in
+one line that says what the file holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, TiffImagePlugin
+
+from aecodec.errors import InputError
+from aecodec.image import colour, jpeg2000, photoshop_file
+from aecodec.image.parts import fits
+from aecodec.image.parts.account import reduced
+from aecodec.image.parts.directories import Tiff
+
+__all__ = ["Mend", "before_load", "described"]
+
+Mend: TypeAlias = Callable[[Image.Image, list[str]], Image.Image]
+"""Takes a loaded image, returns the picture, and adds notes on what is lost."""
+
+_GREY_TURNED, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+
+
+class _Kind:
+    """What a TIFF says of its pixels, with the defaults of TIFF 6.0."""
+
+    def __init__(self, image: TiffImagePlugin.TiffImageFile) -> None:
+        tags = image.tag_v2
+        self.bits = max(_numbers(tags.get(258, 1)), default=1)
+        self.photometric = tags.get(262, 0)
+        self.planar = tags.get(284, 1) == 2
+        self.format = max(_numbers(tags.get(339, 1)), default=1)
+        self.extra = _numbers(tags.get(338, ()))
+        self.turned_bits = tags.get(266, 1) == 2
+        self.subsampling = _numbers(tags.get(530, (2, 2)))
+        self.packed = tags.get(259, 1) != 1
+        self.big_endian = tags.prefix == b"MM"
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(v for v in values if isinstance(v, int))
+
+
+def before_load(image: Image.Image) -> Mend | None:
+    """Set the decoder of an opened image right, and return what is to be done once it is loaded.
+
+    None: nothing. Raises InputError for what Pillow would read wrongly and cannot be mended.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _set_right(image)
+        return _after_load
+    for before in (jpeg2000.before_load, photoshop_file.before_load):
+        if (mend := before(image)) is not None:
+            return partial(_mended_by, mend)
+    if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
+        place = file.tell()
+        file.seek(0)
+        values, _, _ = fits.cards(memoryview(file.read(_FITS_HEADER)))
+        file.seek(place)
+        return partial(_fits, values)
+    return None
+
+
+def _mended_by(
+    mend: Callable[[Image.Image], Image.Image], image: Image.Image, notes: list[str]
+) -> Image.Image:
+    return mend(image)
+
+
+def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Set the decoder of a TIFF right."""
+    kind = _Kind(image)
+    if what := _refused(image.mode, kind):
+        raise InputError(f"a TIFF of a kind that is not read: {what}")
+    modes = _raw_modes(image.mode, kind)
+    if not modes:
+        return
+    if not image.tile:
+        raise InputError("Pillow has read this TIFF wrongly: give the file, not the image")
+    image.tile = [tile._replace(args=_replaced(tile.args, modes)) for tile in image.tile]
+
+
+def _replaced(args: Any, modes: dict[str, str]) -> Any:
+    """A decoder's arguments, of which the first is the raw mode."""
+    return (modes.get(args[0], args[0]), *args[1:]) if isinstance(args, tuple) else args
+
+
+def _refused(mode: str, kind: _Kind) -> str:
+    """What of a TIFF Pillow would read wrongly and cannot be mended, in words; empty: nothing."""
+    if kind.planar and kind.turned_bits and kind.bits >= 8:
+        return "separate planes, their bits in reverse order"
+    if kind.planar and mode in ("LA", "La", "PA"):
+        return "grey or palette and transparency in separate planes"
+    if kind.planar and mode == "LAB":
+        return "CIELab in separate planes"
+    if kind.planar and kind.packed and mode == "RGBA" and not kind.extra:
+        return "a fourth plane that is not said to be transparency"
+    if kind.planar and not kind.packed and kind.bits == 16 and mode == "CMYK":
+        return "16-bit CMYK in separate planes, not compressed"
+    if kind.photometric == _YCBCR and not kind.packed and kind.subsampling != (1, 1):
+        return "YCbCr with subsampling, not compressed"
+    return ""
+
+
+_NATIVE: Final = {
+    "F;32F": "F;32NF",
+    "F;32BF": "F;32NF",
+    "I;16S": "I;16NS",
+    "I;16BS": "I;16NS",
+    "I;32S": "I;32NS",
+    "I;32BS": "I;32NS",
+}
+"""libtiff gives values in the byte order of the machine, whatever that of the file is."""
+
+
+def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
+    """The raw modes that are to be put in the place of others."""
+    if kind.packed:
+        swapped = kind.big_endian != (sys.byteorder == "big")
+        signed = kind.format in (_SIGNED, _FLOAT) and kind.bits >= 16
+        return _NATIVE if swapped and signed else {}
+    if kind.planar and kind.bits == 16 and mode in ("RGB", "RGBA"):
+        return {band: f"{band};16{'B' if kind.big_endian else 'L'}" for band in "RGBA"}
+    if sys.byteorder == "big" and mode == "I" and kind.format == _UNSIGNED:
+        return {"I;32N": "I;32"}  # Pillow opens those of little endian alone
+    return {}
+
+
+def _after_load(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Return the picture that a loaded TIFF stands for: mostly the image itself."""
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    kind = _Kind(image)
+    mended: Image.Image | None = None
+    turned = kind.photometric == _GREY_TURNED
+    if image.mode == "L" and kind.format == _SIGNED:
+        values = np.asarray(image).view(np.int8).astype(np.int16) + 128
+        notes.append("signed values of 8 bits: 128 added")
+        mended = Image.fromarray(values.astype(np.uint8))
+    elif kind.bits == 12 and image.mode.startswith("I;16"):
+        notes.append(reduced(12))
+        mended = _scaled_from_twelve(np.asarray(image))
+    elif image.mode == "I" and kind.format == _UNSIGNED and kind.bits == 32:
+        mended = colour.scaled(np.asarray(image).view(np.uint32), "32-bit", notes)
+    elif image.mode in ("I;16", "I;16B") and turned:
+        mended = Image.fromarray(65535 - np.asarray(image).astype(np.uint16))
+    elif image.mode == "F" and turned:
+        light = colour.scaled(np.asarray(image), "floating-point", notes)
+        mended = Image.fromarray(255 - np.asarray(light))
+    elif kind.photometric == _PALETTE and image.mode == "P":
+        entries = _numbers(image.tag_v2.get(320, ()))
+        if entries and 0 < max(entries) < 256:  # written as if the entries had 8 bits, not 16
+            mended = Image.fromarray(np.asarray(image))
+            mended.putpalette(np.array(entries, np.uint8).reshape(3, -1).T.tobytes())
+    if mended is None:
+        return image
+    mended.info = dict(image.info)
+    return mended
+
+
+def _scaled_from_twelve(values: npt.NDArray[np.uint16]) -> Image.Image:
+    return Image.fromarray(((values.astype(np.uint32) * 255 + 2047) // 4095).astype(np.uint8))
+
+
+# --- FITS ---------------------------------------------------------------------------------------
+
+_FITS_HEADER: Final = 2**20
+
+
+def _fits(values: dict[str, str], image: Image.Image, notes: list[str]) -> Image.Image:
+    """Give the values that a FITS file stands for: BZERO + BSCALE times the stored ones.
+
+    Pillow leaves both out, and takes the 16-bit values, which are signed, for unsigned.
+    """
+    try:
+        scale, zero = float(values.get("BSCALE", "1")), float(values.get("BZERO", "0"))
+    except ValueError as error:
+        raise InputError("FITS whose BSCALE or BZERO is no number") from error
+    stored = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        stored = stored.astype(np.uint16).view(np.int16)
+    elif scale == 1 and zero == 0:
+        return image
+    if image.mode.startswith("I;16") and scale == 1 and zero == 32768:
+        mended = Image.fromarray((stored.astype(np.int32) + 32768).astype(np.uint16))
+    else:
+        physical = stored * scale + zero if scale != 1 or zero != 0 else stored
+        mended = colour.scaled(physical, f"{abs(int(values.get('BITPIX', '0')))}-bit", notes)
+    mended.info = dict(image.info)
+    return mended
+
+
+# --- What is not read ---------------------------------------------------------------------------
+
+_PHOTOMETRICS: Final = {
+    0: "greyscale (white is zero)",
+    1: "greyscale",
+    2: "RGB",
+    3: "palette",
+    4: "transparency mask",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32844: "LogL (HDR)",
+    32845: "LogLuv (HDR)",
+}
+_FORMATS: Final = {1: "", 2: " signed", 3: " floating-point", 5: " complex", 6: " complex"}
+_COMPRESSIONS: Final = {
+    6: "old JPEG",
+    7: "JPEG",
+    9: "JBIG",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGILog",
+    34677: "SGILog",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34925: "LZMA",
+    34926: "zstandard",
+    34927: "WebP",
+    34933: "PNG",
+    34934: "JPEG XR",
+    50000: "zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+_USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
+
+
+def described(data: memoryview) -> str | None:
+    """Return what a TIFF or PSD holds that Pillow does not open, in words; None if it is none."""
+    tiff = Tiff(data)
+    directory = tiff.directory(tiff.first) if tiff.order else None
+    if directory is None:
+        return photoshop_file.described(data)
+    entries = directory.entries
+    if not {256, 257} <= entries.keys():
+        return "a TIFF without a picture"
+    bits = max(tiff.numbers(entries.get(258)), default=1)
+    form = max(tiff.numbers(entries.get(339)), default=1)
+    photometric = tiff.number(entries.get(262))
+    words = ["BigTIFF, big endian"] if tiff.big and tiff.order == ">" else []
+    words += [
+        _PHOTOMETRICS.get(photometric, f"photometric interpretation {photometric}"),
+        f"{bits}-bit{_FORMATS.get(form, ' unknown')} values",
+    ]
+    samples = tiff.number(entries.get(277), 1)
+    if samples > 4:
+        words.append(f"{samples} channels")
+    if tiff.number(entries.get(284), 1) == 2:
+        words.append("separate planes")
+    compression = tiff.number(entries.get(259), 1)
+    if compression not in _USUAL:
+        words.append(f"compressed as {_COMPRESSIONS.get(compression, f'number {compression}')}")
+    return f"a TIFF of a kind that is not read: {', '.join(words)}"

@@ -1,0 +1,79 @@
+"""What is done to pixels before they are coded, and undone for those who look at them.
+
+- Colours that are hidden, where alpha is 0, are replaced by smooth ones. They would cost bits and
+  leave a ring around what is visible; and they may show what somebody meant to remove.
+- Black and white in three channels is made neutral, and stays so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from aecodec.image.pillow import Picture, grey_of
+
+if TYPE_CHECKING:
+    from aecodec.arrays import Pixels
+
+__all__ = ["is_neutral", "made_neutral", "prepared", "with_hidden_filled"]
+
+TINT: Final = 1
+"""The most by which the channels of black and white may differ: a JPEG's rounding explains it."""
+ROWS: Final = 64
+
+
+def prepared(picture: Picture, *, lossless: bool) -> tuple[Picture, bool]:
+    """The picture as it is to be coded, and whether it is neutral in three channels.
+
+    A lossless file keeps hidden colours, and counts as neutral only what is so exactly.
+    """
+    rgb = picture.rgb
+    if picture.alpha is not None and not lossless:
+        rgb = with_hidden_filled(rgb, picture.alpha)
+    neutral = picture.mode in ("RGB", "RGBA") and is_neutral(rgb, 0 if lossless else TINT)
+    if neutral:
+        rgb = made_neutral(rgb)
+    return (picture if rgb is picture.rgb else dataclasses.replace(picture, rgb=rgb)), neutral
+
+
+def is_neutral(rgb: Pixels, tint: int = 0) -> bool:
+    """Whether the channels of rgb (H,W,3) differ by no more than `tint`."""
+    for y in range(0, rgb.shape[0], ROWS):  # most pictures are found to be coloured at once
+        rows = rgb[y : y + ROWS]
+        if int((rows.max(axis=2) - rows.min(axis=2)).max()) > tint:
+            return False
+    return True
+
+
+def made_neutral(rgb: Pixels) -> Pixels:
+    """rgb (H,W,3) with the mean of the channels in each of them."""
+    grey = grey_of(rgb)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def with_hidden_filled(rgb: Pixels, alpha: Pixels) -> Pixels:
+    """rgb (H,W,3) with smooth colours where alpha (H,W) is 0.
+
+    Each level of a pyramid holds the mean of what is visible in the level below; going down again,
+    it fills the holes (push and pull: Gortler et al. 1996, "The Lumigraph").
+    """
+    visible = alpha != 0
+    if visible.all():
+        return rgb
+    if not visible.any():
+        return np.full_like(rgb, 128)
+    finest = Image.fromarray(np.ascontiguousarray(rgb))
+    finest.putalpha(Image.fromarray(np.where(visible, np.uint8(255), np.uint8(0))))
+    levels = [finest]
+    while levels[-1].getchannel("A").getextrema()[0] == 0:
+        coarse = levels[-1].convert("RGBa").reduce(2).convert("RGBA")
+        coarse.putalpha(coarse.getchannel("A").point(lambda value: 255 if value else 0))
+        levels.append(coarse)
+    filled = levels.pop().convert("RGB")
+    for level in reversed(levels):
+        filled = filled.resize(level.size, Image.Resampling.BILINEAR)
+        filled.paste(level.convert("RGB"), mask=level.getchannel("A"))
+    return np.asarray(filled)

@@ -1,0 +1,375 @@
+"""XMP packets: what they claim of their file, and how that is kept true.
+
+::
+
+    packet --scan--> elements and attributes, each with the bytes that it takes up
+    packet --without, joined, split, with_lengths--> packet, changed in these bytes alone
+
+An XMP packet may say that its file holds more than a picture: a gain map (Adobe's `hdrgm`, the
+items of Google's `Container:Directory`), a video (`GCamera:MotionPhoto`, `MicroVideo`), or the rest
+of the packet (`xmpNote:HasExtendedXMP`). Whoever writes another file must not leave such claims in.
+Packets are parsed by expat, without entities, and changed in place: whatever is not a claim stays
+byte for byte. Namespaces are those of "XMP Specification Part 3", "Ultra HDR Image Format v1.1"
+and "Motion Photo format 1.0".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from xml.parsers import expat
+
+from aecodec.image.parts.account import GAIN_MAP, VIDEO
+
+__all__ = [
+    "EXTENDED",
+    "Unreadable",
+    "extended_digest",
+    "is_claimed",
+    "joined",
+    "semantics",
+    "split",
+    "with_lengths",
+    "without",
+]
+
+EXTENDED: Final = "extended XMP"
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
+_CAMERA = "http://ns.google.com/photos/1.0/camera/ "
+_CONTAINER = "http://ns.google.com/photos/1.0/container/ "
+_ITEM = "http://ns.google.com/photos/1.0/container/item/ "
+_HDRGM = "http://ns.adobe.com/hdr-gain-map/1.0/ "
+_NOTE = "http://ns.adobe.com/xmp/note/ "
+_CLAIMS: Final[dict[str, tuple[str, ...]]] = {
+    GAIN_MAP: (_HDRGM,),
+    VIDEO: (_CAMERA + "MotionPhoto", _CAMERA + "MicroVideo"),
+    EXTENDED: (_NOTE + "HasExtendedXMP",),
+}
+"""What the names of elements and attributes begin with that claim each."""
+_SEMANTICS: Final = {"GainMap": GAIN_MAP, "MotionPhoto": VIDEO}
+_MARKS: Final = (b"hdr-gain-map", b"photos/1.0/c", b"HasExtendedXMP")
+"""Without any of these a packet claims nothing, and need not be parsed."""
+MAX_ELEMENTS: Final = 100_000
+
+
+class Unreadable(ValueError):
+    """A packet that is not well-formed, or not one that can be changed in place."""
+
+
+class _Value(NamedTuple):
+    text: str
+    start: int
+    end: int
+    """Where it lies, without quotes."""
+
+
+class _Attribute(NamedTuple):
+    name: str
+    value: _Value
+    start: int
+    end: int
+    """From the space before it to the closing quote."""
+
+
+@dataclass
+class _Element:
+    name: str
+    start: int
+    opened: int
+    """Where its start tag ends."""
+    closing: int = 0
+    """Where its end tag begins, or `opened` where it has none."""
+    end: int = 0
+    attributes: list[_Attribute] = field(default_factory=list)
+    children: list[_Element] = field(default_factory=list)
+    declares: list[bytes] = field(default_factory=list)
+    """Its namespace declarations, as they stand."""
+
+    def walk(self) -> Iterator[_Element]:
+        waiting = [self]
+        while waiting:
+            element = waiting.pop()
+            yield element
+            waiting.extend(reversed(element.children))
+
+    def find(self, name: str) -> _Element | None:
+        return next((element for element in self.walk() if element.name == name), None)
+
+
+_NAME = rb"[^\s=/>\"'<]+"
+_IN_TAG: Final = re.compile(rb"\s+(%s)\s*=\s*(\"[^\"]*\"|'[^']*')" % _NAME)
+_TAG_NAME: Final = re.compile(rb"<(%s)" % _NAME)
+
+
+def _scan(packet: bytes) -> _Element:
+    """Parse a packet; return its root element. Raises Unreadable."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.ordered_attributes = True
+    parser.buffer_text = True
+    root: list[_Element] = []
+    open_elements: list[_Element] = []
+    count = 0
+
+    def refuse(*_: object) -> None:
+        raise Unreadable("it has a document type")
+
+    def start(name: str, attributes: list[str]) -> None:
+        nonlocal count
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise Unreadable(f"it has more than {MAX_ELEMENTS} elements")
+        element = _tag(packet, parser.CurrentByteIndex, name, attributes)
+        (open_elements[-1].children if open_elements else root).append(element)
+        open_elements.append(element)
+
+    def end(_: str) -> None:
+        element = open_elements.pop()
+        at = parser.CurrentByteIndex
+        if packet[element.opened - 2 : element.opened] == b"/>":
+            element.closing = element.end = element.opened
+        else:
+            element.closing = at
+            element.end = packet.find(b">", at) + 1
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    try:
+        parser.Parse(packet.rstrip(b"\0"), True)
+    except expat.ExpatError as error:
+        raise Unreadable(str(error)) from error
+    return root[0]
+
+
+def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> _Element:
+    """The start tag at `at`. Other encodings than UTF-8 do not look like one."""
+    head = _TAG_NAME.match(packet, at)
+    if head is None:
+        raise Unreadable("it is not in UTF-8")
+    here, found, declares = head.end(), [], []
+    names_and_values = iter(zip(flat[::2], flat[1::2], strict=True))
+    while match := _IN_TAG.match(packet, here):
+        here = match.end()
+        if match[1] == b"xmlns" or match[1].startswith(b"xmlns:"):
+            declares.append(match[0])
+        elif (pair := next(names_and_values, None)) is not None:
+            name, text = pair
+            value = _Value(text, match.start(2) + 1, match.end(2) - 1)
+            found.append(_Attribute(name, value, match.start(), match.end()))
+    opened = packet.find(b">", here) + 1
+    if not opened or packet[here:opened].strip() not in (b">", b"/>"):
+        raise Unreadable("a tag cannot be followed")
+    return _Element(tag, at, opened, attributes=found, declares=declares)
+
+
+def _edited(packet: bytes, changes: Iterable[tuple[int, int, bytes]]) -> bytes:
+    """Replace ranges; one that lies in another goes with it. An empty range is an insertion."""
+    parts, at = [], 0
+    for start, end, content in sorted(changes, key=lambda c: (c[0], c[0] != c[1], -c[1])):
+        if start >= at:
+            parts += [packet[at:start], content]
+            at = end
+    return b"".join([*parts, packet[at:]])
+
+
+def is_claimed(packet: bytes) -> bool:
+    """Whether a packet may claim anything of its file, at a glance."""
+    return any(mark in packet for mark in _MARKS)
+
+
+# --- Claims -------------------------------------------------------------------------------------
+
+
+def without(packet: bytes, gone: Collection[str]) -> bytes:
+    """Take out what claims these: "gain map", "video", "extended XMP". Raises Unreadable.
+
+    Items of a `Container:Directory` go as well unless they are a gain map or a video that is not
+    gone, and the directory itself where nothing but the primary picture is left in it.
+    """
+    if not is_claimed(packet):
+        return packet
+    root = _scan(packet)
+    claims = tuple(name for kind in gone for name in _CLAIMS[kind])
+    changes: list[tuple[int, int, bytes]] = []
+    for element in root.walk():
+        if claims and element.name.startswith(claims):
+            changes.append((element.start, element.end, b""))
+        claimed = [a for a in element.attributes if claims and a.name.startswith(claims)]
+        about = {a.name for a in element.attributes if a not in claimed} <= {_RDF + "about"}
+        if claimed and about and not element.children and element.name == _RDF + "Description":
+            changes.append((element.start, element.end, b""))  # it says nothing else
+        changes += [(attribute.start, attribute.end, b"") for attribute in claimed]
+        if element.name == _CONTAINER + "Directory":
+            items = list(_items(packet, element))
+            dropped = [item for item, semantic in items if not _stays(semantic, gone)]
+            if any(semantic != "Primary" and _stays(semantic, gone) for _, semantic in items):
+                changes += [(item.start, item.end, b"") for item in dropped]
+            else:
+                changes.append((element.start, element.end, b""))
+    return _edited(packet, changes)
+
+
+def _stays(semantic: str, gone: Collection[str]) -> bool:
+    return semantic == "Primary" or (semantic in _SEMANTICS and _SEMANTICS[semantic] not in gone)
+
+
+def _items(packet: bytes, directory: _Element) -> Iterator[tuple[_Element, str]]:
+    """Each `rdf:li` of a directory, and what it says that it is."""
+    for element in directory.walk():
+        if element.name == _RDF + "li":
+            yield element, next((v.text for v in _values(packet, element, _ITEM + "Semantic")), "")
+
+
+def _values(packet: bytes, element: _Element, name: str) -> Iterator[_Value]:
+    """The values of a property, be it written as an attribute or as an element."""
+    for inner in element.walk():
+        yield from (attribute.value for attribute in inner.attributes if attribute.name == name)
+        if inner.name == name and not inner.children:
+            text = packet[inner.opened : inner.closing].decode("utf-8", "replace").strip()
+            yield _Value(text, inner.opened, inner.closing)
+
+
+def semantics(packet: bytes) -> list[str]:
+    """What the items of the directory say that they are, and "hdrgm" where that is signalled."""
+    if not is_claimed(packet):
+        return []
+    try:
+        root = _scan(packet)
+    except Unreadable:
+        return []
+    found = [
+        semantic
+        for element in root.walk()
+        if element.name == _CONTAINER + "Directory"
+        for _, semantic in _items(packet, element)
+    ]
+    names = (name for e in root.walk() for name in (e.name, *(a.name for a in e.attributes)))
+    return found + ["hdrgm"] * any(name.startswith(_HDRGM) for name in names)
+
+
+def with_lengths(packet: bytes, gain_map: int | None, video: int | None) -> bytes:
+    """Make lengths true: of the items and of a `MicroVideo`, in bytes; no padding in between.
+
+    None leaves the length of what it stands for as it is. Raises Unreadable.
+    """
+    if not is_claimed(packet):
+        return packet
+    root = _scan(packet)
+    lengths = {"Primary": 0, "GainMap": gain_map, "MotionPhoto": video}
+    changes: list[tuple[int, int, bytes]] = []
+
+    def put(element: _Element, name: str, number: int | None) -> None:
+        if number is not None:
+            text = b"%d" % number
+            changes.extend((v.start, v.end, text) for v in _values(packet, element, name))
+
+    put(root, _CAMERA + "MicroVideoOffset", video)
+    for element in root.walk():
+        if element.name == _CONTAINER + "Directory":
+            for item, semantic in _items(packet, element):
+                put(item, _ITEM + "Length", lengths.get(semantic))
+                put(item, _ITEM + "Padding", 0)
+    return _edited(packet, changes)
+
+
+# --- Extended XMP -------------------------------------------------------------------------------
+
+
+def extended_digest(packet: bytes) -> str:
+    """The digest of the extended XMP that a packet refers to; empty: none."""
+    if b"HasExtendedXMP" not in packet:
+        return ""
+    try:
+        root = _scan(packet)
+    except Unreadable:
+        return ""
+    return next((v.text for v in _values(packet, root, _NOTE + "HasExtendedXMP")), "")
+
+
+def joined(packet: bytes, extension: bytes) -> bytes:
+    """Put the descriptions of an extended packet into the main one. Raises Unreadable."""
+    packet = without(packet, (EXTENDED,))
+    rest, main = _scan(extension), _scan(packet)
+    source, target = rest.find(_RDF + "RDF"), main.find(_RDF + "RDF")
+    if source is None or target is None or target.closing == target.end:
+        raise Unreadable("it has no descriptions")
+    # What the extension declares around its descriptions goes with each of them.
+    around = _around(rest, source)
+    content = _edited(extension, [_declared(extension, child, around) for child in source.children])
+    added = len(content) - len(extension)
+    inner = content[source.opened : source.closing + added]
+    return packet[: target.closing] + inner + packet[target.closing :]
+
+
+def _around(root: _Element, element: _Element) -> list[bytes]:
+    """The namespace declarations of an element and of those that it lies in, from outside in."""
+    enclosing = (e for e in root.walk() if e.start <= element.start and e.end >= element.end)
+    return [declaration for e in enclosing for declaration in e.declares]
+
+
+def _declared(packet: bytes, element: _Element, around: list[bytes]) -> tuple[int, int, bytes]:
+    """The change that gives an element the namespaces declared around it."""
+    own = {declaration.split(b"=")[0].strip() for declaration in element.declares}
+    more: dict[bytes, bytes] = {}
+    for declaration in around:
+        more[declaration.split(b"=")[0].strip()] = declaration  # the innermost one counts
+    head = _TAG_NAME.match(packet, element.start)
+    at = head.end() if head else element.start
+    return at, at, b"".join(d for prefix, d in more.items() if prefix not in own)
+
+
+_WRAPPER: Final = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">',
+    b"</rdf:RDF></x:xmpmeta>",
+)
+_REFERENCE: Final = (
+    b'<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about=""'
+    b' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%s"/>'
+)
+
+
+def _claims(element: _Element) -> bool:
+    names = (name for e in element.walk() for name in (e.name, *(a.name for a in e.attributes)))
+    return any(name.startswith((_HDRGM, _CAMERA, _CONTAINER)) for name in names)
+
+
+_PADDING: Final = re.compile(rb"\s{100,}(?=<\?xpacket end)")
+
+
+def split(packet: bytes, limit: int) -> tuple[bytes, bytes]:
+    """Divide a packet into one of at most `limit` bytes and an extended one (empty: none needed).
+
+    Whole descriptions move, the largest ones first, and those that claim something of the file
+    last: readers look for them in the main packet. Raises Unreadable where that does not suffice.
+    """
+    if len(packet) > limit:
+        packet = _PADDING.sub(b"\n", packet)
+    if len(packet) <= limit:
+        return packet, b""
+    root = _scan(packet)
+    rdf = root.find(_RDF + "RDF")
+    if rdf is None:
+        raise Unreadable("it has no descriptions")
+    around = _around(root, rdf)
+    size, moved = len(packet) + len(_REFERENCE) + 32, []
+    for child in sorted(rdf.children, key=lambda c: (_claims(c), c.start - c.end)):
+        if size <= limit:
+            break
+        moved.append(child)
+        size -= child.end - child.start
+    if size > limit:
+        raise Unreadable("its frame alone is too large")
+    moved.sort(key=lambda child: child.start)
+    pieces = []
+    for child in moved:
+        at, _, more = _declared(packet, child, around)
+        pieces.append(packet[child.start : at] + more + packet[at : child.end])
+    extension = _WRAPPER[0] + b"".join(pieces) + _WRAPPER[1]
+    digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
+    reference = (rdf.opened, rdf.opened, _REFERENCE % digest)
+    return _edited(packet, [reference, *((c.start, c.end, b"") for c in moved)]), extension

@@ -1,0 +1,59 @@
+"""Calibration: each quality is mapped to the level that gives the PSNR of JPEG, with the real
+codec.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aecodec.codec import Codec
+from aecodec.geometry import Box
+from aecodec.metrics import psnr
+from aecodec.networks.config import QUALITIES
+from aecodec.training.data import Pixels
+
+__all__ = ["calibrate"]
+
+
+def _jpeg_psnr(rgb: Pixels, quality: int) -> float:
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
+    with Image.open(file) as image:
+        return psnr(rgb, np.asarray(image.convert("RGB")))
+
+
+def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
+    """Levels (101,) such that quality q has the mean PSNR of JPEG 4:2:0 at quality q.
+
+    Below 5 and above 92 the levels continue evenly to the ends of the trained range, so that 1 is
+    the smallest and 100 the best that the weights can do. `codec` may have any rising levels.
+    """
+    anchors = list(range(5, 93, 3))
+    targets = [float(np.mean([_jpeg_psnr(rgb, q) for rgb in pictures])) for q in anchors]
+    grid = list(range(1, QUALITIES + 1, 9))
+    reached = np.zeros(len(grid))
+    for rgb in pictures:
+        box = Box.of(rgb.shape)
+        y = codec.tiles.analyse(rgb, box)
+        for i, q in enumerate(grid):
+            point = codec.weights.at(q)
+            v_hat = codec.tiles.quantise(y, point).v_hat
+            decoded = codec.tiles.transforms.synthesise(v_hat, box, point)
+            reached[i] += psnr(rgb, decoded) / len(pictures)
+    # A model without enough latents gains nothing at the highest levels: those don't count.
+    best = np.maximum.accumulate(reached)
+    rising = np.concatenate([[True], best[1:] > best[:-1]])
+    if best[-1] - best[0] < 1.0:
+        raise ValueError("the model's PSNR does not rise with the level: train longer")
+    fitted = np.interp(targets, best[rising], codec.weights.level[grid][rising])
+    levels = np.interp(
+        np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]
+    )
+    # Strictly rising even where JPEG's curve leaves the trained range.
+    levels = np.maximum.accumulate(levels) + 1e-4 * np.arange(QUALITIES + 1)
+    scaled: npt.NDArray[np.float32] = (levels / float(levels.max())).astype(np.float32)
+    return scaled

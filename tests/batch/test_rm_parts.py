@@ -1,0 +1,115 @@
+"""`--rm` deletes what is whole in its output, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import carriers
+import numpy as np
+import pytest
+from command import run
+from PIL import Image
+
+import aecodec
+from aecodec.batch import Converter, Task
+from aecodec.batch.worker import least_psnr
+from aecodec.conversion import Encoding
+from aecodec.image.pillow import fidelity, load
+
+WHOLE = {
+    "JPEG": ("plain", "dpi", "exif", "comments", "iptc", "resources", "xmp", "extended xmp",
+             "motion photo", "samsung", "hdrgm", "iso gain map", "gain map, lying",
+             "large thumbnail", "padding", "restarts"),
+    "PNG": ("plain", "texts", "xmp", "dpi", "time", "raw iptc", "cicp p3", "gama", "harmless"),
+    "WEBP": ("plain", "metadata", "padding"),
+    "BMP": ("plain", "padding"),
+    "PPM": ("plain", "comment", "padding", "maxval 100"),
+}  # fmt: skip
+LOST = {
+    "JPEG": ("c2pa", "flir", "path", "zip", "tail", "second jpeg", "stereo", "two xmp",
+             "unknown app", "extended xmp, a piece missing"),
+    "PNG": ("c2pa", "private", "cicp pq", "animation", "sixteen bits", "aspect", "zip"),
+    "WEBP": ("c2pa", "unknown", "animation", "tail"),
+    "GIF": ("comment", "animation", "application"),
+    "BMP": ("gap", "tail"),
+    "PPM": ("16 bits", "two images", "tail"),
+}  # fmt: skip
+SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "PPM": "ppm"}
+
+
+def filled(folder: Path, chosen: dict[str, tuple[str, ...]]) -> set[str]:
+    folder.mkdir(exist_ok=True)
+    names = set()
+    for format, kinds in chosen.items():
+        for number, what in enumerate(kinds):
+            name = f"{what.replace(', ', '-').replace(' ', '-')}-{number}.{SUFFIXES[format]}"
+            (folder / name).write_bytes(carriers.FORMATS[format]()[what])
+            names.add(name)
+    return names
+
+
+def test_a_folder_with_one_of_each(here: Path) -> None:
+    whole = filled(here / "in", WHOLE)
+    lost = filled(here / "in", LOST)
+    assert not whole & lost
+    done = run("compress", "-r", "in", "-o", "out", "--rm", "-j", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (here / "in").iterdir()} == lost
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    noted = {Path(r["source"]).name for r in results if r.get("source") and r.get("notes")}
+    assert noted == lost
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_strict_refuses_what_loses_something(here: Path, name: str) -> None:
+    whole = filled(here / "whole", {name: WHOLE[name]})
+    lost = filled(here / "lost", {name: LOST[name]})
+    assert run("compress", "--strict", *(f"whole/{n}" for n in sorted(whole))).returncode == 0
+    done = run("compress", "--strict", *(f"lost/{n}" for n in sorted(lost)))
+    assert done.returncode == 1
+    assert done.stderr.count(b"refused by strict") == len(lost)
+
+
+def pixel_wide_colours() -> Image.Image:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, ::2] = (255, 0, 0)
+    pixels[:, 1::2] = (0, 0, 255)
+    return Image.fromarray(pixels)
+
+
+def test_an_output_unlike_its_source_keeps_it(here: Path) -> None:
+    """Whatever the reason: a picture that the networks do not render, or a fault of ours."""
+    pixel_wide_colours().save("lines.png")
+    picture = load("lines.png")
+    found = fidelity(picture, aecodec.decompress(aecodec.compress(picture)))
+    assert found < least_psnr(75)
+    converter = Converter(Task(remove=True, encoding=Encoding(quality=75)))
+    columns = converter({"source": ["lines.png"], "target": ["lines.aec"]})
+    assert columns["status"] == ["done"]
+    assert columns["notes"] == [
+        (
+            f"the source is kept, since the output is unlike it: {found:.1f} dB, "
+            f"where quality 75 gives {least_psnr(75):.0f} at least",
+        )
+    ]
+    assert Path("lines.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_photograph_is_like_its_source_at_every_quality(here: Path, mode: str) -> None:
+    image = carriers.IMAGE.convert(mode)
+    if "A" in mode:
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save("a.png")
+    for quality in (1, 50, 100):
+        converter = Converter(Task(remove=True, force=True, encoding=Encoding(quality=quality)))
+        image.save("a.png")
+        columns = converter({"source": ["a.png"], "target": ["a.aec"]})
+        assert columns["notes"] == [()]
+        assert not Path("a.png").exists()
+
+
+def test_the_floor_rises_with_the_quality() -> None:
+    assert (least_psnr(1), least_psnr(100)) == (16.0, 32.0)
+    assert all(least_psnr(q) < least_psnr(q + 1) for q in range(1, 100))

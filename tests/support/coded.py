@@ -1,0 +1,28 @@
+"""What a file decodes to: its pixels as numbers, and its symbols."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from aecodec import bitstream
+from aecodec.codec import Codec
+from aecodec.entropy.padding import TileShape
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    """The pixels as integers whose differences do not wrap."""
+    return np.asarray(image).astype(int)
+
+
+def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
+    """z_hat, the symbols of both steps and their table indexes, of every tile."""
+    container = bitstream.parse(data)
+    header = container.header
+    found = []
+    point, channels = coder.weights.at(header.quality), coder.weights.config.latents
+    for box, payload in zip(header.grid, container.tiles, strict=True):
+        tile = TileShape.at(box, header.grid.shape, channels)
+        latents = coder.tiles.decode(payload, point, tile)
+        found += [latents.z_hat, *latents.symbols, *(part.indexes for part in latents.groups)]
+    return found

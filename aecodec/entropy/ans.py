@@ -17,12 +17,13 @@ the models' look-up lists, and the lists of what there is to put.
 
 from __future__ import annotations
 
-import functools
 from bisect import bisect_right
 from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
+
+from aecodec import forks
 
 __all__ = ["AnsCoder", "Categorical", "Uniform"]
 
@@ -44,19 +45,19 @@ class Categorical:
         p = probabilities.astype(np.int64)
         self.p, self.c = p, p.cumsum() - p
 
-    @functools.cached_property
+    @forks.cached_property
     def starts(self) -> list[int]:
         """c of each symbol."""
         found: list[int] = self.c.tolist()
         return found
 
-    @functools.cached_property
+    @forks.cached_property
     def rows(self) -> list[_Row]:
         """p, c, c + p and the symbol itself, of each symbol."""
         ends: list[int] = (self.c + self.p).tolist()
         return list(zip(self.p.tolist(), self.starts, ends, range(len(ends)), strict=True))
 
-    @functools.cached_property
+    @forks.cached_property
     def buckets(self) -> tuple[list[_Row], int]:
         """The row of the first symbol that each value of a quantile's leading bits leaves possible,
         and how many bits follow these."""

@@ -29,8 +29,8 @@ from __future__ import annotations
 import numpy as np
 
 from aecodec.arrays import Array, Ints, Longs, Places
-from aecodec.entropy.backend import AnsCoder
-from aecodec.entropy.models import Runs, uniform
+from aecodec.entropy.backend import AnsCoder, uniform
+from aecodec.entropy.models import Runs
 from aecodec.entropy.tables import Groups, taken
 from aecodec.errors import CorruptError
 from aecodec.stages import stage

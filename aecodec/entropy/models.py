@@ -1,7 +1,7 @@
 """The coder's models of integer tables, each built at its first use.
 
-The models are those of constriction (Bamler 2022, "Understanding Entropy Coding With Asymmetric
-Numeral Systems"). Their input is integers, and what they compute from these is exact.
+The models are those of `backend.py`, constriction's or our own. Their input is integers, and what
+they compute from these is exact.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from aecodec.entropy.backend import categorical, uniform
+from aecodec.entropy.backend import categorical
 from aecodec.entropy.fixed_point import PRECISION
 
 if TYPE_CHECKING:
     from aecodec.arrays import Probabilities
     from aecodec.entropy.tables import TableSet
 
-__all__ = ["LONGEST_RUN", "RUNS_COUNT", "RUNS_FROM", "Models", "Runs", "uniform"]
+__all__ = ["LONGEST_RUN", "RUNS_COUNT", "RUNS_FROM", "Models", "Runs"]
 
 RUNS_FROM = 3 << PRECISION - 2
 """A table's probability of 0, of 2 ** PRECISION, from which on it has runs: a run and what comes

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from paths import GOLDEN
 
 from aecodec import bitstream, codec
-from aecodec.entropy import ans, coder
+from aecodec.entropy import ans, coder, models
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 from aecodec.networks import weights
 
@@ -160,8 +161,8 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for cache in caches:
         cache.cache_clear()
     monkeypatch.setattr(coder, "AnsCoder", Recording)
-    monkeypatch.setattr(coder, "_model", ans.Categorical)
-    monkeypatch.setattr(coder, "_uniform", ans.Uniform)
+    monkeypatch.setattr(models, "categorical", ans.Categorical)
+    monkeypatch.setattr(coder, "uniform", ans.Uniform)
     Recording.written.clear()
     yield
     for cache in caches:
@@ -239,12 +240,12 @@ def test_corrupt_words_are_the_same_errors() -> None:
         coder.Decoder(b"\1\2\3")
     with pytest.raises(CorruptError, match="end"):
         coder.Decoder(b"\1\0\0\0\0\0\0\0")
-    tables = coder.TableSet(
+    tables = TableSet(
         np.array([1 << 22, 1 << 23, 1 << 22], np.uint32),
         np.array([3], np.int32),
         np.array([0], np.int32),
     )
     decoder = coder.Decoder(b"\1\2\3\4" * 500)
-    decoder.take(np.zeros(20, np.uint8), tables)
+    decoder.take(tables.groups(np.zeros(20, np.uint8)))
     with pytest.raises(CorruptError, match="more than"):
         decoder.finish()

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aecodec import codec
-from aecodec.coding import prior
 from aecodec.entropy import product as products
 from aecodec.entropy.product import product, wrong_product
+from aecodec.entropy.scales import ScaleNetwork
 from aecodec.errors import KnownAnswerError
 from aecodec.networks import weights
 
@@ -122,7 +122,7 @@ def test_files_stay_right(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
 def test_known_fields(name: str) -> None:
     """With BLAS and without."""
     chosen, known = weights.by_name(name), known_fields.KNOWN[name]
-    network = prior.ScaleNetwork(chosen.arrays)
+    network = ScaleNetwork(chosen.scale)
     assert {w: known_fields.checksum(chosen, network, w) for w in known_fields.WIDTHS} == known
     products._wrong.append("on purpose")
     assert known_fields.checksum(chosen, network, 64) == known[64]

@@ -35,7 +35,8 @@ def words() -> list[bytes]:
     found = []
     for data in containers():
         for tile in bitstream.parse(data).tiles:
-            found.append(bytes([len(found) % 256, 40]) + tile[4:])
+            words = tile[4 : len(tile) // 4 * 4]
+            found.append(bytes([len(found) % 256, 40]) + words)
     from targets import _coded_by, _tables  # the tables that the target decodes with
 
     from aecodec.entropy import ans
@@ -57,7 +58,7 @@ def words() -> list[bytes]:
                 symbols = np.rint(rng.laplace(0, spread, len(some))).astype(np.int32)
                 symbols *= rng.random(len(some)) < 0.2
                 symbols[tables.empty[some]] = 0
-                encoder.add(symbols, tables.groups(some), tables)
+                encoder.add(symbols, tables.groups(some))
             found.append(bytes([seed, count]) + encoder.finish())
     return found
 

@@ -25,7 +25,8 @@ from PIL import ExifTags, Image
 from aecodec import bitstream
 from aecodec.batch.manifest import Left, Manifest
 from aecodec.batch.places import Stamp
-from aecodec.entropy import ans, coder
+from aecodec.entropy import ans, coder, models
+from aecodec.entropy.tables import TableSet
 from aecodec.errors import AecodecError, CorruptError
 from aecodec.image import metadata, parts
 
@@ -95,15 +96,19 @@ def container(data: bytes) -> None:
         assert sum(s.length for s in parsed.sections) < len(file)
         assert len(parsed.tiles) == parsed.header.tile_count
         read: dict[str, Any] = {}
-        for name in ("exif", "icc", "xmp", "alpha"):
+        for name in (*bitstream.METADATA, "alpha"):
             with contextlib.suppress(AecodecError):
                 read[name] = getattr(parsed, name)
         if front is not None:
-            assert front == (parsed.header, *(read[name] for name in ("exif", "icc", "xmp")))
-        if len(read) == 4:
-            again = bitstream.parse(bitstream.pack(parsed.header, parsed.tiles, **read))
+            assert front.header == parsed.header
+            assert front.metadata == {name: read[name] for name in front.metadata}
+        if len(read) > len(bitstream.METADATA):
+            packed = bitstream.pack(parsed.header, parsed.tiles, exact=parsed.exact, **read)
+            again = bitstream.parse(packed)
             assert (again.header, again.tiles) == (parsed.header, parsed.tiles)
-            assert again.exif == read["exif"]
+            assert again.exact == parsed.exact
+            # An empty part may be stored, and is left out when it is written anew.
+            assert all((again.metadata[k] or None) == (read[k] or None) for k in again.metadata)
             assert np.array_equal(again.alpha, read["alpha"])
 
 
@@ -111,10 +116,10 @@ def container(data: bytes) -> None:
 
 
 @functools.cache
-def _tables(name: str) -> coder.TableSet:
+def _tables(name: str) -> TableSet:
     """Small ones of all kinds: empty, with runs, with rare escapes and with frequent ones. A set of
     tables keeps the models of the coder that used it first, so each coder has one of its own."""
-    one = 1 << coder.PRECISION
+    one = 1 << ans.PRECISION
 
     def table(*p: int) -> list[int]:
         return [*p[:-1], one - sum(p[:-1])]
@@ -130,26 +135,24 @@ def _tables(name: str) -> coder.TableSet:
     arrays = [np.array(p, np.uint32) for p, _ in kinds]
     lengths = np.array([len(p) for p, _ in kinds], np.int32)
     first = np.array([at for _, at in kinds], np.int32)
-    return coder.TableSet(np.concatenate(arrays), lengths, first)
+    return TableSet(np.concatenate(arrays), lengths, first)
 
 
 @contextlib.contextmanager
 def _coded_by(stack: Any, categorical: Any, uniform: Any) -> Any:
-    before = coder.AnsCoder, coder._model, coder._uniform
-    coder.AnsCoder, coder._model, coder._uniform = stack, categorical, uniform
+    before = coder.AnsCoder, models.categorical, coder.uniform
+    coder.AnsCoder, models.categorical, coder.uniform = stack, categorical, uniform
     try:
         yield
     finally:
-        coder.AnsCoder, coder._model, coder._uniform = before
+        coder.AnsCoder, models.categorical, coder.uniform = before
 
 
-def _taken(
-    words: bytes, indexes: list[np.ndarray], tables: coder.TableSet
-) -> list[list[int]] | str:
+def _taken(words: bytes, indexes: list[np.ndarray], tables: TableSet) -> list[list[int]] | str:
     """The symbols, or the error's message."""
     try:
         decoder = coder.Decoder(words)
-        symbols = [decoder.take(some, tables) for some in indexes]
+        symbols = [decoder.take(tables.groups(some)) for some in indexes]
         for one in symbols:
             assert not len(one) or int(np.abs(one.astype(np.int64)).max()) < coder.SYMBOL_LIMIT
         decoder.finish()
@@ -174,7 +177,7 @@ def decoder(data: bytes) -> None:
         if not isinstance(found, str):
             encoder = coder.Encoder()
             for symbols, some in zip(found, indexes, strict=True):
-                encoder.add(np.array(symbols, np.int32), own.groups(some), own)
+                encoder.add(np.array(symbols, np.int32), own.groups(some))
             # A run of zeros may be spelled in other ways than the encoder's.
             again = _taken(encoder.finish(), indexes, own)
             assert again == found

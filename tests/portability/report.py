@@ -25,8 +25,8 @@ from PIL import Image
 
 from aecodec import bitstream, codec
 from aecodec.cli import environment
-from aecodec.coding import prior
 from aecodec.entropy.backend import CODER
+from aecodec.entropy.scales import ScaleNetwork
 from aecodec.errors import AecodecError
 from aecodec.networks import weights
 
@@ -46,7 +46,7 @@ def fields() -> int:
     found = []
     for name, known in known_fields.KNOWN.items():
         chosen = weights.by_name(name)
-        network = prior.ScaleNetwork(chosen.arrays)
+        network = ScaleNetwork(chosen.scale)
         for width, expected in known.items():
             if known_fields.checksum(chosen, network, width) != expected:
                 return 0

@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 
-from aecodec.coding import prior
-from aecodec.entropy.checkerboard import Checkerboard
+from aecodec.entropy.padding import TileShape
+from aecodec.entropy.scales import ScaleNetwork, Scales
 from aecodec.networks.weights import Weights
 
 ROWS = 64
@@ -20,14 +20,14 @@ KNOWN = {
 """CRC-32 of the indexes of ROWS x width latents, by weights and width."""
 
 
-def checksum(weights: Weights, network: prior.ScaleNetwork, width: int) -> str:
+def checksum(weights: Weights, network: ScaleNetwork, width: int) -> str:
     """Of both steps, from z_hat and symbols that whole-number arithmetic alone makes."""
     config = weights.config
     z_hat = _numbers(config.hyper_latents, -(-ROWS // 4), -(-width // 4)) % 9 - 4
     symbols = _numbers(config.latents, ROWS, width) % 7 - 3
-    board = Checkerboard(*symbols.shape)
-    scales = prior.Scales(network, z_hat.astype(np.int32), 75, board)
-    second = scales.after(board.row(symbols.astype(np.int32), 0))
+    tile = TileShape.of(symbols)
+    scales = Scales(network, z_hat.astype(np.int32), 75, tile)
+    second = scales.after(tile.board.row(symbols.astype(np.int32), 0))
     return f"{zlib.crc32(second.tobytes(), zlib.crc32(scales.first.tobytes())):08x}"
 
 

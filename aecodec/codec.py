@@ -46,6 +46,7 @@ __all__ = [
     "decompress",
     "read_info",
     "verify",
+    "weights_for",
 ]
 
 DEFAULT_QUALITY = 75
@@ -207,7 +208,7 @@ def decompress(
     """
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _shared(_weights_for(container), threads, device)
+    coder = _shared(weights_for(container), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
@@ -222,7 +223,7 @@ def shown(rgb: Pixels, header: Header) -> Pixels:
     return made_neutral(rgb) if header.neutral else rgb
 
 
-def _weights_for(container: bitstream.Container) -> Weights:
+def weights_for(container: bitstream.Container) -> Weights:
     """The weights that a file names; any that there are, if none of its tiles needs them."""
     from aecodec.networks import weights
 

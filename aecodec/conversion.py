@@ -270,11 +270,10 @@ class Decompression:
 
     def decode(self, data: bytes) -> PIL.Image.Image:
         """The picture in an `.aec` file. Raises what `codec.decompress` raises."""
-        from aecodec import bitstream
-        from aecodec.networks import weights
+        from aecodec import bitstream, codec
 
         container = bitstream.parse(data, max_pixels=self.run.max_pixels)
-        coder = self._codecs.of(weights.by_id(container.header.model_id))
+        coder = self._codecs.of(codec.weights_for(container))
         if self._preview is not None:
             return coder.decode_preview(container, self._preview)
         return coder.decode(container, self._region)

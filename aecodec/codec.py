@@ -46,6 +46,7 @@ __all__ = [
     "decompress",
     "read_info",
     "verify",
+    "weights_for",
 ]
 
 DEFAULT_QUALITY = 75

@@ -110,7 +110,7 @@ def test_the_suite_has_what_it_says() -> None:
     assert len({case["model"] for case in good}) == 2
     assert {len(case["checksums"]) for case in good} >= {1, 6, 12}
     sections = {name for case in good for name in case["sections"]}
-    known = {"TILE", "ALPHA", "EXIF", "ICC", "XMP", "RESOLUTION", "TEXTS", "IPTC", "VIDEO"}
+    known = {"TILE", "EXACT", "ALPHA", "EXIF", "ICC", "XMP", "RESOLUTION", "TEXTS", "IPTC", "VIDEO"}
     assert sections == known | {"0x80", "0xFF"}
     with Image.open(HERE / "good" / "alpha-up.png") as picture:
         assert np.asarray(picture.getchannel("A"))[10, 5] == 20

@@ -10,6 +10,7 @@ Light to import: `aecodec --help` imports this module.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import html
 import io
 import json
@@ -18,7 +19,7 @@ import shutil
 import string
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as quoted
@@ -28,13 +29,15 @@ import click
 from aecodec import __version__, files
 from aecodec.cli.console import Report, size
 from aecodec.cli.options import Whole, device_option, pixels_option, threads_option
-from aecodec.conversion import Compression, Encoding, Run
+from aecodec.conversion import Encoding, Run
 from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import PIL.Image
+
+    from aecodec.codec import Codec
 
 __all__ = ["gallery"]
 
@@ -125,7 +128,7 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
         quality=options["quality"], effort=options["effort"], model=options["model"], keep=keep
     )
     run = Run(options["threads"] or 0, options["device"], options["max_pixels"])
-    compression = Compression(encoding, run, model)
+    coder, longest = run.codec(model), options["thumbnail"]
     shown: list[Shown] = []
     ids = {model.id.hex()}
     with Report(len(sources), as_json=False) as report, _made_whole(target) as site:
@@ -134,8 +137,8 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
         names = _Names()
         for source in sources:
             with report.file(str(source)):
-                made, notes, used = _add(source, site, names, compression, options["thumbnail"])
-                ids.add(used)
+                made, notes, used = _add(source, site, names, encoding, coder, run, longest)
+                ids |= used
                 shown.append(made)
                 for note in notes:
                     report.say(f"aecodec: {files.shown(str(source))}: note: {note}")
@@ -192,10 +195,12 @@ def _add(
     source: Path,
     site: Path,
     names: _Names,
-    compression: Compression,
+    encoding: Encoding,
+    coder: Codec,
+    run: Run,
     longest: int,
-) -> tuple[Shown, Sequence[str], str]:
-    """Put one picture into the site; what was lost of it, and the id of its weights."""
+) -> tuple[Shown, Sequence[str], set[str]]:
+    """Put one picture into the site; what was lost of it, and the ids of weights that it needs."""
     from PIL import Image
 
     from aecodec import bitstream, codec
@@ -205,12 +210,13 @@ def _add(
     if source.suffix.lower() == files.SUFFIX:
         data = files.read_compressed(str(source))
     else:
-        loaded = compression.load(files.read_picture(str(source)))
+        loaded = encoding.load(files.read_picture(str(source)), run.max_pixels)
         notes = loaded.notes
-        data = compression.encode(loaded)
+        data = encoding.encode(loaded, coder)
         original = loaded.rgb if loaded.mode in ("L", "RGB") else None
-    picture = codec.decompress(data, **asdict(compression.run))
-    header = bitstream.parse_header(data)[0]
+    container = bitstream.parse(data, max_pixels=run.max_pixels)
+    header = container.header
+    picture = codec.decompress(data, **dataclasses.asdict(run))
     name = names.of(source)
     (site / "pictures" / f"{name}{files.SUFFIX}").write_bytes(data)
 
@@ -228,7 +234,8 @@ def _add(
         aec_bytes=len(data),
         jpeg_bytes=None if original is None else _jpeg_bytes(original, picture),
     )
-    return shown, notes, header.model_id.hex()
+    exact = len(container.exact) == header.tile_count
+    return shown, notes, set() if exact else {header.model_id.hex()}
 
 
 def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PIL.Image.Image) -> int | None:

@@ -106,6 +106,27 @@ def pictures() -> dict[str, bytes]:
     made["base-q40"] = BASE.compress(photo.crop((50, 50, 201, 171)), 40)
     made["base-grey"] = BASE.compress(photo.crop((50, 50, 150, 120)).convert("L"), 90)
 
+    # Tiles stored exactly: all of them, or beside others; every transform of VP8L; no weights.
+    page = np.asarray(Image.fromarray(drawing).resize((200, 130), Image.Resampling.NEAREST))
+    made["exact-drawing"] = SMALL.compress(Image.fromarray(page), lossless=True)
+    few = np.array([(250, 250, 240), (20, 20, 20), (200, 30, 40)], np.uint8)
+    made["exact-palette"] = SMALL.compress(
+        Image.fromarray(few[rng.integers(0, 3, (70, 90))]), lossless=True
+    )
+    made["exact-photo"] = SMALL.compress(photo.crop((0, 0, 90, 70)), lossless=True)
+    made["exact-grey"] = SMALL.compress(photo.crop((0, 0, 70, 50)).convert("L"), lossless=True)
+    made["exact-pixel"] = SMALL.compress(Image.new("RGB", (1, 1), (1, 2, 3)), lossless=True)
+    half = np.asarray(photo.crop((0, 0, 256, 192))).copy()
+    half[64:128, 64:192] = page[:64, :128]
+    made["exact-mixed"] = SMALL.compress(Image.fromarray(half), 75, tile_size=64)
+    assert 0 < len(bitstream.parse(made["exact-mixed"]).exact) < 12
+    unknown = bitstream.parse(made["exact-photo"])
+    made["exact-unknown-model"] = rebuilt(made["exact-photo"], change={14: unknown.data[14] ^ 255})
+
+    # Neutral pictures have one grey in all three channels.
+    made["neutral"] = SMALL.compress(photo.crop((0, 0, 100, 70)).convert("L").convert("RGB"), 60)
+    assert bitstream.parse(made["neutral"]).header.neutral
+
     # Colour modes, with each filter of alpha.
     made["grey"] = SMALL.compress(photo.crop((0, 0, 100, 70)).convert("L"), 70)
     ramp = np.arange(120, dtype=np.uint8)
@@ -164,9 +185,15 @@ def rebuilt(
 ) -> bytes:
     """A file with more sections, other tiles or other bytes in its header, and right checksums."""
     container = bitstream.parse(data)
-    sections = [(s.type, data[s.start : s.end]) for s in container.sections if s.type != 1] + before
+    sections = [
+        (s.type, data[s.start : s.end]) for s in container.sections if s.type not in (1, 3)
+    ] + before
     sections.sort(key=lambda section: section[0])
-    sections += [(1, tile) for tile in (container.tiles if tiles is None else tiles)]
+    kinds = [3 if number in container.exact else 1 for number in range(len(container.tiles))]
+    if tiles is None:
+        sections += zip(kinds, container.tiles, strict=True)
+    else:
+        sections += [(kinds[0], tile) for tile in tiles]
     body = b""
     for ordinal, (kind, payload) in enumerate(sections):
         crc = zlib.crc32(payload, zlib.crc32(bytes([kind]) + ordinal.to_bytes(4, "little")))
@@ -243,7 +270,14 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
         )
         return rebuilt(bare, [(2, payload)], change={11: int(parsed.header.mode)})
 
+    exact = SMALL.compress(Image.new("RGB", (40, 30), (1, 2, 3)), lossless=True)
+    stream = bitstream.parse(exact).tiles[0]
+
     return {
+        "exact-cut": ("CorruptError", rebuilt(exact, tiles=[stream[:7]])),
+        "exact-size": ("CorruptError", rebuilt(exact, tiles=[b"\x2f\x01" + stream[2:]])),
+        "exact-version": ("CorruptError", rebuilt(exact, tiles=[stream[:4] + b"\x20"])),
+        "exact-other": ("CorruptError", rebuilt(exact, tiles=[b"RIFF" + stream])),
         "empty": ("NotAecError", b""),
         "another": ("NotAecError", b"\xff\xd8\xff\xe0 a JPEG begins like this"),
         "truncated": ("TruncatedError", good[:-1]),
@@ -329,7 +363,11 @@ def main() -> None:
             "tile_size": header.tile_size,
             "version": ".".join(map(str, container.version)),
             "sections": [s.name for s in container.sections],
-            "checksums": [tile[:4][::-1].hex() for tile in container.tiles],
+            "neutral": header.neutral,
+            "checksums": [
+                None if number in container.exact else tile[:4][::-1].hex()
+                for number, tile in enumerate(container.tiles)
+            ],
             "exif": None if container.exif is None else zlib.crc32(container.exif),
             "icc": None if container.icc is None else zlib.crc32(container.icc),
             "xmp": None if container.xmp is None else zlib.crc32(container.xmp),

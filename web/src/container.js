@@ -5,7 +5,8 @@ import { CorruptError, LimitError, NotAecError, TruncatedError, UnsupportedError
 import { contentSize, decompress } from "./zstd.js";
 
 export const MODES = ["L", "LA", "RGB", "RGBA"];
-export const LIMITS = { maxPixels: 2 ** 28, maxMetadata: 2 ** 24, maxTileSize: 1024 };
+const NEUTRAL = 1;
+export const LIMITS = { maxPixels: 2 ** 28, maxMetadata: 2 ** 24, maxTileSize: 1024, maxExactPixels: 2 ** 24 };
 
 const MAGIC = [0x89, 0x41, 0x45, 0x43, 0x0d, 0x0a, 0x1a, 0x0a];
 const FIXED = 22;
@@ -15,16 +16,12 @@ const UNIT = 64;
 
 /**
  * The sections that this decoder knows, by type. `check(section, header, limits)` sees the payload;
- * A new critical section is one entry
- * more: what is not listed is refused where bit 7 of its type is clear, and else skipped.
+ * `tile` says that it is one tile of the picture. A new section is one entry more: what is not listed
+ * is refused where bit 7 of its type is clear, and else skipped.
  */
 const SECTIONS = {
-  0x01: {
-    name: "TILE",
-    check(section) {
-      if (section.payload.length < 4) throw new CorruptError("a tile of less than 4 bytes");
-    },
-  },
+  0x01: { name: "TILE", tile: true, check: checkTile },
+  0x03: { name: "EXACT", tile: true, check: checkTile },
   0x02: {
     name: "ALPHA",
     check(section, header) {
@@ -45,6 +42,10 @@ const SECTIONS = {
   0x87: { name: "GAINMAP" },
   0x88: { name: "VIDEO" },
 };
+
+function checkTile(section) {
+  if (section.payload.length < 4) throw new CorruptError("a tile of less than 4 bytes");
+}
 
 function checkMetadata(section, header, { maxMetadata }) {
   const size = contentSize(section.payload, section.name);
@@ -151,7 +152,7 @@ export function parseHeader(bytes) {
   if (crc32(bytes.subarray(0, at)) !== u32(bytes, at)) {
     throw new CorruptError("the checksum of the header is wrong");
   }
-  if (flags) throw new UnsupportedError(`must-understand flags ${flags}: made for a newer decoder`);
+  if (flags & ~NEUTRAL) throw new UnsupportedError(`must-understand flags ${flags}: made for a newer decoder`);
   if (mode >= MODES.length) throw new UnsupportedError(`colour mode ${mode}: made for a newer decoder`);
   for (const [name, side] of [["width", width], ["height", height]]) {
     if (side < 1 || side > MAX_SIDE) throw new CorruptError(`a ${name} of ${side} pixels`);
@@ -166,6 +167,7 @@ export function parseHeader(bytes) {
     quality,
     model: hex(bytes.subarray(14, FIXED)),
     tileSize: tileUnits * UNIT,
+    neutral: !!(flags & NEUTRAL),
     size: at + 4,
     fileSize: at + 4 + bodySize,
   };
@@ -201,10 +203,10 @@ export function parse(bytes, limits = {}) {
     const known = SECTIONS[section.type];
     section.name = known?.name ?? `0x${hex([section.type]).toUpperCase()}`;
     if (!section.fits) throw new CorruptError(`the checksum of section ${ordinal} (${section.name}) is wrong`);
-    if (section.type === 0x01) {
+    if (known?.tile) {
       if (tiles.length === grid.count) throw new CorruptError(`more tiles than the ${grid.count} of the dimensions`);
       known.check(section);
-      tiles.push(section.payload);
+      tiles.push({ kind: section.name, payload: section.payload });
     } else {
       if (!known && section.type < 0x80) {
         throw new UnsupportedError(`critical section ${section.name}: made for a newer decoder`);

@@ -56,7 +56,9 @@ export class Engine {
     on.begin?.({ width, height, colourSpace: space });
     const through = (call) =>
       call && ((part) => call(convert ? { ...part, rgba: convert(part.rgba) } : part));
-    const decoder = await this.load(file.header.model);
+    // Exact tiles need no weights, not even ones that are not here.
+    const exact = file.tiles.every(({ kind }) => kind === "EXACT");
+    const decoder = exact ? new PictureDecoder() : await this.load(file.header.model);
     const turn = this.queue.then(() =>
       decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale }),
     );

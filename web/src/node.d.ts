@@ -21,8 +21,8 @@ export interface Picture {
   /** Four bytes a pixel, not premultiplied. */
   data: Uint8ClampedArray;
   colorSpace: "srgb" | "display-p3";
-  /** The CRC-32 of each tile's symbols. */
-  checksums: number[];
+  /** The CRC-32 of each tile's symbols; null for exact tiles, which have none. */
+  checksums: (number | null)[];
 }
 
 /** How many threads the networks use; before the first picture. */

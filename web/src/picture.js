@@ -6,12 +6,14 @@ import { colourSpace } from "./icc.js";
 import { Latents } from "./latents.js";
 import { cut } from "./networks.js";
 import { Checkerboard } from "./scales.js";
+import { decodeVp8l } from "./vp8l.js";
 
 const PART = 512; // pixels of a side, at most, that the synthesis makes at once
 
-/** One model, ready to decode. */
+/** One model, ready to decode; or none, for pictures whose tiles are all exact. */
 export class PictureDecoder {
   constructor(weights, networks) {
+    if (!weights) return;
     this.weights = weights;
     this.latents = new Latents(weights);
     this.networks = networks;
@@ -24,31 +26,36 @@ export class PictureDecoder {
    */
   async decode(file, on = {}, { scale = 8 } = {}) {
     const { header, grid } = file;
-    if (header.tileSize > LIMITS.maxTileSize) {
-      throw new LimitError(`tiles of ${header.tileSize} pixels: this decoder takes ${LIMITS.maxTileSize} at most`);
-    }
+    checkSizes(file);
     const alpha = file.alpha();
-    const grey = header.mode.startsWith("L");
+    const grey = header.mode.startsWith("L") || header.neutral;
     const finish = (box, rgba) => {
       if (grey) toGrey(rgba);
       if (alpha) withAlpha(rgba, box, alpha, header.width);
       return rgba;
     };
     const checksums = [];
-    const tiles = new Map(); // v_hat by number, as long as a part may look at it
+    const tiles = new Map(); // v_hat or pixels by number, as long as a part may look at them
     const decodeTile = async (n) => {
-      const { width, height } = grid.box(n);
-      const [h, w] = [Math.ceil(height / 16), Math.ceil(width / 16)];
-      const symbols = this.latents.decode(file.tiles[n], h, w, header.quality, grid.sides(n));
-      checksums.push(symbols.crc);
-      const v = await this.networks.means(symbols, header.quality, grid.sides(n));
-      tiles.set(n, { v, h, w });
+      const box = grid.box(n);
+      const { kind, payload } = file.tiles[n];
+      const [h, w] = [Math.ceil(box.height / 16), Math.ceil(box.width / 16)];
+      if (kind === "EXACT") {
+        tiles.set(n, { box, h, w, pixels: decodeVp8l(payload, box.width, box.height) });
+        checksums.push(null);
+      } else {
+        const symbols = this.latents.decode(payload, h, w, header.quality, grid.sides(n));
+        checksums.push(symbols.crc);
+        tiles.set(n, { box, h, w, v: await this.networks.means(symbols, header.quality, grid.sides(n)) });
+      }
       if (on.preview) {
-        const box = grid.box(n);
+        const { v, pixels } = tiles.get(n);
         const small = { scale, x: box.x / scale, y: box.y / scale };
         small.width = Math.ceil(box.width / scale);
         small.height = Math.ceil(box.height / scale);
-        const rgba = this.preview(v, h, w, header.quality, scale, small.width, small.height);
+        const rgba = pixels
+          ? reduced(pixels, box, small)
+          : this.preview(v, h, w, header.quality, scale, small.width, small.height);
         if (grey) toGrey(rgba);
         if (alpha) withAlpha(rgba, small, alpha, header.width, scale);
         on.preview({ ...small, rgba });
@@ -98,6 +105,10 @@ export class PictureDecoder {
 
   /** The latents that a part's pixels depend on: one at each side for each block of the synthesis. */
   seen({ x, y, width, height }, picture) {
+    if (!this.weights) {
+      const [left, top] = [Math.floor(x / 16), Math.floor(y / 16)];
+      return { x: left, y: top, w: Math.ceil((x + width) / 16) - left, h: Math.ceil((y + height) / 16) - top };
+    }
     const { synthesis16, synthesis8 } = this.weights.config;
     const near = synthesis8.length; // blocks at 1/8: one place of 8 pixels each
     const span = (from, size, whole) => {
@@ -111,7 +122,25 @@ export class PictureDecoder {
     return { x: left, y: top, w, h };
   }
 
-  async draw(part, seen, tiles, grid, { width, height, quality }) {
+  /** The pixels of a part, RGBA: of exact tiles their own, of the others what the synthesis draws. */
+  async draw(part, seen, tiles, grid, header) {
+    const exact = [...tiles.values()].filter(({ pixels, box }) => pixels && common(box, part));
+    const covered = exact.reduce((sum, { box }) => sum + area(common(box, part)), 0);
+    const rgba =
+      covered === area(part)
+        ? new Uint8ClampedArray(4 * covered)
+        : await this.synthesise(part, seen, tiles, grid, header);
+    for (const { pixels, box } of exact) {
+      const { x, y, width, height } = common(box, part);
+      for (let i = 0; i < height; i++) {
+        const from = 4 * ((y + i - box.y) * box.width + x - box.x);
+        rgba.set(pixels.subarray(from, from + 4 * width), 4 * ((y + i - part.y) * part.width + x - part.x));
+      }
+    }
+    return rgba;
+  }
+
+  async synthesise(part, seen, tiles, grid, { width, height, quality }) {
     const m = this.weights.config.latents;
     const v = new Float32Array(m * seen.h * seen.w);
     const [tall, wide] = [grid.tileHeight / 16, grid.tileWidth / 16];
@@ -119,7 +148,7 @@ export class PictureDecoder {
       const [row, column] = [Math.floor(n / grid.columns) * tall, (n % grid.columns) * wide];
       const [top, bottom] = [Math.max(row, seen.y), Math.min(row + tile.h, seen.y + seen.h)];
       const [left, right] = [Math.max(column, seen.x), Math.min(column + tile.w, seen.x + seen.w)];
-      if (top >= bottom || left >= right) continue;
+      if (!tile.v || top >= bottom || left >= right) continue; // those of exact tiles are 0
       for (let c = 0; c < m; c++) {
         for (let i = top; i < bottom; i++) {
           const from = (c * tile.h + i - row) * tile.w - column;
@@ -205,6 +234,49 @@ export class PictureDecoder {
     this.maps.set(scale, made);
     return made;
   }
+}
+
+/** LimitError for tiles that are larger than this decoder takes. */
+function checkSizes({ header, grid, tiles }) {
+  tiles.forEach(({ kind }, n) => {
+    const { width, height } = grid.box(n);
+    if (kind === "EXACT" && width * height > LIMITS.maxExactPixels) {
+      throw new LimitError(`exact tiles of ${width}x${height} pixels: this decoder takes ${LIMITS.maxExactPixels}`);
+    }
+    if (kind !== "EXACT" && header.tileSize > LIMITS.maxTileSize) {
+      throw new LimitError(`tiles of ${header.tileSize} pixels: this decoder takes ${LIMITS.maxTileSize} at most`);
+    }
+  });
+}
+
+const area = ({ width, height }) => width * height;
+
+/** The pixels that two boxes share, or null. */
+function common(one, other) {
+  const [x, y] = [Math.max(one.x, other.x), Math.max(one.y, other.y)];
+  const width = Math.min(one.x + one.width, other.x + other.width) - x;
+  const height = Math.min(one.y + one.height, other.y + other.height) - y;
+  return width > 0 && height > 0 ? { x, y, width, height } : null;
+}
+
+/** RGBA pixels of a box made small: the means of squares. */
+function reduced(pixels, box, { width, height, scale }) {
+  const rgba = new Uint8ClampedArray(4 * width * height);
+  for (let y = 0, to = 0; y < height; y++) {
+    const bottom = Math.min(box.height, (y + 1) * scale);
+    for (let x = 0; x < width; x++, to += 4) {
+      const right = Math.min(box.width, (x + 1) * scale);
+      const count = (bottom - y * scale) * (right - x * scale);
+      for (let c = 0; c < 4; c++) {
+        let sum = 0;
+        for (let i = y * scale; i < bottom; i++) {
+          for (let j = x * scale; j < right; j++) sum += pixels[4 * (i * box.width + j) + c];
+        }
+        rgba[to + c] = sum / count;
+      }
+    }
+  }
+  return rgba;
 }
 
 function toGrey(rgba) {

@@ -54,7 +54,8 @@ export async function answer(bytes) {
     };
     const told = { width, height, mode, quality, model, tile_size: tileSize, version };
     told.sections = file.sections.map(({ name }) => name);
-    told.checksums = picture.checksums.map((crc) => crc.toString(16).padStart(8, "0"));
+    told.checksums = picture.checksums.map((crc) => crc && crc.toString(16).padStart(8, "0"));
+    told.neutral = file.header.neutral;
     for (const name of ["exif", "icc", "xmp"]) told[name] = sum(name.toUpperCase());
     return { told, picture };
   } catch (error) {

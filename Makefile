@@ -3,6 +3,9 @@
 # make bench  measure on Kodak and update the README: make bench KODAK=folder/of/png
 # make check  linters and types only
 # make coverage  the tests, and the share of the package's lines that they run
+# make fuzz MINUTES=n  look for inputs that break the parsers, this long for each target
+# make bounds  some of the tests with the oldest and the newest dependencies (needs a package index)
+# make portability  decode the golden files with other kernels, threads and coders, and compare
 # make web    build the decoder for the browser (web/), and run its tests in Node and in Chromium
 # make docs   write the generated pages and tables of docs/
 # make clean  remove what these targets have created, also the environment
@@ -15,6 +18,9 @@ KODAK ?=
 BENCH_CODECS ?= aecodec,aecodec:base,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 1
+FUZZ_TARGETS ?=
+PORTABILITY_ARGS ?=
 NPM ?= npm
 
 VENV := .venv
@@ -22,7 +28,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check coverage web docs clean
+.PHONY: help demo test bench check coverage fuzz bounds portability web docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -51,6 +57,21 @@ check: $(VENV)/.with-test
 coverage: $(VENV)/.with-test
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 	rm -f .coverage .coverage.*
+
+# In an environment of its own: atheris is for fuzzing alone.
+fuzz: pyproject.toml hatch_build.py
+	@test -x build/fuzz-venv/bin/python || $(MAKE) VENV=build/fuzz-venv build/fuzz-venv/bin/python
+	build/fuzz-venv/bin/python -m pip --disable-pip-version-check --quiet install --editable . atheris
+	build/fuzz-venv/bin/python tests/fuzz/run.py $(FUZZ_TARGETS) --minutes $(MINUTES)
+
+bounds: $(VENV)/.with-test
+	$(PIP) install uv
+	for bounds in lowest newest; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/portability/bounds.py $$bounds || exit 1; \
+	done
+
+portability: $(VENV)/.with-test
+	$(BIN)/python tests/portability/run.py $(PORTABILITY_ARGS)
 
 web: web/node_modules/.package-lock.json web/src/manifest.js
 	cd web && node tools/build.mjs && $(NPM) exec -- tsc --noEmit --project test && node --test test/

@@ -60,22 +60,22 @@ Sections
                      under the checksum, it makes sections that changed places a checksum error.
     length  payload
 
-    type  name   how many                     payload
-    0x01  TILE   one for each tile            one tile's latents, see below
-    0x03  EXACT  in place of a TILE           one tile's pixels: a VP8L stream (RFC 9649, section 3)
-                                              of version 0, of the tile's width and height, without
-                                              transparency
-    0x02  ALPHA  1 in modes LA and RGBA,      u8 filter, then a zstd frame of width * height bytes
-                 else none
-    0x81  EXIF   0 or 1                       a zstd frame of a TIFF structure (begins with "II" or
-                                              "MM"; without the prefix "Exif\\0\\0")
-    0x82  ICC    0 or 1                       a zstd frame of an ICC profile
-    0x83  XMP    0 or 1                       a zstd frame of an XMP packet in UTF-8
-    0x84  RESOLUTION 0 or 1                   f32 across, f32 down: pixels an inch
-    0x85  TEXTS  0 or 1                       a zstd frame of comments and texts, see below
-    0x86  IPTC   0 or 1                       a zstd frame of IPTC-IIM records
-    0x87  GAINMAP 0 or 1                      an attachment: a JPEG, see below
-    0x88  VIDEO  0 or 1                       an attachment: the video of a motion photo, see below
+    type  name        how many                 payload
+    0x01  TILE        one for each tile        one tile's latents, see below
+    0x03  EXACT       in place of a TILE       one tile's pixels: a VP8L stream (RFC 9649, section
+                                               3) of version 0, of the tile's width and height,
+                                               without transparency
+    0x02  ALPHA       1 in modes LA and RGBA,  u8 filter, then a zstd frame of width * height bytes
+                      else none
+    0x81  EXIF        0 or 1                   a zstd frame of a TIFF structure (begins with "II"
+                                               or "MM"; without the prefix "Exif\\0\\0")
+    0x82  ICC         0 or 1                   a zstd frame of an ICC profile
+    0x83  XMP         0 or 1                   a zstd frame of an XMP packet in UTF-8
+    0x84  RESOLUTION  0 or 1                   f32 across, f32 down: pixels an inch
+    0x85  TEXTS       0 or 1                   a zstd frame of comments and texts, see below
+    0x86  IPTC        0 or 1                   a zstd frame of IPTC-IIM records
+    0x87  GAINMAP     0 or 1                   an attachment: a JPEG, see below
+    0x88  VIDEO       0 or 1                   an attachment: a motion photo's video, see below
 
 Order: first every section that is neither a TILE nor EXACT, by strictly ascending type (so no type
 comes twice); then one TILE or EXACT for each tile, in raster order, left to right and top to

@@ -131,10 +131,12 @@ def compress(
     quality: int = DEFAULT_QUALITY,
     *,
     model: str | None = None,
+    tune: str | None = None,
     effort: int = DEFAULT_EFFORT,
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     lossless: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
@@ -146,13 +148,19 @@ def compress(
         image: a PIL image, a path, a file object, the bytes of a picture file, a Picture, or an
             array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
         quality: 1 to 100; 75 has about the PSNR of JPEG at 75.
-        model: the name of the weights; None takes the default ones.
+        model: the name of the weights; None takes those of `tune`.
+        tune: "eye" for weights that were trained for what people see, "psnr" for those that were
+            trained for squared error; None takes the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size: instead of a quality: the best file of at most so many bytes.
         target_bpp: the same, in bits for each pixel.
         target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
             is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
             what lies hidden where alpha is 0. Where no quality has as many, the file is lossless.
+        target_ssimulacra2: instead of a quality: a file with this SSIMULACRA 2.1 score at least,
+            and at most half a point more; 90 is hard to tell from the picture, 70 is high quality.
+            Measured is what `decompress` gives back, upon a dark and a bright grey where alpha is
+            not 255.
         lossless: store every tile exactly; the quality is then of no account.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
@@ -162,19 +170,20 @@ def compress(
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
         ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
-            device.
+            device or tune.
         TypeError: quality, effort or threads that are no whole numbers, as 75.0 and True are not.
         WeightsError: no usable weights of that name.
     """
     from aecodec.networks import weights
 
-    return _shared(weights.by_name(model), threads, device).compress(
+    return _shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
         image,
         quality,
         effort=effort,
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        target_ssimulacra2=target_ssimulacra2,
         lossless=lossless,
         max_pixels=max_pixels,
     )
@@ -244,8 +253,10 @@ def _shared(weights: Weights, threads: int, device: str) -> Codec:
 
 def _whole_number(name: str, value: object) -> int:
     """A whole number of any type, numpy's too, as an int. A bool is none: it is a slip."""
+    # Before NumPy 2.3 `operator.index` takes numpy's True for a 1.
+    kind = "b" if isinstance(value, bool) else getattr(getattr(value, "dtype", None), "kind", "")
     try:
-        if not isinstance(value, bool):
+        if kind != "b":
             return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         pass
@@ -278,6 +289,7 @@ class Codec:
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        target_ssimulacra2: float | None = None,
         lossless: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
@@ -292,7 +304,9 @@ class Codec:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        targeted = _check_targets(size=target_size, bpp=target_bpp, psnr=target_psnr)
+        targeted = _check_targets(
+            size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
+        )
         if lossless and targeted:
             raise ValueError("a lossless file or a target, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
@@ -316,6 +330,8 @@ class Codec:
             return _of_size(encoder, picture, header, effort, min(target_size, MOST_BYTES))
         if target_psnr is not None:
             return _of_psnr(encoder, picture, header, effort, target_psnr)
+        if target_ssimulacra2 is not None:
+            return _of_ssimulacra2(encoder, picture, header, effort, target_ssimulacra2)
         return _file(picture, header, encoder.encode(quality, effort))
 
     def decode(
@@ -450,6 +466,27 @@ def _of_psnr(
     return _file(picture, *best)
 
 
+def _of_ssimulacra2(
+    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, target: float
+) -> bytes:
+    """The file with this score at least."""
+    from aecodec.coding.score_control import lowest_reaching
+    from aecodec.networks.ssimulacra2 import SMALLEST_SIDE
+
+    if min(header.width, header.height) < SMALLEST_SIDE:
+        raise RequestError(
+            f"a picture of {header.width}x{header.height} has no SSIMULACRA 2: it needs"
+            f" {SMALLEST_SIDE} pixels a side"
+        )
+
+    def encode(quality: int, dead_zone: float) -> tuple[tuple[Header, CodedTiles], float]:
+        chosen = dataclasses.replace(header, quality=quality)
+        tiles, rgb = encoder.encode_and_draw(quality, effort, dead_zone)
+        return (chosen, tiles), _ssimulacra2(picture, shown(rgb, header), encoder.threads)
+
+    return _file(picture, *lowest_reaching(encode, target))
+
+
 def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
     if len(tiles.exact) == header.tile_count:
         header, tiles = _in_large_tiles(picture, header, tiles)
@@ -519,3 +556,17 @@ def _box(region: Sequence[int]) -> Box:
         return Box(*map(operator.index, region))
     except (TypeError, ValueError):
         raise ValueError(f"a region is x, y, width and height in pixels, not {region!r}") from None
+
+
+def _ssimulacra2(picture: Picture, rgb: Pixels, threads: int) -> float:
+    """The SSIMULACRA 2 score of what a decoder shows of its pixels (H,W,3)."""
+    import numpy as np
+
+    from aecodec.image.pillow import to_pil
+    from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
+
+    if picture.mode in ("L", "LA"):
+        rgb = np.asarray(to_pil(rgb, "L").convert("RGB"))
+    found = ssimulacra2(*with_alpha(picture.alpha, picture.rgb, rgb), threads=threads)
+    assert found is not None  # smaller pictures are refused
+    return found

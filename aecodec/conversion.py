@@ -120,14 +120,22 @@ class Encoding:
     """Bytes. At most one target is given; it takes the place of the quality."""
     target_bpp: float | None = None
     target_psnr: float | None = None
+    target_ssimulacra2: float | None = None
+    lossless: bool = False
+    """Every tile is stored exactly; the quality is then of no account."""
     min_savings: float | None = None
     """Percent that the file must be smaller than its source; else the source is left alone."""
 
     @property
     def is_aimed(self) -> bool:
-        """Whether a target decides about the quality: each picture then has its own."""
-        targets = (self.target_size, self.target_bpp, self.target_psnr)
-        return any(target is not None for target in targets)
+        """Whether something else than `quality` decides about the quality of a file."""
+        targets = (
+            self.target_size,
+            self.target_bpp,
+            self.target_psnr,
+            self.target_ssimulacra2,
+        )
+        return self.lossless or any(target is not None for target in targets)
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
         """Whether a source of so many bytes is left alone, since an output of so many saves too
@@ -162,6 +170,8 @@ class Encoding:
             "target_size": self.target_size,
             "target_bpp": self.target_bpp,
             "target_psnr": self.target_psnr,
+            "target_ssimulacra2": self.target_ssimulacra2,
+            "lossless": self.lossless,
         }
         return coder.compress(picture, **how)
 
@@ -231,14 +241,23 @@ class Compression:
         if weights is not None:
             self._codecs.of(weights)
 
+    def load(self, data: str | bytes) -> Picture:
+        """The picture in a file, given by its path or its bytes."""
+        return self.encoding.load(data, self.run.max_pixels)
+
+    def encode(self, picture: Picture) -> bytes:
+        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+        from aecodec.networks import weights
+
+        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
+        return self.encoding.encode(picture, coder)
+
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""
         from aecodec import bitstream
-        from aecodec.networks import weights
 
-        picture = self.encoding.load(data, self.run.max_pixels)
-        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
-        content = self.encoding.encode(picture, coder)
+        picture = self.load(data)
+        content = self.encode(picture)
         quality = bitstream.parse_header(content)[0].quality
 
         def save(file: BinaryIO) -> tuple[str, ...]:
@@ -287,18 +306,21 @@ class Decompression:
         header = bitstream.parse_header(data)[0]
 
         def save(file: BinaryIO) -> tuple[str, ...]:
-            return _save(picture, file, target)
+            return _save(picture, file, target, self.run.threads)
 
         coded = header.width, header.height
         return Made(picture.width, picture.height, coded, header.quality, save)
 
 
-def _save(picture: PIL.Image.Image, file: BinaryIO, target: str) -> tuple[str, ...]:
+def _save(picture: PIL.Image.Image, file: BinaryIO, target: str, threads: int) -> tuple[str, ...]:
     """Write a picture in its target's format; what the format cannot hold."""
     from aecodec.image import pillow as image
+    from aecodec.networks.runtime import cores
 
     try:
-        return image.save(picture, file, files.picture_format(target))
+        return image.save(
+            picture, file, files.picture_format(target), threads=min(threads or cores(), cores())
+        )
     except OutputError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.strerror:  # the system's fault, not the format's

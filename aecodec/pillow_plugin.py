@@ -8,7 +8,7 @@
     picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=...)
 
 `save` takes what `codec.compress` takes: quality, effort, target_size, target_bpp, target_psnr,
-model. Metadata that it is not given is the picture's own.
+target_ssimulacra2, lossless, model, tune. Metadata that it is not given is the picture's own.
 
 Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The
 errors are `AecFileError`, which is both an OSError, as Pillow's callers expect, and an
@@ -37,7 +37,17 @@ __all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "regis
 FORMAT: Final = "AEC"
 MIME_TYPE: Final = "image/x-aec"
 SUFFIX: Final = ".aec"
-_CODING: Final = ("quality", "model", "effort", "target_size", "target_bpp", "target_psnr")
+_CODING: Final = (
+    "quality",
+    "model",
+    "tune",
+    "effort",
+    "target_size",
+    "target_bpp",
+    "target_psnr",
+    "target_ssimulacra2",
+    "lossless",
+)
 
 
 class AecFileError(AecodecError, OSError):

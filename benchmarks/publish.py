@@ -36,9 +36,22 @@ END = "<!-- results:end -->"
 
 IN_PLOT = ("BPG 4:4:4", "VVC (VTM)", "mbt2018-mean")
 IN_TABLE = ("BPG 4:4:4", "VVC (VTM)")
-COLUMNS = (("jpeg", "JPEG 4:2:0"), ("webp", "WebP -m 6"), ("avif", "AVIF speed 6"))
-SHORT_COLUMNS = (("jpeg", "JPEG"), ("avif", "AVIF"))
-SHORT_ROWS = ("aecodec", "aecodec:base", "jpeg", "webp", "avif", "jxl", "jpeg2000")
+ANCHORS = ("jpeg", "webp", "avif", "avif-psnr", "avif-ssimulacra2", "jxl")
+"""Those of `aecodec bench` that aecodec's own line is given against, by each measure."""
+MEASURES = (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("ssimulacra2", "SSIMULACRA 2"))
+SHORT_ROWS = (
+    "aecodec",
+    "aecodec:base",
+    "aecodec:small-eye",
+    "aecodec:base-eye",
+    "jpeg",
+    "webp",
+    "avif",
+    "avif-psnr",
+    "avif-ssimulacra2",
+    "jxl",
+    "jpeg2000",
+)
 
 CROP_OF, CROP = "astronaut.png", (120, 10, 440, 290)
 CROP_QUALITY = 15
@@ -201,17 +214,17 @@ def machine_of(results: dict[str, Any]) -> str:
 
 def short_block(results: dict[str, Any], place: str) -> str:
     """The README's part: the plot, and BD-rates and speeds of the codecs that people use."""
-    bd = results["bd_rate_percent"]["psnr"]
+    bd = results["bd_rate_percent"]
     measured = {entry["name"]: entry for entry in results["curves"]}
-    columns = [(name, title) for name, title in SHORT_COLUMNS if name in measured]
-    heads = [f"bytes, against {title}" for _, title in columns]
+    measures = [(metric, title) for metric, title in MEASURES if metric in bd]
+    heads = [f"bytes by {title}" for _, title in measures]
     lines = ["| " + " | ".join(["codec", *heads, "encode, MP/s", "decode, MP/s"]) + " |"]
-    lines.append("|---" * (3 + len(columns)) + "|")
+    lines.append("|---" * (3 + len(heads)) + "|")
     for name in SHORT_ROWS:
         if name in measured:
             entry = measured[name]
             speed = entry["megapixels_per_second"]
-            cells = [bd_rate_cell(bd, name, anchor) for anchor, _ in columns]
+            cells = [bd_rate_cell(bd[metric], name, "jpeg") for metric, _ in measures]
             cells += [f"{speed[way]:.3g}" for way in ("encoding", "decoding")]
             lines.append("| " + " | ".join([entry["title"], *cells]) + " |")
     return "\n".join(
@@ -219,9 +232,9 @@ def short_block(results: dict[str, Any], place: str) -> str:
             *picture(place),
             *lines,
             "",
-            f"Bytes are BD-rates by PSNR on {len(results['pictures'])} Kodak pictures, whole files."
-            f" Measured {results['date']} on {machine_of(results)}. [All"
-            " figures](docs/benchmarking.md), [speed and memory](docs/performance.md).",
+            f"Bytes are BD-rates against JPEG 4:2:0 on {len(results['pictures'])} Kodak pictures,"
+            f" whole files. Measured {results['date']} on {machine_of(results)}. [All figures and"
+            " settings](docs/benchmarking.md), [speed and memory](docs/performance.md).",
         ]
     )
 
@@ -238,8 +251,8 @@ def block(
     lines = [
         f"Kodak, {len(results['pictures'])} pictures, whole files. Figures against another codec"
         " are BD-rates: the mean difference of the rate at equal fidelity, by PCHIP over log-rate"
-        " on the mean curves. Negative means smaller files. Fidelity is PSNR, except in the column"
-        " MS-SSIM.",
+        " on the mean curves. Negative means smaller files. Each column names its measure of"
+        " fidelity.",
         "",
         *picture(place),
         *table(results, others),
@@ -274,31 +287,53 @@ def bd_rate_cell(bd: dict[str, Any], name: str, anchor: str) -> str:
 
 
 def table(results: dict[str, Any], others: dict[str, Curve]) -> list[str]:
-    """BD-rates and speeds, a line for each codec."""
+    """Two tables: aecodec against each codec by every measure, and every codec against JPEG."""
     bd = results["bd_rate_percent"]
-    names = [entry["name"] for entry in results["curves"]]
-    columns = [(name, title) for name, title in COLUMNS if name in names]
-    heads = [f"against {title}" for _, title in columns]
-    heads += ["MS-SSIM, against JPEG"] if "ms_ssim" in bd else []
+    entries = {entry["name"]: entry for entry in results["curves"]}
+    measures = [(metric, title) for metric, title in MEASURES if metric in bd]
+    ours = next(name for name in entries if name.partition(":")[0] == "aecodec")
+
+    def cell(metric: str, name: str, anchor: str) -> str:
+        return bd_rate_cell(bd[metric], name, anchor)
+
+    def line(*cells: str) -> str:
+        return "| " + " | ".join(cells) + " |"
+
     lines = [
-        "| codec | " + " | ".join([*heads, "encode MP/s", "decode MP/s"]) + " |",
-        "|---" * (3 + len(heads)) + "|",
+        line(f"bytes of {entries[ours]['title']} against", *(title for _, title in measures)),
+        "|---" * (1 + len(measures)) + "|",
     ]
-
-    def row(name: str, title: str, speeds: list[str]) -> str:
-        cells = [bd_rate_cell(bd["psnr"], name, anchor) for anchor, _ in columns]
-        cells += [bd_rate_cell(bd["ms_ssim"], name, "jpeg")] if "ms_ssim" in bd else []
-        return "| " + " | ".join([title, *cells, *speeds]) + " |"
-
-    for entry in results["curves"]:
+    for anchor in ANCHORS:
+        if anchor in entries:
+            cells = (cell(metric, ours, anchor) for metric, _ in measures)
+            lines.append(line(_named(entries[anchor]), *cells))
+    speeds = ("encode MP/s", "decode MP/s")
+    heads = [f"{title}, against JPEG" for _, title in measures]
+    lines += [
+        "",
+        line("codec", "settings", *heads, *speeds),
+        "|---" * (2 + len(heads) + len(speeds)) + "|",
+    ]
+    for name, entry in entries.items():
         speed = entry["megapixels_per_second"]
-        title = entry["title"]
-        speeds = [f"{speed[way]:.3g}" for way in ("encoding", "decoding")]
-        lines.append(row(entry["name"], title, speeds))
+        lines.append(
+            line(
+                entry["title"],
+                entry["description"],
+                *(cell(metric, name, "jpeg") for metric, _ in measures),
+                *(f"{speed[way]:.3g}" for way in ("encoding", "decoding")),
+            )
+        )
     for name in IN_TABLE:
         if name in others and name in results["overlaid"]:
-            lines.append(row(name, f"{name}, published", ["", ""]))
+            cells = (cell(metric, name, "jpeg") for metric, _ in measures)
+            lines.append(line(f"{name}, published", "", *cells, "", ""))
     return lines
+
+
+def _named(entry: dict[str, Any]) -> str:
+    """A codec with what decides its bytes."""
+    return f"{entry['title']} ({entry['description']})"
 
 
 def replace(readme: Path, made: str) -> None:

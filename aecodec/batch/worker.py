@@ -432,7 +432,13 @@ class Converter:
         restored = self._restored(written)
         if restored.size != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
-        picture = self.task.encoding.load(places.read(job.source), self.task.max_pixels)
+        try:
+            source = places.read(job.source)
+        except InputError:
+            if self._is_gone(job):  # another run has deleted it, and has made sure of the same
+                return ""
+            raise
+        picture = self.task.encoding.load(source, self.task.max_pixels)
         quality = bitstream.parse_header(written)[0].quality
         least, found = least_psnr(quality), image.fidelity(picture, restored)
         if found >= least:

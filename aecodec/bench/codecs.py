@@ -2,7 +2,8 @@
 
 Each has the settings that serve it best at its usual effort, since a wrong one can double a
 codec's rate: JPEG with optimised Huffman tables; WebP with its slowest method; JPEG XL at its
-default effort; AVIF at speed 6; JPEG 2000 with the irreversible wavelet and the colour transform.
+default effort; AVIF at speed 6, as it tunes itself (for the eye), tuned for PSNR, and tuned for
+SSIMULACRA 2; JPEG 2000 with the irreversible wavelet and the colour transform.
 All get bare pixels: nobody is charged for metadata. All may use every core.
 """
 
@@ -12,6 +13,7 @@ import functools
 import inspect
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,8 +31,17 @@ __all__ = ["DEFAULT", "KINDS", "Codec", "Coder", "Unavailable", "find", "known"]
 Pixels = npt.NDArray[np.uint8]
 
 AECODEC_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
-DEFAULT = ("aecodec", "jpeg", "webp", "avif", "jxl", "jpeg2000")
-"""Compared unless others are chosen: six codecs."""
+DEFAULT = (
+    "aecodec",
+    "jpeg",
+    "webp",
+    "avif",
+    "avif-psnr",
+    "avif-ssimulacra2",
+    "jxl",
+    "jpeg2000",
+)
+"""Compared unless others are chosen: six codecs, AVIF in three tunings."""
 
 
 class Unavailable(AecodecError):
@@ -213,17 +224,45 @@ def _webp(detail: str) -> Codec:
     )
 
 
-def _avif(detail: str) -> Codec:
-    versions, load = _pillow("AVIF", feature="avif", speed=6, subsampling="4:2:0")
+def _avif(tune: str, subsampling: str, detail: str) -> Codec:
+    """AVIF, tuned for what is asked; "" for what libavif tells libaom by default."""
+    options: dict[str, Any] = {"advanced": {"tune": tune}} if tune else {}
+    versions, load = _pillow("AVIF", feature="avif", speed=6, subsampling=subsampling, **options)
+    if tune and _before(features.version("avif"), _LIBAVIF_TUNED):
+        raise Unavailable(f"this Pillow's libavif ({features.version('avif')}) has no tune={tune}")
     return Codec(
-        name="avif",
-        title="AVIF",
-        settings="Pillow, speed 6, 4:2:0",
+        name=f"avif-{tune}" if tune else "avif",
+        title=_title(tune, subsampling),
+        settings=f"Pillow, speed 6, {subsampling}, {_tune_of(tune)}",
         qualities=(5, 15, 25, 35, 45, 55, 65, 75, 85),
         versions=versions,
         load=load,
         suffix="avif",
     )
+
+
+_LIBAVIF_TUNED = (1, 4)
+"""The first libavif that tunes for `iq` by default, and knows `ssimulacra2`."""
+
+
+def _title(tune: str, subsampling: str) -> str:
+    if not tune and _before(features.version("avif"), _LIBAVIF_TUNED):
+        return "AVIF"
+    return f"AVIF tune={tune or 'iq'}" + ("" if subsampling == "4:2:0" else f" {subsampling}")
+
+
+def _tune_of(tune: str) -> str:
+    if tune:
+        return f"tune={tune}"
+    if _before(features.version("avif"), _LIBAVIF_TUNED):
+        return "default tune"
+    return "default tune (iq, for the eye)"
+
+
+def _before(version: str | None, least: tuple[int, ...]) -> bool:
+    """Whether a library's version, such as "1.4.2", is older than `least`."""
+    numbers = tuple(int(n) for n in re.findall(r"\d+", version or "")[: len(least)])
+    return numbers < least
 
 
 # ----------------------------------------------------------------------------- imagecodecs' codecs
@@ -299,7 +338,9 @@ KINDS: dict[str, Callable[[str], Codec]] = {
     "jpeg": functools.partial(_jpeg, "4:2:0"),
     "jpeg444": functools.partial(_jpeg, "4:4:4"),
     "webp": _webp,
-    "avif": _avif,
+    "avif": functools.partial(_avif, "", "4:2:0"),
+    "avif-psnr": functools.partial(_avif, "psnr", "4:4:4"),
+    "avif-ssimulacra2": functools.partial(_avif, "ssimulacra2", "4:2:0"),
     "jxl": _jpeg_xl,
     "jpeg2000": _jpeg_2000,
     "klt": _block_pca,

@@ -16,6 +16,7 @@ from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
 from aecodec.image import pillow as image
+from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
 __all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
 
@@ -46,6 +47,7 @@ class Compared:
     nbytes: int
     psnr: float  # dB; infinite where the pixels are equal
     ms_ssim: float | None  # None for small pictures
+    ssimulacra2: float | None  # None below 8 pixels a side
 
     @property
     def bpp(self) -> float:
@@ -66,6 +68,7 @@ class Compared:
             "bpp": self.bpp,
             "psnr": None if np.isinf(self.psnr) else self.psnr,
             "ms_ssim": self.ms_ssim,
+            "ssimulacra2": self.ssimulacra2,
             "identical": bool(np.isinf(self.psnr)),
         }
 
@@ -105,6 +108,7 @@ def compare(original: image.Picture, path: str, **run: Any) -> Compared:
         nbytes=nbytes,
         psnr=metrics.psnr(original.rgb, own, visible),
         ms_ssim=metrics.ms_ssim(original.rgb, own),
+        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, original.rgb, own)),
     )
 
 
@@ -131,14 +135,15 @@ def figures(
         picture, nbytes = original.picture, original.nbytes
         rate = metrics.bits_per_pixel(nbytes, picture.width, picture.height)
         name = f"{files.shown(original.path)} (original)"
-        rows.append((name, f"{nbytes:,}", *[""] * len(measures), f"{rate:.3f}", "", ""))
+        rows.append((name, f"{nbytes:,}", *[""] * len(measures), f"{rate:.3f}", "", "", ""))
     for one in done:
         shares = (f"{100 * one.nbytes / measure:.1f} %" for measure in measures.values())
         psnr = "identical" if np.isinf(one.psnr) else f"{one.psnr:.2f}"
         similarity = "–" if one.ms_ssim is None else f"{one.ms_ssim:.4f}"
+        seen = "–" if one.ssimulacra2 is None else f"{one.ssimulacra2:.2f}"
         name = files.shown(one.path)
-        rows.append((name, f"{one.nbytes:,}", *shares, f"{one.bpp:.3f}", psnr, similarity))
-    return ["file", "bytes", *measures, "bpp", "PSNR dB", "MS-SSIM"], rows
+        rows.append((name, f"{one.nbytes:,}", *shares, f"{one.bpp:.3f}", psnr, similarity, seen))
+    return ["file", "bytes", *measures, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA 2"], rows
 
 
 def short_names(done: Sequence[Compared]) -> list[str]:

@@ -23,7 +23,7 @@ __all__ = ["METHOD", "METRICS", "Bd", "Curve", "Measured", "compare", "decibels"
 
 METHOD = "Bjontegaard delta rate, PCHIP over log rate (package bjontegaard)"
 
-METRICS = {"psnr": "PSNR, RGB (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
+METRICS = {"psnr": "PSNR, RGB (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA 2"}
 """Attribute of a curve -> what its axis says."""
 
 _EXACT_DB = 100.0
@@ -243,8 +243,9 @@ def _compressai(entry: Mapping[str, Any]) -> Curve:
     rates = [float(rate) for rate in results["bpp"]]
     psnr = results["psnr-rgb"] if "psnr-rgb" in results else results["psnr"]
     similarity = results.get("ms-ssim-rgb") or results.get("ms-ssim") or [None] * len(rates)
+    seen = results.get("ssimulacra2") or [None] * len(rates)
     return _published_curve(
-        str(entry["name"]), str(entry.get("description", "")), rates, psnr, similarity
+        str(entry["name"]), str(entry.get("description", "")), rates, psnr, similarity, seen
     )
 
 
@@ -255,6 +256,7 @@ def _from_points(name: str, points: Sequence[Mapping[str, Any]]) -> Curve:
         [float(point["bpp"]) for point in points],
         [point["psnr"] for point in points],
         [point.get("ms_ssim") for point in points],
+        [point.get("ssimulacra2") for point in points],
     )
 
 
@@ -264,8 +266,9 @@ def _published_curve(
     rates: Sequence[float],
     psnr: Sequence[float],
     similarity: Sequence[float | None],
+    seen: Sequence[float | None],
 ) -> Curve:
-    if not len(rates) == len(psnr) == len(similarity):
+    if not len(rates) == len(psnr) == len(similarity) == len(seen):
         raise ValueError(f"{name}: its lists differ in length")
     if not all(rate > 0 for rate in rates):
         raise ValueError(f"{name}: a rate that is not above 0")
@@ -276,5 +279,5 @@ def _published_curve(
         bpp=tuple(rates),
         psnr=tuple(float(value) for value in psnr),
         ms_ssim=tuple(None if value is None else decibels(float(value)) for value in similarity),
-        ssimulacra2=(None,) * len(rates),
+        ssimulacra2=tuple(seen),
     )

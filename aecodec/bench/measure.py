@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import math
 import os
@@ -22,26 +21,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec import files, metrics
 from aecodec.bench import codecs
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.pictures import Photograph
 from aecodec.errors import AecodecError, InputError, OutputError
+from aecodec.networks.ssimulacra2 import ssimulacra2
 
-__all__ = ["Point", "Probe", "Store", "machine", "measure", "probe", "ssimulacra2"]
+__all__ = ["Point", "Probe", "Store", "machine", "measure", "probe"]
 
 Pixels = npt.NDArray[np.uint8]
 
 _FORMAT = {"aecodec bench results": 1}
+_MEASURES = "PSNR, MS-SSIM, SSIMULACRA 2.1"
+"""What a point tells: one that was measured for less is measured again."""
 _LONGEST_HEAD = 1000  # characters; a file without ends of lines is not read to its end
 
 
@@ -53,7 +53,7 @@ class Point:
     nbytes: int
     psnr: float | None  # dB over RGB; None where the pixels came back exactly
     ms_ssim: float | None  # None for sides below metrics.MS_SSIM_SMALLEST_SIDE
-    ssimulacra2: float | None  # None where it was not asked for
+    ssimulacra2: float | None  # None for sides below 8
     encode_s: float
     decode_s: float
 
@@ -184,12 +184,7 @@ def _key(*parts: object) -> str:
 
 
 def measure(
-    codec: Codec,
-    photograph: Photograph,
-    store: Store,
-    *,
-    repeats: int = 1,
-    with_ssimulacra2: bool = False,
+    codec: Codec, photograph: Photograph, store: Store, *, repeats: int = 1
 ) -> Iterator[Point]:
     """The picture's points at every quality of the codec, from the store where it has them.
 
@@ -199,14 +194,14 @@ def measure(
     settings = (codec.name, codec.settings, codec.versions, machine(), repeats)
     checked = False
     for quality in codec.qualities:
-        key = _key(settings, photograph.digest, quality, with_ssimulacra2)
+        key = _key(settings, photograph.digest, quality, _MEASURES)
         kept = store.get(key)
         if kept is None:
             coder = _loaded(codec)
             if not checked:
                 check(codec, coder, photograph)
                 checked = True
-            point = _measured(coder, photograph.rgb, quality, repeats, with_ssimulacra2)
+            point = _measured(coder, photograph.rgb, quality, repeats)
             about = {"codec": codec.name, "picture": photograph.name}
             store.put(key, dataclasses.asdict(point), about)
             yield point
@@ -237,9 +232,7 @@ def check(codec: Codec, coder: Coder, photograph: Photograph) -> None:
         )
 
 
-def _measured(
-    coder: Coder, rgb: Pixels, quality: float, repeats: int, with_ssimulacra2: bool
-) -> Point:
+def _measured(coder: Coder, rgb: Pixels, quality: float, repeats: int) -> Point:
     encoding, decoding = math.inf, math.inf
     for _ in range(repeats):
         start = time.perf_counter()
@@ -254,26 +247,10 @@ def _measured(
         nbytes=len(data),
         psnr=value if math.isfinite(value) else None,
         ms_ssim=metrics.ms_ssim(rgb, restored),
-        ssimulacra2=ssimulacra2(rgb, restored) if with_ssimulacra2 else None,
+        ssimulacra2=ssimulacra2(rgb, restored),
         encode_s=encoding,
         decode_s=decoding,
     )
-
-
-def ssimulacra2(rgb: Pixels, restored: Pixels) -> float:
-    """SSIMULACRA2 of two pictures, 100 where they are equal.
-
-    Raises AecodecError where its package is not installed.
-    """
-    if find_spec("ssimulacra2") is None:
-        raise AecodecError("SSIMULACRA2 is not installed: pip install ssimulacra2")
-    from ssimulacra2 import compute_ssimulacra2
-
-    files = [io.BytesIO(), io.BytesIO()]  # it takes what Pillow opens
-    for file, pixels in zip(files, (rgb, restored), strict=True):
-        Image.fromarray(pixels).save(file, "PPM")
-        file.seek(0)
-    return float(compute_ssimulacra2(*files))
 
 
 # ------------------------------------------------------------------------ loading and memory, apart

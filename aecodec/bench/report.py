@@ -110,18 +110,20 @@ def _claims(found: Comparison, ours: str) -> list[Claim]:
         if bd.value is None:
             continue
         fewer = round(bd.value) <= 0
-        made.append(
-            Claim(
-                figure=f"{abs(bd.value):.0f} %",
-                text=f"{'fewer' if fewer else 'more'} bytes than {other.title} at equal PSNR",
-                good=fewer,
-            )
-        )
+        text = f"{_more_or_fewer(bd.value)} bytes than {other.title} at equal PSNR"
+        seen = found.bd.get("ssimulacra2", {}).get(ours, {}).get(other.name, Bd(None)).value
+        if seen is not None:
+            text += f", {abs(seen):.0f} % {_more_or_fewer(seen)} at equal SSIMULACRA 2"
+        made.append(Claim(figure=f"{abs(bd.value):.0f} %", text=text, good=fewer))
     codec = next(c for c in found.measured if c.name == ours)
     for what, verb in (("encode_s", "encoded"), ("decode_s", "decoded")):
         text = f"megapixels {verb} a second on {found.machine['cores']} cores"
         made.append(Claim(speed(codec.speed(what)), text, True))
     return made
+
+
+def _more_or_fewer(percent: float) -> str:
+    return "fewer" if round(percent) <= 0 else "more"
 
 
 # ------------------------------------------------------------------------------------- the tables
@@ -142,7 +144,7 @@ def _matrices(found: Comparison) -> list[dict[str, Any]]:
 def _matrix(
     found: Comparison, metric: str, names: Sequence[str], how: str, pick: Any
 ) -> dict[str, Any]:
-    label = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}[metric]
+    label = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA 2"}[metric]
     columns = [name for name in names if name in {c.name for c in found.measured}]
     if found.anchor not in columns:
         columns.append(found.anchor)

@@ -26,10 +26,20 @@ from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
 from aecodec.cli.gallery import gallery
-from aecodec.cli.options import Count, Number, Whole, device_option, pixels_option, threads_option
+from aecodec.cli.options import (
+    Count,
+    Number,
+    RegionType,
+    Whole,
+    device_option,
+    pixels_option,
+    threads_option,
+    tune_option,
+)
 from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
+from aecodec.networks.weights import chosen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,7 +199,7 @@ class _InThisOrder(click.Group):
         return list(self.commands)
 
 
-class _Region(click.ParamType[tuple[int, int, int, int]]):
+class _Region(RegionType):
     """X,Y,W,H in pixels."""
 
     name = "X,Y,W,H"
@@ -283,12 +293,27 @@ def commands() -> None:
     "--target-psnr", type=Number(1.0, 99.0), help="At least this PSNR in dB, of what is visible."
 )
 @click.option(
+    "--target-ssimulacra2",
+    type=Number(1.0, 99.0),
+    help="At least this SSIMULACRA 2 score: 90 is hard to tell from the original, 70 is high"
+    " quality, 50 medium.",
+)
+@click.option(
+    "--lossless", is_flag=True, help="Store the pixels exactly, in 8 bits; takes no quality."
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
     help="Skip files that would shrink by less than this.",
 )
-@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@tune_option
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME",
+    help="The weights to use (see: aecodec models), whatever --tune says.",
+)
 @click.option(
     "--metadata",
     metavar="KINDS",
@@ -308,7 +333,10 @@ def compress(
     target_size: int | None,
     target_bpp: float | None,
     target_psnr: float | None,
+    target_ssimulacra2: float | None,
+    lossless: bool,
     min_savings: float | None,
+    tune: str | None,
     model: str | None,
     metadata: tuple[str, ...],
     strip_gps: bool,
@@ -333,11 +361,13 @@ def compress(
         "target_size": target_size,
         "target_bpp": target_bpp,
         "target_psnr": target_psnr,
+        "target_ssimulacra2": target_ssimulacra2,
+        "lossless": lossless,
     }
     aim = _chosen(aims)
     encoding = conversion.Encoding(
         **({} if aim is None else {aim: aims[aim]}),
-        model=model,
+        model=chosen(model, tune),
         keep=metadata,
         strip_gps=strip_gps,
         strict=strict,

@@ -17,8 +17,9 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import device_option, pixels_option, threads_option
+from aecodec.cli.options import device_option, pixels_option, threads_option, tune_option
 from aecodec.errors import AecodecError, InputError, OutputError
+from aecodec.networks.weights import TUNED
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
@@ -44,11 +45,12 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 @click.option(
     "--codecs",
     metavar="NAMES",
-    default="aecodec,jpeg,webp,avif,jxl,jpeg2000",
+    default="aecodec,jpeg,webp,avif,avif-psnr,avif-ssimulacra2,jxl,jpeg2000",
     show_default=True,
     help="Names with commas. Others: jpeg444; klt (block PCA); aecodec-zstd (the same latents"
     " without the learned entropy model); aecodec:MODEL, aecodec:MODEL@EFFORT.",
 )
+@tune_option
 @click.option(
     "--anchor",
     metavar="NAME",
@@ -63,9 +65,6 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
     default=1,
     show_default=True,
     help="Repeats of each timing.",
-)
-@click.option(
-    "--ssimulacra2", is_flag=True, help="Also measure SSIMULACRA2 (slow; pip install ssimulacra2)."
 )
 @click.option(
     "--published",
@@ -106,14 +105,20 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
 def bench(
-    pictures: tuple[str, ...], codecs: str, published: tuple[str, ...], **options: Any
+    pictures: tuple[str, ...],
+    codecs: str,
+    tune: str | None,
+    published: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Compare aecodec with other codecs, by the bytes of whole files.
 
     Without pictures it runs on sample photographs. That is a smoke test and no verdict. Needs the
     extra `bench`.
     """
-    names = list(dict.fromkeys(name.strip() for name in codecs.split(",") if name.strip()))
+    names = list(
+        dict.fromkeys(_tuned(name.strip(), tune) for name in codecs.split(",") if name.strip())
+    )
     with (
         Report(1, as_json=False, progress=False) as report,
         report.file("bench"),
@@ -138,8 +143,6 @@ def _bench(
     paths = pictures.gather(sources) if sources else pictures.bundled()
     for output in outputs:
         files.check_output(output, force=options["force"], inputs=files.identities(paths))
-    if options["ssimulacra2"]:
-        measure.ssimulacra2(*[_grey()] * 2)  # raises where it is missing
     _check_extra(options["html"])
 
     chosen: list[Codec] = []
@@ -182,18 +185,20 @@ def _bench(
     _write(report, found, chosen, options)
 
 
+def _tuned(name: str, tune: str | None) -> str:
+    """A codec's name with the weights that `--tune` chooses, where it names none itself."""
+    kind, at, effort = name.partition("@")
+    if tune is None or kind not in ("aecodec", "aecodec-zstd"):
+        return name
+    return f"{kind}:{TUNED[tune]}{at}{effort}"
+
+
 def _check_extra(html: str | None) -> None:
     """Report a missing package now, not after an hour of measuring."""
     import bjontegaard  # noqa: F401
 
     if html:
         import jinja2  # noqa: F401
-
-
-def _grey() -> Any:
-    import numpy as np
-
-    return np.full((64, 64, 3), 128, np.uint8)
 
 
 def _refuse_unknown(names: Sequence[str]) -> None:
@@ -244,7 +249,6 @@ def _measure(
                     photograph,
                     store,
                     repeats=options["repeats"],
-                    with_ssimulacra2=options["ssimulacra2"],
                 )
             )
             advance(f"{codec.name} {photograph.name}", 1)
@@ -385,7 +389,7 @@ def compare(
     html: str | None,
     force: bool,
 ) -> int:
-    """Compare files with the original: bytes, PSNR, MS-SSIM.
+    """Compare files with the original: bytes, PSNR, MS-SSIM, SSIMULACRA 2.
 
     FILE is an .aec file or any picture. Its bytes are also given in per cent of ORIGINAL and, if
     there are several files, of the first one. Fully transparent parts of ORIGINAL do not count.

@@ -43,6 +43,10 @@ def describe() -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "pillow_features": _pillow_features(),
         "weights": [_weights(name) for name in weights.folders()],
+        "coder": _coder(),
+        "blas": _blas(),
+        # After the weights: their known answers multiply.
+        "matrix_product": _matrix_product(),
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -81,3 +85,43 @@ def _weights(name: str) -> dict[str, str]:
     except AecodecError as error:
         return {**found, "state": one_line(error)}
     return {**found, "state": "ok"}
+
+
+def _coder() -> str:
+    """Which ANS coder is used: constriction's or our own."""
+    try:
+        from aecodec.entropy.backend import CODER
+    except AecodecError as error:
+        return one_line(error)
+    return CODER
+
+
+def _blas() -> list[dict[str, str | None]]:
+    """The libraries that multiply NumPy's matrices, and the kernel that each chose."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    found = [
+        {
+            "library": library["internal_api"],
+            "version": library.get("version"),
+            "core": library.get("architecture"),
+        }
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    if not found:  # such as Apple's Accelerate
+        built = np.show_config(mode="dicts")
+        blas = built.get("Build Dependencies", {}).get("blas", {})
+        name, version = blas.get("name", "unknown"), blas.get("version")
+        found.append({"library": name, "version": version, "core": None})
+    return found
+
+
+def _matrix_product() -> str:
+    """Whether BLAS was right in all products that were checked in this process."""
+    from aecodec.entropy.product import wrong_product
+
+    if wrong := wrong_product():
+        return f"BLAS multiplies wrongly here, {wrong}; it is not used, which takes longer"
+    return "right"

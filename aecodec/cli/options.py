@@ -5,21 +5,38 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.networks.config import DEVICES
+from aecodec.networks.weights import DEFAULT_TUNE, TUNED
 
-__all__ = ["Count", "Number", "Whole", "device_option", "pixels_option", "threads_option"]
+__all__ = [
+    "Count",
+    "Number",
+    "RegionType",
+    "Whole",
+    "device_option",
+    "pixels_option",
+    "threads_option",
+    "tune_option",
+]
+
+# Before click 8.4 its types are not generic.
+if TYPE_CHECKING:
+    _CountType = click.ParamType[int]
+    RegionType = click.ParamType[tuple[int, int, int, int]]
+else:
+    _CountType = RegionType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-class Count(click.ParamType[int]):
+class Count(_CountType):
     """A whole number above 0 such as 200000, 200k, 1.5M or 2G."""
 
     def __init__(self, name: str, example: str) -> None:
@@ -69,6 +86,15 @@ class Number(click.FloatRange):
 def threads_option(text: str) -> Callable[[F], F]:
     """Add `--threads` with this help text."""
     return click.option("--threads", type=Whole(1), help=text)
+
+
+def tune_option(command: F) -> F:
+    return click.option(
+        "--tune",
+        type=click.Choice(list(TUNED)),
+        help="Weights that were trained for what people see, or for PSNR."
+        f"  [default: {DEFAULT_TUNE}]",
+    )(command)
 
 
 def device_option(command: F) -> F:

@@ -28,8 +28,8 @@ def show(found: Comparison, console: Console) -> None:
     )
     table.add_column("codec", no_wrap=True)
     headings = ["PSNR", "by picture", "range dB"]
-    if "ms_ssim" in found.metrics:
-        headings.append("MS-SSIM")
+    seen = [metric for metric in ("ms_ssim", "ssimulacra2") if metric in found.metrics]
+    headings += [{"ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA 2"}[metric] for metric in seen]
     headings += ["enc MP/s", "dec MP/s", "load ms", "enc MiB", "dec MiB"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -42,8 +42,7 @@ def show(found: Comparison, console: Console) -> None:
     for name in sorted(titles, key=place):
         bd = found.against_anchor(name)
         cells = [titles[name], percent(bd.value), percent(bd.of_images), _range(bd)]
-        if "ms_ssim" in found.metrics:
-            cells.append(percent(found.against_anchor(name, "ms_ssim").value))
+        cells += [percent(found.against_anchor(name, metric).value) for metric in seen]
         if name in measured:
             codec = measured[name]
             cells += [speed(codec.speed("encode_s")), speed(codec.speed("decode_s"))]

@@ -17,7 +17,7 @@ from aecodec import files
 from aecodec.cli.console import Report, needs_extra
 from aecodec.cli.options import Whole
 from aecodec.errors import InputError, one_line
-from aecodec.networks.config import DEVICES, SIZES
+from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
 __all__ = ["export", "train"]
 
@@ -54,6 +54,17 @@ __all__ = ["export", "train"]
     "--drawings",
     type=click.FloatRange(0, 1),
     help="Share of the crops with synthetic drawings.  [default: 0.01]",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    help="What the training aims at: squared error, or what people see (SSIMULACRA 2 and a share "
+    "of squared error).  [default: psnr]",
+)
+@click.option(
+    "--mse-share",
+    type=click.FloatRange(0, 1),
+    help="Share of squared error in the objective for the eye.  [default: 0.25]",
 )
 @click.option(
     "--finish",
@@ -116,7 +127,8 @@ def train(
 @click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Pictures on which quality q gets the PSNR of JPEG.  [default: the held-out ones]",
+    help="Pictures on which quality q gets the PSNR of JPEG, or its SSIMULACRA 2 if the run was for"
+    " the eye.  [default: the held-out ones]",
 )
 @click.option(
     "-o",

@@ -72,6 +72,11 @@ class PictureEncoder:
         self._exact = ExactTiles(codec, rgb)
         self._analyses: dict[frozenset[int], Analysis] = {}
 
+    @property
+    def threads(self) -> int:
+        """How many may be used."""
+        return self._codec.runtime.threads
+
     def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> CodedTiles:
         """The tiles' payloads."""
         point = self._codec.weights.at(quality, dead_zone)
@@ -89,9 +94,11 @@ class PictureEncoder:
             payloads = list(workers.in_order(jobs))
         return CodedTiles(payloads, frozenset(range(len(payloads))))
 
-    def encode_and_draw(self, quality: int, effort: int) -> tuple[CodedTiles, Pixels]:
+    def encode_and_draw(
+        self, quality: int, effort: int, dead_zone: float = 0.0
+    ) -> tuple[CodedTiles, Pixels]:
         """The tiles' payloads, and the pixels that a decoder makes of them."""
-        point, transforms = self._codec.weights.at(quality), self._codec.transforms
+        point, transforms = self._codec.weights.at(quality, dead_zone), self._codec.transforms
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
             return self.encode_exactly(), self._rgb

@@ -26,11 +26,11 @@ first. A table without entries says "zero, with certainty": nothing is coded.
 
 from __future__ import annotations
 
-import constriction
 import numpy as np
 
 from aecodec.arrays import Array, Ints, Longs, Places
-from aecodec.entropy.models import Runs, uniform
+from aecodec.entropy.backend import AnsCoder, uniform
+from aecodec.entropy.models import Runs
 from aecodec.entropy.tables import Groups, taken
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
@@ -111,7 +111,7 @@ class Encoder:
     @stage("entropy coding")
     def finish(self) -> bytes:
         """The words of the coder, little-endian."""
-        coder = constriction.stream.stack.AnsCoder()
+        coder = AnsCoder()
         for entries, model in reversed(self._entries):
             coder.encode_reverse(entries, model)
         words: bytes = coder.get_compressed().astype("<u4").tobytes()
@@ -130,7 +130,7 @@ class Decoder:
             raise CorruptError("the coded latents are not whole words")
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
         try:
-            self._coder = constriction.stream.stack.AnsCoder(words)
+            self._coder = AnsCoder(words)
         except ValueError as error:
             raise CorruptError("the coded latents do not end as any encoder ends them") from error
 

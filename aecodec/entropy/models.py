@@ -1,23 +1,23 @@
-"""constriction's models of integer tables, each built at its first use.
+"""The coder's models of integer tables, each built at its first use.
 
-The models are those of constriction (Bamler 2022, "Understanding Entropy Coding With Asymmetric
-Numeral Systems"). Their input is integers, and what they compute from these is exact.
+The models are those of `backend.py`, constriction's or our own. Their input is integers, and what
+they compute from these is exact.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import constriction
 import numpy as np
 
+from aecodec.entropy.backend import categorical
 from aecodec.entropy.fixed_point import PRECISION
 
 if TYPE_CHECKING:
     from aecodec.arrays import Probabilities
     from aecodec.entropy.tables import TableSet
 
-__all__ = ["LONGEST_RUN", "RUNS_COUNT", "RUNS_FROM", "Models", "Runs", "uniform"]
+__all__ = ["LONGEST_RUN", "RUNS_COUNT", "RUNS_FROM", "Models", "Runs"]
 
 RUNS_FROM = 3 << PRECISION - 2
 """A table's probability of 0, of 2 ** PRECISION, from which on it has runs: a run and what comes
@@ -48,14 +48,14 @@ class Models:
     def whole(self, t: int) -> object:
         """Table t."""
         if t not in self._whole:
-            self._whole[t] = _categorical(self._tables.table(t))
+            self._whole[t] = categorical(self._tables.table(t))
         return self._whole[t]
 
     def others(self, t: int) -> object:
         """Table t without its entry for 0."""
         if t not in self._others:
             rest = np.delete(self._tables.table(t), self._tables.zero(t))
-            self._others[t] = _categorical(_scaled(rest))
+            self._others[t] = categorical(_scaled(rest))
         return self._others[t]
 
     def runs(self, t: int, count: int) -> Runs | None:
@@ -71,19 +71,6 @@ class Models:
         return self._runs[t]
 
 
-def uniform(size: int) -> object:
-    """All of 0..size - 1 with equal probability."""
-    return constriction.stream.model.Uniform(size)
-
-
-def _categorical(probabilities: Probabilities) -> object:
-    # constriction adds 1 to every scaled probability, so P - 1 gives exactly the CDF of P;
-    # `perfect=True` would fit its own rounding instead.
-    return constriction.stream.model.Categorical(
-        probabilities.astype(np.float64) - 1.0, lazy=False, perfect=False
-    )
-
-
 def _runs(p: int) -> Runs:
     """Runs of zeros, each of which has probability p / 2^PRECISION: geometric, cut at one half."""
     left = [1 << 40]  # of 2^40: what remains after so many zeros
@@ -92,7 +79,7 @@ def _runs(p: int) -> Runs:
     still = np.array(left) >> 40 - PRECISION
     entries = np.append(still[:-1] - still[1:], still[-1])
     mean = float(still[:-1].sum()) / (1 << PRECISION)
-    return Runs(_categorical(entries.astype(np.uint32)), len(left) - 1, mean)
+    return Runs(categorical(entries.astype(np.uint32)), len(left) - 1, mean)
 
 
 def _scaled(weights: Probabilities) -> Probabilities:

@@ -61,6 +61,7 @@ from aecodec.entropy.fixed_point import (
     Z_SHIFT,
 )
 from aecodec.entropy.padding import TileShape, reflected, repeated
+from aecodec.entropy.product import product
 from aecodec.stages import stage
 
 __all__ = [
@@ -105,7 +106,7 @@ def _activate(a: Exact) -> Exact:
 
 def _pointwise(a: Exact, layer: _Layer) -> Exact:
     """(n,I) with weight (I,O) -> (n,O), requantised."""
-    acc: Exact = a.astype(layer.weight.dtype, copy=False) @ layer.weight
+    acc = product(a.astype(layer.weight.dtype, copy=False), layer.weight)
     acc += layer.bias
     return _shift(acc, layer.bits)
 
@@ -302,7 +303,7 @@ class Scales:
         a = a.astype(weight.dtype, copy=False)
         seen = [np.ascontiguousarray(a[places].T) for places in self._places]
         for channels, parity, block in board.blocks(found, step):
-            sums: Exact = weight[channels] @ seen[parity]
+            sums = product(weight[channels], seen[parity])
             sums += self._offset[step, channels, None]
             np.clip(sums, 0, self._network.top, out=sums)
             block[:] = sums  # rounds down what is not negative

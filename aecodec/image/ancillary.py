@@ -114,22 +114,35 @@ def _of_file(image: Image.Image, account: Account) -> Ancillary:
 
 
 def of(image: Image.Image) -> Ancillary:
-    """What `image.info` holds."""
+    """What `image.info` holds. Others may have put something else there: it is passed over."""
     info = image.info
-    texts = info.get("texts")
-    if not texts:
-        comment = info.get("comment")
-        if isinstance(comment, str):
-            comment = comment.encode("utf-8", "surrogateescape")
-        comment = comment if isinstance(comment, bytes) else b""
-        texts = (Text("", comment.decode("utf-8", "surrogateescape")),) if comment else ()
+    iptc, gain_map, video = info.get("iptc"), info.get("gain_map"), info.get("video")
     return Ancillary(
         _sensible(info.get("dpi")),
-        tuple(texts),
-        info.get("iptc"),
-        info.get("gain_map"),
-        info.get("video"),
+        _texts(info.get("texts")) or _comment(info.get("comment")),
+        iptc if isinstance(iptc, bytes) else None,
+        gain_map if _is_attachment(gain_map) else None,
+        video if _is_attachment(video) else None,
     )
+
+
+def _texts(found: Any) -> tuple[Text, ...]:
+    if not isinstance(found, tuple | list):
+        return ()
+    whole = (t for t in found if isinstance(t, tuple) and len(t) == len(Text._fields))
+    return tuple(Text(*t) for t in whole if all(isinstance(part, str) for part in t))
+
+
+def _comment(found: Any) -> tuple[Text, ...]:
+    if isinstance(found, bytes):
+        found = found.decode("utf-8", "surrogateescape")
+    return (Text("", found),) if isinstance(found, str) and found else ()
+
+
+def _is_attachment(found: Any) -> bool:
+    """Whether it is one of a walker or one of a container."""
+    parts = (getattr(found, "data", None), getattr(found, "detail", None))
+    return all(isinstance(part, bytes) for part in parts)
 
 
 def into_info(ancillary: Ancillary, exif: bytes | None) -> dict[str, Any]:

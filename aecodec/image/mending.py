@@ -23,9 +23,9 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from aecodec.errors import InputError
-from aecodec.image import colour, jpeg2000, photoshop_file
+from aecodec.image import colour, jpeg2000, photoshop_file, tiff_damage
 from aecodec.image.parts import fits
-from aecodec.image.parts.account import reduced
+from aecodec.image.parts.account import DAMAGED, reduced
 from aecodec.image.parts.directories import Tiff
 
 __all__ = ["Mend", "before_load", "described"]
@@ -65,7 +65,7 @@ def before_load(image: Image.Image) -> Mend | None:
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _set_right(image)
-        return _after_load
+        return partial(_after_load, tiff_damage.is_damaged(image))
     for before in (jpeg2000.before_load, photoshop_file.before_load):
         if (mend := before(image)) is not None:
             return partial(_mended_by, mend)
@@ -143,9 +143,11 @@ def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
     return {}
 
 
-def _after_load(image: Image.Image, notes: list[str]) -> Image.Image:
+def _after_load(damaged: bool, image: Image.Image, notes: list[str]) -> Image.Image:
     """Return the picture that a loaded TIFF stands for: mostly the image itself."""
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    if damaged:
+        notes.append(f"{DAMAGED}: blocks of the picture are missing or wrong")
     kind = _Kind(image)
     mended: Image.Image | None = None
     turned = kind.photometric == _GREY_TURNED

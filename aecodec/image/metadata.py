@@ -15,6 +15,7 @@ true of an `.aec`: `xmp.py` takes such claims out.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -360,14 +361,49 @@ def icc(
 
 # --- XMP ----------------------------------------------------------------------------------------
 
-_THUMBNAILS: Final = re.compile(rb"<([\w.-]+):Thumbnails\b[^>]*>.*?</\1:Thumbnails\s*>", re.DOTALL)
+
+class _Without:
+    """What `re.compile(...)` would be for elements, with their content, and attributes by name: one
+    search of time in proportion to the packet. A regular expression with `.*?` and a reference back
+    takes the square of it for a packet of openings alone: minutes for a megabyte.
+    """
+
+    def __init__(self, name: bytes, attribute: bytes | None = None) -> None:
+        self._opening = re.compile(rb"<([\w.-]+:" + name + rb")\b")
+        self._closing = re.compile(rb"</([\w.-]+:" + name + rb")\s*>")
+        self._attribute = re.compile(attribute) if attribute else None
+
+    def sub(self, replacement: bytes, packet: bytes) -> bytes:
+        if self._attribute:
+            packet = self._attribute.sub(replacement, packet)
+        closings: dict[bytes, list[tuple[int, int]]] = {}
+        for found in self._closing.finditer(packet):
+            closings.setdefault(found[1], []).append(found.span())
+        kept, end, tag_end = [], 0, -1
+        for found in self._opening.finditer(packet):
+            if found.start() < end:
+                continue  # within an element that goes
+            if tag_end < found.end():
+                tag_end = packet.find(b">", found.end())
+                if tag_end < 0:
+                    break
+            if packet[tag_end - 1] == ord("/"):
+                element_end = tag_end + 1
+            else:
+                ends = closings.get(found[1], [])
+                after = bisect_left(ends, (tag_end + 1, 0))
+                if after == len(ends):
+                    continue
+                element_end = ends[after][1]
+            kept += [packet[end : found.start()], replacement]
+            end = element_end
+        return b"".join([*kept, packet[end:]])
+
+
+_THUMBNAILS: Final = _Without(rb"Thumbnails")
 _ORIENTATION: Final = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[0-9]")
 # The names are those of the XMP namespace of EXIF, under whatever prefix it is bound to.
-_POSITION: Final = re.compile(
-    rb"\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')"
-    rb"|<([\w.-]+:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)",
-    re.DOTALL,
-)
+_POSITION: Final = _Without(rb"GPS\w+", rb"(?<!\s)\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
 _XMP_DIMENSIONS: Final = re.compile(

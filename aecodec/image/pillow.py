@@ -195,7 +195,7 @@ def _errors_named() -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise InputError("not a picture of a known kind, or its beginning is damaged") from error
     except MemoryError as error:
-        raise InputError("there is not enough memory for this picture") from error
+        raise InputError("not enough memory") from error
     except OSError as error:
         # Those of the system have a text of their own; Pillow's say what is wrong with the file.
         raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error

@@ -7,6 +7,8 @@ counterpart here, in reverse. A test compares it with torch's autograd.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,20 +17,35 @@ from aecodec.model.hyperprior import Context
 from aecodec.model.layers import Block
 from aecodec.model.transforms import Synthesis
 
-__all__ = ["context_gradient", "error_and_gradient"]
+__all__ = ["Distortion", "context_gradient", "error_and_gradient", "squared_error"]
 
 Saved = tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]
 """What a block's first branch activates, and what it clamps; its second one's two factors."""
 
 
+Distortion = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""x, x_hat, mask -> a distortion (1,), and its gradient by x_hat."""
+
+
+def squared_error(x: Tensor, x_hat: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum over the mask of (x_hat - x)^2, (1,), and its gradient by x_hat."""
+    error = (x_hat - x) * mask
+    return (error * error).sum().reshape(1), 2.0 * error
+
+
 def error_and_gradient(
-    net: Synthesis, y_hat: Tensor, level: Tensor, x: Tensor, mask: Tensor
+    net: Synthesis,
+    y_hat: Tensor,
+    level: Tensor,
+    x: Tensor,
+    mask: Tensor,
+    distortion: Distortion = squared_error,
 ) -> tuple[Tensor, Tensor]:
-    """The squared error of the picture made from latents, and its gradient by the latents.
+    """The distortion of the picture made from latents, and its gradient by the latents.
 
     Args: y_hat (B,M,H/16,W/16), level (B,), x (B,3,H,W) in [0,1], mask (B,1,H,W) of 0 and 1.
-    Returns: the sum over mask of (clamp(x_hat) - x)^2, (1,), and its gradient by y_hat. A value
-    beyond black or white gets the gradient of an error that points inwards.
+    Returns: the distortion of clamp(x_hat) within the mask, (1,), and its gradient by y_hat. A
+    value beyond black or white gets a gradient only where it points inwards.
     """
     scale16, shift16 = net.film16(level).chunk(2, dim=1)
     saved16, a = _forward(net.blocks16, y_hat * (1.0 + scale16) + shift16)
@@ -38,14 +55,15 @@ def error_and_gradient(
     x_hat = F.pixel_shuffle(net.output(a), 8) + 0.5
 
     shown = x_hat.clamp(0.0, 1.0)
-    error = (shown - x) * mask
-    felt = 2.0 * error * ((shown == x_hat) | (error * (x_hat - shown) > 0)).to(error.dtype)
+    value, by_shown = distortion(x, shown, mask)
+    inner = (shown == x_hat) | (by_shown * (x_hat - shown) > 0)
+    felt = by_shown * inner.to(by_shown.dtype)
 
     g = _back(F.pixel_unshuffle(felt, 8), net.output)
     g = _backward(net.blocks8, saved8, g) * (1.0 + scale8)
     g = _back(F.pixel_unshuffle(g, 2), net.up)
     g = _backward(net.blocks16, saved16, g) * (1.0 + scale16)
-    return (error * error).sum().reshape(1), g
+    return value, g
 
 
 def context_gradient(

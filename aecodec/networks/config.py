@@ -9,13 +9,16 @@ import dataclasses
 import json
 from typing import Any
 
-__all__ = ["DEVICES", "SIZES", "Blocks", "ModelConfig"]
+__all__ = ["DEVICES", "OBJECTIVES", "SIZES", "Blocks", "ModelConfig"]
 
 QUALITIES = 100
 """Qualities are the integers 1..QUALITIES."""
 
 DEVICES = ("auto", "cpu", "cuda")
 """What may run the networks; "auto" is a GPU where one can be used."""
+
+OBJECTIVES = ("psnr", "eye")
+"""What weights can be trained for: squared error, or what people see."""
 
 Blocks = tuple[tuple[int, int], ...]
 """(depthwise, gated): the hidden widths of every block, first to last."""
@@ -64,6 +67,8 @@ class ModelConfig:
     scale_log2_step: float = 0.1695
     # Bands of quality that share one set of tables of z.
     z_bands: int = 8
+    # What the weights were trained for: "psnr", or "eye". It says what quality means, too.
+    objective: str = "psnr"
 
     def to_json(self) -> str:
         """The config as JSON text."""
@@ -73,8 +78,10 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Build from the dictionary of `to_json`; ValueError for an unknown or missing name."""
         names = {f.name for f in dataclasses.fields(cls)}
-        if set(values) != names:
-            odd = ", ".join(sorted(set(values) ^ names))
+        # Configs from before there was a choice have no objective: it was squared error.
+        differ = set(values | {"objective": cls.objective}) ^ names
+        if differ:
+            odd = ", ".join(sorted(differ))
             raise ValueError(f"model config has unknown or missing entries: {odd}")
         lists = {k: v for k, v in values.items() if isinstance(v, list)}  # JSON has no tuples
         try:

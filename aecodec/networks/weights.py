@@ -49,6 +49,7 @@ __all__ = [
     "by_id",
     "by_name",
     "card",
+    "chosen",
     "folders",
     "model_id",
 ]
@@ -68,7 +69,10 @@ ENCODER_FILES = (
     "synthesis_gradient.onnx",
     "context_gradient.onnx",
 )
-DEFAULT_MODEL = "small"
+TUNED = {"eye": "small-eye", "psnr": "small"}
+"""The weights that `--tune` stands for; all others are chosen by their names."""
+DEFAULT_TUNE = "psnr"
+DEFAULT_MODEL = TUNED[DEFAULT_TUNE]
 SEARCH_VARIABLE = "AECODEC_WEIGHTS"
 """Environment variable: more folders of weights, separated as in PATH, searched first."""
 
@@ -240,6 +244,16 @@ def _weights(folder: pathlib.Path, config: ModelConfig, arrays: dict[str, Array]
         curvature=arrays["curvature"],
         preview=arrays["preview"],
     )
+
+
+def chosen(model: str | None, tune: str | None) -> str | None:
+    """The name of the weights that a caller wants: `model` if there is one, else those of `tune`.
+
+    None for the default ones. Raises ValueError for another tune than TUNED has.
+    """
+    if tune is not None and tune not in TUNED:
+        raise ValueError(f"tune must be {' or '.join(TUNED)}, not {tune!r}")
+    return model or (None if tune is None else TUNED[tune])
 
 
 def by_name(name: str | None = None) -> Weights:

@@ -1,6 +1,4 @@
-"""Calibration: each quality is mapped to the level that gives the PSNR of JPEG, with the real
-codec.
-"""
+"""Calibration: each quality is mapped to the level that is as good as JPEG, with the real codec."""
 
 from __future__ import annotations
 
@@ -14,27 +12,38 @@ from aecodec.codec import Codec
 from aecodec.geometry import Box
 from aecodec.metrics import psnr
 from aecodec.networks.config import QUALITIES
+from aecodec.networks.ssimulacra2 import ssimulacra2
 from aecodec.training.data import Pixels
 
 __all__ = ["calibrate"]
 
 
-def _jpeg_psnr(rgb: Pixels, quality: int) -> float:
+def _jpeg(rgb: Pixels, quality: int) -> Pixels:
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
     with Image.open(file) as image:
-        return psnr(rgb, np.asarray(image.convert("RGB")))
+        return np.asarray(image.convert("RGB"))
+
+
+def _score(rgb: Pixels, decoded: Pixels) -> float:
+    found = ssimulacra2(rgb, decoded)
+    if found is None:
+        raise ValueError("a picture is too small to calibrate on: SSIMULACRA 2 needs 8 pixels")
+    return found
 
 
 def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
-    """Levels (101,) such that quality q has the mean PSNR of JPEG 4:2:0 at quality q.
+    """Levels (101,) such that quality q is as good as JPEG 4:2:0 at quality q in the mean.
 
-    Below 5 and above 92 the levels continue evenly to the ends of the trained range, so that 1 is
-    the smallest and 100 the best that the weights can do. `codec` may have any rising levels.
+    The measure is PSNR, or SSIMULACRA 2 for weights that were trained for the eye. Below 5 and
+    above 92 the levels continue evenly to the ends of the trained range, so that 1 is the smallest
+    and 100 the best that the weights can do. `codec` may have any rising levels.
     """
+    eye = codec.weights.config.objective == "eye"
+    measure = _score if eye else psnr
     anchors = list(range(5, 93, 3))
-    targets = [float(np.mean([_jpeg_psnr(rgb, q) for rgb in pictures])) for q in anchors]
-    grid = list(range(1, QUALITIES + 1, 9))
+    targets = [float(np.mean([measure(rgb, _jpeg(rgb, q)) for rgb in pictures])) for q in anchors]
+    grid = list(range(1, QUALITIES + 1, 3 if eye else 9))  # scores are no straight lines
     reached = np.zeros(len(grid))
     for rgb in pictures:
         box = Box.of(rgb.shape)
@@ -43,12 +52,13 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
             point = codec.weights.at(q)
             v_hat = codec.tiles.quantise(y, point).v_hat
             decoded = codec.tiles.transforms.synthesise(v_hat, box, point)
-            reached[i] += psnr(rgb, decoded) / len(pictures)
+            reached[i] += measure(rgb, decoded) / len(pictures)
     # A model without enough latents gains nothing at the highest levels: those don't count.
     best = np.maximum.accumulate(reached)
     rising = np.concatenate([[True], best[1:] > best[:-1]])
     if best[-1] - best[0] < 1.0:
-        raise ValueError("the model's PSNR does not rise with the level: train longer")
+        what = "score" if eye else "PSNR"
+        raise ValueError(f"the model's {what} does not rise with the level: train longer")
     fitted = np.interp(targets, best[rising], codec.weights.level[grid][rising])
     levels = np.interp(
         np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]

@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aecodec.model import Autoencoder
-from aecodec.networks.config import ModelConfig
+from aecodec.networks.config import OBJECTIVES, ModelConfig
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
 
-__all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "read_facts", "read_shape"]
+__all__ = ["CHECKPOINT", "Run", "Settings", "load_ema", "objective_of", "read_facts", "read_shape"]
 
 CHECKPOINT = "checkpoint.safetensors"
 EXPORTED = "training.safetensors"
@@ -55,6 +55,8 @@ class Settings:
     ema: float = 0.999
     seed: int = 0
     start: str = "klt"  # or "random"
+    objective: str = "psnr"  # or "eye"
+    mse_share: float = 0.25  # of the eye's distortion; the rest is SSIMULACRA 2's
     finish: bool = False  # only what a decoder has learns, from the symbols that encoders code
     validation: int = 24  # pictures held out
     validate_minutes: float = 8.0  # (*)
@@ -66,6 +68,10 @@ class Settings:
             raise ValueError("give the length of the training either in steps or in minutes")
         if self.crop % 64:
             raise ValueError("crop must be a multiple of 64")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"the objective is psnr or eye, not {self.objective}")
+        if not 0.0 <= self.mse_share <= 1.0:
+            raise ValueError("the share of squared error lies between 0 and 1")
 
 
 class Run:
@@ -151,6 +157,11 @@ class Run:
             raise ValueError(
                 f"{self.path}: the run was begun {begun} --finish; choose another --out"
             )
+        objective = objective_of(facts["settings"])
+        if objective != objective_of(dataclasses.asdict(self.settings)):
+            raise ValueError(
+                f"{self.path}: the run was begun for {objective}; choose another --out"
+            )
         if _config(self.path, facts) != self.config:
             raise ValueError(f"{self.path}: the run has another model size; choose another --out")
         tensors = load_file(self.path)
@@ -166,6 +177,13 @@ class Run:
         self.pixels = int(facts["pixels"])
         self.lengths = list(facts.get("lengths", []))  # checkpoints of before have none
         self.origin = facts["origin"]
+
+
+def objective_of(settings: dict[str, Any]) -> str:
+    """What a run is for, as its options say it. Runs of before had no choice: squared error."""
+    if settings.get("objective", "psnr") == "psnr":
+        return "--objective psnr"
+    return f"--objective eye --mse-share {settings['mse_share']:g}"
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

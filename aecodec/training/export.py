@@ -25,6 +25,7 @@ from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
 from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
 from aecodec.model import Autoencoder
+from aecodec.model.gradient import Distortion, squared_error
 from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
 from aecodec.networks.config import QUALITIES, ModelConfig
@@ -33,6 +34,7 @@ from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.conditioning import measure_activity, pruned
 from aecodec.training.curvature import measure_curvature
 from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
+from aecodec.training.eye_gradient import EyeDistortion
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview
 from aecodec.training.tables import Counts, count
@@ -138,6 +140,7 @@ def _write_tables(
     folder: pathlib.Path,
     crops: list[Pixels],
     calibration: list[Pixels],
+    distortion: Distortion,
 ) -> None:
     """Write `tables.safetensors`, each part measured with the codec that has those before it."""
     levels = np.linspace(0.0, 1.0, QUALITIES + 1, dtype=np.float32)
@@ -147,7 +150,7 @@ def _write_tables(
     codec = _write_arrays(arrays, folder)
     arrays |= _by_quality(model, calibrate(codec, calibration))
     codec = _write_arrays(arrays, folder)
-    arrays["curvature"] = measure_curvature(model, codec, crops[:12])
+    arrays["curvature"] = measure_curvature(model, codec, crops[:12], distortion)
     arrays["preview"] = fit_preview(codec, crops[:96])
     _write_arrays(arrays, folder)
     weights.load.cache_clear()
@@ -174,8 +177,8 @@ def export(
 
     Args:
         photographs: the training pictures; the tables are counted on a sample of them.
-        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q; None
-            takes the held-out training pictures.
+        calibrate_on: pictures on which quality q gets the mean PSNR of JPEG at quality q, or its
+            mean SSIMULACRA 2 if the run was for the eye; None takes the held-out training pictures.
         pictures: the number of crops for counting the tables.
         prune: leave out hidden channels of the transforms that contribute nothing.
     Returns: facts for the model card.
@@ -197,12 +200,14 @@ def export(
     temporary = out.with_name(out.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    config = dataclasses.replace(model.config, name=out.name)
+    objective = settings.get("objective", "psnr")  # runs of before had no choice
+    distortion = EyeDistortion(settings["mse_share"]) if objective == "eye" else squared_error
+    config = dataclasses.replace(model.config, name=out.name, objective=objective)
     (temporary / "config.json").write_text(config.to_json())
-    write_graphs(model, temporary)
+    write_graphs(model, temporary, distortion)
 
     calibration = _calibration_pictures(calibrate_on, held_out)
-    _write_tables(model, config, temporary, crops, calibration)
+    _write_tables(model, config, temporary, crops, calibration, distortion)
     _write_rest(model, facts, temporary)
     card = out / "README.md"
     text = card.read_text() if card.exists() else _card(config, facts)
@@ -236,6 +241,20 @@ Weights of aecodec, one set for every quality from 1 to 100.
 | hours | {facts["elapsed"] / 3600:.2f} |
 | batch, crop | {settings["batch"]} x {settings["crop"]} px |
 | optimiser | {settings["optimiser"]}, learning rate {settings["lr"]} |
+| objective | {_objective(settings)} |
+| quality q | {_calibrated(config)} |
 
 To be completed: data and licences, measured figures, intended use, limits, date.
 """
+
+
+def _objective(settings: dict[str, Any]) -> str:
+    if settings.get("objective", "psnr") == "psnr":
+        return "squared error"
+    share = settings["mse_share"]
+    return f"for the eye: {share:.0%} squared error, the rest SSIMULACRA 2's raw distortion"
+
+
+def _calibrated(config: ModelConfig) -> str:
+    measure = "SSIMULACRA 2" if config.objective == "eye" else "PSNR"
+    return f"the mean {measure} of JPEG 4:2:0 at q on the calibration pictures"

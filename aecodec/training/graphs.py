@@ -14,11 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.model import Autoencoder
-from aecodec.model.gradient import context_gradient, error_and_gradient
+from aecodec.model.gradient import (
+    Distortion,
+    context_gradient,
+    error_and_gradient,
+    squared_error,
+)
 from aecodec.model.hyperprior import HyperAnalysis
 from aecodec.model.transforms import Analysis
 
-__all__ = ["GRAPHS", "held_names", "write_graphs"]
+__all__ = ["GRAPHS", "Part", "held_names", "write_graph", "write_graphs"]
 
 OPSET = 17
 HALVED_FROM = 256
@@ -166,7 +171,7 @@ class MeanFeaturesGraph(nn.Module):
         self, z_hat: Tensor, level: Tensor, unit: Tensor, begin: Tensor, end: Tensor
     ) -> tuple[Tensor, Tensor]:
         net = self.mean_features
-        x = _Part.apply(net.coarse(z_hat, level), begin, end, 2)  # type: ignore[no-untyped-call]
+        x = Part.apply(net.coarse(z_hat, level), begin, end, 2)  # type: ignore[no-untyped-call]
         features, mu = net.fine(x)
         return features, mu * unit
 
@@ -257,7 +262,7 @@ def _shuffled(x: Tensor, side: int) -> Tensor:
     return x.reshape(b, h * side, w * side, runs // side**2)
 
 
-class _Part(torch.autograd.Function):
+class Part(torch.autograd.Function):
     """begin[0] : end[0] of an axis, begin[1] : end[1] of the next one: one operator of ONNX's."""
 
     @staticmethod
@@ -291,9 +296,10 @@ def _times(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class SynthesisGradientGraph(nn.Module):
-    """v_hat, 1 / gain, level, x (1,H,W,3) uint8, mask (1,1,H,W) -> squared error, its gradient.
+    """v_hat, 1 / gain, level, x (1,H,W,3) uint8, mask (1,1,H,W) -> distortion, its gradient.
 
-    The error is summed over the mask, for pixels in [0,1]; the gradient (1,M,h,w) is by y_hat.
+    The distortion is that which the weights were trained for: squared error summed over the mask,
+    for pixels in [0,1], or what stands for it to the eye. The gradient (1,M,h,w) is by y_hat.
     """
 
     inputs: ClassVar = {
@@ -306,15 +312,17 @@ class SynthesisGradientGraph(nn.Module):
     outputs: ClassVar = {"error": FIXED, "gradient": AT_16}
     fold = False  # or every weight would be stored twice: as it is, and transposed
 
-    def __init__(self, model: Autoencoder) -> None:
+    def __init__(self, model: Autoencoder, distortion: Distortion = squared_error) -> None:
         super().__init__()
         self.synthesis = model.synthesis
+        self.distortion = distortion
 
     def forward(
         self, v_hat: Tensor, inverse_gain: Tensor, level: Tensor, x: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         pixels = x.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
-        return error_and_gradient(self.synthesis, v_hat * inverse_gain, level, pixels, mask)
+        y_hat = v_hat * inverse_gain
+        return error_and_gradient(self.synthesis, y_hat, level, pixels, mask, self.distortion)
 
 
 class ContextGradientGraph(nn.Module):
@@ -349,7 +357,7 @@ GRAPHS: dict[str, Any] = {
 them."""
 
 
-def _write_graph(
+def write_graph(
     module: nn.Module,
     path: pathlib.Path,
     inputs: dict[str, Tensor],
@@ -358,6 +366,7 @@ def _write_graph(
     *,
     fold: bool = True,
 ) -> None:
+    """Trace a module, and write it as a graph with dynamic axes and float16 weights."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, and does all we need
@@ -394,15 +403,20 @@ def _halve(model: Any) -> None:
         model.graph.node.insert(0, node)
 
 
-def write_graphs(model: Autoencoder, folder: pathlib.Path) -> None:
-    """Write every graph of a model as `NAME.onnx`."""
+def write_graphs(
+    model: Autoencoder, folder: pathlib.Path, distortion: Distortion = squared_error
+) -> None:
+    """Write every graph of a model as `NAME.onnx`. Encoders refine latents for this distortion."""
     with torch.no_grad():
         for name, graph in GRAPHS.items():
             inputs = {key: _example(key, axes, model) for key, axes in graph.inputs.items()}
             dynamic = {k: axes for k, axes in {**graph.inputs, **graph.outputs}.items() if axes}
             outputs, fold = list(graph.outputs), getattr(graph, "fold", True)
             path = folder / f"{name}.onnx"
-            _write_graph(graph(model), path, inputs, outputs, dynamic, fold=fold)
+            made = graph(model)
+            if isinstance(made, SynthesisGradientGraph):
+                made.distortion = distortion
+            write_graph(made, path, inputs, outputs, dynamic, fold=fold)
 
 
 def _example(name: str, axes: Axes, model: Autoencoder) -> Tensor:

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from aecodec.model import Output
 from aecodec.networks.config import ModelConfig
+from aecodec.training.ssimulacra2 import Ssimulacra2
 
-__all__ = ["draw_levels", "rate_distortion"]
+__all__ = ["Eye", "draw_levels", "rate_distortion"]
+
 
 CENTRE = 0.0125
 """The lambda whose loss has weight 1."""
@@ -25,8 +27,34 @@ def draw_levels(uniform: Tensor, config: ModelConfig) -> Tensor:
     return torch.where(uniform[:, 1] < 0.85, inner, uniform[:, 0])
 
 
-def rate_distortion(output: Output, x: Tensor, lam: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean over the batch of w(lambda) * (bpp + lambda * 255^2 * MSE), and its parts.
+class Eye:
+    """The distortion for the eye: a share of squared error, the rest SSIMULACRA 2's.
+
+    SSIMULACRA 2's raw distortion, times UNIT, is about 255^2 MSE at every rate (measured on Kodak
+    with weights trained for PSNR), so lambda keeps its meaning. Very bad crops count as LIMIT.
+    """
+
+    UNIT = 2.43
+    LIMIT = 120.0
+
+    def __init__(self, mse_share: float) -> None:
+        self.mse_share = mse_share
+        self.measure = Ssimulacra2()
+
+    def __call__(self, x: Tensor, x_hat: Tensor, mse: Tensor) -> tuple[Tensor, Tensor]:
+        """The distortion in units of 255^2 MSE, and the raw distortion; each (B,)."""
+        self.measure.to(x.device)
+        raw: Tensor = self.measure(x, x_hat.clamp(0.0, 1.0))
+        seen = self.UNIT * raw.clamp(max=self.LIMIT)
+        return self.mse_share * 255.0**2 * mse + (1.0 - self.mse_share) * seen, raw
+
+
+def rate_distortion(
+    output: Output, x: Tensor, lam: Tensor, eye: Eye | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean over the batch of w(lambda) * (bpp + lambda * distortion), and its parts.
+
+    The distortion is 255^2 * MSE, or what `eye` says.
 
     BD-rate averages the logarithm of the rate evenly over PSNR, so a picture's loss is divided by
     about the rate that goes with its lambda: bpp grows like lambda to the 0.5.
@@ -34,6 +62,9 @@ def rate_distortion(output: Output, x: Tensor, lam: Tensor) -> tuple[Tensor, dic
     pixels = x.shape[2] * x.shape[3]
     bpp = (output.y_bits + output.z_bits) / pixels
     mse = ((output.x_hat - x) ** 2).mean(dim=(1, 2, 3))
-    each = bpp + lam * 255.0**2 * mse
-    loss = (each * (lam / CENTRE) ** -0.5).mean()
-    return loss, {"bpp": bpp, "mse": mse, "z_bpp": output.z_bits / pixels}
+    parts = {"bpp": bpp, "mse": mse, "z_bpp": output.z_bits / pixels}
+    distortion = 255.0**2 * mse
+    if eye is not None:
+        distortion, parts["raw"] = eye(x, output.x_hat, mse)
+    loss = ((bpp + lam * distortion) * (lam / CENTRE) ** -0.5).mean()
+    return loss, parts

@@ -29,7 +29,14 @@ from torch import Tensor
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks.config import SIZES, ModelConfig
-from aecodec.training.checkpoint import CHECKPOINT, Run, Settings, load_ema, read_shape
+from aecodec.training.checkpoint import (
+    CHECKPOINT,
+    Run,
+    Settings,
+    load_ema,
+    objective_of,
+    read_shape,
+)
 from aecodec.training.conditioning import (
     Activity,
     measure_activity,
@@ -38,7 +45,8 @@ from aecodec.training.conditioning import (
 )
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
-from aecodec.training.loss import draw_levels, rate_distortion
+from aecodec.training.loss import Eye, draw_levels, rate_distortion
+from aecodec.training.ssimulacra2 import score_of
 from aecodec.training.validation import Validation
 
 __all__ = ["Settings", "train"]
@@ -178,8 +186,10 @@ class _Log:
         if bd is not None:
             self._writer.add_scalar("validation/bd_rate_jpeg", bd, run.step)
         shown = "no common range" if bd is None else f"{bd:+.2f} %"
+        eye = result["bd_rate_jpeg_ssimulacra2"]
+        seen = "" if eye is None else f", by SSIMULACRA 2 {eye:+.2f} %"
         self._progress.line(
-            f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}"
+            f"step {run.step}: BD-rate against JPEG on held-out pictures {shown}{seen}"
             f" ({run.pixels / 1e6:.0f} MP, {_clock(run.elapsed)})"
         )
 
@@ -312,6 +322,11 @@ def _finishing(
     if path is None:
         raise ValueError("nothing to finish: say which weights to start from")
     facts, config = read_shape(path)
+    if facts["settings"].get("objective", "psnr") != settings.objective:
+        raise ValueError(
+            f"{path}: these weights were trained with {objective_of(facts['settings'])}: they are"
+            " finished for the same"
+        )
     return dataclasses.replace(settings, size=facts["settings"]["size"]), config
 
 
@@ -325,6 +340,7 @@ def _loop(
 ) -> dict[str, Any]:
     """Train to the end of the schedule; the last validation."""
     settings, model = run.settings, run.model
+    eye = Eye(settings.mse_share) if settings.objective == "eye" else None
     batches = Batches(
         pictures,
         settings.batch,
@@ -349,7 +365,7 @@ def _loop(
             group["lr"] = group["base_lr"] * factor
         # The noise depends on the step alone, so that a resumed run repeats the same training.
         torch.manual_seed(1_000_003 * settings.seed + team.world * run.step + team.rank)
-        loss, parts = _gradients(run, stream, team)
+        loss, parts = _gradients(run, stream, team, eye)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         left_out = _follow(run, float(norm), left_out)
         run.step += 1
@@ -379,6 +395,7 @@ def _gradients(
     run: Run,
     stream: Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
     team: _Team,
+    eye: Eye | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Set the gradients of one step, over all processes; the last batch's loss and its parts."""
     settings = run.settings
@@ -387,7 +404,7 @@ def _gradients(
     loss = torch.zeros(())
     for _ in range(settings.accumulate):
         pixels, uniform = next(stream)
-        loss, parts, seen = _forward(run.model, pixels, uniform, team.device, settings)
+        loss, parts, seen = _forward(run.model, pixels, uniform, team.device, settings, eye)
         run.pixels += team.world * seen
         (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
     if not team.is_one:
@@ -443,6 +460,7 @@ def _forward(
     uniform: np.ndarray[Any, np.dtype[np.float32]],
     where: torch.device,
     settings: Settings,
+    eye: Eye | None,
 ) -> tuple[Tensor, dict[str, Tensor], int]:
     """The loss of a batch, its parts, and how many pixels it had."""
     x = torch.from_numpy(pixels).to(where, non_blocking=True).permute(0, 3, 1, 2)
@@ -459,7 +477,7 @@ def _forward(
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         output = model(x, level, finish=settings.finish, tiles=tiles)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
-    return *rate_distortion(output, x, lam), x[:, 0].numel()
+    return *rate_distortion(output, x, lam, eye), x[:, 0].numel()
 
 
 def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor) -> None:
@@ -471,5 +489,7 @@ def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], no
         "psnr": float(psnr),
         "norm": float(norm),
     }
+    if "raw" in parts:
+        values["ssimulacra2"] = float(score_of(parts["raw"].detach()).mean())
     for name, value in values.items():
         smooth[name] = value if name not in smooth else smooth[name] + 0.02 * (value - smooth[name])

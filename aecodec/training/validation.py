@@ -19,6 +19,7 @@ from aecodec.metrics import bd_rate
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
 from aecodec.training.data import Pixels, decode
+from aecodec.training.ssimulacra2 import Ssimulacra2, score_of
 
 __all__ = ["Point", "Validation"]
 
@@ -32,24 +33,30 @@ class Point:
 
     bpp: float
     psnr: float
+    ssimulacra2: float
 
 
 def _psnr(mse: float) -> float:
     return float(10.0 * np.log10(255.0**2 / max(mse, 1e-9)))
 
 
-def _jpeg_curve(pictures: list[Pixels]) -> list[Point]:
+def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
     points = []
+    cpu = torch.device("cpu")
     for quality in JPEG_QUALITIES:
-        bpp, psnr = [], []
+        bpp, psnr, eye = [], [], []
         for pixels in pictures:
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
             with Image.open(file) as image:
-                error = np.asarray(image.convert("RGB")).astype(np.float64) - pixels
+                decoded = np.asarray(image.convert("RGB"))
+            error = decoded.astype(np.float64) - pixels
+            with torch.no_grad():
+                raw = measure(_to_tensor(pixels, cpu), _to_tensor(decoded, cpu))
+            eye.append(float(score_of(raw)))
             bpp.append(8.0 * file.tell() / (pixels.shape[0] * pixels.shape[1]))
             psnr.append(_psnr(float(np.mean(error**2))))
-        points.append(Point(float(np.mean(bpp)), float(np.mean(psnr))))
+        points.append(Point(*(float(np.mean(values)) for values in (bpp, psnr, eye))))
     return points
 
 
@@ -67,7 +74,8 @@ class Validation:
             self.pictures.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))
         if not self.pictures:
             raise ValueError("no validation picture could be read")
-        self.jpeg = _jpeg_curve(self.pictures)
+        self.ssimulacra2 = Ssimulacra2()
+        self.jpeg = _jpeg_curve(self.pictures, self.ssimulacra2)
 
     @torch.no_grad()
     def measure(
@@ -77,29 +85,38 @@ class Validation:
 
         With `finish` of the symbols that encoders code, otherwise of plainly rounded ones.
         """
-        rows: list[list[tuple[float, float, float]]] = [[] for _ in LEVELS]
+        rows: list[list[tuple[float, ...]]] = [[] for _ in LEVELS]
+        measure = self.ssimulacra2.to(device)
         for pixels in self.pictures:
             x = _to_tensor(pixels, device)
             for row, level in zip(rows, LEVELS, strict=True):
                 at = torch.tensor([level], device=device)
                 output = model(x, at, noise=False, finish=finish)
-                error = clamp_pixels(output.x_hat) - x * 255.0
+                shown = clamp_pixels(output.x_hat)
+                error = shown - x * 255.0
+                eye = float(score_of(measure(x, shown / 255.0)))
                 count = x.shape[2] * x.shape[3]
                 z_bpp = float(output.z_bits) / count
                 bpp = float(output.y_bits) / count + z_bpp
-                row.append((bpp, _psnr(float((error**2).mean())), z_bpp))
+                row.append((bpp, _psnr(float((error**2).mean())), z_bpp, eye))
         means = [tuple(float(v) for v in np.mean(row, axis=0)) for row in rows]
-        curve = [{"bpp": b, "psnr": p, "z_bpp": z} for b, p, z in means]
+        curve = [{"bpp": b, "psnr": p, "z_bpp": z, "ssimulacra2": e} for b, p, z, e in means]
+        return {
+            "bd_rate_jpeg": self._bd_rate(curve, "psnr"),
+            "bd_rate_jpeg_ssimulacra2": self._bd_rate(curve, "ssimulacra2"),
+            "curve": curve,
+        }
+
+    def _bd_rate(self, curve: list[dict[str, float]], by: str) -> float | None:
         try:
-            bd: float | None = bd_rate(
+            return bd_rate(
                 [p.bpp for p in self.jpeg],
-                [p.psnr for p in self.jpeg],
+                [getattr(p, by) for p in self.jpeg],
                 [p["bpp"] for p in curve],
-                [p["psnr"] for p in curve],
+                [p[by] for p in curve],
             )
         except ValueError:
-            bd = None
-        return {"bd_rate_jpeg": bd, "curve": curve}
+            return None
 
 
 def _to_tensor(pixels: Pixels, device: torch.device) -> Tensor:

@@ -144,7 +144,7 @@ def test_a_file_that_kills_its_workers_is_found(
 
 POISON = """
 import os, signal
-from aecodec import cluster
+from aecodec.batch import cluster
 
 def convert_batch(task, batch):
     if any("poison" in source for source in batch["source"]):

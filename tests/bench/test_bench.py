@@ -17,6 +17,7 @@ import aecodec
 from aecodec import metrics
 from aecodec.bench import codecs, curves, klt, latents, measure, pictures, scenes
 from aecodec.errors import AecodecError, CorruptError, InputError
+from aecodec.networks.ssimulacra2 import ssimulacra2
 
 PUBLISHED = BENCHMARKS / "published"
 
@@ -244,14 +245,13 @@ def test_a_point_is_what_independent_code_measures(tmp_path: Path, rgb: np.ndarr
     assert point.encode_s > 0  # type: ignore[attr-defined]
 
 
-def test_ssimulacra2_where_it_is_installed(rgb: np.ndarray) -> None:
-    pytest.importorskip("ssimulacra2", reason="the package ssimulacra2 is not installed")
+def test_a_point_has_its_score(rgb: np.ndarray, tmp_path) -> None:
     coder = codecs.find("jpeg").load()
-    low, high = (
-        measure.ssimulacra2(rgb, coder.decode(coder.encode(rgb, quality))) for quality in (10, 90)
-    )
-    assert measure.ssimulacra2(rgb, rgb) == pytest.approx(100)
-    assert low < high < 100
+    points = [measure._measured(coder, rgb, quality, 1) for quality in (10, 90)]
+    for point in points:
+        restored = coder.decode(coder.encode(rgb, point.quality))
+        assert point.ssimulacra2 == pytest.approx(ssimulacra2(rgb, restored))
+    assert points[0].ssimulacra2 < points[1].ssimulacra2 < 100
 
 
 # --- curves and BD-rates --------------------------------------------------------------------------

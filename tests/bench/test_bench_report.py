@@ -114,7 +114,7 @@ def test_every_output_says_the_same(benched: Benched) -> None:
         assert alone == entry
         assert {"name", "description", "results"} <= set(entry)
         assert set(entry["results"]) == {
-            *("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time")
+            *("bpp", "psnr-rgb", "ms-ssim-rgb", "ssimulacra2", "encoding_time", "decoding_time")
         }
         own = [line for line in lines if line["codec"] == entry["name"]]
         for index, quality in enumerate(entry["quality"]):
@@ -157,16 +157,23 @@ def test_the_publishing_script(benched: Benched) -> None:
         made = [*script, "--readme", readme, "--page", page]
         subprocess.run(made, check=True, capture_output=True)
     document = json.loads((benched.folder / "r.json").read_text())
-    bd = document["bd_rate_percent"]["psnr"]
+    bd = document["bd_rate_percent"]
     for path in (readme, page):
         text = path.read_text()
         assert text.startswith("before\n<!-- results:begin (x) -->\n")
         assert text.endswith("<!-- results:end -->\nafter\n")
         assert "old" not in text
-        assert f"| aecodec | {bd['aecodec']['jpeg']['mean_curves']:+.1f} % |" in text
-        assert "\n| JPEG 4:2:0 | 0 |" in text
+        assert "\n| JPEG 4:2:0 | " in text
         for link in re.findall(r"(?:src|srcset)=\"([^\"]+)\"|\]\(([^)]+)\)", text):
             assert (path.parent / "".join(link)).exists()
+    ours = [
+        f"{bd[metric]['aecodec']['jpeg']['mean_curves']:+.1f} %"
+        for metric in ("psnr", "ms_ssim", "ssimulacra2")
+    ]
+    assert f"| aecodec | {' | '.join(ours)} | " in readme.read_text()
+    assert f"| aecodec | model small, default effort | {' | '.join(ours)} | " in page.read_text()
+    row = next(line for line in page.read_text().splitlines() if "| JPEG 4:2:0 (Pillow" in line)
+    assert row.endswith(f"| {' | '.join(ours)} |")
     assert "| VVC (VTM), published |" in page.read_text()
     assert "published |" not in readme.read_text()
     with Image.open(place / "results" / "side-by-side.png") as sheet:

@@ -153,7 +153,7 @@ def test_no_whole_number(here: Path, option: str, value: str, bounds: str) -> No
     [
         ("AECODEC_COMPRESS_FORCE", "perhaps"),
         ("AECODEC_COMPRESS_TARGET_SIZE", "much"),
-        ("AECODEC_COMPRESS_METADATA", "iptc"),
+        ("AECODEC_COMPRESS_METADATA", "maker"),
         ("AECODEC_DEBUG", "perhaps"),
     ],
 )

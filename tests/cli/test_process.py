@@ -75,16 +75,16 @@ def test_light_commands_load_no_network(shelf: Path, arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "photo.aec"], ["verify", "photo.aec"]])
-def test_light_commands_answer_at_once(shelf: Path, arguments: list[str]) -> None:
-    """Within 0.3 s as whole processes, in the best of several tries: the machine may be busy."""
-    best = float("inf")
-    for _ in range(10):
-        start = time.perf_counter()
-        assert run(*arguments, cwd=shelf).returncode == 0
-        best = min(best, time.perf_counter() - start)
-        if best < 0.3:
-            break
-    assert best < 0.3
+def test_light_commands_load_few_modules(shelf: Path, arguments: list[str]) -> None:
+    """How long they take to start follows from that; benchmarks/speed.py measures it."""
+    counted = LOADED.replace("[name for name in heavy if name in sys.modules]", "len(sys.modules)")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", counted, *arguments],
+        cwd=shelf,
+        capture_output=True,
+        check=True,
+    )
+    assert int(done.stderr.decode()) < 200
 
 
 def test_help_names_every_command() -> None:

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+import samples
 from PIL import Image
 from tiffs import Ifd, packed_bits, picture, tiff
 
@@ -248,6 +249,42 @@ def test_an_image_that_pillow_has_loaded_already() -> None:
             load(image)
     with Image.open(io.BytesIO(data)) as image:
         assert equal(load(image).rgb, BASE[..., :3])
+
+
+# --- Bad sectors of a TIFF ----------------------------------------------------------------------
+
+DAMAGE = "the file is damaged: blocks of the picture are missing or wrong"
+
+
+@pytest.mark.parametrize("compression", ["zlib", "jpeg", "lzw"])
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 240}, {"tile": (64, 64)}])
+def test_a_bad_sector_is_noted_or_refused(compression: str, options: dict[str, object]) -> None:
+    """libtiff shows a wrong picture without a word where deflate or JPEG is damaged."""
+    tifffile = pytest.importorskip("tifffile")
+    photo = np.asarray(samples.photograph(box=(0, 0, 320, 240)))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, photo, photometric="rgb", compression=compression, **options)
+    data = buffer.getvalue()
+    whole = load(data)
+    assert whole.notes == ()
+    rng = np.random.default_rng(26)
+    told = 0
+    for turn in range(20):
+        damaged = bytearray(data)
+        at = int(rng.integers(2000, len(data) - 2000))
+        sector = bytes(512) if turn % 2 else rng.bytes(512)
+        damaged[at : at + 512] = sector
+        got = read(bytes(damaged))
+        told += got is None or got.notes == (DAMAGE,)
+    # A run of zeros in a JPEG may be as long as what stood there: then nothing shows it.
+    assert told == 20 or (compression == "jpeg" and told >= 16)
+
+
+def test_a_deflate_stream_that_gives_too_much_is_damaged() -> None:
+    fill = zlib.compress(bytes(10**7))
+    assert load(tiff(picture([fill], W, H, compression=8))).notes == (DAMAGE,)
+    ends_early = zlib.compress(BASE[..., :3].tobytes())[:-4]  # without its checksum
+    assert load(tiff(picture([ends_early], W, H, compression=8))).notes == (DAMAGE,)
 
 
 # --- JPEG 2000 ----------------------------------------------------------------------------------

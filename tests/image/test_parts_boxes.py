@@ -134,7 +134,7 @@ def test_items_that_are_lost() -> None:
         "burst of pictures": heif([HVC], in_meta=box(b"grpl", full(b"brst"))),
         "stereo pair": heif([HVC], in_meta=box(b"grpl", full(b"ster"))),
         "video behind the picture (motion photo)": heif([HVC], more=box(b"mpvd", bytes(30))),
-        "content credentials (C2PA)": heif(
+        "content credentials": heif(
             [HVC], more=box(b"uuid", bytes.fromhex("d8fec3d61b0e483c92975828877ec481"), bytes(9))
         ),
         "box of private data 00010203": heif([HVC], more=box(b"uuid", bytes(range(16)))),
@@ -329,7 +329,7 @@ def test_what_is_lost_of_jpeg_2000() -> None:
     cases = {
         "GeoTIFF tags (GeoJP2)": jp2() + uuid("b14bf8bd083d4b43a5ae8cd7d5a6ce03", b"II*\0"),
         "geographic position (world file)": jp2() + uuid("96a9f1f1dc98402da7aed68e34451809", b"x"),
-        "content credentials (C2PA)": jp2() + box(b"jumb", bytes(20)),
+        "content credentials": jp2() + box(b"jumb", bytes(20)),
         "box of private data 00000000": jp2() + box(b"uuid", bytes(20)),
         "XML metadata": jp2() + box(b"xml ", b"<gml/>"),
         "labelled or linked data (JPX)": jp2() + box(b"asoc", box(b"lbl ", b"gml.data")),

@@ -63,6 +63,7 @@ LOST = {
     "clipping path": {343: (1, bytes(20))},
     "annotations": {32932: (1, b"Wang" * 5)},
     "slices of a volume": {32997: (4, [5])},
+    "content credentials": {52545: (7, b"jumb")},
     "fax transmission details": {34911: (2, "dcs")},
     "transfer function of the colours": {301: (3, [i * 257 for i in range(256)])},
     "reference values of black and white": {532: (5, [15, 235, 15, 235, 15, 235])},

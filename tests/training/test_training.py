@@ -98,7 +98,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(
             stdout=subprocess.DEVNULL,
         )
         before = read_facts(run / "checkpoint.safetensors")["step"] if kills else 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300  # on a busy machine torch alone takes a minute to import
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 step = read_facts(run / "checkpoint.safetensors")["step"]

@@ -13,7 +13,7 @@ is not known, hence lost.
 
 from __future__ import annotations
 
-import importlib
+import functools
 from typing import Final, Protocol
 
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
@@ -34,7 +34,11 @@ __all__ = [
 class Walker(Protocol):
     """A module that reads one format, or several that are alike."""
 
-    PARTS: tuple[Part, ...]
+    @property
+    def __name__(self) -> str: ...
+
+    @property
+    def PARTS(self) -> tuple[Part, ...]: ...
 
     def walk(self, data: memoryview, account: Account) -> None: ...
 
@@ -70,11 +74,56 @@ FORMATS: Final[dict[str, str]] = {
 
 def walker_for(format_name: str) -> Walker | None:
     """The walker of a format; None where there is none."""
-    module = FORMATS.get(format_name)
-    if module is None:
-        return None
-    found: Walker = importlib.import_module(f"{__name__}.{module}")
-    return found
+    return None if format_name not in FORMATS else _walkers()[FORMATS[format_name]]
+
+
+@functools.cache
+def _walkers() -> dict[str, Walker]:
+    """Every walker by the name of its module. Each is named, so that bundlers take it along."""
+    from aecodec.image.parts import (
+        bmp,
+        dds,
+        fits,
+        gif,
+        icons,
+        isobmff,
+        jp2,
+        jpeg,
+        pcx,
+        png,
+        pnm,
+        psd,
+        qoi,
+        riff,
+        sgi,
+        sun,
+        tga,
+        tiff,
+        xbm,
+    )
+
+    modules = (
+        bmp,
+        dds,
+        fits,
+        gif,
+        icons,
+        isobmff,
+        jp2,
+        jpeg,
+        pcx,
+        png,
+        pnm,
+        psd,
+        qoi,
+        riff,
+        sgi,
+        sun,
+        tga,
+        tiff,
+        xbm,
+    )
+    return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 
 def account_for(data: bytes | memoryview, format_name: str) -> Account:

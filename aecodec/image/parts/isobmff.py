@@ -38,7 +38,7 @@ from aecodec.image.parts.tiff import is_blank
 __all__ = ["PARTS", "walk"]
 
 _STRUCTURE: Final = "the structure of the file"
-_CREDENTIALS: Final = "content credentials (C2PA)"
+_CREDENTIALS: Final = "content credentials"
 _MOTION: Final = "video behind the picture (motion photo)"
 
 _TOP: Final = {

@@ -39,7 +39,7 @@ __all__ = ["PARTS", "Codestream", "Component", "codestream", "colour_boxes", "wa
 _STRUCTURE: Final = "the structure of the file"
 _HOW: Final = "says how the pixels are stored"
 _GML: Final = "labelled or linked data (JPX)"
-_CREDENTIALS: Final = "content credentials (C2PA)"
+_CREDENTIALS: Final = "content credentials"
 
 _TOP: Final = {
     b"jP  ": Part("box jP", HARMLESS, "the signature"),

@@ -191,6 +191,7 @@ _OTHERS: Final = {
     50255: Part("tag 50255 Oce annotation", LOST, "annotations"),
     50341: Part("tag 50341 print image matching", HARMLESS, "settings for printing"),
     50784: Part("tag 50784 Alias layers", LOST, "layers"),
+    52545: Part("tag 52545 C2PA", LOST, "content credentials"),
     59932: Part("tag 59932 padding", HARMLESS, "is empty"),
     59933: Part("tag 59933 offset schema", HARMLESS, "says where Windows moved something"),
 } | {tag: Part(f"tag {tag} TIFF/IT", LOST, _PRESS) for tag in range(34016, 34031)}

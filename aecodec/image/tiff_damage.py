@@ -1,0 +1,111 @@
+"""Damage in a TIFF's compressed strips or tiles, of which libtiff does not tell.
+
+libtiff stops as soon as a strip has given its bytes: before it reaches the checksum of a deflate
+stream, which then nobody compares. Of a JPEG it takes what libjpeg puts in the place of what cannot
+be decoded. So a bad sector gives a wrong picture without a word. Here each deflate stream is read
+to its checksum once more, and each JPEG is decoded while `watch.py` looks on. (LZW needs no help:
+it does not survive a bad sector. What is not compressed, PackBits and CCITT have nothing that could
+tell.)
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final, cast
+
+from PIL import JpegImagePlugin, TiffImagePlugin
+
+from aecodec.image.jpeg2000 import contents
+from aecodec.image.parts import jpeg
+from aecodec.image.parts.account import DAMAGED, Account
+from aecodec.image.parts.directories import Directory, Tiff
+from aecodec.image.watch import WatchedFile
+
+__all__ = ["is_damaged"]
+
+_DEFLATE: Final = (8, 32946)
+_JPEG: Final = 7
+_MAX_BLOCKS: Final = 1_000_000
+_PIECE: Final = 65536
+
+
+def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether a strip or tile of an opened TIFF holds other bytes than were written."""
+    if image.fp is None or image.tag_v2.get(259) not in (*_DEFLATE, _JPEG):
+        return False
+    data = contents(cast(BinaryIO, image.fp))
+    tiff = Tiff(data)
+    directory = tiff.directory(tiff.first)
+    if directory is None:
+        return False
+    width, height = (tiff.number(directory.entries.get(tag)) for tag in (256, 257))
+    if 322 in directory.entries:
+        across, down = (tiff.number(directory.entries.get(tag)) for tag in (322, 323))
+    else:
+        across, down = width, min(tiff.number(directory.entries.get(278), height), height)
+    blocks = _blocks(tiff, directory)
+    if tiff.number(directory.entries.get(259)) == _JPEG:
+        tables = bytes(tiff.bytes_of(directory.entries.get(347)))[:_PIECE]
+        return any(_is_jpeg_damaged(block, tables, across, down) for block in blocks)
+    samples = max(tiff.number(directory.entries.get(277), 1), 1)
+    bits = max(tiff.numbers(directory.entries.get(258)), default=1)
+    # As much as the whole picture, in which each block may be filled up to its full size.
+    left = 2 * (width + across) * (height + down) * samples * -(-bits // 8)
+    for block in blocks:
+        given = _inflated(block, left)
+        if given is None:
+            return True
+        left -= given
+    return False
+
+
+def _blocks(tiff: Tiff, directory: Directory) -> Iterator[memoryview]:
+    """The strips or tiles that lie in the file."""
+    entries = directory.entries
+    starts, lengths = (324, 325) if 324 in entries else (273, 279)
+    offsets = tiff.numbers(entries.get(starts), _MAX_BLOCKS)
+    for offset, length in zip(
+        offsets, tiff.numbers(entries.get(lengths), _MAX_BLOCKS), strict=False
+    ):
+        yield tiff.data[offset : offset + length]
+
+
+def _inflated(block: memoryview, limit: int) -> int | None:
+    """How many bytes a deflate stream gives; None if it does not come to its end in good order."""
+    stream = zlib.decompressobj()
+    given, rest = 0, block[:0].tobytes()
+    for at in range(0, len(block), _PIECE):
+        rest = block[at : at + _PIECE].tobytes()
+        while rest and not stream.eof:
+            try:
+                given += len(stream.decompress(rest, _PIECE))
+            except zlib.error:
+                return None
+            rest = stream.unconsumed_tail
+            if given > limit:
+                return None
+    return given if stream.eof else None
+
+
+def _is_jpeg_damaged(block: memoryview, tables: bytes, across: int, down: int) -> bool:
+    """Whether the decoder of a JPEG had to invent something. Its tables may stand elsewhere."""
+    if len(block) < 4:
+        return False  # a tile that was left out
+    data = b"\xff\xd8" + tables[2:-2] + bytes(block[2:])
+    account = Account()
+    jpeg.walk(memoryview(data), account)
+    if any(note.startswith(DAMAGED) for note in account.notes):
+        return True
+    if account.scan is None:
+        return False  # several scans, or none: libtiff says what it cannot read
+    file = WatchedFile(data)
+    try:
+        image = JpegImagePlugin.JpegImageFile(file)
+        if image.width > across or image.height > down:
+            return True
+        file.watch(account.scan)
+        image.load()
+    except Exception:  # Pillow's errors have many kinds
+        return True
+    return file.is_damaged

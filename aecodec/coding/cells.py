@@ -89,6 +89,12 @@ class CellCache:
             found.set_exception(error)  # else others would wait for it for ever
             raise
 
+    def forget(self) -> None:
+        """Free all cells. After a fault their exceptions refer to what was computed, and it to
+        them: that would stay in memory until Python looks for such circles."""
+        with self._lock:
+            self._found.clear()
+
     def read(self, view: Box) -> Floats:
         """The array of the pixels `view`, which is one of the views. Do not write to it."""
         import numpy as np

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExactTiles", "floor", "may_be_exact"]
 
-FEW_PIXELS: Final = 2**12
-"""A tile with no more is always tried: there is too little to judge by."""
+FEW_PIXELS: Final = 2**10
+"""The tiles of a picture with no more are always tried: there is too little to judge by."""
 EQUAL: Final = 0.4
 """Share of neighbours that are equal, above which a tile may be a drawing. (Kodak: 0.21.)"""
 STEEP: Final = 36.0
@@ -48,9 +48,9 @@ def floor(quality: int) -> float:
     return float(np.interp(quality, qualities, least))
 
 
-def may_be_exact(rgb: Pixels) -> bool:
-    """Whether a tile rgb (h,w,3) is worth trying."""
-    if rgb.shape[0] * rgb.shape[1] <= FEW_PIXELS:
+def may_be_exact(rgb: Pixels, pixels: int) -> bool:
+    """Whether a tile rgb (h,w,3) of a picture of so many pixels is worth trying."""
+    if pixels <= FEW_PIXELS:
         return True
     rows = rgb[::ROWS]
     if np.mean((rows[:, 1:] == rows[:, :-1]).all(axis=2)) > EQUAL:
@@ -80,7 +80,7 @@ class ExactTiles:
         """Whether the tile is to be stored exactly at this operating point."""
         rgb = self._rgb[box.slices()]
         if box not in self._tried:
-            self._tried[box] = may_be_exact(rgb)
+            self._tried[box] = may_be_exact(rgb, self._rgb.shape[0] * self._rgb.shape[1])
         if not self._tried[box]:
             return False
         latents, coded = self._codec.encode(self._codec.analyse(self._rgb, box), point, sides)

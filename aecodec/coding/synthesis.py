@@ -71,9 +71,14 @@ class Synthesis:
         runtime = self._transforms.runtime
         per_thread = per_thread_pays(runtime, len(self._parts))
         jobs = len(self._parts) if per_thread else self._v_hats.count
-        with workers_for(runtime, jobs, per_thread=per_thread) as workers:
-            for _ in workers.in_order(self._jobs(rgb, workers), here=not per_thread):
-                pass
+        try:
+            with workers_for(runtime, jobs, per_thread=per_thread) as workers:
+                for _ in workers.in_order(self._jobs(rgb, workers), here=not per_thread):
+                    pass
+        except BaseException:
+            self._v_hats.forget()
+            self._x8.forget()
+            raise
         return rgb
 
     def _jobs(self, rgb: Pixels, workers: Workers) -> Iterator[Callable[[], None]]:

@@ -41,6 +41,7 @@ class Workers:
     def __init__(self, runtime: Runtime, per_thread: bool, pool: Executor | None) -> None:
         self._runtime = runtime
         self._pool = pool
+        self._fault: BaseException | None = None
         self.per_thread = per_thread
         """Whether graphs run in sessions of one thread."""
         self.ahead = min(2 * runtime.threads, WAITING)
@@ -52,9 +53,17 @@ class Workers:
         return self._pool is not None
 
     def work(self, job: Callable[..., T], *args: Any) -> T:
-        """Do a job on this thread."""
-        with self._runtime.working(self.per_thread):
-            return job(*args)
+        """Do a job on this thread. After a fault no other job begins: each would take memory for a
+        picture that will not be."""
+        if self._fault is not None:
+            raise self._fault
+        try:
+            with self._runtime.working(self.per_thread):
+                return job(*args)
+        except BaseException as error:
+            if self._fault is None:
+                self._fault = error
+            raise
 
     def submit(self, job: Callable[..., T], *args: Any) -> Callable[[], T]:
         """Have a thread do a job; or this thread, when it requests the result."""

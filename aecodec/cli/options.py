@@ -92,7 +92,7 @@ def tune_option(command: F) -> F:
     return click.option(
         "--tune",
         type=click.Choice(list(TUNED)),
-        help="Weights that were trained for what people see, or for PSNR."
+        help="Weights for PSNR, or for what people see (to be trained: none are shipped)."
         f"  [default: {DEFAULT_TUNE}]",
     )(command)
 

@@ -177,7 +177,7 @@ for width, height in ((1024, 1024), (16000, 16000), (2**20, 200), (256, 2**20)):
         bombs.append(bitstream.pack(header, [rng.bytes(size)] * header.tile_count))
 for bomb in bombs:
     try:
-        aecodec.decompress(bomb)
+        aecodec.decompress(bomb, threads=2)
     except AecodecError as error:
         assert "\\n" not in str(error)
     else:
@@ -187,6 +187,8 @@ print(peak() - before)
 
 
 def test_dimension_bombs_take_little_memory(tmp_path: Path) -> None:
+    """MiB: those of one tile for each thread, for none begins another after a fault. (On a busy
+    machine ten tiles had been begun, 900 MiB, before the first was found to be forged.)"""
     victim = tmp_path / "good.aec"
     victim.write_bytes(FILES["plain"])
     result = subprocess.run(
@@ -197,7 +199,7 @@ def test_dimension_bombs_take_little_memory(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert int(result.stdout) < 200
+    assert int(result.stdout) < 2 * 200
 
 
 def test_a_tile_larger_than_any_writer_makes_is_refused() -> None:

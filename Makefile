@@ -74,7 +74,7 @@ portability: $(VENV)/.with-test
 	$(BIN)/python tests/portability/run.py $(PORTABILITY_ARGS)
 
 web: web/node_modules/.package-lock.json web/src/manifest.js
-	cd web && node tools/build.mjs && $(NPM) exec -- tsc --noEmit --project test && node --test test/
+	cd web && node tools/build.mjs && $(NPM) exec -- tsc --noEmit --project test && node --test test/*.test.mjs
 	@test -n "$$(node web/test/chromium.mjs)" || echo "no Chromium here: its tests were left out (apt-get install chromium)"
 
 web/node_modules/.package-lock.json: web/package.json

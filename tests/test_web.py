@@ -55,7 +55,8 @@ def built() -> Iterator[Path]:
 @pytest.mark.timeout(2400)
 def test_its_own_tests_pass(built: Path) -> None:
     done = subprocess.run(
-        ["node", "--test", "test/"],
+        # By name: of a folder called test Node 20 runs every module, helpers and tools as well.
+        ["node", "--test", *sorted(map(str, (built / "test").glob("*.test.mjs")))],
         cwd=built,
         capture_output=True,
         text=True,

@@ -28,7 +28,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check coverage fuzz bounds portability web docs clean
+.PHONY: help demo test bench check coverage fuzz bounds portability web web-dist docs clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -73,13 +73,16 @@ bounds: $(VENV)/.with-test
 portability: $(VENV)/.with-test
 	$(BIN)/python tests/portability/run.py $(PORTABILITY_ARGS)
 
-web: web/node_modules/.package-lock.json web/src/manifest.js
-	cd web && node tools/build.mjs && $(NPM) exec -- tsc --noEmit --project test && node --test test/*.test.mjs
+web: web-dist
+	cd web && $(NPM) exec -- tsc --noEmit --project test && node --test test/*.test.mjs
 	@test -n "$$(node web/test/chromium.mjs)" || echo "no Chromium here: its tests were left out (apt-get install chromium)"
+
+web-dist: web/node_modules/.package-lock.json web/src/manifest.js
+	cd web && node tools/build.mjs
 
 web/node_modules/.package-lock.json: web/package.json
 	@command -v node >/dev/null || { echo "node not found: install Node 20 or newer" >&2; exit 1; }
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' \
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' \
 	  || { echo "the decoder for the browser needs Node 20 or newer, not $$(node --version)" >&2; exit 1; }
 	cd web && $(NPM) install --no-progress --loglevel=error
 	@touch $@

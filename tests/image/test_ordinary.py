@@ -125,7 +125,7 @@ METADATA: dict[str, list[dict[str, object]]] = {
 @pytest.mark.parametrize("format", METADATA)
 def test_pillows_options(format: str) -> None:
     if format == "AVIF" and not features.check("avif"):
-        pytest.skip("a Pillow that writes AVIF")
+        pytest.skip("this Pillow does not write AVIF")
     for options in METADATA[format]:
         image = PHOTO.convert("RGBA") if format == "DDS" else PHOTO
         assert lost(saved(format, image, **options)) == [], options
@@ -209,7 +209,7 @@ ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
 @pytest.mark.parametrize("name", ENCODERS)
 def test_other_encoders(name: str) -> None:
     if name == "AVIF" and not features.check("avif"):
-        pytest.skip("a Pillow that reads AVIF")
+        pytest.skip("this Pillow does not read AVIF")
     assert lost(ENCODERS[name](RGB)) == []
     if name not in ("QOI", "BMP", "WebP", "WebP, lossless"):
         assert lost(ENCODERS[name](GREY)) == []

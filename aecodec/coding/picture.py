@@ -269,27 +269,31 @@ class PictureDecoder:
         runtime, (height, width) = self._codec.runtime, self._tiles.shape
         rgb = np.empty((ceil_div(height, scale), ceil_div(width, scale), 3), np.uint8)
         count = len(self._tiles)
+        draw = functools.partial(
+            self._draw_small, rgb, scale, self._codec.transforms.preview_channels(scale)
+        )
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
-            jobs = (
-                functools.partial(self._draw_small, rgb, number, scale) for number in range(count)
-            )
+            jobs = (functools.partial(draw, number) for number in range(count))
             for _ in workers.in_order(jobs):
                 pass
         return rgb
 
-    def _draw_small(self, rgb: Pixels, number: int, scale: int) -> None:
+    def _draw_small(self, rgb: Pixels, scale: int, channels: int, number: int) -> None:
         box = self._tiles.box(number)
         if number in self._exact:
             small = vp8l.reduced(vp8l.unpack(self._payloads[number], box.w, box.h), scale)
         else:
-            small = self._codec.transforms.preview(self._latents(number), self._point, scale)
+            v_hat = self._latents(number, channels)
+            small = self._codec.transforms.preview(v_hat, self._point, scale)
         place = rgb[box.slices(scale)]
         place[:] = small[: place.shape[0], : place.shape[1]]
 
-    def _latents(self, number: int) -> Floats:
+    def _latents(self, number: int, channels: int | None = None) -> Floats:
+        """v_hat of a tile (M,h/16,w/16), or of its first channels alone."""
         if number in self._exact:
             return no_latents(self._tiles.box(number), self._codec)
-        channels = self._codec.weights.config.latents
-        tile = TileShape.at(self._tiles.box(number), self._tiles.shape, channels)
-        return self._codec.decode(self._payloads[number], self._point, tile).v_hat
+        tile = TileShape.at(
+            self._tiles.box(number), self._tiles.shape, self._codec.weights.config.latents
+        )
+        return self._codec.decode(self._payloads[number], self._point, tile, channels).v_hat

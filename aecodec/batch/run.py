@@ -27,6 +27,7 @@ __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
 COUNTED_AHEAD = 100_000
 """So many files are selected before the first is converted, to know how many there are."""
 _BEGUN_AT_ONCE = 32
+_SYNC_SECONDS = 1.0
 
 Event: TypeAlias = "Result | Note | int"
 """A file's result, what the user should hear of besides, or how many files there are."""
@@ -117,6 +118,8 @@ class _Run:
         self.tell = tell
         self.summary = Summary()
         self.start = time.perf_counter()
+        self._unsynced: set[str] = set()  # folders with new names
+        self._synced = time.monotonic()
         self.selection = Selection(
             plan.inputs,
             plan.output,
@@ -165,8 +168,11 @@ class _Run:
                     self._count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
-                for result in workers(self.task, self._record_begin(self._to_do(items))):
-                    self._record(result)
+                try:
+                    for result in workers(self.task, self._record_begin(self._to_do(items))):
+                        self._record(result)
+                finally:
+                    self._sync_folders()
         self.summary.passed = self.selection.passed
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
@@ -179,6 +185,7 @@ class _Run:
             raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
 
     def _workers(self) -> Convert:
+        self.task = dataclasses.replace(self.task, sync_names=False)  # see `_note_name`
         paths = (*self.plan.inputs, self.plan.output or "")
         if not all(map(places.shared_by_processes, paths)):
             return pool.convert_here
@@ -365,11 +372,30 @@ class _Run:
                     "height": result.height,
                     "seconds": round(result.seconds, 4),
                 }
+                self._note_name(result.target)
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
                 self._tell_of_earlier_name(result.source, result.target, result.key)
         except OutputError as error:  # what was begun is not lost by it: the next run adopts it
             self.summary.manifest_fault = str(error)
         self._count(result)
+
+    def _note_name(self, target: str) -> None:
+        """Sync an output's folder within about a second, for all files of that time at once.
+
+        If a power cut takes the name before, the next run makes the file again: it looks whether
+        what the manifest calls done is there.
+        """
+        if self.task.sync_names or is_remote(target):
+            return
+        self._unsynced.add(os.path.dirname(os.path.realpath(target)))
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            self._sync_folders()
+
+    def _sync_folders(self) -> None:
+        for folder in self._unsynced:
+            files.sync_folder(folder)
+        self._unsynced.clear()
+        self._synced = time.monotonic()
 
     def _tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
         """Say that an output of before has become superfluous, since the new one is called

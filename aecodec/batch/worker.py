@@ -78,6 +78,10 @@ class Task:
     """What happens to outputs that exist."""
     remove: bool = False
     keep_dates: bool = False
+    sync_names: bool = True
+    """Whether an output's name outlasts a power cut before its result is told. Without, the client
+    syncs the folders, many files at once. Deleting a source and replacing an output always wait for
+    it."""
     threads: int = 0
     """Of each worker; 0: as many as there are cores."""
     device: str = "auto"
@@ -192,8 +196,11 @@ class _Files:
         if self._task.keep_dates and (state := job.stamp or places.stamp(job.source)):
             dates = state.dates
         force, mode = self._task.replaces, source.mode
+        sync_name = self._task.sync_names or self._task.remove or force
         try:
-            places.write(job.target, content, force=force, dates=dates, mode=mode)
+            places.write(
+                job.target, content, force=force, dates=dates, mode=mode, sync_name=sync_name
+            )
         except OutputExistsError:
             # Another run has been faster. Its file is as good as ours if it is the same.
             if places.read(job.target) != content:

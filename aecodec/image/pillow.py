@@ -42,10 +42,12 @@ __all__ = [
     "Picture",
     "PillowImage",
     "fidelity",
+    "from_bands",
     "load",
     "pillow_info",
     "reduced",
     "save",
+    "save_bands",
     "thumbnail",
     "to_pil",
 ]
@@ -413,18 +415,75 @@ def to_pil(
     equal before they were coded and differ by the coding error alone, of which the mean is the part
     that remains with the least square. (Luma weights would count on green for nothing.)
     """
+    return from_bands(iter([rgb]), rgb.shape[:2], mode, alpha, exif, icc, xmp, **others)
+
+
+def from_bands(
+    bands: Iterator[UInt8Array],
+    shape: tuple[int, ...],
+    mode: str,
+    alpha: UInt8Array | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+    **others: Any,
+) -> Image.Image:
+    """As `to_pil`, from bands (rows,W,3) of the picture (H,W), each of which is freed at once."""
     if mode not in _ALL_MODES:
         raise ValueError(f"mode must be one of {', '.join(_ALL_MODES)}, not {mode!r}")
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
-    if mode in ("L", "LA"):
-        image = Image.fromarray(grey_of(rgb))
-    else:
-        image = Image.fromarray(np.ascontiguousarray(rgb))
+    height, width = shape
+    grey = mode in ("L", "LA")
+    image, y = Image.new("L" if grey else "RGB", (width, height), None), 0
+    for band in bands:
+        part = Image.fromarray(grey_of(band) if grey else np.ascontiguousarray(band))
+        if len(band) == height:
+            image = part
+        else:
+            image.paste(part, (0, y))
+        y += len(band)
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     image.info.update(pillow_info(exif, icc, xmp, **others))
     return image
+
+
+def save_bands(
+    bands: Iterator[UInt8Array],
+    shape: tuple[int, ...],
+    file: BinaryIO,
+    mode: str,
+    alpha: UInt8Array | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+    *,
+    threads: int = 1,
+    **others: Any,
+) -> tuple[str, ...]:
+    """Write a PNG of bands (rows,W,3) of the picture (H,W): never is all of it in memory.
+
+    The other arguments are those of `to_pil`, threads and what is returned and raised those of
+    `save`. What the bands raise comes through.
+    """
+    image = Image.new(mode, (1, 1))  # for the metadata
+    image.info.update(pillow_info(exif, icc, xmp, **others))
+    rows = _shown_rows(bands, mode, alpha)
+    return save(image, file, "PNG", threads=threads, bands=png.Bands((shape[1], shape[0]), rows))
+
+
+def _shown_rows(
+    bands: Iterator[UInt8Array], mode: str, alpha: UInt8Array | None
+) -> Iterator[UInt8Array]:
+    """Bands (rows,W,3) as a picture of this mode has them, with its alpha (H,W)."""
+    y = 0
+    for band in bands:
+        shown = grey_of(band)[..., None] if mode in ("L", "LA") else band
+        if alpha is not None:
+            shown = np.concatenate([shown, alpha[y : y + len(band), :, None]], axis=2)
+        y += len(band)
+        yield shown
 
 
 def grey_of(rgb: UInt8Array) -> UInt8Array:
@@ -521,13 +580,15 @@ def save(
     format: str | None = None,
     *,
     threads: int = 1,
+    bands: png.Bands | None = None,
     **options: object,
 ) -> tuple[str, ...]:
     """Write a picture, with its metadata where the format has a place for it.
 
     ``format`` is Pillow's name; without it the suffix of the path decides, and an open file gets a
     PNG. ``threads`` compress a PNG. ``options`` are Pillow's for the format; with one of them that
-    concerns compression, Pillow writes the PNG. Returns notes on what the format cannot hold.
+    concerns compression, Pillow writes the PNG. ``bands`` are the pixels of a PNG, in place of the
+    picture's. Returns notes on what the format cannot hold.
     Raises OutputError if that is the transparency, or if the file cannot be written.
     """
     name = (format or _format_of(target)).upper()
@@ -569,14 +630,15 @@ def save(
         outputs.give(output, name, ancillary.of(image))
         with _opened(target) as file:
             if name == "PNG" and not _PILLOWS_PNG & set(keywords):
-                png.write(output.image, file, threads=threads, **keywords)
+                png.write(output.image, file, bands=bands, threads=threads, **keywords)
             elif output.finish is None:
                 output.image.save(file, name, **keywords)
             else:
                 buffer = io.BytesIO()
                 output.image.save(buffer, name, **keywords)
                 file.write(output.finish(buffer.getvalue()))
-    except BrokenPipeError:  # nobody reads on: no fault of the output
+    except (AecodecError, MemoryError, BrokenPipeError):
+        # The fault of what is written; or nobody reads on, which is none of the output.
         raise
     except OSError as error:
         raise OutputError(

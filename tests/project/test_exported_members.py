@@ -12,10 +12,12 @@ import pytest
 
 import aecodec
 from aecodec import codec, errors, pillow_plugin
+from aecodec.uses import descriptors
 
 FUNCTIONS = {
     "compress": codec.compress,
     "decompress": codec.decompress,
+    "features": descriptors.features,
     "open": pillow_plugin.open,
     "read_info": codec.read_info,
     "register_pillow": pillow_plugin.register,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aecodec.pillow_plugin import open
     from aecodec.pillow_plugin import register as register_pillow
     from aecodec.uses.descriptors import features
+    from aecodec.uses.mend import mend
 
 __all__ = [
     "AecodecError",
@@ -64,6 +65,7 @@ __all__ = [
     "compress",
     "decompress",
     "features",
+    "mend",
     "open",
     "read_info",
     "register_pillow",
@@ -76,6 +78,7 @@ _LAZY = {
     "compress": ("codec", "compress"),
     "decompress": ("codec", "decompress"),
     "features": ("uses.descriptors", "features"),
+    "mend": ("uses.mend", "mend"),
     "open": ("pillow_plugin", "open"),
     "read_info": ("codec", "read_info"),
     "register_pillow": ("pillow_plugin", "register"),

@@ -321,6 +321,7 @@ __all__ = [
     "parse",
     "parse_header",
     "read_front",
+    "section_at",
 ]
 
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
@@ -822,6 +823,23 @@ def _sections(data: bytes, offset: int) -> Iterator[Section]:
             raise CorruptError(f"the checksum of section {ordinal} ({section.name}) is wrong")
         yield section
         offset = section.end
+
+
+def section_at(data: bytes, offset: int) -> tuple[Section, int] | None:
+    """The section that would begin at an offset of a damaged file, and the checksum that it states.
+
+    None if none can begin there. Neither its type nor its checksum is checked.
+    """
+    if offset >= len(data):
+        return None
+    try:
+        length, crc_at = _decode_varint(data, offset + 1, _MAX_VARINT) or (None, 0)
+    except CorruptError:
+        return None
+    if length is None or length > len(data) - crc_at - _CRC_SIZE:
+        return None
+    section = Section(data[offset], offset, crc_at + _CRC_SIZE, length)
+    return section, int.from_bytes(data[crc_at : section.start], "little")
 
 
 def _checked(

@@ -176,7 +176,7 @@ def compress(
     """
     from aecodec.networks import weights
 
-    return _shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
+    return shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
         image,
         quality,
         effort=effort,
@@ -217,7 +217,7 @@ def decompress(
     """
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _shared(weights_for(container), threads, device)
+    coder = shared(weights_for(container), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
@@ -244,7 +244,8 @@ def weights_for(container: bitstream.Container) -> Weights:
         return weights.by_name(None)
 
 
-def _shared(weights: Weights, threads: int, device: str) -> Codec:
+def shared(weights: Weights, threads: int, device: str) -> Codec:
+    """The codec of these weights that calls with the same options share."""
     from aecodec.networks.runtime import cores
 
     # More threads than cores bring nothing.
@@ -380,18 +381,23 @@ class Codec:
         from aecodec.coding.picture import PictureDecoder
 
         header = container.header
-        if len(container.exact) == header.tile_count:
-            box = header.grid.box(0)
-            if box.w * box.h > MAX_EXACT_PIXELS:
-                raise LimitError(
-                    f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
-                )
-        elif header.tile_size > MAX_TILE_SIZE:
-            raise LimitError(
-                f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
-            )
+        check_tiles(header, all_exact=len(container.exact) == header.tile_count)
         return PictureDecoder(
             self.tiles, container.tiles, header.grid, header.quality, container.exact
+        )
+
+
+def check_tiles(header: Header, *, all_exact: bool) -> None:
+    """LimitError for tiles that are larger than this decoder takes."""
+    if all_exact:
+        box = header.grid.box(0)
+        if box.w * box.h > MAX_EXACT_PIXELS:
+            raise LimitError(
+                f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
+            )
+    elif header.tile_size > MAX_TILE_SIZE:
+        raise LimitError(
+            f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
         )
 
 

@@ -78,7 +78,9 @@ def opened(path: Path) -> Image.Image:
 def fit_colours(coder: Codec, paths: Sequence[Path], rng: np.random.Generator) -> Doubles:
     """(2,9N+1,18): the map from z_hat to colours, and its change with the level."""
     inputs = 2 * (9 * coder.weights.config.hyper_latents + 1)
-    moment, product, count = np.zeros((inputs, inputs)), np.zeros((inputs, 18)), 0
+    moment: Doubles = np.zeros((inputs, inputs))
+    product: Doubles = np.zeros((inputs, 18))
+    count = 0
     for path in track(paths, f"z_hat of {coder.weights.name}"):
         image = opened(path)
         factor = float(rng.choice([1.0, 0.7, 0.5, 0.35]))

@@ -37,7 +37,7 @@ from aecodec.cli.options import (
     tune_option,
 )
 from aecodec.cli.training import export, train
-from aecodec.cli.uses import similar
+from aecodec.cli.uses import mend, similar
 from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 from aecodec.networks.weights import chosen
@@ -687,7 +687,15 @@ def verify(
 
 # ---------------------------------------------------------------------------- gallery and comparing
 
-for command in (similar, gallery, compare, bench, train, export):  # these have modules of their own
+for command in (
+    similar,
+    mend,
+    gallery,
+    compare,
+    bench,
+    train,
+    export,
+):  # these have modules of their own
     commands.add_command(debug_option(command))
 
 

@@ -1,4 +1,4 @@
-"""The commands that use latents for more than storing pictures: `similar`.
+"""The commands that use latents for more than storing pictures: `similar`, `mend`.
 
 Light to import: `aecodec --help` imports this module.
 """
@@ -14,14 +14,14 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, echo
-from aecodec.cli.options import Number, Whole, pixels_option, threads_option
+from aecodec.cli.options import Number, Whole, device_option, pixels_option, threads_option
 from aecodec.errors import AecodecError, InputError, OutputError, with_advice
 
 if TYPE_CHECKING:
     from aecodec.arrays import Floats
     from aecodec.uses.similar import Index
 
-__all__ = ["similar"]
+__all__ = ["mend", "similar"]
 
 
 def _pictures(folder: str) -> Iterator[tuple[str, str, AecodecError | None]]:
@@ -167,3 +167,103 @@ def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
         found = Index(None)
     with found:
         yield found
+
+
+@click.command()
+@click.argument("damaged", metavar="DAMAGED.aec")
+@click.option(
+    "-o", "--output", metavar="PICTURE", required=True, help="The picture to write, such as a PNG."
+)
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="Write a grey picture: white where the picture is drawn from its surroundings, grey where"
+    " it is nearly right, black where it is exact.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
+@threads_option("Threads to decode with.  [default: the cores]")
+@device_option
+@pixels_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def mend(
+    damaged: str,
+    output: str,
+    mask: str | None,
+    force: bool,
+    threads: int | None,
+    device: str,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
+    """Save what is whole of a damaged .aec file.
+
+    Whole tiles come back bit for bit. Missing ones are drawn from what surrounds them, and named.
+    The exit code is 1 if anything is missing, and 0 if the file is whole.
+    """
+    from aecodec.image.pillow import save
+    from aecodec.uses.mend import mend as mended
+
+    names = [output] if mask is None else [output, mask]
+    try:
+        formats = [files.picture_format(name) for name in names]
+    except files.UsageFault as fault:
+        raise click.UsageError(str(fault)) from None
+    if mask is not None and os.path.abspath(mask) == os.path.abspath(output):
+        raise click.UsageError("-o and --mask name one file")
+    with Report(1, as_json, progress=False) as report, report.file(damaged, target=output):
+        inputs = files.identities([damaged])
+        for name in names:
+            files.check_output(name, force=force, inputs=inputs)
+        found = mended(_all_of(damaged), max_pixels=max_pixels, threads=threads or 0, device=device)
+        from PIL import Image
+
+        pictures = [found.image, Image.fromarray(found.mask)]
+        for name, format_, picture in zip(names, formats, pictures, strict=False):
+            with files.writing(name, force=force, mode=files.mode_of(damaged)) as file:
+                for note in save(picture, file, format_):
+                    report.say(f"{files.shown(damaged)}: note: {note}")
+        for number, box in zip(found.missing, found.boxes, strict=True):
+            place = f"{box.w} x {box.h} pixels at {box.x},{box.y}"
+            report.say(f"{files.shown(damaged)}: tile {number} is lost: {place}")
+        if found.lost:
+            report.say(f"{files.shown(damaged)}: lost: {', '.join(found.lost)}")
+        exact = float((found.mask == 0).mean())
+        values = {
+            "source": damaged,
+            "target": output,
+            "tiles": found.tiles,
+            "missing": [
+                {"tile": number, "x": box.x, "y": box.y, "width": box.w, "height": box.h}
+                for number, box in zip(found.missing, found.boxes, strict=True)
+            ],
+            "lost": list(found.lost),
+            "exact": exact,
+            "whole": found.whole,
+        }
+        right = found.tiles - len(found.missing)
+        report.result(
+            f"{files.shown(damaged)} -> {files.shown(output)}  {right} of {found.tiles} tiles are"
+            f" whole, {100 * exact:.1f} % of the pixels exact",
+            values,
+        )
+        if not found.whole:
+            report.exit_code = EXIT_SOME_FAILED
+    return report.exit_code
+
+
+def _all_of(source: str) -> bytes:
+    """The bytes of a damaged file: more than its header says, if there are more."""
+    from aecodec.errors import LimitError
+
+    if not os.path.isfile(source):
+        raise InputError("is a folder, not a file" if os.path.isdir(source) else "no such file")
+    if os.path.getsize(source) > files.MAX_STREAM_BYTES:
+        raise LimitError(f"longer than {files.MAX_STREAM_BYTES >> 30} GiB")
+    data = files.read_picture(source)
+    if isinstance(data, bytes):
+        return data
+    try:
+        with open(data, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"cannot be read: {files.reason(error)}") from None

@@ -43,7 +43,9 @@ MADE = {
         *("packed/people/1.aec", "restored/people/1.png", "listed/photos/cats/1.aec"),
         *("packed2/cats/1.aec", "photos/cats/1.jpg", "again.csv", "clustered/people/1.aec"),
     },
-    "beyond-compression.md": {"photos/aecodec-descriptors.sqlite"},
+    "beyond-compression.md": {
+        *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png"),
+    },
     "training.md": {"weights/mine/config.json", "photo.aec"},
     "benchmarking.md": {"report.html", "results.json", "images.csv", "page.html"},
 }

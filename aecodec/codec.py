@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 
     import PIL.Image
 
-    from aecodec.arrays import Pixels
+    from aecodec.arrays import Bools, Pixels
     from aecodec.coding.picture import CodedTiles, PictureDecoder, PictureEncoder
     from aecodec.image.pillow import Picture
     from aecodec.networks.runtime import Options
@@ -138,6 +138,7 @@ def compress(
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
+    without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -162,11 +163,14 @@ def compress(
             Measured is what `decompress` gives back, upon a dark and a bright grey where alpha is
             not 255.
         lossless: store every tile exactly; the quality is then of no account.
+        without: a mask of the picture's size: what it covers (white, or True in an array (H,W)) is
+            drawn from its surroundings instead.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
-        InputError: the picture can't be read or is too large.
+        InputError: the picture or the mask can't be read, the picture is too large, or the mask has
+            another size, or covers nothing or everything.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
         ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
@@ -185,6 +189,7 @@ def compress(
         target_psnr=target_psnr,
         target_ssimulacra2=target_ssimulacra2,
         lossless=lossless,
+        without=without,
         max_pixels=max_pixels,
     )
 
@@ -292,6 +297,7 @@ class Codec:
         target_psnr: float | None = None,
         target_ssimulacra2: float | None = None,
         lossless: bool = False,
+        without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
@@ -311,6 +317,12 @@ class Codec:
         if lossless and targeted:
             raise ValueError("a lossless file or a target, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
+        covered = None
+        if without is not None:
+            from aecodec.image.masks import filled, read_mask
+
+            covered = read_mask(without, picture.rgb.shape, max_pixels=max_pixels)
+            picture = dataclasses.replace(picture, rgb=filled(picture.rgb, covered))
         picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
         header = Header(
@@ -322,7 +334,9 @@ class Codec:
             tile_size=tile_size,
             neutral=neutral,
         )
-        encoder = PictureEncoder(self.tiles, picture.rgb, header.grid, keep=targeted)
+        encoder = PictureEncoder(
+            self.tiles, picture.rgb, header.grid, keep=targeted, unseen=covered
+        )
         if lossless:
             return _file(picture, header, CodedTiles([], frozenset(range(header.tile_count))))
         if target_bpp is not None:

@@ -162,8 +162,11 @@ class Encoding:
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
 
-    def encode(self, picture: Picture, coder: Codec) -> bytes:
-        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+    def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
+        """The bytes of the `.aec` file, without what the mask in a file covers.
+
+        Raises what `codec.compress` raises.
+        """
         how: dict[str, Any] = {
             "quality": self.quality,
             "effort": self.effort,
@@ -172,6 +175,7 @@ class Encoding:
             "target_psnr": self.target_psnr,
             "target_ssimulacra2": self.target_ssimulacra2,
             "lossless": self.lossless,
+            "without": without,
         }
         return coder.compress(picture, **how)
 
@@ -231,13 +235,22 @@ class Compression:
 
     verb: Literal["compress"] = "compress"
 
-    def __init__(self, encoding: Encoding, run: Run, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        encoding: Encoding,
+        run: Run,
+        weights: Weights | None = None,
+        *,
+        without: str | None = None,
+    ) -> None:
         """`weights` take the place of those that the encoding names, and are checked at once.
+
+        `without` is the path of a mask: what it covers is drawn from its surroundings.
 
         Raises KnownAnswerError where this machine does not compute what they expect.
         """
         self.encoding, self.run = encoding, run
-        self._codecs, self._weights = _Codecs(run), weights
+        self._codecs, self._weights, self._without = _Codecs(run), weights, without
         if weights is not None:
             self._codecs.of(weights)
 
@@ -250,7 +263,7 @@ class Compression:
         from aecodec.networks import weights
 
         coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
-        return self.encoding.encode(picture, coder)
+        return self.encoding.encode(picture, coder, self._without)
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""

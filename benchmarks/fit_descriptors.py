@@ -75,7 +75,9 @@ def opened(path: Path) -> Image.Image:
     return resized(image, min(1.0, LONGEST / max(image.size)))
 
 
-def fit_colours(coder: Codec, paths: Sequence[Path], rng: np.random.Generator) -> Doubles:
+def fit_colours(
+    coder: Codec, paths: Sequence[Path], rng: np.random.Generator
+) -> npt.NDArray[np.floating]:
     """(2,9N+1,18): the map from z_hat to colours, and its change with the level."""
     inputs = 2 * (9 * coder.weights.config.hyper_latents + 1)
     moment: Doubles = np.zeros((inputs, inputs))
@@ -98,9 +100,8 @@ def fit_colours(coder: Codec, paths: Sequence[Path], rng: np.random.Generator) -
             moment += x @ x.T
             product += x @ colours
             count += h * w
-    found: Doubles = np.linalg.solve(moment + RIDGE_Z * count * np.eye(inputs), product)
-    maps: Doubles = found.reshape(2, inputs // 2, 18)
-    return maps
+    found = np.linalg.solve(moment + RIDGE_Z * count * np.eye(inputs), product)
+    return found.reshape(2, inputs // 2, 18)
 
 
 def targets(rgb: npt.NDArray[np.uint8]) -> Doubles:

@@ -303,6 +303,13 @@ def commands() -> None:
     "--lossless", is_flag=True, help="Store the pixels exactly, in 8 bits; takes no quality."
 )
 @click.option(
+    "--without",
+    metavar="MASK",
+    shell_complete=_file_names,
+    help="A picture of the same size: what is white in it is not stored, but drawn from its"
+    " surroundings (single files only).",
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
@@ -336,6 +343,7 @@ def compress(
     target_psnr: float | None,
     target_ssimulacra2: float | None,
     lossless: bool,
+    without: str | None,
     min_savings: float | None,
     tune: str | None,
     model: str | None,
@@ -376,13 +384,17 @@ def compress(
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
+        if without is not None:
+            raise click.UsageError("--without is for single files")
         return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
             raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-    how = conversion.Compression(encoding, run)
+    if without is not None and len(jobs) > 1:
+        raise click.UsageError("--without is for a single file")
+    how = conversion.Compression(encoding, run, without=without)
     aimed = aim is not None and aim != "quality"
     return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 

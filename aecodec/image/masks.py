@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aecodec.errors import InputError
+from aecodec.errors import InputError, one_line
 from aecodec.image.pillow import DEFAULT_MAX_PIXELS, load
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ __all__ = ["filled", "grown", "read_mask"]
 
 _REACH: Final = 14
 """How far the known pixels lie that count, in pixels."""
-_NEAREST: Final = 32
+_NEAREST: Final = 40
 """How many of them count, the nearest ones."""
 _BLOCK: Final = 96
 """The side of the blocks that have an autocovariance of their own, taken over twice the side."""
 _OWN: Final = 0.7
 """The share of it; the rest is that of the whole picture."""
-_NUGGET: Final = 3e-3
+_NUGGET: Final = 1e-3
 """Variance, as a share of the whole, of what no neighbour can tell."""
 _AT_ONCE: Final = 512
-"""Pixels whose systems of equations are solved together: 4 MB."""
+"""Pixels whose systems of equations are solved together: 7 MB."""
 
 
 def read_mask(
@@ -53,11 +53,14 @@ def read_mask(
     Raises InputError for another size, and for a mask that covers nothing or everything.
     """
     if isinstance(source, np.ndarray):
-        mask = source.astype(bool)
+        mask = source.astype(np.uint8) > 0  # Pillow's own arrays of bool hold 255
         if mask.ndim != 2:
             raise InputError(f"a mask has two dimensions, not {mask.ndim}")
     else:
-        mask = load(source, max_pixels=max_pixels, keep=()).rgb.mean(axis=2) > 127.0
+        try:
+            mask = load(source, max_pixels=max_pixels, keep=()).rgb.mean(axis=2) > 127.0
+        except (InputError, OSError) as error:
+            raise InputError(f"the mask cannot be read: {one_line(error)}") from None
     if mask.shape != shape[:2]:
         (h, w), (height, width) = mask.shape, shape[:2]
         raise InputError(f"the mask has {w} x {h} pixels, and the picture {width} x {height}")

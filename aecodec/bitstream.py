@@ -283,7 +283,7 @@ from itertools import count
 from os import SEEK_END
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
-from aecodec import frames
+from aecodec.entropy import zstd
 from aecodec.errors import (
     CorruptError,
     InputError,
@@ -613,7 +613,7 @@ class Container:
         section = self._find(SectionType.ALPHA)
         if section is None:
             return None
-        return frames.unpack_alpha(self._payload(section), self.header.width, self.header.height)
+        return zstd.unpack_alpha(self._payload(section), self.header.width, self.header.height)
 
     def _find(self, kind: SectionType) -> Section | None:
         return next((s for s in self.sections if s.type == kind), None)
@@ -627,7 +627,7 @@ class Container:
 
     def _metadata(self, kind: SectionType) -> bytes | None:
         section = self._find(kind)
-        return None if section is None else frames.decompress(self._payload(section), kind.name)
+        return None if section is None else zstd.decompress(self._payload(section), kind.name)
 
 
 # --- Writing ------------------------------------------------------------------------------------
@@ -671,7 +671,7 @@ def pack(
                 f"alpha must be uint8 of shape {(header.height, header.width)}, "
                 f"not {alpha.dtype} of shape {alpha.shape}"
             )
-        payloads.append((SectionType.ALPHA, frames.pack_alpha(alpha)))
+        payloads.append((SectionType.ALPHA, zstd.pack_alpha(alpha)))
     for kind, content in zip(_FRAMED, (exif, icc, xmp, _pack_texts(texts), iptc), strict=True):
         if content:
             if len(content) > DEFAULT_MAX_METADATA:
@@ -679,7 +679,7 @@ def pack(
                     f"{kind.name} metadata of {len(content)} bytes; readers accept "
                     f"{DEFAULT_MAX_METADATA} unless told otherwise: leave it out"
                 )
-            payloads.append((kind, frames.compress(content)))
+            payloads.append((kind, zstd.compress(content)))
     if resolution:
         payloads.append((SectionType.RESOLUTION, _RESOLUTION.pack(*resolution)))
     for kind, attachment in zip(_ATTACHED, (gain_map, video), strict=True):
@@ -875,7 +875,7 @@ def _checked(
             has_alpha = True
             if frame[:1] not in (b"\0", b"\1", b"\2"):
                 raise CorruptError("ALPHA has no known filter")
-            size = frames.content_size(frame[1:], "ALPHA")
+            size = zstd.content_size(frame[1:], "ALPHA")
             if size != header.pixels:
                 raise CorruptError(f"ALPHA has {size} values for {header.pixels} pixels")
         elif section.type in _FRAMED:
@@ -894,7 +894,7 @@ def _checked(
 
 
 def _check_metadata(frame: bytes, name: str, max_metadata: int) -> None:
-    size = frames.content_size(frame, name)
+    size = zstd.content_size(frame, name)
     if size > max_metadata:
         raise LimitError(
             f"{name} metadata of {size} bytes, and the limit is {max_metadata}; "
@@ -932,7 +932,7 @@ def read_front(file: BinaryIO, *, max_metadata: int = DEFAULT_MAX_METADATA) -> F
                 raise CorruptError(f"the checksum of section {ordinal} ({name}) is wrong")
             if head[0] in _FRAMED:
                 _check_metadata(payload, name, max_metadata)
-                payload = frames.decompress(payload, name)
+                payload = zstd.decompress(payload, name)
             found[head[0]] = payload
         offset += crc_at + _CRC_SIZE + length
     resolution, texts = found.get(SectionType.RESOLUTION), found.get(SectionType.TEXTS)

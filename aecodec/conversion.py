@@ -26,10 +26,8 @@ from aecodec.errors import InputError, OutputError
 from aecodec.files import UNDATED, Job
 
 if TYPE_CHECKING:
-    import PIL.Image
-
     from aecodec.codec import Codec
-    from aecodec.image.pillow import Picture
+    from aecodec.image.pillow import Picture, PillowImage
     from aecodec.networks.weights import Weights
 
 __all__ = [
@@ -300,7 +298,7 @@ class Decompression:
         self.run, self._region, self._preview = run, region, preview
         self._codecs = _Codecs(run)
 
-    def decode(self, data: bytes) -> PIL.Image.Image:
+    def decode(self, data: bytes) -> PillowImage:
         """The picture in an `.aec` file. Raises what `codec.decompress` raises."""
         from aecodec import bitstream, codec
 
@@ -325,7 +323,7 @@ class Decompression:
         return Made(picture.width, picture.height, coded, header.quality, save)
 
 
-def _save(picture: PIL.Image.Image, file: BinaryIO, target: str, threads: int) -> tuple[str, ...]:
+def _save(picture: PillowImage, file: BinaryIO, target: str, threads: int) -> tuple[str, ...]:
     """Write a picture in its target's format; what the format cannot hold."""
     from aecodec.image import pillow as image
     from aecodec.networks.runtime import cores

@@ -498,10 +498,10 @@ def picture_format(target: str) -> str:
     suffix = os.path.splitext(target)[1].lower()
     if target == STDIO or not suffix:
         return "PNG"
-    from PIL import Image
+    from aecodec.image.formats import written_format
 
-    name = Image.registered_extensions().get(suffix)
-    if suffix == SUFFIX or name is None or name not in Image.SAVE:
+    name = written_format(suffix)
+    if name is None:
         raise UsageFault(
             f"{suffix} is not a picture format that can be written: try .png, .tiff, .webp or .jpg"
         )

@@ -14,8 +14,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec import bitstream, frames
+from aecodec import bitstream
 from aecodec.bitstream import ColourMode, Header, SectionType, pack, parse, parse_header
+from aecodec.entropy import zstd
 from aecodec.errors import (
     CorruptError,
     InputError,
@@ -184,18 +185,18 @@ def test_alpha_comes_back_exactly(name: str) -> None:
 @pytest.mark.parametrize("kind", [0, 1, 2])
 def test_every_alpha_filter_is_undone(kind: int) -> None:
     plane = gradients()["soft"]
-    filtered = frames._filter(kind, plane)
+    filtered = zstd._filter(kind, plane)
     if kind:
         assert filtered != plane.tobytes()
-    back = frames._unfilter(kind, filtered, 200, 120)
+    back = zstd._unfilter(kind, filtered, 200, 120)
     np.testing.assert_array_equal(back, plane)
 
 
 def test_alpha_filters_as_the_text_defines_them() -> None:
     plane = np.array([[10, 7], [3, 255]], np.uint8)
-    assert list(frames._filter(0, plane)) == [10, 7, 3, 255]
-    assert list(frames._filter(1, plane)) == [10, 253, 3, 252]
-    assert list(frames._filter(2, plane)) == [10, 7, 249, 248]
+    assert list(zstd._filter(0, plane)) == [10, 7, 3, 255]
+    assert list(zstd._filter(1, plane)) == [10, 253, 3, 252]
+    assert list(zstd._filter(2, plane)) == [10, 7, 249, 248]
 
 
 def test_the_filter_of_a_soft_mask_pays() -> None:

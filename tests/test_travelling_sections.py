@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from paths import GOLDEN
 
 import aecodec
-from aecodec import bitstream, codec, frames
+from aecodec import bitstream, codec
 from aecodec.bitstream import Attachment, ColourMode, Header, SectionType, Text, pack, parse
+from aecodec.entropy import zstd
 from aecodec.errors import CorruptError, LimitError
 
 
@@ -37,7 +38,7 @@ def varint(value: int) -> bytes:
 
 
 def framed_texts(content: bytes) -> bytes:
-    return made_of(SectionType.TEXTS, frames.compress(content))
+    return made_of(SectionType.TEXTS, zstd.compress(content))
 
 
 def test_the_payloads_byte_by_byte() -> None:
@@ -54,8 +55,8 @@ def test_the_payloads_byte_by_byte() -> None:
     sections = {s.type: data[s.start : s.end] for s in parse(data).sections}
     assert list(sections) == [0x84, 0x85, 0x86, 0x87, 0x88, 0x01]
     assert sections[0x84] == bytes.fromhex("00009643 00807043")
-    assert frames.decompress(sections[0x85], "") == b"\1k\2de\1K\2t\xe9"
-    assert frames.decompress(sections[0x86], "") == b"\x1c\2"
+    assert zstd.decompress(sections[0x85], "") == b"\1k\2de\1K\2t\xe9"
+    assert zstd.decompress(sections[0x86], "") == b"\x1c\2"
     assert sections[0x87] == b"\x0c" + bytes(12) + b"\xff\xd8"
     assert sections[0x88] == b"\0mp4"
 
@@ -106,7 +107,7 @@ def test_forged_payloads_are_damage(data: bytes, part: str, match: str) -> None:
 
 
 def test_frames_are_bounded_before_they_are_unpacked() -> None:
-    bomb = frames.compress(bytes(2**25))
+    bomb = zstd.compress(bytes(2**25))
     for kind in (SectionType.TEXTS, SectionType.IPTC):
         with pytest.raises(LimitError, match=kind.name):
             parse(made_of(kind, bomb))

@@ -26,14 +26,7 @@ from aecodec.bitstream import MAGIC
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.files import TEMPORARY, Job, Naming, UsageFault, shown
 
-__all__ = ["Fault", "Item", "Note", "Selection", "picture_kinds"]
-
-# What photographs come in. Drawings, films and scientific arrays are left to others.
-_FORMATS = frozenset(
-    ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "PSD", "TGA", "TIFF", "WEBP")
-)
-# Those whose first bytes can be told from a text's.
-_BY_CONTENT = _FORMATS - {"BMP", "PPM", "TGA"}
+__all__ = ["Fault", "Item", "Note", "Selection"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,21 +48,13 @@ class Note:
 Item: TypeAlias = "Job | Fault | Note"
 
 
-def picture_kinds() -> tuple[frozenset[str], Callable[[bytes], bool]]:
-    """The suffixes of pictures, and a test of a file's first bytes, both as Pillow knows them."""
-    from PIL import Image
+def _kinds(*, compressed: bool) -> tuple[frozenset[str], Callable[[bytes], bool]]:
+    """The suffixes of the wanted files, and a test of a file's first bytes."""
+    if compressed:
+        return frozenset({files.SUFFIX}), lambda start: start.startswith(MAGIC)
+    from aecodec.image.formats import photograph_kinds  # imports Pillow
 
-    suffixes = {s for s, name in Image.registered_extensions().items() if name in _FORMATS}
-    tests = [Image.OPEN[name][1] for name in sorted(_BY_CONTENT) if name in Image.OPEN]
-
-    def is_picture(start: bytes) -> bool:
-        return any(test is not None and test(start) for test in tests)
-
-    return frozenset(suffixes), is_picture
-
-
-def _compressed_kinds() -> tuple[frozenset[str], Callable[[bytes], bool]]:
-    return frozenset({files.SUFFIX}), lambda start: start.startswith(MAGIC)
+    return photograph_kinds()
 
 
 @dataclasses.dataclass
@@ -91,8 +76,7 @@ class Selection:
     passed: int = 0
 
     def __post_init__(self) -> None:
-        restoring = self.naming is files.RESTORED
-        self._suffixes, self._is_wanted = _compressed_kinds() if restoring else picture_kinds()
+        self._suffixes, self._is_wanted = _kinds(compressed=self.naming is files.RESTORED)
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
             raise UsageFault("with --files-from give one folder, to which its names are relative")

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from aecodec import files, machine
 from aecodec.batch import places
 from aecodec.batch.existing import Action, Existing, Output, decide, state_of
-from aecodec.batch.select import picture_kinds
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, MAGIC
 from aecodec.conversion import (
     Compression,
@@ -49,7 +48,7 @@ from aecodec.errors import (
 from aecodec.files import UNDATED, Job, Stamp, shown
 
 if TYPE_CHECKING:
-    import PIL.Image
+    from aecodec.image.pillow import PillowImage
 
 __all__ = [
     "Converter",
@@ -297,7 +296,9 @@ class Converter:
         if self.task.verb == "decompress":
             return start.startswith(MAGIC)
         if self._is_picture is None:
-            _, self._is_picture = picture_kinds()
+            from aecodec.image.formats import photograph_kinds  # imports Pillow
+
+            _, self._is_picture = photograph_kinds()
         return self._is_picture(start)
 
     # --- An output that is there already --------------------------------------------------------
@@ -364,7 +365,7 @@ class Converter:
         notes = self._how.make(data, target).save(buffer)
         return buffer.getvalue(), notes
 
-    def _restored(self, data: bytes) -> PIL.Image.Image:
+    def _restored(self, data: bytes) -> PillowImage:
         return self._decompression.decode(data)
 
     def _decoded(self, content: bytes) -> tuple[int, int]:

@@ -10,9 +10,6 @@ All get bare pixels: nobody is charged for metadata. All may use every core.
 from __future__ import annotations
 
 import functools
-import inspect
-import io
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, features
 
 from aecodec.errors import AecodecError
+from aecodec.image import rgb as pixels
+from aecodec.image.formats import library_version
+from aecodec.machine import cores
 from aecodec.networks import weights
 
 __all__ = ["DEFAULT", "KINDS", "Codec", "Coder", "Unavailable", "find", "known"]
@@ -75,14 +74,6 @@ class Codec:
     """Of its files where browsers show them."""
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
 # ---------------------------------------------------------------------------------------- aecodec
 
 
@@ -105,10 +96,6 @@ def _aecodec(detail: str) -> Codec:
 
 
 def _effort(text: str) -> int:
-    from aecodec import compress
-
-    if "effort" not in inspect.signature(compress).parameters:
-        raise Unavailable("this aecodec has no choice of effort")
     if text not in tuple("123456789"):
         raise Unavailable(f"effort must be 1 to 9, not {text!r}")
     return int(text)
@@ -118,7 +105,7 @@ def _load_aecodec(options: dict[str, Any]) -> Coder:
     from aecodec import compress, decompress
 
     def encode(rgb: Pixels, quality: float) -> bytes:
-        return compress(Image.fromarray(rgb), int(quality), **options)
+        return compress(rgb, int(quality), **options)
 
     def decode(data: bytes) -> Pixels:
         return np.asarray(decompress(data).convert("RGB"))
@@ -171,32 +158,25 @@ def _pillow(
     format_: str, *, feature: str, spelt: str | None = None, **options: object
 ) -> tuple[tuple[str, ...], Callable[[], Coder]]:
     """Versions and loader of one of Pillow's formats."""
-    if not features.check(feature):
+    if library_version(feature) is None:
         raise Unavailable(f"this Pillow ({_package('pillow')}) was built without {format_}")
 
     def encode(rgb: Pixels, quality: float) -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(rgb).save(file, format_, quality=int(quality), **options)
-        return file.getvalue()
+        return pixels.encode(rgb, format_, quality=int(quality), **options)
 
     def load() -> Coder:
-        _decode_with_pillow(encode(_warming(), 50))
-        return Coder(encode, _decode_with_pillow)
+        pixels.decode(encode(_warming(), 50))
+        return Coder(encode, pixels.decode)
 
-    library = features.version(spelt or feature)
+    library = library_version(spelt or feature)
     return (_package("pillow"), f"{spelt or feature} {library}"), load
-
-
-def _decode_with_pillow(data: bytes) -> Pixels:
-    with Image.open(io.BytesIO(data)) as opened:
-        return np.asarray(opened.convert("RGB"))
 
 
 def _jpeg(subsampling: str, detail: str) -> Codec:
     versions, load = _pillow(
         "JPEG",
         feature="jpg",
-        spelt="libjpeg_turbo" if features.check("libjpeg_turbo") else None,
+        spelt="libjpeg_turbo" if library_version("libjpeg_turbo") else None,
         subsampling=subsampling,
         optimize=True,
     )
@@ -228,8 +208,8 @@ def _avif(tune: str, subsampling: str, detail: str) -> Codec:
     """AVIF, tuned for what is asked; "" for what libavif tells libaom by default."""
     options: dict[str, Any] = {"advanced": {"tune": tune}} if tune else {}
     versions, load = _pillow("AVIF", feature="avif", speed=6, subsampling=subsampling, **options)
-    if tune and _before(features.version("avif"), _LIBAVIF_TUNED):
-        raise Unavailable(f"this Pillow's libavif ({features.version('avif')}) has no tune={tune}")
+    if tune and _before(library_version("avif"), _LIBAVIF_TUNED):
+        raise Unavailable(f"this Pillow's libavif ({library_version('avif')}) has no tune={tune}")
     return Codec(
         name=f"avif-{tune}" if tune else "avif",
         title=_title(tune, subsampling),
@@ -246,7 +226,7 @@ _LIBAVIF_TUNED = (1, 4)
 
 
 def _title(tune: str, subsampling: str) -> str:
-    if not tune and _before(features.version("avif"), _LIBAVIF_TUNED):
+    if not tune and _before(library_version("avif"), _LIBAVIF_TUNED):
         return "AVIF"
     return f"AVIF tune={tune or 'iq'}" + ("" if subsampling == "4:2:0" else f" {subsampling}")
 
@@ -254,7 +234,7 @@ def _title(tune: str, subsampling: str) -> str:
 def _tune_of(tune: str) -> str:
     if tune:
         return f"tune={tune}"
-    if _before(features.version("avif"), _LIBAVIF_TUNED):
+    if _before(library_version("avif"), _LIBAVIF_TUNED):
         return "default tune"
     return "default tune (iq, for the eye)"
 

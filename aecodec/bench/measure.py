@@ -33,6 +33,7 @@ from aecodec.bench import codecs
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.pictures import Photograph
 from aecodec.errors import AecodecError, InputError, OutputError
+from aecodec.machine import cores
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
 __all__ = ["Point", "Probe", "Store", "machine", "measure", "probe"]
@@ -75,7 +76,7 @@ def machine() -> dict[str, Any]:
         name = _processor(Path("/proc/cpuinfo").read_text(encoding="utf-8")) or name
     return {
         "cpu": name,
-        "cores": codecs.cores(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
     }

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec.errors import AecodecError, InputError
 from aecodec.image import pillow as image
+from aecodec.image.formats import readable_suffixes
 
 __all__ = ["SMOKE_SET", "Photograph", "bundled", "gather", "read"]
 
@@ -58,14 +58,14 @@ def gather(sources: Sequence[str]) -> list[str]:
 
     Raises InputError for a missing file, and for a folder without pictures.
     """
-    suffixes = Image.registered_extensions()
+    suffixes = readable_suffixes()
     found: list[str] = []
     for source in sources:
         if os.path.isdir(source):
             inside = sorted(
                 str(path)
                 for path in Path(source).iterdir()
-                if suffixes.get(path.suffix.lower()) in Image.OPEN and path.is_file()
+                if path.suffix.lower() in suffixes and path.is_file()
             )
             if not inside:
                 raise InputError(f"{source}: no pictures in this folder")

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec import files, metrics
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.latents import bit_map
 from aecodec.bench.pictures import Photograph
 from aecodec.errors import NotAecError
+from aecodec.image.rgb import decode, encode
 
 __all__ = [
     "BUDGET",
@@ -97,13 +96,10 @@ def _uri(mime: str, data: bytes) -> str:
 
 def lossless(rgb: Pixels) -> tuple[str, bytes]:
     """Type and bytes of a picture file with exactly these pixels."""
-    file = io.BytesIO()
     if max(rgb.shape[:2]) > 16383:  # WebP's limit
-        Image.fromarray(rgb).save(file, "PNG")
-        return "image/png", file.getvalue()
+        return "image/png", encode(rgb, "PNG")
     effort = 4 if rgb.size < 3 * LARGEST else 1
-    Image.fromarray(rgb).save(file, "WEBP", lossless=True, quality=60, method=effort)
-    return "image/webp", file.getvalue()
+    return "image/webp", encode(rgb, "WEBP", lossless=True, quality=60, method=effort)
 
 
 def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> View:
@@ -190,12 +186,10 @@ def slimmed(scenes: Sequence[Scene], report: Callable[[str], None]) -> list[Scen
     for scene in scenes:
         views = []
         for view in scene.views:
-            with Image.open(io.BytesIO(view.data)) as opened:
-                file = io.BytesIO()
-                opened.convert("RGB").save(file, "WEBP", quality=95, method=4)
-            exact = view.mime in ("image/webp", "image/png") and file.tell() < len(view.data)
+            small = encode(decode(view.data), "WEBP", quality=95, method=4)
+            exact = view.mime in ("image/webp", "image/png") and len(small) < len(view.data)
             if exact and view.title != "WebP":
-                view = dataclasses.replace(view, mime="image/webp", data=file.getvalue())
+                view = dataclasses.replace(view, mime="image/webp", data=small)
             views.append(view)
         note = "Shown through WebP at quality 95 to keep this page small; the figures are exact."
         made.append(

@@ -64,15 +64,10 @@ def _version(package: str) -> str | None:
 
 
 def _pillow_features() -> dict[str, str | None]:
-    from PIL import features
+    from aecodec.image.formats import library_version
 
-    found = {}
-    for name in ("avif", "jpg", "jpg_2000", "libtiff", "littlecms2", "webp", "zlib"):
-        try:
-            found[name] = features.version(name)
-        except ValueError:  # a feature that this Pillow has not heard of
-            found[name] = None
-    return found
+    names = ("avif", "jpg", "jpg_2000", "libtiff", "littlecms2", "webp", "zlib")
+    return {name: library_version(name) for name in names}
 
 
 def _weights(name: str) -> dict[str, str]:

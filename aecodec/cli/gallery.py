@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
-import io
 import json
 import os
 import shutil
@@ -35,9 +34,9 @@ from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsEr
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import PIL.Image
 
     from aecodec.codec import Codec
+    from aecodec.image.pillow import PillowImage
 
 __all__ = ["gallery"]
 
@@ -156,11 +155,11 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
 
 def _pictures(folder: Path, output: Path) -> list[Path]:
     """The pictures of a folder's tree, but for those of the gallery itself."""
-    from aecodec.batch.select import picture_kinds
+    from aecodec.image.formats import photograph_kinds
 
     if not folder.is_dir():
         raise InputError("no such folder" if not folder.exists() else "not a folder")
-    suffixes = picture_kinds()[0] | {files.SUFFIX}
+    suffixes = photograph_kinds()[0] | {files.SUFFIX}
     found = []
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -201,9 +200,8 @@ def _add(
     longest: int,
 ) -> tuple[Shown, Sequence[str], set[str]]:
     """Put one picture into the site; what was lost of it, and the ids of weights that it needs."""
-    from PIL import Image
-
     from aecodec import bitstream, codec
+    from aecodec.image.pillow import thumbnail
 
     notes: Sequence[str] = ()
     original: npt.NDArray[np.uint8] | None = None
@@ -220,10 +218,8 @@ def _add(
     name = names.of(source)
     (site / "pictures" / f"{name}{files.SUFFIX}").write_bytes(data)
 
-    small = picture.convert("RGBA" if picture.mode in ("LA", "RGBA") else "RGB")
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    kept = {"icc_profile": picture.info["icc_profile"]} if "icc_profile" in picture.info else {}
-    small.save(site / "thumbnails" / f"{name}.webp", quality=70, method=6, **kept)
+    small = thumbnail(picture, longest)
+    small.save(site / "thumbnails" / f"{name}.webp", quality=70, method=6)
     shown = Shown(
         name=source.stem,
         file=f"pictures/{name}{files.SUFFIX}",
@@ -238,27 +234,23 @@ def _add(
     return shown, notes, set() if exact else {header.model_id.hex()}
 
 
-def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PIL.Image.Image) -> int | None:
+def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PillowImage) -> int | None:
     """The bytes of the smallest JPEG (4:2:0, optimised) as faithful by PSNR as `decoded` is.
 
     None where JPEG does not reach it.
     """
     import numpy as np
-    from PIL import Image
 
     from aecodec import metrics
+    from aecodec.image import rgb
 
     grey = decoded.mode == "L"
     source = original[..., 0] if grey else original
     wanted = metrics.psnr(source, np.asarray(decoded))
-    image = Image.fromarray(source)
 
     def tried(quality: int) -> tuple[int, float]:
-        file = io.BytesIO()
-        sampling = {} if grey else {"subsampling": "4:2:0"}
-        image.save(file, "JPEG", quality=quality, optimize=True, **sampling)
-        with Image.open(io.BytesIO(file.getvalue())) as back:
-            return file.tell(), metrics.psnr(source, np.asarray(back))
+        data = rgb.jpeg(source, quality)
+        return len(data), metrics.psnr(source, rgb.decode(data, decoded.mode))
 
     low, high, found = 1, 100, None
     while low <= high:

@@ -4,7 +4,8 @@
 models of these, and `costs.py` computes the bits of symbols. `scales.py` is the integer network
 that selects a table for every latent, `fixed_point.py` defines its number formats.
 `hyperlatents.py` defines the order of z_hat, `checkerboard.py` the two steps of a tile's symbols,
-`padding.py` the values beyond the edge of a tile.
+`padding.py` the values beyond the edge of a tile. `zstd.py` makes zstandard frames of metadata and
+alpha planes.
 
 No float network may be imported here, because no probability depends on a float. A contract in
 pyproject.toml holds this. This file imports nothing, because `model/` uses some of these modules on

@@ -6,29 +6,8 @@
     file <--pillow.save-- Pillow image <--pillow.to_pil-- rgb, mode, alpha, metadata
 
 `pillow.py` reads and writes pictures, `colour.py` converts Pillow's modes to the four of .aec,
-`metadata.py` handles EXIF, ICC and XMP. Pillow is imported here and in the plugin alone.
+`metadata.py` handles EXIF, ICC and XMP. `formats.py` lists the formats of the installed Pillow, and
+`rgb.py` codes pixels without metadata. Pillow is imported here and in the plugin alone; a contract
+in pyproject.toml holds this. This file imports nothing, because a folder run asks for the formats
+in a process that does without numpy.
 """
-
-from aecodec.image.pillow import (
-    DEFAULT_MAX_PIXELS,
-    Mode,
-    Picture,
-    load,
-    pad_to_multiple,
-    pillow_info,
-    reduced,
-    save,
-    to_pil,
-)
-
-__all__ = [
-    "DEFAULT_MAX_PIXELS",
-    "Mode",
-    "Picture",
-    "load",
-    "pad_to_multiple",
-    "pillow_info",
-    "reduced",
-    "save",
-    "to_pil",
-]

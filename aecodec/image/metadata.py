@@ -23,7 +23,6 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
-from aecodec.image.parts.tiff import KEPT_IN_EXIF
 from aecodec.image.xmp import Unreadable, without
 
 if TYPE_CHECKING:
@@ -119,6 +118,8 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
 
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the part of a directory that makes sense outside its file, or None if it is empty."""
+    from aecodec.image.parts.tiff import KEPT_IN_EXIF
+
     kept = Image.Exif()
     for tag in KEPT_IN_EXIF:
         if tag in tags:

@@ -28,7 +28,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec import forks, metrics
 from aecodec.errors import AecodecError, InputError, OutputError, one_line
-from aecodec.image import ancillary, colour, mending, metadata, outputs, png, raws, xmp
+from aecodec.image import ancillary, colour, formats, mending, metadata, outputs, png, raws, xmp
 from aecodec.image.ancillary import Ancillary
 from aecodec.image.parts import Account, Attachment, Text, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
@@ -40,11 +40,13 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "Mode",
     "Picture",
+    "PillowImage",
     "fidelity",
     "load",
-    "pad_to_multiple",
     "pillow_info",
+    "reduced",
     "save",
+    "thumbnail",
     "to_pil",
 ]
 
@@ -55,6 +57,7 @@ Mode: TypeAlias = Literal["L", "LA", "RGB", "RGBA"]
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 _File: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 Source: TypeAlias = "_File | Image.Image | UInt8Array"
+PillowImage: TypeAlias = Image.Image
 
 _ALL_MODES: Final = ("L", "LA", "RGB", "RGBA")
 
@@ -442,6 +445,15 @@ def fidelity(picture: Picture, decoded: Image.Image) -> float:
     return metrics.psnr(picture.rgb, shown[..., :3], picture.visible)
 
 
+def thumbnail(image: Image.Image, longest: int) -> Image.Image:
+    """A small copy, RGB or RGBA, of at most `longest` pixels a side; it keeps the ICC profile."""
+    small = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    profile = image.info.get("icc_profile")
+    small.info = {} if profile is None else {"icc_profile": profile}
+    return small
+
+
 def reduced(plane: UInt8Array, scale: int) -> UInt8Array:
     """A plane (H,W) at 1/scale of its height and width, rounded up: the means of its squares."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(scale))
@@ -595,11 +607,10 @@ def _format_of(target: str | os.PathLike[str] | BinaryIO) -> str:
     if not isinstance(target, str | os.PathLike):
         return "PNG"
     suffix = os.path.splitext(os.fspath(target))[1].lower()
-    known = Image.registered_extensions()
-    # .aec is among them once `pillow_plugin` is in use; it is no picture to be made of an .aec.
-    if suffix == ".aec" or suffix not in known or known[suffix] not in Image.SAVE:
+    name = formats.written_format(suffix)
+    if name is None:
         raise OutputError(f"{suffix or 'no suffix'}: not a picture format that can be written")
-    return known[suffix]
+    return name
 
 
 def _fitted(image: Image.Image, name: str, writer: _Writer) -> Image.Image:
@@ -623,18 +634,3 @@ def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags
-
-
-# --- Padding ------------------------------------------------------------------------------------
-
-
-def pad_to_multiple(rgb: UInt8Array, multiple: int = 16) -> UInt8Array:
-    """Repeat the last row and column until both sides are multiples; the picture stays top left.
-
-    Returns the array itself where nothing is to be added. Takes (H, W) as well as (H, W, C).
-    """
-    down = -rgb.shape[0] % multiple
-    right = -rgb.shape[1] % multiple
-    if not down and not right:
-        return rgb
-    return np.pad(rgb, ((0, down), (0, right)) + ((0, 0),) * (rgb.ndim - 2), mode="edge")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from aecodec.codec import Codec
 from aecodec.geometry import Box
+from aecodec.image.rgb import decode, jpeg
 from aecodec.metrics import psnr
 from aecodec.networks.config import QUALITIES
 from aecodec.networks.ssimulacra2 import ssimulacra2
 from aecodec.training.data import Pixels
 
 __all__ = ["calibrate"]
-
-
-def _jpeg(rgb: Pixels, quality: int) -> Pixels:
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def _score(rgb: Pixels, decoded: Pixels) -> float:
@@ -42,7 +33,9 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
     eye = codec.weights.config.objective == "eye"
     measure = _score if eye else psnr
     anchors = list(range(5, 93, 3))
-    targets = [float(np.mean([measure(rgb, _jpeg(rgb, q)) for rgb in pictures])) for q in anchors]
+    targets = [
+        float(np.mean([measure(rgb, decode(jpeg(rgb, q))) for rgb in pictures])) for q in anchors
+    ]
     grid = list(range(1, QUALITIES + 1, 3 if eye else 9))  # scores are no straight lines
     reached = np.zeros(len(grid))
     for rgb in pictures:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
+from aecodec.image.rgb import halve, read
 from aecodec.training.drawings import draw_over
 
 __all__ = ["Batches", "Photographs", "find_photographs", "split_validation"]
@@ -45,15 +45,6 @@ def split_validation(
     return [p for p in paths if p not in chosen], [p for p in paths if p in chosen]
 
 
-def decode(path: pathlib.Path) -> Pixels | None:
-    """(H,W,3) uint8, or None for a file that Pillow cannot read."""
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        return None
-
-
 class Photographs:
     """Pictures kept decoded in memory up to `budget` bytes; the others are decoded when drawn.
 
@@ -75,7 +66,7 @@ class Photographs:
         areas: list[float] = []
         used = 0
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for path, pixels in zip(paths, pool.map(decode, paths), strict=True):
+            for path, pixels in zip(paths, pool.map(read, paths), strict=True):
                 if pixels is None or min(pixels.shape[:2]) < smallest:
                     self.skipped += 1
                     continue
@@ -98,7 +89,7 @@ class Photographs:
         """Picture i, (H,W,3) uint8."""
         pixels = self.pixels[i]
         if pixels is None:
-            pixels = decode(self.paths[i])
+            pixels = read(self.paths[i])
             if pixels is None:
                 raise OSError(f"{self.paths[i]}: can't be read any more")
         return pixels
@@ -114,7 +105,7 @@ class Photographs:
         left = int(rng.integers(width - span + 1))
         part = pixels[top : top + span, left : left + span]
         if factor == 2:
-            part = np.asarray(Image.fromarray(part).reduce(2))
+            part = halve(part)
         if rng.random() < 0.5:
             part = part[:, ::-1]
         if rng.random() < 0.25:

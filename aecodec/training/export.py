@@ -24,6 +24,7 @@ from aecodec.codec import Codec
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
 from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
+from aecodec.image.rgb import read
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, squared_error
 from aecodec.model.layers import lambda_of
@@ -33,7 +34,7 @@ from aecodec.training.calibration import calibrate
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.conditioning import measure_activity, pruned
 from aecodec.training.curvature import measure_curvature
-from aecodec.training.data import Photographs, Pixels, decode, find_photographs, split_validation
+from aecodec.training.data import Photographs, Pixels, find_photographs, split_validation
 from aecodec.training.eye_gradient import EyeDistortion
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview
@@ -160,8 +161,8 @@ def _calibration_pictures(
     folder: pathlib.Path | None, held_out: list[pathlib.Path]
 ) -> list[Pixels]:
     if folder is not None:
-        return [p for p in map(decode, find_photographs(folder)) if p is not None]
-    return [p[:512, :512] for p in map(decode, held_out) if p is not None]
+        return [p for p in map(read, find_photographs(folder)) if p is not None]
+    return [p[:512, :512] for p in map(read, held_out) if p is not None]
 
 
 def export(

@@ -6,19 +6,18 @@ Real file bytes are measured by `benchmarks/`; the estimate here is within a per
 from __future__ import annotations
 
 import dataclasses
-import io
 import pathlib
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from aecodec.image.rgb import decode, jpeg, read
 from aecodec.metrics import bd_rate
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
-from aecodec.training.data import Pixels, decode
+from aecodec.training.data import Pixels
 from aecodec.training.ssimulacra2 import Ssimulacra2, score_of
 
 __all__ = ["Point", "Validation"]
@@ -46,15 +45,13 @@ def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
     for quality in JPEG_QUALITIES:
         bpp, psnr, eye = [], [], []
         for pixels in pictures:
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
-            with Image.open(file) as image:
-                decoded = np.asarray(image.convert("RGB"))
+            data = jpeg(pixels, quality)
+            decoded = decode(data)
             error = decoded.astype(np.float64) - pixels
             with torch.no_grad():
                 raw = measure(_to_tensor(pixels, cpu), _to_tensor(decoded, cpu))
             eye.append(float(score_of(raw)))
-            bpp.append(8.0 * file.tell() / (pixels.shape[0] * pixels.shape[1]))
+            bpp.append(8.0 * len(data) / (pixels.shape[0] * pixels.shape[1]))
             psnr.append(_psnr(float(np.mean(error**2))))
         points.append(Point(*(float(np.mean(values)) for values in (bpp, psnr, eye))))
     return points
@@ -66,7 +63,7 @@ class Validation:
     def __init__(self, paths: list[pathlib.Path], *, side: int = 640) -> None:
         self.pictures: list[Pixels] = []
         for path in paths:
-            pixels = decode(path)
+            pixels = read(path)
             if pixels is None or min(pixels.shape[:2]) < 64:
                 continue
             h, w = (min(side, n) // 64 * 64 for n in pixels.shape[:2])

@@ -17,6 +17,7 @@ import aecodec
 from aecodec import metrics
 from aecodec.bench import codecs, curves, klt, latents, measure, pictures, scenes
 from aecodec.errors import AecodecError, CorruptError, InputError
+from aecodec.image.rgb import decode
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
 PUBLISHED = BENCHMARKS / "published"
@@ -423,7 +424,7 @@ def test_scenes_show_the_pixels_that_were_measured(rgb: np.ndarray) -> None:
     assert f"{len(data):,} bytes" in first.detail
     assert second.mime == "image/jpeg"
     for view, expected in ((original, rgb), (first, ours.load().decode(data))):
-        np.testing.assert_array_equal(codecs._decode_with_pillow(view.data), expected)
+        np.testing.assert_array_equal(decode(view.data), expected)
     assert len(second.data) >= len(data)
     assert scene.bits is not None
     assert scene.as_json()["bits"]["rows"] == math.ceil(rgb.shape[0] / 16)
@@ -436,8 +437,8 @@ def test_a_large_picture_is_shown_in_part(rgb: np.ndarray, monkeypatch: pytest.M
     assert (scene.width, scene.height) == (96, 64)
     assert scene.note == "96 × 64 pixels from the middle of 203 × 170"
     for view in scene.views:
-        assert codecs._decode_with_pillow(view.data).shape == (64, 96, 3)
-    middle = codecs._decode_with_pillow(scene.views[0].data)
+        assert decode(view.data).shape == (64, 96, 3)
+    middle = decode(scene.views[0].data)
     np.testing.assert_array_equal(middle, rgb[53:117, 53:149])
 
 

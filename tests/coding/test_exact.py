@@ -18,7 +18,8 @@ import aecodec
 from aecodec import bitstream, codec
 from aecodec.coding import exact
 from aecodec.errors import CorruptError, LimitError, RequestError
-from aecodec.image import Picture, preparation, vp8l
+from aecodec.image import preparation, vp8l
+from aecodec.image.pillow import Picture
 
 
 def page(width: int, height: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import samples
 from PIL import Image
 
 import aecodec
-from aecodec import bitstream, codec, frames
+from aecodec import bitstream, codec
 from aecodec.coding import exact
 from aecodec.coding.picture import CodedTiles
 from aecodec.coding.rate_control import (
@@ -27,6 +27,7 @@ from aecodec.coding.rate_control import (
     smallest_reaching,
 )
 from aecodec.coding.refinement import Refinement
+from aecodec.entropy import zstd
 from aecodec.image.pillow import Picture, load
 from aecodec.networks import weights
 
@@ -287,8 +288,8 @@ def test_a_size_with_alpha_and_metadata_that_are_packed_once(
 ) -> None:
     picture = transparent(samples.photograph())
     picture.info["icc_profile"] = samples.srgb()
-    packed, packing = [], frames.pack_alpha
-    monkeypatch.setattr(frames, "pack_alpha", lambda a: packed.append(a) or packing(a))
+    packed, packing = [], zstd.pack_alpha
+    monkeypatch.setattr(zstd, "pack_alpha", lambda a: packed.append(a) or packing(a))
     # A large picture may be read: whoever has it loaded is not asked for a limit.
     monkeypatch.setattr(bitstream, "parse", functools.partial(bitstream.parse, max_pixels=100))
     for effort in (1, 2):

@@ -22,9 +22,10 @@ sys.path.insert(0, str(HERE.parent / "support"))
 import samples  # noqa: E402
 
 import aecodec  # noqa: E402
-from aecodec import bitstream, frames  # noqa: E402
+from aecodec import bitstream  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.entropy import coder as entropy  # noqa: E402
+from aecodec.entropy import zstd  # noqa: E402
 from aecodec.entropy.models import Runs  # noqa: E402
 from aecodec.entropy.padding import TileShape  # noqa: E402
 from aecodec.entropy.scales import Scales  # noqa: E402
@@ -260,7 +261,7 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
     sizeless = b"\0" + zstandard.ZstdCompressor(
         write_checksum=True, write_content_size=False
     ).compress(plane.tobytes())
-    short = b"\0" + frames.compress(plane.tobytes()[:-1])
+    short = b"\0" + zstd.compress(plane.tobytes()[:-1])
 
     def with_alpha(payload: bytes) -> bytes:
         opaque = rebuilt(alpha)
@@ -311,7 +312,7 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
 
 def damaged_frame(content: bytes) -> bytes:
     """A frame whose content does not fit its checksum."""
-    frame = bytearray(frames.compress(content))
+    frame = bytearray(zstd.compress(content))
     frame[-1] ^= 1
     return bytes(frame)
 

@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import samples
-from hypothesis import given
-from hypothesis import strategies as st
 from pictures import encoded, gradient, png
 from PIL import Image
 
 from aecodec.errors import InputError
 from aecodec.image import signalling
-from aecodec.image.pillow import load, pad_to_multiple
+from aecodec.image.pillow import load
 
 
 def test_every_kind_of_source(tmp_path: Path) -> None:
@@ -349,25 +347,6 @@ def test_profiles_are_kept_where_they_belong() -> None:
     assert (grey.mode, grey.icc, grey.notes) == ("L", grey_profile, ())
     coloured = load(encoded(Image.new("RGB", (4, 4), "red"), icc_profile=grey_profile))
     assert coloured.icc is None and len(coloured.notes) == 1
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 16, 64]))
-def test_padding_repeats_the_edge(height: int, width: int, multiple: int) -> None:
-    rgb = gradient(width, height)
-    padded = pad_to_multiple(rgb, multiple)
-    assert padded.shape[0] % multiple == padded.shape[1] % multiple == 0
-    assert padded.shape[0] - height < multiple
-    assert padded.shape[1] - width < multiple
-    np.testing.assert_array_equal(padded[:height, :width], rgb)
-    rows = np.minimum(np.arange(padded.shape[0]), height - 1)
-    columns = np.minimum(np.arange(padded.shape[1]), width - 1)
-    np.testing.assert_array_equal(padded, rgb[rows][:, columns])
-
-
-def test_padding_copies_nothing_where_nothing_is_added() -> None:
-    rgb = gradient(32, 16)
-    assert pad_to_multiple(rgb) is rgb
-    assert pad_to_multiple(rgb[..., 0], 64).shape == (64, 64)
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""zstandard frames whose size is known beforehand, and alpha planes.
+"""zstandard frames of metadata and alpha planes; a frame states its size.
 
 zstandard has traps: `max_output_size` is ignored if a frame states its own size, skippable frames
 have parameters as if they had content, and an empty frame hides what follows it. So a frame is

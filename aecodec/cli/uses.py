@@ -200,7 +200,7 @@ def mend(
     Whole tiles come back bit for bit. Missing ones are drawn from what surrounds them, and named.
     The exit code is 1 if anything is missing, and 0 if the file is whole.
     """
-    from aecodec.image.pillow import save
+    from aecodec.image.pillow import save, to_pil
     from aecodec.uses.mend import mend as mended
 
     names = [output] if mask is None else [output, mask]
@@ -215,9 +215,8 @@ def mend(
         for name in names:
             files.check_output(name, force=force, inputs=inputs)
         found = mended(_all_of(damaged), max_pixels=max_pixels, threads=threads or 0, device=device)
-        from PIL import Image
-
-        pictures = [found.image, Image.fromarray(found.mask)]
+        grey = to_pil(found.mask[..., None].repeat(3, axis=2), "L")
+        pictures = [found.image, grey]
         for name, format_, picture in zip(names, formats, pictures, strict=False):
             with files.writing(name, force=force, mode=files.mode_of(damaged)) as file:
                 for note in save(picture, file, format_):

@@ -19,7 +19,6 @@ against those in which pictures differ. `benchmarks/fit_descriptors.py` fits bot
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -61,8 +60,6 @@ MOMENTS: Final = _LUMA_MOMENTS**2 - 1 + 2 * _CHROMA_MOMENTS**2
 LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST_CONTRAST = 0.02
 """Added to the contrast, so that noise on a blank page does not become a picture."""
-_DRAFT = 8 * _LUMA
-"""Pixels of the smaller side that a JPEG is decoded to at least: areas have 8 x 8 pixels."""
 
 
 def level_of(quality: int) -> float:
@@ -119,10 +116,9 @@ def _of_colours(small: Floats) -> Thumbnail:
 
 def of_image(image: PIL.Image.Image) -> Thumbnail:
     """The thumbnail of an upright Pillow image in mode RGB."""
-    from PIL import Image
+    from aecodec.image.small import means_of_image
 
-    small = image.resize((_LUMA, _LUMA), Image.Resampling.BOX, reducing_gap=None)
-    return _of_colours(np.asarray(small, np.float32) / np.float32(255.0))
+    return _of_colours(means_of_image(image, _LUMA))
 
 
 def of_container(container: bitstream.Container) -> Thumbnail | None:
@@ -192,6 +188,7 @@ def of_file(
     """
     from aecodec.files import read_compressed
     from aecodec.image.pillow import load
+    from aecodec.image.small import means_of_jpeg
 
     if isinstance(source, bytes):
         data = source
@@ -205,8 +202,10 @@ def of_file(
         container = bitstream.parse(data, max_pixels=max_pixels)
         thumbnail = of_container(container)
         return _decoded(data, max_pixels, threads) if thumbnail is None else thumbnail
-    quick = _of_jpeg(data, max_pixels)
-    return of_pixels(load(data, max_pixels=max_pixels).rgb) if quick is None else quick
+    means = means_of_jpeg(data, _LUMA, max_pixels)
+    if means is not None:
+        return _of_colours(means)
+    return of_pixels(load(data, max_pixels=max_pixels).rgb)
 
 
 def _decoded(data: bytes, max_pixels: int, threads: int) -> Thumbnail:
@@ -215,24 +214,6 @@ def _decoded(data: bytes, max_pixels: int, threads: int) -> Thumbnail:
 
     image = decompress(data, max_pixels=max_pixels, threads=threads)
     return of_pixels(load(image, max_pixels=max_pixels).rgb)
-
-
-def _of_jpeg(data: bytes, max_pixels: int) -> Thumbnail | None:
-    """The thumbnail of a whole JPEG in RGB or grey; None for everything else."""
-    from PIL import Image, ImageOps
-
-    if not data.startswith(b"\xff\xd8\xff"):
-        return None
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format != "JPEG" or image.mode not in ("L", "RGB"):
-                return None
-            if image.width * image.height > max_pixels:
-                return None  # `load` says so
-            image.draft("RGB", (_DRAFT, _DRAFT))
-            return of_image(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # `load` says what is wrong with it
 
 
 def _areas(count: int, length: float, cells: int) -> Floats:

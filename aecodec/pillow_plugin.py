@@ -27,7 +27,8 @@ from PIL import Image, ImageFile
 
 from aecodec import bitstream, codec
 from aecodec.errors import AecodecError, one_line
-from aecodec.image import pillow as image
+from aecodec.image.load import load
+from aecodec.image.picture import pillow_info
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -86,7 +87,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._size = (header.width, header.height)
         self._pixels = header.width * header.height
         self._mode = header.mode.name
-        self.info.update(image.pillow_info(**front.metadata))
+        self.info.update(pillow_info(**front.metadata))
         self.info["quality"] = header.quality
 
     def draft(
@@ -141,7 +142,7 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options = picture.encoderinfo
     coding = {name: options[name] for name in _CODING if name in options}
     with _errors_as_pillow_has_them():
-        ready = image.load(_with_metadata(picture, options))
+        ready = load(_with_metadata(picture, options))
         data = codec.compress(ready, **coding)
     for note in ready.notes:
         warnings.warn(f"{FORMAT}: {note}", stacklevel=3)

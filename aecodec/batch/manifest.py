@@ -41,7 +41,7 @@ import posixpath
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -106,32 +106,28 @@ class Manifest:
         self.path = path
         self._run = os.urandom(4).hex()
         self._options = _digest(verb, options)
-        # What was made last, by the key's hash: sorted arrays, and what other runs do meanwhile.
-        self._keys, self._made = array("Q"), [array("Q") for _ in _Made._fields]
+        # By the key's hash: what was made last, and what other runs make meanwhile.
+        self._made = _Table(len(_Made._fields))
         self._later: dict[int, _Made] = {}
-        self._left = array("Q")  # sorted: left alone with some options
-        self._left_as = [array("Q") for _ in Left._fields]
+        # By the hash of key, state and options: what was left alone with some options.
+        self._left = _Table(len(Left._fields))
         self._open: dict[str, _Open] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
-        self._descriptor: int | None = None
-        self._synced = 0.0
+        self._log: _Log | None = None
         if path is None:
             return
-        self._load(path)
+        self._take(path, self._made.add, self._left.add)
+        self._made.sort()
+        self._left.sort()
         if read_only:
             return
-        try:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._descriptor = os.open(path, flags, 0o666)
-            sync_folder(os.path.dirname(path) or ".")
-        except OSError as error:
-            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+        self._log = _Log(path)
         first = {"run": self._run, "verb": verb, "options": dict(options), **about}
         try:
             self._write([{**first, "time": round(time.time(), 3)}], sync=True)
         except OutputError:
-            os.close(self._descriptor)
+            self._log.close()
             raise
 
     def __enter__(self) -> Manifest:
@@ -143,44 +139,11 @@ class Manifest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     # --- What earlier runs have left ------------------------------------------------------------
-
-    def _load(self, path: str) -> None:
-        import numpy as np
-
-        keys, columns = array("Q"), [array("Q") for _ in _Made._fields]
-        left, left_as = array("Q"), [array("Q") for _ in Left._fields]
-
-        def make(key: int, made: _Made) -> None:
-            keys.append(key)
-            for column, value in zip(columns, made, strict=True):
-                column.append(value)
-
-        def leave(ours: int, would_be: Left) -> None:
-            left.append(ours)
-            for column, value in zip(left_as, would_be, strict=True):
-                column.append(value)
-
-        self._take(path, make, leave)
-
-        def ordered(by: array[int], rest: list[array[int]]) -> Iterator[array[int]]:
-            """Sorted, and the last of those that are equal."""
-            values = np.frombuffer(by, np.uint64)
-            order = np.argsort(values, kind="stable")
-            ends = np.append(np.diff(values[order]) != 0, True)[: len(order)]
-            for column in (by, *rest):
-                yield array("Q", np.frombuffer(column, np.uint64)[order[ends]].tobytes())
-
-        if keys:
-            self._keys, *self._made = ordered(keys, columns)
-        if left:
-            self._left, *self._left_as = ordered(left, left_as)
 
     def catch_up(self) -> None:
         """Read what other runs have added since. Raises InputError."""
@@ -268,10 +231,7 @@ class Manifest:
         value = _hash(key)
         if value in self._later:
             return self._later[value]
-        place = bisect_left(self._keys, value)
-        if place == len(self._keys) or self._keys[place] != value:
-            return _Made(0, 0, 0, 0)
-        return _Made(*(column[place] for column in self._made))
+        return _Made(*(self._made.find(value) or (0, 0, 0, 0)))
 
     def is_done(self, key: str, state: Stamp | None) -> bool:
         """Whether the output that was made last is of this source, in this state, and made with
@@ -295,11 +255,8 @@ class Manifest:
         """
         if state is None:
             return None
-        value = _hash(key, state, self._options)
-        place = bisect_left(self._left, value)
-        if place == len(self._left) or self._left[place] != value:
-            return None
-        return Left(*(column[place] for column in self._left_as))
+        found = self._left.find(_hash(key, state, self._options))
+        return None if found is None else Left(*found)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
         """Whether the output of this source, if there is one, was made, or begun, from another
@@ -351,29 +308,89 @@ class Manifest:
         self._write([{"kept": key, "run": self._run}])
 
     def _write(self, records: list[dict[str, Any]], *, sync: bool = False) -> None:
-        if self._descriptor is None or not records:
+        if self._log is None or not records:
             return
         text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
-        data = text.encode("ascii")  # json escapes the rest, and names that are no Unicode as well
+        # json escapes what is not ASCII, and names that are not Unicode too.
+        self._log.append(text.encode("ascii"), sync=sync)
+
+
+class _Table:
+    """Rows of numbers by a hash, in sorted arrays: memory for millions of files."""
+
+    def __init__(self, width: int) -> None:
+        self._keys = array("Q")
+        self._columns = [array("Q") for _ in range(width)]
+
+    def add(self, key: int, row: Sequence[int]) -> None:
+        """Add a row; of several rows with one key the last counts."""
+        self._keys.append(key)
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    def sort(self) -> None:
+        """Make `find` possible, after the last `add`."""
+        import numpy as np
+
+        if not self._keys:
+            return
+        values = np.frombuffer(self._keys, np.uint64)
+        order = np.argsort(values, kind="stable")
+        last = order[np.append(np.diff(values[order]) != 0, True)]
+
+        def chosen(column: array[int]) -> array[int]:
+            return array("Q", np.frombuffer(column, np.uint64)[last].tobytes())
+
+        self._columns = [chosen(column) for column in self._columns]
+        self._keys = chosen(self._keys)
+
+    def find(self, key: int) -> tuple[int, ...] | None:
+        """The row of a key, if there is one."""
+        place = bisect_left(self._keys, key)
+        if place == len(self._keys) or self._keys[place] != key:
+            return None
+        return tuple(column[place] for column in self._columns)
+
+
+class _Log:
+    """The file, open for appending. Raises OutputError where it cannot be written."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._synced = 0.0
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(path, flags, 0o666)
+            sync_folder(os.path.dirname(path) or ".")
+        except OSError as error:
+            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+
+    def append(self, lines: bytes, *, sync: bool) -> None:
+        """Write whole lines at the end; with `sync` they are on the disk on return."""
         try:
             if os.fstat(self._descriptor).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "it has been deleted")
             if not self._ends_with_newline():
-                data = b"\n" + data
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+                lines = b"\n" + lines
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
             now = time.monotonic()
             if sync or now - self._synced > _SYNC_SECONDS:
                 os.fsync(self._descriptor)
                 self._synced = now
         except OSError as error:
             raise OutputError(
-                f"cannot write the manifest {shown(self.path or '')}: {reason(error)}"
+                f"cannot write the manifest {shown(self._path)}: {reason(error)}"
             ) from error
 
+    def close(self) -> None:
+        """Have everything on the disk, and close the file."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
     def _ends_with_newline(self) -> bool:
-        """Whether the next line starts on its own: a torn one has none at its end."""
-        assert self._descriptor is not None
+        """False after a line that was torn."""
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
         if end == 0:
             return True

@@ -158,15 +158,16 @@ class _Run:
         about = {"version": __version__}
         with Manifest(path, self.task.verb, options, about, read_only=dry) as manifest:
             self.manifest = manifest
+            self.results = _Results(manifest, self.plan.naming, self.tell, self.summary)
             self.summary.manifest = path
             items = self._counted(iter(self.selection))
             if dry:
                 for job in self._to_do(items):
-                    self._count(self._foreseen(job))
+                    self.results.count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
                 for result in workers(self.task, self._record_begin(self._to_do(items))):
-                    self._record(result)
+                    self.results.record(result)
         self.summary.passed = self.selection.passed
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
@@ -226,7 +227,7 @@ class _Run:
             if isinstance(item, Note):
                 self.tell(item)
             elif isinstance(item, Fault):
-                self._record(failure(item.source, item.error))
+                self.results.record(failure(item.source, item.error))
             else:
                 yield from self._remaining(item)
 
@@ -238,8 +239,8 @@ class _Run:
                 yield dataclasses.replace(job, begun=True)
             else:
                 size = job.stamp.size if job.stamp else 0
-                self._tell_of_earlier_name(job.source, job.target, job.key)
-                self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
+                self.results.tell_of_earlier_name(job.source, job.target, job.key)
+                self.results.count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
             return
         name = self.manifest.unfinished(job.key, job.stamp)
         if name is not None:
@@ -249,7 +250,7 @@ class _Run:
         job = dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
         would_be = self.manifest.left_as(job.key, job.stamp)
         if would_be is not None and self._would_be_tried(job):
-            self._count(self._left_again(job, would_be))
+            self.results.count(self._left_again(job, would_be))
         else:
             yield job
 
@@ -315,7 +316,7 @@ class _Run:
             )
         except OutputError as error:
             for job in jobs:
-                self._count(failure(job.source, error, target=job.target, key=job.key))
+                self.results.count(failure(job.source, error, target=job.target, key=job.key))
             return []
         return [dataclasses.replace(job, begun=True) if job.key in ours else job for job in jobs]
 
@@ -341,9 +342,17 @@ class _Run:
             return os.path.lexists(job.target)
         return self.task.remove and places.stamp(job.target) is not None
 
-    # --- From the workers to the caller ---------------------------------------------------------
 
-    def _record(self, result: Result) -> None:
+@dataclasses.dataclass
+class _Results:
+    """From the workers to the manifest, the summary and the caller."""
+
+    manifest: Manifest
+    naming: files.Naming
+    tell: Callable[[Event], None]
+    summary: Summary
+
+    def record(self, result: Result) -> None:
         """Write a result down, and tell of it."""
         try:
             if result.error_type == pool.WorkerDiedError.__name__:
@@ -366,15 +375,15 @@ class _Run:
                     "seconds": round(result.seconds, 4),
                 }
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
-                self._tell_of_earlier_name(result.source, result.target, result.key)
+                self.tell_of_earlier_name(result.source, result.target, result.key)
         except OutputError as error:  # what was begun is not lost by it: the next run adopts it
             self.summary.manifest_fault = str(error)
-        self._count(result)
+        self.count(result)
 
-    def _tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
+    def tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
         """Say that an output of before has become superfluous, since the new one is called
         otherwise: another file has come that would have the same name, or has gone."""
-        other = self.plan.naming.other(source, target)
+        other = self.naming.other(source, target)
         if not self.manifest.was_named(key, posixpath.basename(other)):
             return
         with contextlib.suppress(InputError):
@@ -382,7 +391,7 @@ class _Run:
                 text = f"{files.shown(other)}, its output of before, stays beside {shown(target)}"
                 self.tell(Note(source, text))
 
-    def _count(self, result: Result) -> None:
+    def count(self, result: Result) -> None:
         summary = self.summary
         if result.status == "failed":
             summary.failed += 1

@@ -80,7 +80,10 @@ class Selection:
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
             raise UsageFault("with --files-from give one folder, to which its names are relative")
-        self._list = None if self.files_from is None else _spool(self.files_from)
+        self._list = None
+        if self.files_from is not None:
+            base = self.inputs[0] if self.inputs else ""
+            self._list = _List(_spool(self.files_from), base, self.output, self.naming)
         folders = [path for path in self.inputs if not is_remote(path) and os.path.isdir(path)]
         names = [os.path.basename(os.path.abspath(path)) for path in folders]
         self._several = len(self.inputs) > 1
@@ -102,7 +105,7 @@ class Selection:
 
     def __iter__(self) -> Iterator[Item]:
         if self._list is not None:
-            yield from self._listed(self._list, self.inputs[0] if self.inputs else "")
+            yield from self._listed(self._list)
             return
         single: list[str] = []
         for path in self.inputs:
@@ -244,17 +247,17 @@ class Selection:
 
     # --- Lists ----------------------------------------------------------------------------------
 
-    def _listed(self, spool: IO[bytes], base: str) -> Iterator[Item]:
-        """The files that a list names, relative to `base`.
+    def _listed(self, listed: _List) -> Iterator[Item]:
+        """The files that a list names.
 
         The list is gone through twice or more, because only all of it shows which names would
         become one; standard input is put into a temporary file for that.
         """
-        with spool:
-            whole, twice = self._clashes(spool, base)
+        with listed.spool:
+            whole, twice = listed.clashes()
             seen: set[int] = set()
-            for name in _names(spool):
-                source, key = self._place(name, base)
+            for name in listed.names():
+                source, key = listed.place(name)
                 mark = _mark(source)
                 if mark in twice:
                     if mark in seen:
@@ -270,11 +273,33 @@ class Selection:
                 elif self.output is not None and _leaves(key):
                     yield Fault(source, OutputError("would leave the output folder"))
                 else:
-                    yield from self._job(key, source, self._target(source, key, mark in whole))
+                    yield from self._job(key, source, listed.target(source, key, mark in whole))
 
-    def _place(self, name: str, base: str) -> tuple[str, str]:
+
+@dataclasses.dataclass(frozen=True)
+class _List:
+    """A list of files, relative to `base`. It can be read again and again."""
+
+    spool: IO[bytes]
+    base: str
+    output: str | None
+    naming: Naming
+
+    def names(self) -> Iterator[str]:
+        """The names: between NULs if there is one in the list's first part, else lines."""
+        self.spool.seek(0)
+        separator = b"\0" if b"\0" in self.spool.read(1 << 16) else b"\n"
+        self.spool.seek(0)
+        rest = b""
+        while part := self.spool.read(1 << 16):
+            *whole, rest = (rest + part).split(separator)
+            yield from (os.fsdecode(name) for name in map(_line(separator), whole) if name)
+        if last := _line(separator)(rest):
+            yield os.fsdecode(last)
+
+    def place(self, name: str) -> tuple[str, str]:
         """A listed name's source, and its key: its path below `base`, or the whole of it."""
-        name = places.plain(name)
+        base, name = self.base, places.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
             below = name[len(prefix) :] if base and name.startswith(prefix) else None
@@ -286,7 +311,7 @@ class Selection:
         key = os.path.relpath(source, base or ".").replace(os.sep, "/")
         return source, key
 
-    def _target(self, source: str, key: str, whole: bool) -> str:
+    def target(self, source: str, key: str, whole: bool) -> str:
         name = self.naming.name(source, whole=whole)
         if self.output is not None:
             return places.join(self.output, posixpath.join(posixpath.dirname(key), name))
@@ -294,19 +319,19 @@ class Selection:
             return places.join(posixpath.dirname(source), name)
         return os.path.join(os.path.dirname(source), name)
 
-    def _clashes(self, spool: IO[bytes], base: str) -> tuple[set[int], set[int]]:
+    def clashes(self) -> tuple[set[int], set[int]]:
         """Marks of the sources that keep their suffix, since two would have one output, or one
         would become another; and of those that are named repeatedly."""
         whole: set[int] = set()
         twice: set[int] = set()
         while True:
             sources, targets, places_of = array("Q"), array("Q"), array("Q")
-            for name in _names(spool):
-                source, key = self._place(name, base)
+            for name in self.names():
+                source, key = self.place(name)
                 mark = _mark(source)
                 sources.append(mark)
                 places_of.append(_mark(source.casefold()))
-                targets.append(_mark(self._target(source, key, mark in whole).casefold()))
+                targets.append(_mark(self.target(source, key, mark in whole).casefold()))
             import numpy as np
 
             pairs = np.stack([np.frombuffer(a, np.uint64) for a in (targets, sources)], axis=1)
@@ -373,19 +398,6 @@ def _spool(path: str) -> IO[bytes]:
     if path != files.STDIO:
         source.close()
     return spool
-
-
-def _names(spool: IO[bytes]) -> Iterator[str]:
-    """The names in a list: between NULs if there is one in its first part, else lines."""
-    spool.seek(0)
-    separator = b"\0" if b"\0" in spool.read(1 << 16) else b"\n"
-    spool.seek(0)
-    rest = b""
-    while part := spool.read(1 << 16):
-        *whole, rest = (rest + part).split(separator)
-        yield from (os.fsdecode(name) for name in map(_line(separator), whole) if name)
-    if last := _line(separator)(rest):
-        yield os.fsdecode(last)
 
 
 def _line(separator: bytes) -> Callable[[bytes], bytes]:

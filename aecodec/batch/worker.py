@@ -48,7 +48,7 @@ from aecodec.errors import (
 from aecodec.files import UNDATED, Job, Stamp, shown
 
 if TYPE_CHECKING:
-    from aecodec.image.pillow import PillowImage
+    from aecodec.image.picture import PillowImage
 
 __all__ = [
     "Converter",
@@ -253,19 +253,19 @@ class Converter:
         self._check_place(job)
         earlier = self._use_earlier(job)
         if earlier is not None:
-            return self._cleared(job, earlier, None)
+            return self._delete_source(job, earlier, None)
         storage = _Files(self.task)
         try:
             result = convert(job, self._how, storage)
         except InputError:
             # Another run may have converted and deleted it since this one listed it.
-            if job.begun and self._is_gone(job) and self._is_whole(job) is not None:
-                return self._adopted(job)
+            if job.begun and _is_gone(job) and self._is_whole(job) is not None:
+                return self._adopt(job)
             raise
         if result.status == "left":
             notes = still_there(job.target, job.stamp, stale=job.stale)
             return dataclasses.replace(result, quality=0, notes=notes)
-        return self._cleared(job, result, storage.content)
+        return self._delete_source(job, result, storage.content)
 
     def _check_place(self, job: Job) -> None:
         """Refuse a target that a link leads out of the output folder, or that is an input."""
@@ -322,7 +322,7 @@ class Converter:
         state = state_of(there, source, ours=ours, stale=job.stale)
         action = decide(state, existing, remove=self.task.remove)
         if action is Action.ADOPT:
-            return self._adopted(job)
+            return self._adopt(job)
         if action is Action.KEEP and source is not None:
             was, became = source.size, there.size
             return Result(job.source, status="kept", bytes_in=was, bytes_out=became)
@@ -336,7 +336,7 @@ class Converter:
         try:
             data = places.read(job.target)
             if self.task.verb == "decompress":
-                return (*self._decoded(data), 0)
+                return (*self._decoded_size(data), 0)
             from aecodec import codec
 
             info = codec.read_info(data, max_pixels=self.task.max_pixels)
@@ -349,7 +349,7 @@ class Converter:
             return None
         return info.width, info.height, info.quality
 
-    def _adopted(self, job: Job) -> Result:
+    def _adopt(self, job: Job) -> Result:
         width, height, quality = self._is_whole(job) or (0, 0, 0)
         source, target = job.stamp or places.stamp(job.source), places.stamp(job.target)
         bytes_in, bytes_out = (source.size if source else 0), (target.size if target else 0)
@@ -359,23 +359,23 @@ class Converter:
 
     # --- The conversion itself ------------------------------------------------------------------
 
-    def _encoded(self, data: bytes, target: str) -> tuple[bytes, tuple[str, ...]]:
+    def _encode(self, data: bytes, target: str) -> tuple[bytes, tuple[str, ...]]:
         """The output's bytes, and what was lost."""
         buffer = io.BytesIO()
         notes = self._how.make(data, target).save(buffer)
         return buffer.getvalue(), notes
 
-    def _restored(self, data: bytes) -> PillowImage:
+    def _restore(self, data: bytes) -> PillowImage:
         return self._decompression.decode(data)
 
-    def _decoded(self, content: bytes) -> tuple[int, int]:
+    def _decoded_size(self, content: bytes) -> tuple[int, int]:
         """Decode an output; its picture's width and height. Raises an AecodecError for damage."""
-        from aecodec.image import pillow as image
+        from aecodec.image.load import load
 
         if self.task.verb == "compress":
-            restored = self._restored(content)
+            restored = self._restore(content)
             return restored.width, restored.height
-        picture = image.load(content, max_pixels=self.task.max_pixels)
+        picture = load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
 
     def _bpp(self, bytes_in: int, bytes_out: int, width: int, height: int) -> float:
@@ -385,19 +385,19 @@ class Converter:
 
     # --- Deleting the source --------------------------------------------------------------------
 
-    def _cleared(self, job: Job, result: Result, content: bytes | None) -> Result:
-        """The result, after the source was deleted if it is to be and may be.
+    def _delete_source(self, job: Job, result: Result, content: bytes | None) -> Result:
+        """Delete the source if the run has `--rm` and nothing forbids it. Returns the result.
 
-        It may be once the output, read back, is what was written and decodes to a picture of its
-        size; and never if the picture has lost anything but precision on the way.
+        The output is read back first: it must be what was written, and decode to a picture of the
+        same size. A picture that lost anything but precision keeps its source.
         """
         if not self.task.remove or result.status == "kept":  # kept: by its date, so who knows
             return result
         if content is None:
-            if self._is_gone(job):
+            if _is_gone(job):
                 return result
             # Made anew, it shows beyond doubt whether the output is this source's.
-            content, notes = self._encoded(places.read(job.source), job.target)
+            content, notes = self._encode(places.read(job.source), job.target)
             result = dataclasses.replace(result, notes=notes)
         if result.notes:
             kept = "the source is kept, since not all of it is in the output"
@@ -409,18 +409,18 @@ class Converter:
             far = self._far_from_source(job, written, result)
             if far:
                 return dataclasses.replace(result, notes=(*result.notes, far))
-        elif self._decoded(written) != (result.width, result.height):
+        elif self._decoded_size(written) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
-        if self._is_gone(job):  # by another run, which has made sure of the same
+        if _is_gone(job):  # by another run, which has made sure of the same
             return result
         if job.stamp is not None and places.stamp(job.source) != job.stamp:
-            if self._is_gone(job):  # since the line before
+            if _is_gone(job):  # since the line before
                 return result
             raise InputError("has changed since it was read: it is kept")
         try:
             places.remove(job.source)
         except OutputError:
-            if not self._is_gone(job):
+            if not _is_gone(job):
                 raise
         return result
 
@@ -428,20 +428,20 @@ class Converter:
         """What is said if the decoded `.aec` file is less like its source than a photograph ever
         is at its quality; empty: nothing. Raises CorruptError for a picture of another size."""
         from aecodec import bitstream
-        from aecodec.image import pillow as image
+        from aecodec.image.picture import fidelity
 
-        restored = self._restored(written)
+        restored = self._restore(written)
         if restored.size != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
         try:
             source = places.read(job.source)
         except InputError:
-            if self._is_gone(job):  # another run has deleted it, and has made sure of the same
+            if _is_gone(job):  # another run has deleted it, and has made sure of the same
                 return ""
             raise
         picture = self.task.encoding.load(source, self.task.max_pixels)
         quality = bitstream.parse_header(written)[0].quality
-        least, found = least_psnr(quality), image.fidelity(picture, restored)
+        least, found = least_psnr(quality), fidelity(picture, restored)
         if found >= least:
             return ""
         return (
@@ -449,9 +449,10 @@ class Converter:
             f"where quality {quality} gives {least:.0f} at least"
         )
 
-    def _is_gone(self, job: Job) -> bool:
-        """Whether there is no source any more: another run has deleted it."""
-        return places.stamp(job.source) is None
+
+def _is_gone(job: Job) -> bool:
+    """Whether there is no source any more: another run has deleted it."""
+    return places.stamp(job.source) is None
 
 
 def least_psnr(quality: int) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
-from aecodec.image.parts.tiff import KEPT_IN_EXIF
+from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 from aecodec.image.xmp import Unreadable, without
 
 if TYPE_CHECKING:

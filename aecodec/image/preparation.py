@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from aecodec.image.pillow import Picture, grey_of
+from aecodec.image.picture import Picture, grey_of
 
 if TYPE_CHECKING:
     from aecodec.arrays import Pixels

@@ -27,6 +27,8 @@ from PIL import Image, ImageFile
 
 from aecodec import bitstream, codec
 from aecodec.errors import AecodecError, one_line
+from aecodec.files import SUFFIX
+from aecodec.geometry import ceil_div
 from aecodec.image.load import load
 from aecodec.image.picture import pillow_info
 
@@ -37,7 +39,6 @@ __all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "regis
 
 FORMAT: Final = "AEC"
 MIME_TYPE: Final = "image/x-aec"
-SUFFIX: Final = ".aec"
 _CODING: Final = (
     "quality",
     "model",
@@ -104,7 +105,7 @@ class AecImageFile(ImageFile.ImageFile):
         for scale in reversed(codec.PREVIEWS):
             if width // scale >= size[0] and height // scale >= size[1]:
                 self._preview = scale
-                self._size = (-(-width // scale), -(-height // scale))
+                self._size = (ceil_div(width, scale), ceil_div(height, scale))
                 return self.mode, (0, 0, width / scale, height / scale)
         return None
 

@@ -8,7 +8,7 @@
                                                                                  |
                                               manifest: done, failed <-----------+--> the caller
 
-`places` reads and writes, here and on remote stores; `select` says which files and by what names;
+`storage` reads and writes local and remote files; `select` lists the files and names their outputs;
 `manifest` remembers; `worker` converts; `pool` keeps workers alive; `run` puts them together.
 """
 

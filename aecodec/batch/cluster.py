@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from aecodec import forks
-from aecodec.batch.places import is_remote, shared_by_processes
 from aecodec.batch.pool import WorkerDiedError, columns, processes_that_pay
 from aecodec.batch.run import Convert
+from aecodec.batch.storage import is_remote, shared_by_processes
 from aecodec.batch.worker import Converter, Task, failure, rows
 from aecodec.conversion import Result
 from aecodec.errors import AecodecError, InputError

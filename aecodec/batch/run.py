@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from aecodec import __version__, files
-from aecodec.batch import places, pool
+from aecodec.batch import pool, storage
 from aecodec.batch.existing import Action, decide, state_of
 from aecodec.batch.manifest import NAME, Left, Manifest
-from aecodec.batch.places import is_remote
 from aecodec.batch.select import Fault, Item, Note, Selection
+from aecodec.batch.storage import is_remote
 from aecodec.batch.worker import Task, exists, failure, still_there
 from aecodec.conversion import Result, bits_per_pixel
 from aecodec.errors import InputError, OutputError
@@ -51,9 +51,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         # Paths of this machine have one set of rules, however they are written.
-        object.__setattr__(self, "inputs", [places.plain(path) for path in self.inputs])
+        object.__setattr__(self, "inputs", [storage.plain(path) for path in self.inputs])
         if self.output is not None:
-            object.__setattr__(self, "output", places.plain(self.output))
+            object.__setattr__(self, "output", storage.plain(self.output))
 
     @property
     def naming(self) -> files.Naming:
@@ -133,7 +133,7 @@ class _Run:
     def _check(self) -> None:
         remote = [p for p in (*self.plan.inputs, self.plan.output or "") if is_remote(p)]
         for path in remote:
-            places.connect(path)
+            storage.connect(path)
         if self.task.keep_dates and is_remote(self.plan.output or ""):
             raise UsageFault("--keep-dates: a remote store keeps no dates but its own")
         if self.plan.output is not None and self.plan.naming is files.RESTORED:
@@ -181,7 +181,7 @@ class _Run:
 
     def _workers(self) -> Convert:
         paths = (*self.plan.inputs, self.plan.output or "")
-        if not all(map(places.shared_by_processes, paths)):
+        if not all(map(storage.shared_by_processes, paths)):
             return pool.convert_here
         processes = self.plan.processes or pool.processes_that_pay()
         if not self.task.threads:
@@ -192,7 +192,7 @@ class _Run:
         """What would become of a file, as far as it shows without reading it."""
         result = Result(job.source, job.target, job.key)
         try:
-            there = places.stamp(job.target)
+            there = storage.stamp(job.target)
         except InputError as error:
             return failure(job.source, error, target=job.target, key=job.key)
         # What was begun is taken for whole here: a worker looks.
@@ -340,7 +340,7 @@ class _Run:
         """
         if not is_remote(job.target):
             return os.path.lexists(job.target)
-        return self.task.remove and places.stamp(job.target) is not None
+        return self.task.remove and storage.stamp(job.target) is not None
 
 
 @dataclasses.dataclass
@@ -387,7 +387,7 @@ class _Results:
         if not self.manifest.was_named(key, posixpath.basename(other)):
             return
         with contextlib.suppress(InputError):
-            if places.stamp(other) is not None:
+            if storage.stamp(other) is not None:
                 text = f"{files.shown(other)}, its output of before, stays beside {shown(target)}"
                 self.tell(Note(source, text))
 

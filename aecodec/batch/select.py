@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeAlias
 
 from aecodec import files
-from aecodec.batch import places
-from aecodec.batch.places import Entry, is_remote
+from aecodec.batch import storage
+from aecodec.batch.storage import Entry, is_remote
 from aecodec.bitstream import MAGIC
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.files import TEMPORARY, Job, Naming, UsageFault, shown
@@ -110,7 +110,7 @@ class Selection:
         single: list[str] = []
         for path in self.inputs:
             try:
-                is_folder = self.recursive and places.is_folder(path)
+                is_folder = self.recursive and storage.is_folder(path)
             except AecodecError as error:
                 yield Fault(path, error)
                 continue
@@ -142,10 +142,10 @@ class Selection:
 
     def _job(self, key: str, source: str, target: str) -> Iterator[Item]:
         try:
-            stamp = places.stamp(source)
+            stamp = storage.stamp(source)
             if stamp is None:
                 raise InputError("no such file")
-            if places.is_folder(source):
+            if storage.is_folder(source):
                 raise InputError("is a folder: -r converts what is in it")
         except AecodecError as error:
             yield Fault(source, error)
@@ -167,7 +167,7 @@ class Selection:
         while waiting:
             folder, relative, above = waiting.pop()
             try:
-                found = places.entries(folder)
+                found = storage.entries(folder)
             except AecodecError as error:
                 yield Fault(folder, error)
                 continue
@@ -208,7 +208,7 @@ class Selection:
         """The jobs of one folder; only here can two files become one."""
         place = None
         if self.output is not None:
-            place = places.join(self.output, relative) if relative else self.output
+            place = storage.join(self.output, relative) if relative else self.output
         for job in files.plan_names(list(wanted), place, self.naming):
             entry = wanted[job.source]
             key = f"{relative}/{entry.name}" if relative else entry.name
@@ -238,7 +238,7 @@ class Selection:
         if by_suffix:
             return None
         try:
-            if self._is_wanted(places.head(entry.path, entry.stamp.size if entry.stamp else 0)):
+            if self._is_wanted(storage.head(entry.path, entry.stamp.size if entry.stamp else 0)):
                 return None
         except AecodecError as error:
             return Fault(entry.path, error)
@@ -265,7 +265,7 @@ class Selection:
                     seen.add(mark)
                 if self._excluded(key) or (self.include and not _matches(key, self.include)):
                     self.passed += 1
-                elif self.recursive and places.is_folder(source):
+                elif self.recursive and storage.is_folder(source):
                     if self.output is not None:
                         yield from self._tree(source, key)
                     else:
@@ -299,14 +299,14 @@ class _List:
 
     def place(self, name: str) -> tuple[str, str]:
         """A listed name's source, and its key: its path below `base`, or the whole of it."""
-        base, name = self.base, places.plain(name)
+        base, name = self.base, storage.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
             below = name[len(prefix) :] if base and name.startswith(prefix) else None
             key = below if below is not None else name.partition("://")[2]
             return name, posixpath.normpath(key)
         if is_remote(base):
-            return places.join(base, name), posixpath.normpath(name)
+            return storage.join(base, name), posixpath.normpath(name)
         source = os.path.join(base, name)
         key = os.path.relpath(source, base or ".").replace(os.sep, "/")
         return source, key
@@ -314,9 +314,9 @@ class _List:
     def target(self, source: str, key: str, whole: bool) -> str:
         name = self.naming.name(source, whole=whole)
         if self.output is not None:
-            return places.join(self.output, posixpath.join(posixpath.dirname(key), name))
+            return storage.join(self.output, posixpath.join(posixpath.dirname(key), name))
         if is_remote(source):
-            return places.join(posixpath.dirname(source), name)
+            return storage.join(posixpath.dirname(source), name)
         return os.path.join(os.path.dirname(source), name)
 
     def clashes(self) -> tuple[set[int], set[int]]:
@@ -351,7 +351,7 @@ class _List:
 
 def _kind(path: str) -> str:
     try:
-        return f"is a {places.kind_of(os.stat(path).st_mode)}, not a file"
+        return f"is a {storage.kind_of(os.stat(path).st_mode)}, not a file"
     except OSError:
         return "has vanished"
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from aecodec import files, machine
-from aecodec.batch import places
+from aecodec.batch import storage
 from aecodec.batch.existing import Action, Existing, Output, decide, state_of
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, MAGIC
 from aecodec.conversion import (
@@ -144,7 +144,7 @@ def still_there(target: str, source: Stamp | None, *, stale: bool) -> tuple[str,
     source's. `stale`: the manifest knows that it was made of another state.
     """
     try:
-        there = places.stamp(target)
+        there = storage.stamp(target)
     except InputError:
         return ()
     if there is None:
@@ -159,8 +159,8 @@ def _job(row: Mapping[str, Any]) -> Job:
     row = {name: _plain(value) for name, value in row.items()}
     size = row.get("size", -1)  # -1: nobody looked
     return Job(
-        places.plain(row["source"]),
-        places.plain(row["target"]),
+        storage.plain(row["source"]),
+        storage.plain(row["target"]),
         row.get("key", ""),
         Stamp(size, row.get("time_ns", UNDATED)) if size >= 0 else None,
         row.get("begun", False),
@@ -179,8 +179,8 @@ class _Files:
         """Nothing: `Converter` has looked at the target before."""
 
     def read(self, job: Job, verb: str) -> Source:
-        mode = places.mode(job.source)
-        data = places.read(job.source, job.stamp.size if job.stamp else None)
+        mode = storage.mode(job.source)
+        data = storage.read(job.source, job.stamp.size if job.stamp else None)
         return Source(data, len(data), mode)
 
     @contextlib.contextmanager
@@ -189,14 +189,14 @@ class _Files:
         yield buffer
         content = self.content = buffer.getvalue()
         dates = None
-        if self._task.keep_dates and (state := job.stamp or places.stamp(job.source)):
+        if self._task.keep_dates and (state := job.stamp or storage.stamp(job.source)):
             dates = state.dates
         force, mode = self._task.replaces, source.mode
         try:
-            places.write(job.target, content, force=force, dates=dates, mode=mode)
+            storage.write(job.target, content, force=force, dates=dates, mode=mode)
         except OutputExistsError:
             # Another run has been faster. Its file is as good as ours if it is the same.
-            if places.read(job.target) != content:
+            if storage.read(job.target) != content:
                 raise
 
 
@@ -254,9 +254,9 @@ class Converter:
         earlier = self._use_earlier(job)
         if earlier is not None:
             return self._delete_source(job, earlier, None)
-        storage = _Files(self.task)
+        reached = _Files(self.task)
         try:
-            result = convert(job, self._how, storage)
+            result = convert(job, self._how, reached)
         except InputError:
             # Another run may have converted and deleted it since this one listed it.
             if job.begun and _is_gone(job) and self._is_whole(job) is not None:
@@ -265,14 +265,14 @@ class Converter:
         if result.status == "left":
             notes = still_there(job.target, job.stamp, stale=job.stale)
             return dataclasses.replace(result, quality=0, notes=notes)
-        return self._delete_source(job, result, storage.content)
+        return self._delete_source(job, result, reached.content)
 
     def _check_place(self, job: Job) -> None:
         """Refuse a target that a link leads out of the output folder, or that is an input."""
         target, root = job.target, self.task.root
         if target == job.source:
             raise OutputError(f"the output {shown(target)} would replace the input")
-        if places.is_remote(target):
+        if storage.is_remote(target):
             return
         if root is not None:
             real = os.path.join(os.path.realpath(root), "")
@@ -290,7 +290,7 @@ class Converter:
     def _is_input(self, target: str) -> bool:
         """Whether a file's first bytes are not an output's, but what outputs are made of."""
         try:
-            start = places.head(target, _HEAD)
+            start = storage.head(target, _HEAD)
         except InputError:
             return False  # writing will say why
         if self.task.verb == "decompress":
@@ -309,7 +309,7 @@ class Converter:
         Raises OutputExistsError where neither may be.
         """
         try:
-            there = places.stamp(job.target)
+            there = storage.stamp(job.target)
         except InputError:
             return None  # writing will say why
         if there is None:
@@ -318,7 +318,7 @@ class Converter:
         ours = job.begun and self._is_whole(job) is not None
         # To ask a store for a source's date takes a while, and only who keeps what is newer asks.
         asks = existing in (Existing.KEEP, Existing.KEEP_OR_REPLACE) and not ours
-        source = job.stamp or (places.stamp(job.source) if asks else None)
+        source = job.stamp or (storage.stamp(job.source) if asks else None)
         state = state_of(there, source, ours=ours, stale=job.stale)
         action = decide(state, existing, remove=self.task.remove)
         if action is Action.ADOPT:
@@ -334,7 +334,7 @@ class Converter:
         """The size of the picture in an output that is there, whole, and made with these options,
         and the quality of an `.aec` file; else None."""
         try:
-            data = places.read(job.target)
+            data = storage.read(job.target)
             if self.task.verb == "decompress":
                 return (*self._decoded_size(data), 0)
             from aecodec import codec
@@ -351,7 +351,7 @@ class Converter:
 
     def _adopt(self, job: Job) -> Result:
         width, height, quality = self._is_whole(job) or (0, 0, 0)
-        source, target = job.stamp or places.stamp(job.source), places.stamp(job.target)
+        source, target = job.stamp or storage.stamp(job.source), storage.stamp(job.target)
         bytes_in, bytes_out = (source.size if source else 0), (target.size if target else 0)
         bpp = self._bpp(bytes_in, bytes_out, width, height)
         sizes = width, height, bytes_in, bytes_out, bpp, quality
@@ -397,12 +397,12 @@ class Converter:
             if _is_gone(job):
                 return result
             # Made anew, it shows beyond doubt whether the output is this source's.
-            content, notes = self._encode(places.read(job.source), job.target)
+            content, notes = self._encode(storage.read(job.source), job.target)
             result = dataclasses.replace(result, notes=notes)
         if result.notes:
             kept = "the source is kept, since not all of it is in the output"
             return dataclasses.replace(result, notes=(*result.notes, kept))
-        written = places.read(job.target)
+        written = storage.read(job.target)
         if written != content:
             raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
         if self.task.verb == "compress":
@@ -413,12 +413,12 @@ class Converter:
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
         if _is_gone(job):  # by another run, which has made sure of the same
             return result
-        if job.stamp is not None and places.stamp(job.source) != job.stamp:
+        if job.stamp is not None and storage.stamp(job.source) != job.stamp:
             if _is_gone(job):  # since the line before
                 return result
             raise InputError("has changed since it was read: it is kept")
         try:
-            places.remove(job.source)
+            storage.remove(job.source)
         except OutputError:
             if not _is_gone(job):
                 raise
@@ -434,7 +434,7 @@ class Converter:
         if restored.size != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
         try:
-            source = places.read(job.source)
+            source = storage.read(job.source)
         except InputError:
             if _is_gone(job):  # another run has deleted it, and has made sure of the same
                 return ""
@@ -452,7 +452,7 @@ class Converter:
 
 def _is_gone(job: Job) -> bool:
     """Whether there is no source any more: another run has deleted it."""
-    return places.stamp(job.source) is None
+    return storage.stamp(job.source) is None
 
 
 def least_psnr(quality: int) -> float:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec import codec, files, metrics
+from aecodec.arrays import Pixels
 from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
@@ -20,8 +20,6 @@ from aecodec.image.picture import Picture
 from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
 __all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,16 +16,13 @@ some nine times the time: a hundredth of a second for such a picture.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from aecodec.arrays import Exact
 from aecodec.errors import KnownAnswerError
 
 __all__ = ["product", "wrong_product"]
 
-Exact = npt.NDArray[np.floating[Any]]
 
 _KINDS = 10_000
 """Remembered kinds of products: those of some thousand sizes of pictures."""

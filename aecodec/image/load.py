@@ -25,7 +25,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
-from aecodec.geometry import DEFAULT_MAX_PIXELS
+from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
 from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
 from aecodec.image.parts import Account, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
@@ -154,7 +154,7 @@ def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
     with forks.gate, _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they are about, the walkers say
         limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)
+        Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
         try:
             return Image.open(source)
         except UnidentifiedImageError:

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, cast
 
 from PIL import JpegImagePlugin, TiffImagePlugin
 
+from aecodec.geometry import ceil_div
 from aecodec.image.jpeg2000 import contents
 from aecodec.image.parts import jpeg
 from aecodec.image.parts.account import DAMAGED, Account
@@ -51,7 +52,7 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
     samples = max(tiff.number(directory.entries.get(277), 1), 1)
     bits = max(tiff.numbers(directory.entries.get(258)), default=1)
     # As much as the whole picture, in which each block may be filled up to its full size.
-    left = 2 * (width + across) * (height + down) * samples * -(-bits // 8)
+    left = 2 * (width + across) * (height + down) * samples * ceil_div(bits, 8)
     for block in blocks:
         given = _inflated(block, left)
         if given is None:

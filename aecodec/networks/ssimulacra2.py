@@ -19,6 +19,7 @@ import functools
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from aecodec.geometry import ceil_div
 from aecodec.networks.ssimulacra2_score import (
     GRAPH,
     SCALES,
@@ -118,7 +119,7 @@ def _score(runtime: Runtime, a: Source, b: Source, shape: tuple[int, ...]) -> fl
         if min(shape) < SMALLEST:
             break
         if scale:
-            shape = tuple(-(-n // 2) for n in shape)
+            shape = tuple(ceil_div(n, 2) for n in shape)
         means = sums[scale] / (shape[0] * shape[1])  # (2,3,3) by power, map and channel
         means[1] **= 0.25
         norms.append(means.transpose(2, 0, 1))
@@ -138,7 +139,7 @@ def _three_scales(
 
     sums = np.zeros((STEPS, 2, 3, 3))
     side = 2**STEPS
-    small = (3, *(-(-n // side) for n in shape))
+    small = (3, *(ceil_div(n, side) for n in shape))
     eighths = np.empty(small, np.float32), np.empty(small, np.float32)
     for top in range(0, shape[0], PART):
         for left in range(0, shape[1], PART):

@@ -7,13 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aecodec.arrays import edge_padded
+from aecodec.arrays import Pixels, edge_padded
 from aecodec.codec import Codec
 from aecodec.geometry import Box, padded
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, error_and_gradient, squared_error
 from aecodec.networks.config import QUALITIES
-from aecodec.training.data import Pixels
 
 __all__ = ["measure_curvature"]
 

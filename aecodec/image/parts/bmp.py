@@ -6,6 +6,7 @@ import re
 import struct
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image import signalling
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 
@@ -83,7 +84,7 @@ def walk(data: memoryview, account: Account) -> None:
     if compression in _RLE or compression > 3:
         last = first + stated
     else:
-        last = first + abs(height) * (-(-abs(width) * bits // 32) * 4)
+        last = first + abs(height) * (ceil_div(abs(width) * bits, 32) * 4)
     if last > len(data):
         account.add(_SHORT)
         last = len(data)

@@ -42,7 +42,6 @@ class Items:
     extents: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """Of an item its construction method, and offset and length of its first extent."""
     idat: memoryview | None = None
-    too_many: bool = False
 
     def properties_of(self, item: int) -> Iterator[Box]:
         for number in self.associations.get(item, ()):

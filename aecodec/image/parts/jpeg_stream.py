@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, KEPT, LOST, Account, Part
 
 __all__ = ["PARTS", "PICTURE", "SOI", "Jpeg", "Segment", "check_scans", "read"]
@@ -90,7 +91,7 @@ class Jpeg:
         if not across or not down:
             return 0
         width, height = self.size
-        return -(-width // (8 * across)) * -(-height // (8 * down))
+        return ceil_div(width, 8 * across) * ceil_div(height, 8 * down)
 
 
 def read(data: memoryview, start: int) -> Jpeg:
@@ -178,7 +179,7 @@ def check_scans(jpeg: Jpeg, data: memoryview, account: Account) -> None:
     for scan in jpeg.scans:
         count = len(scan.restarts)
         if jpeg.interval and jpeg.mcus and alone:
-            count = -(-jpeg.mcus // jpeg.interval) - 1
+            count = ceil_div(jpeg.mcus, jpeg.interval) - 1
         if scan.restarts != (bytes(range(8)) * (count // 8 + 1))[:count]:
             account.add(_RESTARTS)
     if alone and not jpeg.progressive:

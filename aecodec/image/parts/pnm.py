@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, FRAMES, HARMLESS, KEPT, LOST, Account, Part, Text
 
 __all__ = ["PARTS", "walk"]
@@ -61,7 +62,7 @@ def walk(data: memoryview, account: Account) -> None:
         _plain(data, at, width * height * _SAMPLES.get(magic, 1), magic == b"P1", account)
         return
     if magic == b"P4":
-        size = -(-width // 8) * height
+        size = ceil_div(width, 8) * height
     else:
         sample = 4 if magic == b"Pf" else 2 if maxval > 255 else 1
         size = width * height * _SAMPLES.get(magic, 4 if magic != b"PyP" else 1) * sample

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts import photoshop
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
 from aecodec.image.parts.boxes import printable
@@ -166,7 +167,7 @@ def _blocks(data: memoryview, start: int, end: int, wide: int) -> Iterator[tuple
         long = wide == 8 and head[4:8] in _LONG
         size = int.from_bytes(data[at + 8 : at + (16 if long else 12)], "big")
         yield head[4:8], size
-        at += (16 if long else 12) + -(-size // 4) * 4
+        at += (16 if long else 12) + ceil_div(size, 4) * 4
 
 
 _LONG: Final = frozenset(
@@ -254,7 +255,7 @@ def _behind(data: memoryview, header: Header, account: Account) -> None:
     start = header.merged + 2
     rows = header.channels * header.height
     if header.compression == 0:
-        end = start + rows * (-(-header.width * header.depth // 8))
+        end = start + rows * ceil_div(header.width * header.depth, 8)
     elif header.compression == 1:
         wide = 4 if header.version == 2 else 2
         end = start + rows * wide

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.geometry import ceil_div
 from aecodec.image import signalling
 from aecodec.image.parts import photoshop
 from aecodec.image.parts.account import (
@@ -345,7 +346,7 @@ class _Walk:
         numbers = self.tiff.number
         entries = directory.entries
         bits = sum(self.tiff.numbers(entries.get(258))) or 1
-        row = -(-numbers(entries.get(256)) * bits // 8)
+        row = ceil_div(numbers(entries.get(256)) * bits, 8)
         if len(offsets) == 1 and numbers(entries.get(259), 1) == 1:
             return int(offsets[0]) + row * numbers(entries.get(257))
         return len(self.tiff.data)
@@ -457,7 +458,7 @@ class _Walk:
             # What belongs to layers, or to the whole document, and is written always.
             if size and key not in (b"LMsk", b"Patt", b"FMsk", b"Mtrn", b"MTrn", b"Mt16", b"Mt32"):
                 empty = False
-            at += 12 + -(-size // 4) * 4
+            at += 12 + ceil_div(size, 4) * 4
         self.account.add(_NO_LAYERS if empty and is_blank(value[at:]) else _UNKNOWN_LAYERS)
 
     def _exif_directory(self, entry: Entry, value: memoryview) -> None:

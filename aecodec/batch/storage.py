@@ -232,16 +232,11 @@ def kind_of(mode: int) -> str:
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
     try:
-        yield
+        with files.reading():
+            yield
     except (AecodecError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except IsADirectoryError:
-        raise InputError("is a folder, not a file") from None
-    except Exception as error:  # of the system, or of a store: those have no common base
-        if isinstance(error, OSError) and error.errno == errno.ENXIO:
-            raise InputError("is a socket, not a file") from None
+    except Exception as error:  # of a store: those have no common base
         raise InputError(f"cannot be read: {reason(error)}") from error
 
 

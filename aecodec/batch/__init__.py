@@ -9,7 +9,7 @@
                                               manifest: done, failed <-----------+--> the caller
 
 `storage` reads and writes local and remote files; `select` lists the files and names their outputs;
-`manifest` remembers; `worker` converts; `pool` keeps workers alive; `run` puts them together.
+`manifest` records the progress; `worker` converts; `pool` runs workers; `run` directs them all.
 """
 
 from aecodec.batch.existing import Existing

@@ -1,8 +1,8 @@
 """Which files a run converts, and what each becomes: folders, lists of names, single files.
 
-A generator: a folder at a time is in memory, or of a list 24 bytes a line, never all of a run's
-files. A file belongs to the run if its suffix or its first bytes say that it is of the kind that
-is converted; that one of them turns out to be broken is then a failure, and not silence.
+Memory holds one folder at a time, or 24 bytes for each line of a list, never all files of a run. A
+file belongs to the run if its suffix or its first bytes are those of a picture (to decompress: of
+an .aec file). If such a file turns out to be broken, it fails and is reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What the user should hear of: something passed over, and why, or an outdated output."""
+    """A message for the user: why a file is skipped, or that an output is outdated."""
 
     source: str
     text: str
@@ -59,10 +59,10 @@ def _kinds(*, compressed: bool) -> tuple[frozenset[str], Callable[[bytes], bool]
 
 @dataclasses.dataclass
 class Selection:
-    """What the command line says about inputs and outputs.
+    """The inputs and outputs of a run, as the command line names them.
 
     `output` is the folder that mirrors the inputs; None puts every output beside its source.
-    `links` follows links to folders. `passed` counts the files that are of no interest.
+    `links` follows links to folders. `passed` counts the files that do not belong to the run.
     """
 
     inputs: Sequence[str]
@@ -79,7 +79,7 @@ class Selection:
         self._suffixes, self._is_wanted = _kinds(compressed=self.naming is files.RESTORED)
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
-            raise UsageFault("with --files-from give one folder, to which its names are relative")
+            raise UsageFault("--files-from takes one folder: the names are relative to it")
         self._list = None
         if self.files_from is not None:
             base = self.inputs[0] if self.inputs else ""
@@ -88,10 +88,10 @@ class Selection:
         names = [os.path.basename(os.path.abspath(path)) for path in folders]
         self._several = len(self.inputs) > 1
         if self.output is not None and self._several and len(set(names)) < len(names):
-            raise UsageFault("two of these folders have one name, and would become one folder")
+            raise UsageFault("two of these folders have the same name: their outputs would mix")
 
     def _output_file(self) -> bool:
-        """Whether -o names the output itself, as it may for a single file."""
+        """Whether -o names the output file of a single input."""
         if self.output is None or self.recursive or len(self.inputs) != 1 or self.files_from:
             return False
         if self.output.endswith(("/", os.sep)) or os.path.isdir(self.output):
@@ -155,9 +155,9 @@ class Selection:
     # --- Folders --------------------------------------------------------------------------------
 
     def _tree(self, root: str, inside: str, known_as: str = "") -> Iterator[Item]:
-        """All of a folder, a folder at a time; `inside` is where it lies in the output.
+        """The files of a tree; `inside` is its path in the output folder.
 
-        Without an output, `known_as` tells its files from those of the same names in other folders.
+        Without an output folder, `known_as` keeps keys of several trees apart.
         """
         own_output = self._identity(self.output) if self.output is not None else None
         start = self._identity(root)
@@ -205,7 +205,7 @@ class Selection:
     def _folder(
         self, wanted: dict[str, Entry], relative: str, known_as: str = ""
     ) -> Iterator[Item]:
-        """The jobs of one folder; only here can two files become one."""
+        """The jobs of one folder, where two files may want the same output."""
         place = None
         if self.output is not None:
             place = storage.join(self.output, relative) if relative else self.output
@@ -222,11 +222,11 @@ class Selection:
         return _matches(key, self.exclude)
 
     def _may_be_meant(self, key: str) -> bool:
-        """Whether a file that cannot be looked at may belong to this run."""
+        """Whether a file that cannot be read may belong to this run."""
         return not self.include or _matches(key, self.include)
 
     def _verdict(self, entry: Entry, key: str) -> Fault | Note | bool | None:
-        """None for a file of this run, False for one that is of no interest."""
+        """None for a file of this run, False for any other."""
         if self.include and not _matches(key, self.include):
             self.passed += 1
             return False
@@ -250,8 +250,8 @@ class Selection:
     def _listed(self, listed: _List) -> Iterator[Item]:
         """The files that a list names.
 
-        The list is gone through twice or more, because only all of it shows which names would
-        become one; standard input is put into a temporary file for that.
+        The list is read twice or more: the first time shows which files want the same output.
+        Standard input is copied to a temporary file for that.
         """
         with listed.spool:
             whole, twice = listed.clashes()
@@ -298,7 +298,7 @@ class _List:
             yield os.fsdecode(last)
 
     def place(self, name: str) -> tuple[str, str]:
-        """A listed name's source, and its key: its path below `base`, or the whole of it."""
+        """The source of a name, and its key: the path below `base`, or else the whole path."""
         base, name = self.base, storage.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
@@ -320,8 +320,10 @@ class _List:
         return os.path.join(os.path.dirname(source), name)
 
     def clashes(self) -> tuple[set[int], set[int]]:
-        """Marks of the sources that keep their suffix, since two would have one output, or one
-        would become another; and of those that are named repeatedly."""
+        """Two sets of hashes: sources that keep their suffix, and sources that are named twice.
+
+        A source keeps its suffix where two sources want one output, or an output is a source.
+        """
         whole: set[int] = set()
         twice: set[int] = set()
         while True:
@@ -365,7 +367,7 @@ def _matches(key: str, patterns: Sequence[str]) -> bool:
 
 
 def _leaves(key: str) -> bool:
-    """Whether a path, followed step by step, leads out of where it starts."""
+    """Whether a relative path leads out of its folder at any step."""
     depth = 0
     for part in key.split("/"):
         depth += {"": 0, ".": 0, "..": -1}.get(part, 1)

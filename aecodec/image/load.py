@@ -1,12 +1,12 @@
-"""Pictures from files, Pillow images and arrays, as the codec takes them.
+"""Loads pictures from files, Pillow images and arrays.
 
 ::
 
     file, bytes, PIL.Image, array --load--> Picture: rgb (H,W,3), alpha (H,W), metadata, notes
 
-A file is read once: Pillow decodes it, and a walker of `parts` accounts for whatever else it holds.
-`load` brings every picture to eight bits, three channels, the right way up, and notes what is lost
-on the way, so that a user can be told.
+A file is read once. Pillow decodes the pixels, and a walker of `parts` accounts for everything
+else. `load` converts every picture to eight bits and three channels, turns it upright, and adds a
+note for every loss.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ def load(
 ) -> Picture:
     """Read a picture: a path, a file's bytes, an open binary file, a Pillow image, or an array.
 
-    A Pillow image is left as it is. An array is of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
-    Of the metadata, ``keep`` names the kinds that stay (`metadata.KINDS`); where the ICC profile
-    does not, the colours are brought to sRGB, so that they still look the same. ``strip_gps`` takes
-    the position out of EXIF and XMP, and drops what may hold one elsewhere. With ``strict``, what
-    would be a note is an error. What a file holds beyond what Pillow reads is known of a file
-    alone, not of a Pillow image. Raises InputError for whatever cannot be read completely, and
-    ValueError for a kind of metadata that does not exist.
+    A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
+
+    ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
+    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes the
+    position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
+    note into an error. A Pillow image has only the metadata that Pillow read from its file.
+
+    Raises InputError if a picture cannot be read completely, and ValueError for an unknown kind of
+    metadata.
     """
     if unknown := set(keep) - set(metadata.KINDS):
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
@@ -75,7 +77,7 @@ def load(
 
 
 class _Wanted(NamedTuple):
-    """The limit of pixels, and what of the metadata stays."""
+    """The limit of pixels, and the metadata to keep."""
 
     max_pixels: int
     keep: Collection[str]
@@ -83,11 +85,11 @@ class _Wanted(NamedTuple):
 
 
 _LARGE: Final = 2**26
-"""Bytes of a file that is looked at before all of it is read: it may be no picture."""
+"""A larger file (bytes) must open as a picture before all of it is read."""
 
 
 def _contents(source: _File, max_pixels: int) -> bytes:
-    """The bytes of a file. What is walked is what is decoded, even if the file changes."""
+    """The bytes of a file, read once: walker and decoder see the same even if it changes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
@@ -102,7 +104,7 @@ def _contents(source: _File, max_pixels: int) -> bytes:
 
 
 def _from_file(data: bytes, wanted: _Wanted) -> Picture:
-    """A picture of a file of which everything is accounted for."""
+    """The picture of a file, with an account of all its parts."""
     if kind := raws.kind_of(memoryview(data)):
         raise InputError(f"a camera raw ({kind}): develop it first")
     file = WatchedFile(data)
@@ -125,7 +127,7 @@ def _from_file(data: bytes, wanted: _Wanted) -> Picture:
 
 @contextmanager
 def _errors_named() -> Iterator[None]:
-    """Translate whatever Pillow raises for a bad file; there is no end to the kinds."""
+    """Translate the errors that Pillow raises for bad files, which have many types."""
     try:
         yield
     except AecodecError:
@@ -135,7 +137,7 @@ def _errors_named() -> Iterator[None]:
     except MemoryError as error:
         raise InputError("not enough memory") from error
     except OSError as error:
-        # Those of the system have a text of their own; Pillow's say what is wrong with the file.
+        # Errors of the system have `strerror`; those of Pillow describe the file.
         raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error
     except Exception as error:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
@@ -145,14 +147,14 @@ _OPENING: Final = forks.Lock()
 
 
 def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
-    """Open a picture with a limit of our own in place of Pillow's, which is a global variable.
+    """Open a picture with `max_pixels` in place of Pillow's limit, which is a global variable.
 
-    Pillow warns above `MAX_IMAGE_PIXELS` (89 million, by default) and raises above twice as many:
-    too little for the cameras that we want to serve. The lock covers the opening alone, which is
-    short; pictures are decoded side by side, but for what `_prepare` says.
+    Pillow warns above `MAX_IMAGE_PIXELS` (89 million by default) and raises above twice as many.
+    That is too little for some cameras. The lock covers only the opening, which is short. Pictures
+    are decoded in parallel, except as `_prepare` describes.
     """
     with forks.gate, _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they are about, the walkers say
+        warnings.simplefilter("ignore")  # the walkers report the same
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
         try:
@@ -162,7 +164,7 @@ def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
                 raise InputError("the file is empty") from None
             raise
         except Image.DecompressionBombError as error:
-            # Only its text says how many they are.
+            # Only the text of the error states the number of pixels.
             found = re.search(r"\((\d+) pixels\)", str(error))
             raise _too_large(int(found[1]) if found else None, max_pixels) from error
         finally:
@@ -170,11 +172,11 @@ def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
 
 
 def _prepare(image: Image.Image) -> None:
-    """Have Pillow check its limit once more, where it does so when it loads a picture.
+    """Prepare the formats for which Pillow checks its limit a second time.
 
-    The picture has passed our own limit. Pillow's is raised to its size, where that is less, while
-    a TIFF's memory is taken, or one of the small formats is loaded that can't be prepared: no other
-    thread is left with a lower limit meanwhile, nor with none.
+    The picture is within our own limit. If Pillow's limit is lower, it is raised to the size of the
+    picture for a moment: while memory for a TIFF is allocated, or while a small format is loaded.
+    Other threads never see a lower limit, nor no limit.
     """
     tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     if not tiff and image.format not in ("BLP", "ICNS"):
@@ -203,9 +205,9 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def _too_large(pixels: int | None, limit: int) -> InputError:
-    """What is said of a picture of so many pixels, if that is known.
+    """The error for a picture of so many pixels; None: the number is unknown.
 
-    How to raise the limit is advice: what has no such option says the rest alone.
+    The way to raise the limit is advice, which only callers with such an option show.
     """
     if pixels is None:
         return InputError(
@@ -217,8 +219,8 @@ def _too_large(pixels: int | None, limit: int) -> InputError:
     )
 
 
-# What brings a picture upright, by its orientation tag. (ImageOps.exif_transpose does the same, and
-# writes the EXIF anew meanwhile, which loses whatever Pillow does not know and fails on some.)
+# The operation that turns a picture upright, by its orientation tag. (ImageOps.exif_transpose does
+# the same, but rewrites the EXIF, which loses unknown tags, and fails on some.)
 _TURNS: Final[Mapping[int, Image.Transpose]] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -235,7 +237,7 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
-    if account is not None and account.exif:  # not before: Pillow would turn a TIFF by this EXIF
+    if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
 
     orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
@@ -287,12 +289,12 @@ def _decoded(
     max_pixels: int,
     notes: list[str],
 ) -> Image.Image:
-    """The pixels as they are stored, mended where Pillow gets them wrong."""
+    """The pixels as stored, repaired where Pillow misreads them."""
     _check_size(image, max_pixels)
-    if image.format in ("EPS", "WMF"):  # Pillow would start another program to render it
+    if image.format in ("EPS", "WMF"):  # Pillow would start another program
         raise InputError(f"{image.format} is a drawing, not a picture; render it first")
 
-    # Of a JPEG with several pictures its walker knows which of them are pictures of their own.
+    # The walker of JPEG tells further pictures from previews and gain maps.
     if getattr(image, "is_animated", False) and (account is None or image.format != "MPO"):
         notes.append(FRAMES)
     if any(";16" in raw for raw in stored):
@@ -300,12 +302,12 @@ def _decoded(
     mend = mending.before_load(image)
     _prepare(image)
     image.load()
-    _check_size(image, max_pixels)  # of some formats what is inside may have another size
+    _check_size(image, max_pixels)  # in some formats the embedded picture has another size
     return colour.with_depth(image if mend is None else mend(image, notes))
 
 
 def _depth_once(notes: list[str], account: Account | None) -> list[str]:
-    """The notes with a single one on the depth: the walker knows it better than Pillow's mode."""
+    """The notes with one on the depth: that of the walker, which is exact."""
     if account is None or account.bits is None:
         return notes
     own = depth_note(account.bits)
@@ -316,16 +318,15 @@ def _depth_once(notes: list[str], account: Account | None) -> list[str]:
 def _arrays(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     """Return the colours and the alpha of a picture in one of the four modes.
 
-    Goes in strips that stay in a core's cache: Pillow's conversions and its bridge to numpy make
-    three copies on the way, which take four times as long where each goes through the memory (and
-    for a hundred million pixels would be a gigabyte).
+    Works in strips that fit into a core's cache. Pillow's conversions and the bridge to numpy make
+    three copies. Through main memory they would take four times as long.
     """
     width, height = image.size
     rgb = np.empty((height, width, 3), np.uint8)
     alpha = np.empty((height, width), np.uint8) if image.mode in ("LA", "RGBA") else None
     rows = max(1, 2**18 // width)
     for y in range(0, height, rows):
-        # Not `crop`, which in some versions of Pillow minds the limit that `_open` sets aside.
+        # In some versions of Pillow `crop` checks its limit of pixels; `resize` does not.
         bottom = min(y + rows, height)
         box = (0, y, width, bottom)
         strip = image.resize((width, bottom - y), Image.Resampling.NEAREST, box)

@@ -5,8 +5,8 @@
     Picture: rgb (H,W,3), alpha (H,W), metadata, notes
     rgb (H,W,3), mode, alpha, metadata --to_pil--> PIL.Image
 
-The codec sees eight bits, three channels, the right way up. `Picture.mode` says what the decoder
-gives back: greyscale stays greyscale, and transparency stays.
+The codec takes eight bits and three channels of an upright picture. The decoder returns an image of
+`Picture.mode`: greyscale stays greyscale, and transparency stays.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ MODES: Final[tuple[Mode, ...]] = ("L", "LA", "RGB", "RGBA")
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture ready to be compressed. The arrays are not to be written to."""
+    """A picture ready to be compressed. Do not write to its arrays."""
 
     rgb: Pixels
     """(H, W, 3). In the modes L and LA the three channels are equal."""
     mode: Mode
-    """What the decoder gives back."""
+    """The mode of the decoded picture."""
     alpha: Pixels | None = None
     """(H, W) in the modes LA and RGBA; 0 is transparent."""
     exif: bytes | None = field(default=None, repr=False)
@@ -65,9 +65,9 @@ class Picture:
     gain_map: Attachment | None = field(default=None, repr=False)
     """A JPEG that brightens this picture on HDR screens; `GainMap` puts it back."""
     video: Attachment | None = field(default=None, repr=False)
-    """What stands at the end of a motion photo."""
+    """The video at the end of a motion photo."""
     notes: tuple[str, ...] = ()
-    """What was lost, one phrase each."""
+    """A phrase for each loss."""
 
     @property
     def width(self) -> int:
@@ -79,17 +79,17 @@ class Picture:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What travels with the pixels, as `bitstream.pack` and `to_pil` take it."""
+        """The metadata as keywords of `bitstream.pack` and `to_pil`."""
         return {name: getattr(self, name) for name in _METADATA}
 
     @property
     def visible(self) -> Bools | None:
-        """(H,W): where something is to be seen, or None: everywhere."""
+        """(H,W): False where alpha is 0; None without alpha."""
         return None if self.alpha is None else self.alpha != 0
 
 
 _METADATA: Final = ("exif", "icc", "xmp", *Ancillary._fields)
-"""The fields of a Picture that travel with the pixels."""
+"""The fields of a Picture that are metadata."""
 
 
 def to_pil(
@@ -101,13 +101,13 @@ def to_pil(
     xmp: bytes | None = None,
     **others: Any,
 ) -> Image.Image:
-    """Put a decoded picture together, with its metadata in `image.info` under Pillow's keys.
+    """A decoded picture as a Pillow image, with its metadata in `image.info` under Pillow's keys.
 
     ``others`` are the fields of `ancillary.Ancillary`, as `Picture.metadata` has them.
 
-    In the modes L and LA the grey is the rounded mean of the three decoded channels. They were
-    equal before they were coded and differ by the coding error alone, of which the mean is the part
-    that remains with the least square. (Luma weights would count on green for nothing.)
+    In the modes L and LA, grey is the rounded mean of the three decoded channels. These were equal
+    before coding and differ by their errors, so the mean has the least squared error. (Luma weights
+    would add the error of green.)
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -133,7 +133,7 @@ def grey_of(rgb: Pixels) -> Pixels:
 
 
 def fidelity(picture: Picture, decoded: Image.Image) -> float:
-    """The PSNR in dB of a decoded picture, where the original is visible."""
+    """The PSNR in dB of a decoded picture, over the visible pixels of the original."""
     shown = np.asarray(decoded)
     if picture.mode in ("L", "LA"):
         grey = shown if shown.ndim == 2 else shown[..., 0]
@@ -158,7 +158,7 @@ def reduced(plane: Pixels, scale: int) -> Pixels:
 def pillow_info(
     exif: bytes | None, icc: bytes | None, xmp: bytes | None, **others: Any
 ) -> dict[str, Any]:
-    """Return metadata under the keys, and in the form, that `image.info` has it."""
+    """Return metadata with the keys and types of `image.info`."""
     found = {"exif": exif and metadata.EXIF_PREFIX + exif, "icc_profile": icc, "xmp": xmp}
     there: dict[str, Any] = {key: content for key, content in found.items() if content}
     return {**there, **ancillary.into_info(Ancillary(**others), exif)}

@@ -1,4 +1,4 @@
-"""Decoded pictures into files of the formats that Pillow writes.
+"""Writes decoded pictures in the formats of Pillow.
 
 ::
 
@@ -26,17 +26,17 @@ __all__ = ["save"]
 
 @dataclass(frozen=True)
 class _Writer:
-    """What a format can hold, and how to lose nothing more in it than we must."""
+    """The properties of a format, and the options with the least loss."""
 
     modes: tuple[Mode, ...] = ("L", "RGB")
     metadata: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     colours: str = ""
-    """What becomes of colours, where that is worse than rounding."""
+    """A note on colours, where their loss is more than rounding."""
     transparency: str = ""
-    """The same of transparency."""
+    """The same for transparency."""
     side: int | None = None
-    """Pixels, at most: what is larger would be made smaller."""
+    """The largest side in pixels; Pillow would shrink a larger picture."""
 
 
 _ALL_METADATA: Final = ("exif", "icc_profile", "xmp")
@@ -66,7 +66,7 @@ _WRITERS: Final[Mapping[str, _Writer]] = {
 _PILLOWS_PNG: Final = frozenset(
     {"bits", "compress_level", "compress_type", "dictionary", "optimize", "save_all"}
 )
-"""Options of a PNG that its quick writer does not have."""
+"""Options that the fast PNG writer does not have."""
 _JPEG_SEGMENT: Final = 65533  # bytes; what JPEG can hold of EXIF or XMP
 
 
@@ -81,10 +81,12 @@ def save(
 ) -> tuple[str, ...]:
     """Write a picture, with its metadata where the format has a place for it.
 
-    ``format`` is Pillow's name; without it the suffix of the path decides, and an open file gets a
-    PNG. ``threads`` compress a PNG. ``options`` are Pillow's for the format; with one of them that
-    concerns compression, Pillow writes the PNG. Returns notes on what the format cannot hold.
-    Raises OutputError if that is the transparency, or if the file cannot be written.
+    ``format`` is Pillow's name of the format. Without it, the suffix of the path decides, and an
+    open file gets a PNG. ``threads`` is for the compression of a PNG. ``options`` are Pillow's for
+    the format; with an option on compression, Pillow writes the PNG.
+
+    Returns notes on what the format cannot hold. Raises OutputError if the format cannot hold the
+    transparency, or if the file cannot be written.
     """
     name = (format or _format_of(target)).upper()
     writer = _WRITERS.get(name, _Writer())
@@ -104,7 +106,7 @@ def save(
         outputs.give(output, name, ancillary.of(image))
         with _opened(target) as file:
             _write(output, name, file, threads)
-    except BrokenPipeError:  # nobody reads on: no fault of the output
+    except BrokenPipeError:  # the reader of a pipe has ended
         raise
     except OSError as error:
         raise OutputError(

@@ -147,10 +147,10 @@ def from_code_points(
     grey: bool = False,
     always: bool = False,
 ) -> Signal:
-    """Turn H.273 code points, as cICP and nclx carry them, into a profile or a note.
+    """Turn H.273 code points, as in cICP and nclx, into a profile or a note.
 
-    ``said_by`` is the name of the signal, for the note. What is unspecified (2) is that of sRGB.
-    sRGB gets a profile only if asked for ``always``, as where another profile is overruled.
+    ``said_by`` is the name of the signal, for the note. Unspecified values (2) are those of sRGB.
+    sRGB gets a profile only with ``always``, which is needed to overrule another profile.
     """
     if transfer in _HDR:
         name = _HDR[transfer]
@@ -182,7 +182,7 @@ _GAMMA_OF_SRGB: Final = range(45000, 45911)
 """Values of gAMA that stand for sRGB's curve where the primaries are sRGB's: the PNG specification
 gives 45455 for it, 1 % to both sides is programs' rounding."""
 _GAMMAS: Final = range(10000, 1000001)
-"""Values of gAMA that are believed: exponents from 0.1 to 10."""
+"""Valid values of gAMA: exponents from 0.1 to 10."""
 
 
 def from_png(
@@ -209,12 +209,12 @@ def from_png(
     below = Signal() if has_iccp or srgb is not None else _from_gama_chrm(gama, chrm, grey=grey)
     if not note:
         return below
-    # Of colours that cannot be followed, what an older reader would see is the best that is left.
+    # For unsupported colours, the colours of an older reader are the best fallback.
     return Signal(below.icc, note, below.says)
 
 
 def _from_cicp(cicp: bytes, *, has_iccp: bool, grey: bool) -> Signal | None:
-    """The signal of a cICP chunk; None where it leaves everything open."""
+    """The signal of a cICP chunk; None if it specifies nothing."""
     if len(cicp) != 4:
         return Signal(note="colours that cannot be read (cICP)")
     primaries, transfer, matrix, full_range = cicp
@@ -292,7 +292,7 @@ _MAX_PROFILE: Final = 2**24
 
 
 def from_bmp(data: memoryview | bytes, *, grey: bool = False) -> Signal:
-    """Take the colours from a BMP's V4 or V5 header; an older one says nothing of them.
+    """The colours in a V4 or V5 header of a BMP; older headers state none.
 
     ``data`` is the whole file, with its file header of 14 bytes if it has one (a DIB has none).
     """
@@ -427,7 +427,7 @@ def _assembled(space: bytes, tags: dict[bytes, bytes]) -> bytes:
 
 
 def colour_space(profile: bytes) -> bytes | None:
-    """Return the colour space that a profile is for, as b"RGB " or b"GRAY"; None if it is none."""
+    """Return the colour space of a profile, as b"RGB " or b"GRAY"; None for other bytes."""
     if len(profile) < 132 or profile[36:40] != b"acsp":
         return None
     return profile[16:20]
@@ -438,10 +438,10 @@ _KEPT_TAGS: Final[tuple[bytes, ...]] = (b"desc", b"cprt", b"wtpt", b"chad")
 
 
 def grey_profile(profile: bytes) -> bytes | None:
-    """Return the profile for greyscale that says of a grey what this RGB profile says of r = g = b.
+    """Return the greyscale profile that is equivalent to an RGB profile for r = g = b.
 
-    That is one with the same curve, where all three channels have one and colours are a matrix of
-    them: equal channels are neutral then. None for all others.
+    It has the same curve. It exists if the three channels share one curve and the colours are a
+    matrix of them, so that equal channels are neutral. None for all other profiles.
     """
     if colour_space(profile) != b"RGB ":
         return None
@@ -458,7 +458,7 @@ def grey_profile(profile: bytes) -> bytes | None:
         return None
     if not {b"rXYZ", b"gXYZ", b"bXYZ"} <= tags.keys():
         return None
-    # The texts are taken along as they are, and with them the version that they are written in.
+    # The texts are copied unchanged, and so is the version that they are written in.
     kept = {tag: tags[tag] for tag in _KEPT_TAGS if tag in tags}
     kept[b"kTRC"] = curve
     grey = bytearray(_assembled(b"GRAY", kept))

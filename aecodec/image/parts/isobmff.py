@@ -2,15 +2,15 @@
 
 ::
 
-    ftyp, meta --iinf, iref, ipma--> items: the primary picture, what it is made of, its alpha
+    ftyp, meta --iinf, iref, ipma--> items: the primary picture, its pieces, its alpha
                                      Exif and XMP kept; thumbnails harmless; all others lost
                                      properties of the primary picture: depth, colours, crop
     moov -------------------------> more than one frame: lost
     other boxes, bytes behind ----> lost
 
 ISO/IEC 23008-12 (HEIF), 14496-12 (ISOBMFF), 23000-22 (MIAF), AV1 Image File Format 1.1, AV1
-Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif, which reads the picture for Pillow,
-turns it by irot and imir, composes grids, and gives Exif, XMP and ICC; it minds no other property.
+Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif reads the picture for Pillow. It turns
+it by irot and imir, composes grids, and returns Exif, XMP and ICC, but ignores other properties.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 def _clean(text: str) -> str:
-    """A name that the file gives, fit to stand in a line for the user."""
+    """A name from the file, made printable and short."""
     return "".join(c if c.isprintable() else "?" for c in text[:80]) or "unknown"
 
 
@@ -303,7 +303,7 @@ class _Walk:
         return max(number(sizes, 8, 4), 1)
 
     def _track_colours(self, descriptions: memoryview) -> None:
-        """The sample entry of a track says what properties say of an item."""
+        """The sample entry of a track has the same boxes as the properties of an item."""
         for entry in boxes(descriptions[8:]):
             inner = list(boxes(entry.content[78:]))
             _PictureWalk(self.data, Items(), self.account).coded(inner, inner, 0)
@@ -314,7 +314,7 @@ class _Walk:
 
 
 class _ItemWalk:
-    """Says of every item what becomes of it."""
+    """Accounts for the items."""
 
     def __init__(self, items: Items, account: Account) -> None:
         self.items = items
@@ -361,7 +361,7 @@ class _ItemWalk:
                 account.lost(f"item {name}", _OTHER_ITEM.text.replace("N", name))
 
     def _with_pieces(self, start: list[int]) -> set[int]:
-        """These items, and all that they are made of."""
+        """These items, and all their pieces."""
         found = set(start)
         queue = list(start)
         while queue:
@@ -380,7 +380,7 @@ class _ItemWalk:
                 yield string(box.content, 4)[0].lower()
 
     def _auxiliary(self, item: int) -> Part:
-        """What an auxiliary item is."""
+        """The kind of an auxiliary item."""
         for urn in self._auxiliaries(item):
             for begins, part in _AUXILIARIES:
                 if urn.startswith(begins):
@@ -407,7 +407,7 @@ class _ItemWalk:
 
 
 class _PictureWalk:
-    """Says what becomes of the properties, the depth and the colours of a coded picture."""
+    """Accounts for the properties, the depth and the colours of a coded picture."""
 
     def __init__(self, data: memoryview, items: Items, account: Account) -> None:
         self.data = data

@@ -19,7 +19,7 @@ def number(content: memoryview, at: int, size: int) -> int:
 
 
 def string(content: memoryview, at: int = 0) -> tuple[str, int]:
-    """A text that ends with a zero byte, and where the next begins."""
+    """A text that ends with a zero byte, and the offset after it."""
     raw = bytes(content[at : at + 65536])
     text = raw.split(b"\0")[0]
     return text.decode("utf-8", "surrogateescape"), at + len(text) + 1
@@ -27,20 +27,20 @@ def string(content: memoryview, at: int = 0) -> tuple[str, int]:
 
 @dataclass
 class Items:
-    """What the meta box says of items."""
+    """The items of a meta box."""
 
     primary: int = 0
     kinds: dict[int, tuple[bytes, str]] = field(default_factory=dict)
-    """The type, and of mime and uri items what they hold."""
+    """The type of each item, and the content type of mime and uri items."""
     referred: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
-    """The items to which another refers, by the type of reference and that other."""
+    """By type of reference and item: the items to which it refers."""
     referring: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
-    """The items that refer to another, in the same way."""
+    """By type of reference and item: the items that refer to it."""
     properties: list[Box] = field(default_factory=list)
     associations: dict[int, list[int]] = field(default_factory=dict)
-    """Of an item the numbers of its properties, which begin at 1."""
+    """By item: the numbers of its properties, which begin at 1."""
     extents: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Of an item its construction method, and offset and length of its first extent."""
+    """By item: construction method, and offset and length of the first extent."""
     idat: memoryview | None = None
 
     def properties_of(self, item: int) -> Iterator[Box]:

@@ -1,4 +1,4 @@
-"""TIFF: what each tag of the picture's directory says, and what else the file holds.
+"""TIFF: the tags of the picture's directory, further directories, and other bytes.
 
 ::
 
@@ -7,11 +7,10 @@
                     --34853------> GPS directory: kept in EXIF
                     --330--------> SubIFDs: further pictures, lost
                     --next-------> pages, reduced copies, masks: lost
-    behind the last byte that anything refers to: lost
+    bytes behind the last one that is referred to: lost
 
-TIFF 6.0 with Adobe's supplements and technical notes, TIFF/EP, Exif 3.0, GeoTIFF 1.1, BigTIFF. What
-EXIF keeps is copied value by value with its type, so that nothing is read and written anew; only
-what holds offsets of its own (maker notes) does not survive that.
+TIFF 6.0 with Adobe's supplements and technical notes, TIFF/EP, Exif 3.0, GeoTIFF 1.1, BigTIFF.
+`tiff_exif.py` copies the tags that EXIF keeps. Maker notes are lost, because they hold offsets.
 """
 
 from __future__ import annotations
@@ -260,11 +259,11 @@ PARTS: Final = (
 )
 
 _MAX_BLOCKS: Final = 10_000
-"""Blocks of Photoshop's layers that are looked at."""
+"""The largest number of blocks of Photoshop's layers that are read."""
 _MAX_DIRECTORIES: Final = 1000
 _Array: TypeAlias = npt.NDArray[Any]
 _MAX_ENTRIES: Final = 20_000
-"""Of all directories together."""
+"""The largest number of entries of all directories together."""
 
 
 def walk(data: memoryview, account: Account) -> None:
@@ -278,7 +277,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 class _Walk:
-    """One walk through a TIFF; `reach` is where the last byte ends that anything refers to."""
+    """One walk through a TIFF; `reach` is the end of the last byte that is referred to."""
 
     def __init__(self, tiff: Tiff, account: Account, first: Directory) -> None:
         self.tiff = tiff
@@ -308,7 +307,7 @@ class _Walk:
     # --- Directories ----------------------------------------------------------------------------
 
     def _visit(self, directory: Directory) -> bool:
-        """Note what a directory reaches; False once too many entries were seen."""
+        """Note the end of a directory and its values; False after too many entries."""
         self.left -= len(directory.entries) + 1
         if self.left < 0:
             self.account.add(_MANY)
@@ -330,7 +329,7 @@ class _Walk:
         return True
 
     def _end_of_pixels(self, directory: Directory, starts: int, lengths: int) -> int:
-        """Where the last strip or tile ends; the file's end where that is not said."""
+        """The end of the last strip or tile; the end of the file if it is not stated."""
         offsets = _array(self.tiff, directory.entries[starts])
         counts = _array(self.tiff, directory.entries.get(lengths))
         if not len(counts) or len(counts) != len(offsets):
@@ -342,7 +341,7 @@ class _Walk:
         return end
 
     def _end_without_counts(self, directory: Directory, offsets: _Array) -> int:
-        """Where the pixels end if one strip holds them, not compressed, of a length not said."""
+        """The end of the pixels in a single uncompressed strip without a stated length."""
         numbers = self.tiff.number
         entries = directory.entries
         bits = sum(self.tiff.numbers(entries.get(258))) or 1
@@ -389,7 +388,7 @@ class _Walk:
         self.account.add(part)
 
     def _behind(self) -> None:
-        """Whatever nothing refers to, behind all that something refers to."""
+        """Account for bytes behind all that is referred to."""
         data = self.tiff.data
         if self.reach < len(data) and not is_blank(data[self.reach :]):
             description = self.tiff.text(self.first.entries.get(270), 4096)
@@ -422,7 +421,7 @@ class _Walk:
         self.account.xmp = bytes(value).rstrip(b"\0") or None
 
     def _iptc(self, entry: Entry, value: memoryview) -> None:
-        """IPTC, which some writers pad, and which those that call it LONGs may have swapped."""
+        """IPTC: some writers pad it, and some of those that store LONGs swap its bytes."""
         if len(value) > MAX_VALUE:
             self.account.lost(_IPTC.name, TOO_LARGE.text)
             return
@@ -455,7 +454,7 @@ class _Walk:
             if size and key in (b"Layr", b"Lr16", b"Lr32"):
                 self.account.add(_LAYERS)
                 return
-            # What belongs to layers, or to the whole document, and is written always.
+            # Blocks of layers or of the document, which are always written.
             if size and key not in (b"LMsk", b"Patt", b"FMsk", b"Mtrn", b"MTrn", b"Mt16", b"Mt32"):
                 empty = False
             at += 12 + ceil_div(size, 4) * 4
@@ -481,7 +480,7 @@ class _Walk:
 
 
 class _Pixels:
-    """Says what becomes of the tags that tell what the values of a pixel mean."""
+    """Accounts for the tags that define the meaning of pixel values."""
 
     def __init__(self, tiff: Tiff, account: Account, first: Directory) -> None:
         self.tiff = tiff
@@ -489,7 +488,7 @@ class _Pixels:
         self.first = first
 
     def colours(self) -> None:
-        """White point, primaries and transfer function, where no profile says them."""
+        """White point, primaries and transfer function, where no profile states them."""
         entries = self.first.entries
         profile = 34675 in entries or self.account.icc is not None
         if _TRANSFER_FUNCTION in entries:
@@ -522,7 +521,7 @@ class _Pixels:
             self.account.icc = signal.icc
 
     def samples(self) -> None:
-        """What one pixel is made of."""
+        """The samples of a pixel: depth, channels, palette, ranges."""
         entries = self.first.entries
         account, tiff = self.account, self.tiff
         photometric = tiff.number(entries.get(262))
@@ -549,7 +548,7 @@ class _Pixels:
             account.add(_DEFAULT)
 
     def _references(self, photometric: int, top: int) -> None:
-        """Tags that change what YCbCr and RGB values mean. libtiff minds them for YCbCr."""
+        """Tags that change the meaning of YCbCr and RGB values. libtiff uses them for YCbCr."""
         entries = self.first.entries
         minded = photometric == 6 and self.tiff.number(entries.get(259), 1) not in (1, 6, 7)
         values = self.tiff.ratios(entries.get(532))
@@ -573,7 +572,7 @@ class _Pixels:
 
 
 def _array(tiff: Tiff, entry: Entry | None) -> _Array:
-    """A value as an array of integers, which stays where it is in the file."""
+    """A value as an array of integers, without a copy."""
     code = {3: "u2", 4: "u4", 13: "u4", 16: "u8"}.get(entry.type) if entry else None
     if entry is None or entry.at < 0 or code is None:
         return np.empty(0, np.uint32)
@@ -593,14 +592,14 @@ _HANDLERS: Final[dict[int, Callable[[_Walk, Entry, memoryview], None]]] = {
 
 
 def is_blank(data: memoryview) -> bool:
-    """Whether all bytes are zero; looks at a piece at a time."""
+    """Whether all bytes are zero, read in pieces."""
     return not any(
         np.frombuffer(data[at : at + _CHUNK], np.uint8).any() for at in range(0, len(data), _CHUNK)
     )
 
 
 def _end_of_iptc(content: bytes) -> int:
-    """Where the last whole record of IPTC-IIM ends."""
+    """The end of the last complete record of IPTC-IIM."""
     at = 0
     while content[at : at + 1] == b"\x1c" and at + 5 <= len(content):
         size = int.from_bytes(content[at + 3 : at + 5], "big")

@@ -1,6 +1,6 @@
-"""EXIF out of a TIFF: the entries that say something of the picture, in a structure of their own.
+"""EXIF from a TIFF: copies the entries that describe the picture into their own structure.
 
-An entry is copied value by value with its type, so that nothing is read and written anew.
+Every value is copied unchanged, with its type.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ KEPT_IN_EXIF: Final = {
     40094: "XPKeywords",
     40095: "XPSubject",
 }
-"""Tags of a picture's own directory that say something of the picture."""
+"""Tags of the picture's directory that describe the picture."""
 
 EXIF, GPS, INTEROP = 34665, 34853, 40965
 
-# TIFF/EP has in the picture's directory what Exif has in one of its own.
+# TIFF/EP has Exif's tags in the directory of the picture.
 EXIF_TAGS: Final = frozenset(
     {33434, 33437, 34850, 34852, 34855, 34856, 36867, 36868, 37510, 37520, 37521, 37522}
     | set(range(34858, 34861))
@@ -66,7 +66,7 @@ TOO_LARGE: Final = Part("any tag of more than 8 MiB", LOST, "a tag that is too l
 
 
 class _Value(NamedTuple):
-    """One entry as it is written: its value, or a directory that it points to."""
+    """One entry to write: a value, or a directory that it points to."""
 
     tag: int
     type: int
@@ -76,7 +76,7 @@ class _Value(NamedTuple):
 
 
 def copied_exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
-    """Copy what says something of the picture into a TIFF structure of its own."""
+    """A TIFF structure with the entries that describe the picture; None if there are none."""
     copy = _Copy(tiff, account)
     values = copy.values(first, KEPT_IN_EXIF.keys() | EXIF_TAGS)
     for pointer in (EXIF, GPS):
@@ -96,7 +96,7 @@ def copied_exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
 
 
 class _Copy:
-    """Copies entries as they are, up to a limit on all of them together."""
+    """Copies entries unchanged, up to a limit of bytes for all together."""
 
     def __init__(self, tiff: Tiff, account: Account) -> None:
         self.tiff = tiff

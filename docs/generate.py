@@ -143,8 +143,8 @@ def cli_page() -> Iterator[str]:
 def chapters(group: click.Group, context: click.Context, heading: str = "##") -> Iterator[str]:
     """The commands of a group, each followed by its own commands a heading lower."""
     for name in group.list_commands(context):
-        command = group.commands[name]
-        if not command.hidden:
+        command = group.get_command(context, name)
+        if command is not None and not command.hidden:
             below = click.Context(command, context, name)  # click derives the variables' prefix
             yield f"{heading} {below.command_path}"
             yield ""

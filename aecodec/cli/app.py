@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import os
 import re
 import signal
@@ -17,15 +18,13 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import click
 
 from aecodec import __version__, conversion, files, machine, stages
-from aecodec.cli.bench import bench, compare
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size, verbose
 from aecodec.cli.folders import Folders, folder_options
-from aecodec.cli.gallery import gallery
 from aecodec.cli.options import (
     Count,
     Number,
@@ -36,7 +35,6 @@ from aecodec.cli.options import (
     threads_option,
     tune_option,
 )
-from aecodec.cli.training import export, train
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS
 from aecodec.coding.target import Target
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
@@ -45,6 +43,8 @@ from aecodec.networks.weights import chosen
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
+
+    from aecodec.cli import bench, gallery, training  # noqa: F401 named, so that bundlers take them
 
 EXIT_INTERRUPTED = 130
 
@@ -193,11 +193,36 @@ recursive_option = click.option(
 )
 
 
-class _InThisOrder(click.Group):
-    """Lists the commands in the order of this module: the common ones first."""
+class _Commands(click.Group):
+    """The commands in the order of this module, the common ones first.
+
+    Those of other modules are imported when they are asked for: an import takes longer than many a
+    command.
+    """
+
+    elsewhere: ClassVar = {
+        "gallery": "gallery",
+        "compare": "bench",
+        "bench": "bench",
+        "train": "training",
+        "export": "training",
+    }
+    """By the command's name: its module in this package."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)
+        here = list(self.commands)
+        first = here.index("verify") + 1
+        return [
+            *here[:first],
+            *self.elsewhere,
+            *(c for c in here[first:] if c not in self.elsewhere),
+        ]
+
+    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.elsewhere and cmd_name not in self.commands:
+            module = importlib.import_module(f"aecodec.cli.{self.elsewhere[cmd_name]}")
+            self.add_command(debug_option(getattr(module, cmd_name)))
+        return super().get_command(context, cmd_name)
 
 
 class _Region(RegionType):
@@ -237,7 +262,7 @@ def _kinds_of_metadata(
 
 
 @click.group(
-    cls=_InThisOrder,
+    cls=_Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "AECODEC",
@@ -688,12 +713,6 @@ def verify(
                 )
                 report.result(f"{files.shown(source)}: ok", {"source": source})
     return report.exit_code
-
-
-# ---------------------------------------------------------------------------- gallery and comparing
-
-for command in (gallery, compare, bench, train, export):  # these have modules of their own
-    commands.add_command(debug_option(command))
 
 
 # ------------------------------------------------------------------------------ models and training

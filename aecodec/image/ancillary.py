@@ -19,7 +19,6 @@ from PIL import Image
 from aecodec.image import metadata
 from aecodec.image.parts import Account, Attachment, Text, walker_for
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
-from aecodec.image.parts.jpeg_behind import GainMap
 
 __all__ = ["Ancillary", "collect", "into_info", "of"]
 
@@ -66,6 +65,8 @@ def collect(
         found = _without_positions(found, notes)
     gain_map = found.gain_map
     if gain_map is not None and orientation in range(2, 9):
+        from aecodec.image.parts.jpeg_behind import GainMap
+
         turnable = exif and metadata.turned_back(exif, orientation, image.size)
         detail = GainMap.unpack(gain_map.detail)
         if not turnable or detail is None:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from aecodec.errors import InputError
-from aecodec.image import signalling
 
 __all__ = ["matched", "scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
 
@@ -116,6 +115,8 @@ def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | N
     """
     if not isinstance(profile, bytes) or not profile:
         return image, None
+    from aecodec.image import signalling
+
     space = signalling.colour_space(profile)
     alpha = image.mode.endswith("A")
     if space == b"RGB " and image.mode in ("L", "LA"):

@@ -22,8 +22,7 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from aecodec.errors import InputError
-from aecodec.image import colour, jpeg2000, photoshop_file, tiff_damage
-from aecodec.image.parts import fits
+from aecodec.image import colour
 from aecodec.image.parts.account import DAMAGED, reduced
 from aecodec.image.parts.directories import Tiff
 
@@ -62,13 +61,26 @@ def before_load(image: Image.Image) -> Mend | None:
 
     Raises InputError for pictures that Pillow misreads and that have no repair.
     """
+    # What a format needs is imported for its pictures alone.
     if isinstance(image, TiffImagePlugin.TiffImageFile):
+        from aecodec.image import tiff_damage
+
         _set_right(image)
         return partial(_after_load, tiff_damage.is_damaged(image))
-    for before in (jpeg2000.before_load, photoshop_file.before_load):
-        if (mend := before(image)) is not None:
-            return partial(_mended_by, mend)
+    mend: Callable[[Image.Image], Image.Image] | None = None
+    if image.format == "JPEG2000":
+        from aecodec.image import jpeg2000
+
+        mend = jpeg2000.before_load(image)
+    elif image.format == "PSD":
+        from aecodec.image import photoshop_file
+
+        mend = photoshop_file.before_load(image)
+    if mend is not None:
+        return partial(_mended_by, mend)
     if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
+        from aecodec.image.parts import fits
+
         place = file.tell()
         file.seek(0)
         values, _, _ = fits.cards(memoryview(file.read(_FITS_HEADER)))
@@ -253,6 +265,8 @@ def described(data: memoryview) -> str | None:
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:
+        from aecodec.image import photoshop_file
+
         return photoshop_file.described(data)
     entries = directory.entries
     if not {256, 257} <= entries.keys():

@@ -22,7 +22,6 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
-from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 from aecodec.image.xmp import Unreadable, without
 
 if TYPE_CHECKING:
@@ -118,6 +117,8 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
 
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the entries of a directory that hold outside its file; None if there are none."""
+    from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
+
     kept = Image.Exif()
     for tag in KEPT_IN_EXIF:
         if tag in tags:

@@ -20,11 +20,10 @@ from typing import Any, Final, cast
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from aecodec.image import jpeg_output, metadata
+from aecodec.image import metadata
 from aecodec.image.ancillary import Ancillary
 from aecodec.image.parts import Text
 from aecodec.image.parts.photoshop import iptc_block
-from aecodec.image.parts.png import TIME
 
 __all__ = ["Output", "give"]
 
@@ -136,6 +135,8 @@ def _png(output: Output, ancillary: Ancillary) -> Ancillary:
 
 
 def _add_text(chunks: PngImagePlugin.PngInfo, text: Text) -> bool:
+    from aecodec.image.parts.png import TIME
+
     keyword, content = text.keyword or "Comment", _readable(text.text)
     moment = _MOMENT.fullmatch(text.text)
     if keyword == TIME and moment:
@@ -185,6 +186,8 @@ def _tiff(output: Output, ancillary: Ancillary) -> Ancillary:
 
 
 def _jpeg(output: Output, ancillary: Ancillary) -> Ancillary:
+    from aecodec.image import jpeg_output
+
     resolution = ancillary.resolution
     if resolution and max(resolution) < 2**16:  # as much as JFIF holds
         output.keywords.setdefault("dpi", resolution)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.resources
 import json
 import os
 import pathlib
@@ -36,6 +35,8 @@ from aecodec.networks.config import ModelConfig
 from aecodec.stages import stage
 
 if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
     from aecodec.arrays import Array, Floats, Ints
     from aecodec.entropy.hyperlatents import HyperTables
     from aecodec.entropy.scales import KnownAnswers, ScaleNetwork, ScaleParameters
@@ -98,7 +99,7 @@ def model_id(folder: pathlib.Path) -> bytes:
 def folders() -> dict[str, pathlib.Path]:
     """All folders of weights that are installed here, by name."""
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
-    package = importlib.resources.files("aecodec")
+    package = _package()
     if isinstance(package, pathlib.Path):
         # The weights are inside the package in a wheel, and beside it in a source checkout.
         package = package.resolve()
@@ -270,9 +271,19 @@ def card(name: str | None = None) -> str:
         raise WeightsError(f"{path}: the model card can't be read") from error
 
 
+def _package() -> Traversable:
+    """Where the package is: a folder, or something in an archive."""
+    folder = pathlib.Path(__file__).parents[1]
+    if folder.is_dir():
+        return folder
+    import importlib.resources  # it takes longer than finding the weights
+
+    return importlib.resources.files("aecodec")
+
+
 def _why_none() -> str:
     """What may be the reason where no weights are found at all."""
-    package = importlib.resources.files("aecodec")
+    package = _package()
     if not isinstance(package, pathlib.Path):
         return (
             f": aecodec is in the archive {package}, and its weights are read from a folder; unpack"

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 from paths import BENCHMARKS, DOCS, ROOT, WEIGHTS
 
@@ -37,7 +38,10 @@ def test_the_command_line_page_names_every_option() -> None:
     from aecodec.cli import commands
 
     page = (DOCS / "cli.md").read_text(encoding="utf-8")
-    for name, command in commands.commands.items():
+    context = click.Context(commands)
+    for name in commands.list_commands(context):
+        command = commands.get_command(context, name)
+        assert command is not None
         section = page.split(f"## aecodec {name}\n")[1].split("\n## ")[0]
         for parameter in command.params:
             for option in parameter.opts if parameter.param_type_name == "option" else ():

@@ -12,10 +12,33 @@ tables. A file of a format without a walker counts as one lost part, because its
 
 from __future__ import annotations
 
-import functools
-from typing import Final, Protocol
+import importlib
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from aecodec.image.parts.account import Account, Attachment, Fate, Part, Text
+
+if TYPE_CHECKING:  # each is named, so that bundlers take it along
+    from aecodec.image.parts import (  # noqa: F401
+        bmp,
+        dds,
+        fits,
+        gif,
+        icons,
+        isobmff,
+        jp2,
+        jpeg,
+        pcx,
+        png,
+        pnm,
+        psd,
+        qoi,
+        riff,
+        sgi,
+        sun,
+        tga,
+        tiff,
+        xbm,
+    )
 
 __all__ = [
     "FORMATS",
@@ -73,56 +96,9 @@ FORMATS: Final[dict[str, str]] = {
 
 def walker_for(format_name: str) -> Walker | None:
     """The walker of a format, if there is one."""
-    return None if format_name not in FORMATS else _walkers()[FORMATS[format_name]]
-
-
-@functools.cache
-def _walkers() -> dict[str, Walker]:
-    """Every walker by the name of its module. Bundlers find these imports."""
-    from aecodec.image.parts import (
-        bmp,
-        dds,
-        fits,
-        gif,
-        icons,
-        isobmff,
-        jp2,
-        jpeg,
-        pcx,
-        png,
-        pnm,
-        psd,
-        qoi,
-        riff,
-        sgi,
-        sun,
-        tga,
-        tiff,
-        xbm,
-    )
-
-    modules = (
-        bmp,
-        dds,
-        fits,
-        gif,
-        icons,
-        isobmff,
-        jp2,
-        jpeg,
-        pcx,
-        png,
-        pnm,
-        psd,
-        qoi,
-        riff,
-        sgi,
-        sun,
-        tga,
-        tiff,
-        xbm,
-    )
-    return {module.__name__.rpartition(".")[2]: module for module in modules}
+    if format_name not in FORMATS:
+        return None
+    return cast(Walker, importlib.import_module(f"{__name__}.{FORMATS[format_name]}"))
 
 
 def account_for(data: bytes | memoryview, format_name: str) -> Account:

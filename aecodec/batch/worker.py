@@ -355,7 +355,8 @@ class Converter:
         width, height, quality = self._is_whole(job) or (0, 0, 0)
         source, target = job.stamp or storage.stamp(job.source), storage.stamp(job.target)
         bytes_in, bytes_out = (source.size if source else 0), (target.size if target else 0)
-        bpp = self._bpp(bytes_in, bytes_out, width, height)
+        compressed = bytes_out if self.task.verb == "compress" else bytes_in
+        bpp = bits_per_pixel(compressed, width, height)
         sizes = width, height, bytes_in, bytes_out, bpp, quality
         return Result(job.source, "", "", "done", *sizes)
 
@@ -379,11 +380,6 @@ class Converter:
             return restored.width, restored.height
         picture = load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
-
-    def _bpp(self, bytes_in: int, bytes_out: int, width: int, height: int) -> float:
-        """Bits for each pixel of the compressed side."""
-        compressed = bytes_out if self.task.verb == "compress" else bytes_in
-        return bits_per_pixel(compressed, width, height)
 
     # --- Deleting the source --------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Colours that a file signals without embedding an ICC profile, as a profile that says the same.
+"""Turns colours that a file signals without an ICC profile into an equivalent profile.
 
 ::
 
@@ -6,14 +6,14 @@
     gAMA, cHRM      PNG: exponent, chromaticities +--> Signal: icc, or a note, or neither (sRGB)
     BMP V4, V5      end points, embedded profile -+
 
-An `.aec` file holds colours by an ICC profile alone, and without one they are sRGB. So a signal of
+An `.aec` file states its colours by an ICC profile, and is sRGB without one. So a signal of
 standard dynamic range becomes a matrix/TRC profile (ICC.1:2022, version 4, about 500 bytes) with
 the signalled primaries, adapted to D50 by the Bradford transform, and the signalled curve as a
 `parametricCurveType`. A greyscale picture gets a profile of the colour space GRAY. A signal of high
 dynamic range (PQ, HLG) has no such profile: it becomes a note.
 
-The transfer characteristics of BT.709, BT.601 and BT.2020 are taken as H.273 writes them, that is
-as the inverse of the opto-electronic transfer function, as libavif, Skia and qcms do for pictures.
+The transfer characteristics of BT.709, BT.601 and BT.2020 are the inverse of the opto-electronic
+transfer function of H.273, as in libavif, Skia and qcms.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Signal:
-    """What a file says of its colours outside of a profile that Pillow reads."""
+    """The colours that a file states outside of a profile that Pillow reads."""
 
     icc: bytes | None = None
-    """A profile for the picture; None: what Pillow reads stands, or the colours are sRGB."""
+    """A profile for the picture; None: the profile that Pillow reads counts, or sRGB."""
     note: str = ""
-    """What of the signal is lost, such as "HDR colour (cICP, PQ)"; empty: nothing."""
+    """The loss, such as "HDR colour (cICP, PQ)"; empty without a loss."""
     says: str = "sRGB"
     """The colours in words."""
 
@@ -177,10 +177,10 @@ def from_code_points(
 # --- PNG ----------------------------------------------------------------------------------------
 
 _AS_SRGB: Final = 0.001
-"""Chromaticities that differ by no more are those of sRGB (libpng's threshold, too)."""
+"""Chromaticities within this distance count as sRGB, as in libpng."""
 _GAMMA_OF_SRGB: Final = range(45000, 45911)
-"""Values of gAMA that stand for sRGB's curve where the primaries are sRGB's: the PNG specification
-gives 45455 for it, 1 % to both sides is programs' rounding."""
+"""Values of gAMA that mean sRGB's curve with sRGB's primaries: 45455 in the PNG specification, and
+1 % to both sides for the rounding of programs."""
 _GAMMAS: Final = range(10000, 1000001)
 """Valid values of gAMA: exponents from 0.1 to 10."""
 
@@ -197,8 +197,8 @@ def from_png(
     """Turn the contents of PNG's colour chunks into a profile or a note.
 
     The order is that of the PNG specification (third edition, 4.3): cICP, iCCP, sRGB, then gAMA
-    with cHRM. Where iCCP decides, `icc` is None: Pillow reads that. ``grey`` says that the picture
-    is stored as greyscale.
+    with cHRM. If iCCP decides, `icc` is None, because Pillow reads it. ``grey``: the picture is
+    stored as greyscale.
     """
     note = ""
     if cicp is not None:
@@ -256,7 +256,7 @@ def _is_srgb(chromaticities: Chromaticities) -> bool:
 def from_chromaticities(
     chromaticities: Chromaticities, curve: Curve, *, said_by: str, grey: bool = False
 ) -> Signal:
-    """Turn primaries, white point and curve into a profile; into a note if they make no sense."""
+    """Turn primaries, white point and curve into a profile, or into a note if they are invalid."""
     srgb_primaries = grey or _is_srgb(chromaticities)
     if srgb_primaries and curve == SRGB_CURVE:
         return Signal()
@@ -349,9 +349,9 @@ def _calibrated(header: bytes, *, grey: bool) -> Signal:
 _Matrix: TypeAlias = npt.NDArray[np.float64]
 _BRADFORD: Final = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 _D50_FIXED: Final = (0xF6D6, 0x10000, 0xD32D)
-"""X, Y, Z of the profile connection space's white, as every profile's header has them."""
+"""X, Y, Z of the white of the profile connection space, as in the header of every profile."""
 _TABLE: Final = 1024
-"""Entries of a curve that no function of ICC describes."""
+"""Entries of the table for a curve that is not a function of ICC."""
 
 
 def _profile(name: str, chromaticities: Chromaticities, curve: Curve, *, grey: bool) -> bytes:

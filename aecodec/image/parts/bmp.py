@@ -92,7 +92,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 def _depth(data: memoryview, at: int, account: Account) -> None:
-    """The masks of bit fields say how many bits a channel has."""
+    """The masks of bit fields state the bits of a channel."""
     masks = struct.unpack_from("<3I", data, at) if at + 12 <= len(data) else (0,)
     bits = max(mask.bit_count() for mask in masks)
     if bits > 8:
@@ -100,7 +100,7 @@ def _depth(data: memoryview, at: int, account: Account) -> None:
 
 
 def _profile(data: memoryview, start: int, size: int, last: int, account: Account) -> None:
-    """Colours of the newer headers; their profile may stand behind the pixels."""
+    """Colours of the newer headers, whose profile may follow the pixels."""
     signal = signalling.from_bmp(data)
     if size >= 108:
         account.add(_COLOURS)

@@ -44,11 +44,11 @@ _STANDARD: Final = (
     "FITS (Flexible Image Transport System) format",
     "and Astrophysics', volume 376, page 359",
 )
-"""What programs write as comments into every file."""
+"""Comments that programs write into every file."""
 
 
 def cards(data: memoryview) -> tuple[dict[str, str], list[tuple[str, str]], int | None]:
-    """Keywords with their values, all other cards, and where the header ends."""
+    """Keywords with their values, all other cards, and the end of the header."""
     values: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for number in range(min(_MAX_CARDS, len(data) // 80)):

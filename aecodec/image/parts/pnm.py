@@ -37,7 +37,7 @@ PARTS: Final = (
 )
 
 _SAMPLES: Final = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3, b"P0CMYK": 4, b"Pf": 1}
-"""How many samples a pixel has; P1 and P4 have bits, and others are for Pillow's own tests."""
+"""Samples of a pixel; P1 and P4 have bits, and others are for Pillow's own tests."""
 _MAX_HEADER: Final = 2**20
 """Bytes of header that are read: comments may be long."""
 _TOKEN: Final = re.compile(rb"[^\s#]+")
@@ -122,7 +122,7 @@ def _behind(data: memoryview, end: int, account: Account) -> None:
 
 
 def _plain(data: memoryview, at: int, samples: int, bits: bool, account: Account) -> None:
-    """Count the numbers, piece by piece: they take several bytes each, and are not needed."""
+    """Count the numbers in pieces, without storing them."""
     count, spaced = 0, True
     while at < len(data):
         piece = bytes(data[at : at + _CHUNK])

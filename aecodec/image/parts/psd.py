@@ -100,7 +100,7 @@ _COLOUR_CHANNELS: Final = {0: 1, 1: 1, 2: 1, 3: 3, 4: 4, 7: 1, 8: 1, 9: 3}
 
 
 class Header(NamedTuple):
-    """What a PSD says of its picture."""
+    """The header of a PSD."""
 
     version: int
     channels: int
@@ -109,7 +109,7 @@ class Header(NamedTuple):
     depth: int
     mode: int
     merged: int
-    """Where the merged picture begins; -1: nowhere."""
+    """The offset of the merged picture; -1 without one."""
     compression: int
     """0 raw, 1 run lengths, 2 and 3 deflate."""
     transparent: bool
@@ -117,7 +117,7 @@ class Header(NamedTuple):
 
 
 def header_of(data: memoryview) -> Header | None:
-    """Read the header and find the merged picture; None if this is no PSD."""
+    """Read the header and find the merged picture; None if this is not a PSD."""
     if bytes(data[:4]) != b"8BPS" or len(data) < 26:
         return None
     version, channels, height, width, depth, mode = struct.unpack_from(">H6xHIIHH", data, 4)
@@ -174,7 +174,7 @@ _LONG: Final = frozenset(
     {b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2"}
     | {b"FEid", b"FXid", b"PxSD"}
 )
-"""Keys of blocks whose length has 8 bytes in a PSB."""
+"""Blocks whose length has 8 bytes in a PSB."""
 
 
 def walk(data: memoryview, account: Account) -> None:

@@ -115,7 +115,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 def _end_of_runs(data: memoryview, at: int, pixels: int, sample: int) -> int | None:
-    """Where the run-length coded pixels end; None where that takes too long to find."""
+    """The end of the run-length coded pixels; None if finding it takes too long."""
     if pixels > _MAX_PACKETS:
         return None
     length = len(data)

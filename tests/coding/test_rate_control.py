@@ -331,9 +331,9 @@ def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
     monkeypatch.setattr(coder.tiles, "decode", None)
     picture = samples.photograph(box=(0, 0, 150, 100))
     for effort in (1, 2):
-        for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):
+        for target in (None, Target("size", 3000), Target("psnr", 32.0)):
             halves.clear()
-            coder.compress(picture, effort=effort, tile_size=64, **how)
+            coder.compress(picture, effort=effort, tile_size=64, target=target)
             assert (halves["analysis8"], halves["analysis16"]) == (1, 6)
 
 

@@ -35,7 +35,8 @@ from aecodec.cli.options import (
     threads_option,
     tune_option,
 )
-from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
+from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS
+from aecodec.coding.target import Target
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 from aecodec.networks.weights import chosen
 
@@ -296,7 +297,7 @@ def commands() -> None:
     "-q",
     "--quality",
     type=Whole(1, 100),
-    default=75,
+    default=DEFAULT_QUALITY,
     show_default=True,
     help="From 1 (smallest file) to 100 (best). PSNR is about that of JPEG at the same number.",
 )
@@ -400,8 +401,13 @@ def compress(
         "lossless": lossless,
     }
     aim = _chosen(aims)
+    target = None
+    if aim is not None and aim.startswith("target_"):
+        target = Target.of(**{aim.removeprefix("target_"): aims[aim]})
     encoding = conversion.Encoding(
-        **({} if aim is None else {aim: aims[aim]}),
+        quality=quality if aim == "quality" else DEFAULT_QUALITY,
+        target=target,
+        lossless=lossless and aim == "lossless",
         model=chosen(model, tune),
         keep=metadata,
         strip_gps=strip_gps,

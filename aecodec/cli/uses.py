@@ -200,7 +200,8 @@ def mend(
     Whole tiles come back bit for bit. Missing ones are drawn from what surrounds them, and named.
     The exit code is 1 if anything is missing, and 0 if the file is whole.
     """
-    from aecodec.image.pillow import save, to_pil
+    from aecodec.image.picture import to_pil
+    from aecodec.image.save import save
     from aecodec.uses.mend import mend as mended
 
     names = [output] if mask is None else [output, mask]

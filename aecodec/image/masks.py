@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aecodec.errors import InputError, one_line
-from aecodec.image.pillow import DEFAULT_MAX_PIXELS, load
+from aecodec.geometry import DEFAULT_MAX_PIXELS
+from aecodec.image.load import load
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -187,7 +187,7 @@ def of_file(
     LimitError, WeightsError.
     """
     from aecodec.files import read_compressed
-    from aecodec.image.pillow import load
+    from aecodec.image.load import load
     from aecodec.image.small import means_of_jpeg
 
     if isinstance(source, bytes):
@@ -210,7 +210,7 @@ def of_file(
 
 def _decoded(data: bytes, max_pixels: int, threads: int) -> Thumbnail:
     from aecodec.codec import decompress
-    from aecodec.image.pillow import load
+    from aecodec.image.load import load
 
     image = decompress(data, max_pixels=max_pixels, threads=threads)
     return of_pixels(load(image, max_pixels=max_pixels).rgb)
@@ -321,7 +321,7 @@ def features(
     """
     from os import PathLike
 
-    from aecodec.image.pillow import load
+    from aecodec.image.load import load
 
     if isinstance(image, str | bytes | PathLike):
         thumbnail = of_file(image, max_pixels=max_pixels, threads=threads)

@@ -70,7 +70,7 @@ def mend(
         DeviceError, ValueError, TypeError: as `decompress`.
     """
     from aecodec.codec import check_tiles, shared
-    from aecodec.image.pillow import to_pil
+    from aecodec.image.picture import to_pil
     from aecodec.image.preparation import made_neutral
 
     found = salvage(data, max_pixels=max_pixels)

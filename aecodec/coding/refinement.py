@@ -37,7 +37,7 @@ from aecodec.geometry import Box, padded
 from aecodec.networks.means import completed
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats, Indexes, Ints, Pixels
+    from aecodec.arrays import Bools, Floats, Indexes, Ints, Pixels
     from aecodec.coding.efforts import Effort
     from aecodec.coding.tile import Latents, TileCodec
     from aecodec.networks.weights import OperatingPoint
@@ -92,7 +92,7 @@ class Refinement:
     """Better latents for one tile, the `box` of a picture rgb (H,W,3), from its y (M,h,w).
 
     `v_hat` (M,H/16,W/16) is that of the whole picture: pixels near an edge depend on the latents of
-    both tiles.
+    both tiles. Errors do not count where `unseen` (H,W) is True.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Refinement:
         y: Floats,
         v_hat: Floats,
         point: OperatingPoint,
+        unseen: Bools | None = None,
     ) -> None:
         self._codec, self._point = codec, point
         self._tables = codec.weights.y_tables
@@ -115,7 +116,7 @@ class Refinement:
         near, far = (box.grown(n * margin, rgb.shape) for n in (1, 2))
         self._window = v_hat[far.latents].copy()
         self._inner = box.within(far).latents
-        self._strips = [_strip(rgb, strip, far, margin) for strip in near.strips(STRIP)]
+        self._strips = [_strip(rgb, strip, far, margin, unseen) for strip in near.strips(STRIP)]
 
     def run(self, effort: Effort) -> Latents:
         """The best latents found; those of y itself, if none are better."""
@@ -191,12 +192,14 @@ class Refinement:
         return _SoftSymbols(low, (soft.low + soft.share) * free, soft.slope * free)
 
 
-def _strip(rgb: Pixels, strip: Box, window: Box, margin: int) -> _Strip:
+def _strip(rgb: Pixels, strip: Box, window: Box, margin: int, unseen: Bools | None) -> _Strip:
     """A strip of a picture rgb (H,W,3), and the place of its latents in those of `window`."""
     seen = strip.grown(margin, rgb.shape)
     height, width = padded((seen.h, seen.w))
     mask = np.zeros((1, 1, height, width), np.float32)
     mask[0, 0][strip.within(seen).slices()] = 1.0
+    if unseen is not None:
+        mask[0, 0, : seen.h, : seen.w][unseen[seen.slices()]] = 0.0
     pixels = np.ascontiguousarray(edge_padded(rgb[seen.slices()], height, width, axis=0))
     return _Strip(seen.within(window).latents, pixels, mask)
 

@@ -43,12 +43,12 @@ class Synthesis:
         config, whole, shape = transforms.config, Box.of(tiles.shape), padded(tiles.shape)
         self._wanted = region or whole
         parts = whole.parts(transforms.area8, config.synthesis_reach8)
-        # The parts to synthesise, what each of them sees at 1/8, and the cells of that.
+        # The parts to synthesise, the areas at 1/8 that they read, and the cells of these areas.
         self._parts = [part for box in parts if (part := box.common(self._wanted)) and needed(part)]
         self._seen = [part.aligned(8).grown(config.synthesis_reach8, shape) for part in self._parts]
         cell = Box.of(shape).parts(transforms.area16, config.synthesis_reach16)[0]
         grid, bounds = Grid(shape[1], shape[0], cell.w, cell.h), Box.around(self._seen).aligned(16)
-        # What each of these cells sees at 1/16, from the tiles.
+        # The areas at 1/16 that these cells read, from the tiles.
         self._views = {
             number: cut.grown(config.synthesis_reach16, tiles.shape)
             for number in sorted({number for box in self._seen for number in grid.touching(box)})
@@ -67,7 +67,7 @@ class Synthesis:
     def draw(self) -> Pixels:
         """The pixels (h,w,3), computed while the tiles of later parts are decoded."""
         rgb = np.empty((self._wanted.h, self._wanted.w, 3), np.uint8)
-        # Threads that share sessions draw together, for which only this one asks.
+        # Threads that share sessions draw one part together, requested by this thread.
         runtime = self._transforms.runtime
         per_thread = per_thread_pays(runtime, len(self._parts))
         jobs = len(self._parts) if per_thread else self._v_hats.count
@@ -82,11 +82,11 @@ class Synthesis:
         return rgb
 
     def _jobs(self, rgb: Pixels, workers: Workers) -> Iterator[Callable[[], None]]:
-        """The computation of each part. What it and the next parts need is begun before."""
+        """The computation of each part. Its input and that of the next parts is begun before."""
         ahead = workers.ahead if workers.per_thread else 1
         for k in range(len(self._parts)):
             if workers.threaded:
-                # What is begun well before it is read keeps nobody waiting.
+                # Cells that are begun early are done when they are read.
                 for near in self._seen[k : k + 1 + 2 * ahead]:
                     for number in self._x8.grid.touching(near):
                         self._v_hats.begin(self._views[number], workers.submit)

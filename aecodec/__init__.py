@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from aecodec.codec import compress, decompress, read_info
     from aecodec.pillow_plugin import open
     from aecodec.pillow_plugin import register as register_pillow
+    from aecodec.uses.descriptors import features
+    from aecodec.uses.mend import mend
 
 __all__ = [
     "AecodecError",
@@ -62,6 +64,8 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "features",
+    "mend",
     "open",
     "read_info",
     "register_pillow",
@@ -73,6 +77,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "compress": ("codec", "compress"),
     "decompress": ("codec", "decompress"),
+    "features": ("uses.descriptors", "features"),
+    "mend": ("uses.mend", "mend"),
     "open": ("pillow_plugin", "open"),
     "read_info": ("codec", "read_info"),
     "register_pillow": ("pillow_plugin", "register"),

@@ -292,7 +292,7 @@ from aecodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from aecodec.geometry import TILE_UNIT, Grid, ceil_div, even_part
+from aecodec.geometry import DEFAULT_MAX_PIXELS, TILE_UNIT, Grid, ceil_div, even_part
 from aecodec.stages import stage
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import; `info` and `verify` do without it
@@ -321,6 +321,7 @@ __all__ = [
     "parse",
     "parse_header",
     "read_front",
+    "section_at",
 ]
 
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
@@ -332,7 +333,6 @@ KNOWN_FLAGS: Final = NEUTRAL
 MAX_SIDE: Final = 2**20
 MAX_TILE_SIZE: Final = 255 * TILE_UNIT
 DEFAULT_TILE_SIZE: Final = 1024
-DEFAULT_MAX_PIXELS: Final = 2**28
 DEFAULT_MAX_METADATA: Final = 16 * 2**20
 """Bytes of each kind of metadata, uncompressed."""
 DEFAULT_MAX_ATTACHMENT: Final = 2**28
@@ -659,37 +659,19 @@ def pack(
         raise ValueError(f"{header.tile_count} tiles expected, not {len(tiles)}")
     if any(len(payload) < _MIN_TILE_PAYLOAD for payload in tiles):
         raise ValueError(f"a tile's payload has at least {_MIN_TILE_PAYLOAD} bytes")
-    if (alpha is not None) != header.mode.has_alpha:
-        state = "needs" if alpha is None else "has no"
-        raise ValueError(f"mode {header.mode.name} {state} alpha")
+    _check_alpha(header, alpha)
 
     payloads: list[tuple[int, bytes]] = []
     if alpha is not None:
-        if alpha.shape != (header.height, header.width) or alpha.dtype.name != "uint8":
-            raise ValueError(
-                f"alpha must be uint8 of shape {(header.height, header.width)}, "
-                f"not {alpha.dtype} of shape {alpha.shape}"
-            )
         payloads.append((SectionType.ALPHA, zstd.pack_alpha(alpha)))
     for kind, content in zip(_FRAMED, (exif, icc, xmp, _pack_texts(texts), iptc), strict=True):
         if content:
-            if len(content) > DEFAULT_MAX_METADATA:
-                raise LimitError(
-                    f"{kind.name} metadata of {len(content)} bytes; readers accept "
-                    f"{DEFAULT_MAX_METADATA} unless told otherwise: leave it out"
-                )
-            payloads.append((kind, zstd.compress(content)))
+            payloads.append((kind, _pack_metadata(kind, content)))
     if resolution:
         payloads.append((SectionType.RESOLUTION, _RESOLUTION.pack(*resolution)))
     for kind, attachment in zip(_ATTACHED, (gain_map, video), strict=True):
         if attachment:
-            payload = _encode_varint(len(attachment.detail)) + attachment.detail + attachment.data
-            if len(payload) > DEFAULT_MAX_ATTACHMENT:
-                raise LimitError(
-                    f"{kind.name} of {len(payload)} bytes; readers accept "
-                    f"{DEFAULT_MAX_ATTACHMENT}: leave it out"
-                )
-            payloads.append((kind, payload))
+            payloads.append((kind, _pack_attachment(kind, attachment)))
     payloads.sort(key=lambda section: section[0])
     kinds = (SectionType.EXACT if n in exact else SectionType.TILE for n in range(len(tiles)))
     payloads.extend(zip(kinds, tiles, strict=True))
@@ -700,6 +682,38 @@ def pack(
         body.append(_section_crc(kind_id, ordinal, payload).to_bytes(_CRC_SIZE, "little"))
         body.append(payload)
     return b"".join([_pack_header(header, sum(map(len, body))), *body])
+
+
+def _check_alpha(header: Header, alpha: npt.NDArray[np.uint8] | None) -> None:
+    if (alpha is not None) != header.mode.has_alpha:
+        state = "needs" if alpha is None else "has no"
+        raise ValueError(f"mode {header.mode.name} {state} alpha")
+    if alpha is not None and (
+        alpha.shape != (header.height, header.width) or alpha.dtype.name != "uint8"
+    ):
+        raise ValueError(
+            f"alpha must be uint8 of shape {(header.height, header.width)}, "
+            f"not {alpha.dtype} of shape {alpha.shape}"
+        )
+
+
+def _pack_metadata(kind: SectionType, content: bytes) -> bytes:
+    if len(content) > DEFAULT_MAX_METADATA:
+        raise LimitError(
+            f"{kind.name} metadata of {len(content)} bytes; readers accept "
+            f"{DEFAULT_MAX_METADATA} unless told otherwise: leave it out"
+        )
+    return zstd.compress(content)
+
+
+def _pack_attachment(kind: SectionType, attachment: Attachment) -> bytes:
+    payload = _encode_varint(len(attachment.detail)) + attachment.detail + attachment.data
+    if len(payload) > DEFAULT_MAX_ATTACHMENT:
+        raise LimitError(
+            f"{kind.name} of {len(payload)} bytes; readers accept "
+            f"{DEFAULT_MAX_ATTACHMENT}: leave it out"
+        )
+    return payload
 
 
 def _pack_header(header: Header, body_size: int) -> bytes:
@@ -822,6 +836,23 @@ def _sections(data: bytes, offset: int) -> Iterator[Section]:
             raise CorruptError(f"the checksum of section {ordinal} ({section.name}) is wrong")
         yield section
         offset = section.end
+
+
+def section_at(data: bytes, offset: int) -> tuple[Section, int] | None:
+    """The section that would begin at an offset of a damaged file, and the checksum that it states.
+
+    None if none can begin there. Neither its type nor its checksum is checked.
+    """
+    if offset >= len(data):
+        return None
+    try:
+        length, crc_at = _decode_varint(data, offset + 1, _MAX_VARINT) or (None, 0)
+    except CorruptError:
+        return None
+    if length is None or length > len(data) - crc_at - _CRC_SIZE:
+        return None
+    section = Section(data[offset], offset, crc_at + _CRC_SIZE, length)
+    return section, int.from_bytes(data[crc_at : section.start], "little")
 
 
 def _checked(

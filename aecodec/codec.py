@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import operator
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.coding.efforts import DEFAULT_EFFORT, EFFORTS
+from aecodec.coding.target import Target
 from aecodec.errors import LimitError, RequestError, UnknownModelError
 from aecodec.geometry import TILE_UNIT, Box, ceil_div
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 
     import PIL.Image
 
-    from aecodec.arrays import Pixels
+    from aecodec.arrays import Bools, Pixels
     from aecodec.coding.picture import CodedTiles, PictureDecoder, PictureEncoder
-    from aecodec.image.pillow import Picture
+    from aecodec.image.picture import Picture
     from aecodec.networks.runtime import Options
     from aecodec.networks.weights import Weights
 
@@ -139,6 +139,7 @@ def compress(
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
+    without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -163,11 +164,14 @@ def compress(
             Measured is what `decompress` gives back, upon a dark and a bright grey where alpha is
             not 255.
         lossless: store every tile exactly; the quality is then of no account.
+        without: a mask of the picture's size: what it covers (white, or True in an array (H,W)) is
+            drawn from its surroundings instead.
         max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
-        InputError: the picture can't be read or is too large.
+        InputError: the picture or the mask can't be read, the picture is too large, or the mask has
+            another size, or covers nothing or everything.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
         ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
@@ -177,15 +181,17 @@ def compress(
     """
     from aecodec.networks import weights
 
-    return _shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
+    target = Target.of(
+        size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
+    )
+    coder = shared(weights.by_name(weights.chosen(model, tune)), threads, device)
+    return coder.compress(
         image,
         quality,
         effort=effort,
-        target_size=target_size,
-        target_bpp=target_bpp,
-        target_psnr=target_psnr,
-        target_ssimulacra2=target_ssimulacra2,
+        target=target,
         lossless=lossless,
+        without=without,
         max_pixels=max_pixels,
     )
 
@@ -218,7 +224,7 @@ def decompress(
     """
 
     container = bitstream.parse(data, max_pixels=max_pixels)
-    coder = _shared(weights_for(container), threads, device)
+    coder = shared(weights_for(container), threads, device)
     if preview is None:
         return coder.decode(container, region)
     if region is not None:
@@ -245,7 +251,8 @@ def weights_for(container: bitstream.Container) -> Weights:
         return weights.by_name(None)
 
 
-def _shared(weights: Weights, threads: int, device: str) -> Codec:
+def shared(weights: Weights, threads: int, device: str) -> Codec:
+    """The codec of these weights that calls with the same options share."""
     from aecodec.networks.runtime import cores
 
     # More threads than cores bring nothing.
@@ -287,17 +294,16 @@ class Codec:
         quality: int = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,
-        target_size: int | None = None,
-        target_bpp: float | None = None,
-        target_psnr: float | None = None,
-        target_ssimulacra2: float | None = None,
+        target: Target | None = None,
         lossless: bool = False,
+        without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
         """See the module's `compress`."""
         from aecodec.coding.picture import CodedTiles, PictureEncoder
-        from aecodec.image.pillow import Picture, load
+        from aecodec.image.load import load
+        from aecodec.image.picture import Picture
         from aecodec.image.preparation import prepared
 
         quality, effort = _whole_number("quality", quality), _whole_number("effort", effort)
@@ -305,12 +311,15 @@ class Codec:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        targeted = _check_targets(
-            size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
-        )
-        if lossless and targeted:
+        if lossless and target is not None:
             raise ValueError("a lossless file or a target, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
+        covered = None
+        if without is not None:
+            from aecodec.image.masks import filled, read_mask
+
+            covered = read_mask(without, picture.rgb.shape, max_pixels=max_pixels)
+            picture = dataclasses.replace(picture, rgb=filled(picture.rgb, covered))
         picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
         header = Header(
@@ -322,24 +331,20 @@ class Codec:
             tile_size=tile_size,
             neutral=neutral,
         )
-        encoder = PictureEncoder(self.tiles, picture.rgb, header.grid, keep=targeted)
         if lossless:
             return _file(picture, header, CodedTiles([], frozenset(range(header.tile_count))))
-        if target_bpp is not None:
-            target_size = int(min(target_bpp * header.pixels / 8, MOST_BYTES))
-        if target_size is not None:
-            return _of_size(encoder, picture, header, effort, min(target_size, MOST_BYTES))
-        if target_psnr is not None:
-            return _of_psnr(encoder, picture, header, effort, target_psnr)
-        if target_ssimulacra2 is not None:
-            return _of_ssimulacra2(encoder, picture, header, effort, target_ssimulacra2)
+        encoder = PictureEncoder(
+            self.tiles, picture.rgb, header.grid, keep=target is not None, unseen=covered
+        )
+        if target is not None:
+            return _Search(encoder, picture, header, effort).best(target)
         return _file(picture, header, encoder.encode(quality, effort))
 
     def decode(
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
-        from aecodec.image.pillow import from_bands
+        from aecodec.image.picture import from_bands
 
         part = _part(container, region)
         mode, alpha, travelling = _beside(container, region)
@@ -358,7 +363,7 @@ class Codec:
         Never is the whole picture in memory. What was written before a fault is no picture. Returns
         notes on what a PNG cannot hold.
         """
-        from aecodec.image.pillow import save_bands
+        from aecodec.image.save import save_bands
 
         part = _part(container, region)
         mode, alpha, travelling = _beside(container, region)
@@ -381,7 +386,7 @@ class Codec:
     def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
         from aecodec.image import metadata
-        from aecodec.image.pillow import reduced, to_pil
+        from aecodec.image.picture import reduced, to_pil
 
         scale = _whole_number("preview", scale)
         if scale not in PREVIEWS:
@@ -395,30 +400,24 @@ class Codec:
         from aecodec.coding.picture import PictureDecoder
 
         header = container.header
-        if len(container.exact) == header.tile_count:
-            box = header.grid.box(0)
-            if box.w * box.h > MAX_EXACT_PIXELS:
-                raise LimitError(
-                    f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
-                )
-        elif header.tile_size > MAX_TILE_SIZE:
-            raise LimitError(
-                f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
-            )
+        check_tiles(header, all_exact=len(container.exact) == header.tile_count)
         return PictureDecoder(
             self.tiles, container.tiles, header.grid, header.quality, container.exact
         )
 
 
-def _check_targets(**targets: float | None) -> bool:
-    """Whether there is a target; ValueError for two of them, or one that is no number above 0."""
-    given = {name: target for name, target in targets.items() if target is not None}
-    if len(given) > 1:
-        raise ValueError("one target, not two")
-    for name, target in given.items():
-        if not 0 < target < math.inf:
-            raise ValueError(f"target_{name} must be above 0, not {target}")
-    return bool(given)
+def check_tiles(header: Header, *, all_exact: bool) -> None:
+    """LimitError for tiles that are larger than this decoder takes."""
+    if all_exact:
+        box = header.grid.box(0)
+        if box.w * box.h > MAX_EXACT_PIXELS:
+            raise LimitError(
+                f"exact tiles of {box.w}x{box.h} pixels: this decoder takes {MAX_EXACT_PIXELS}"
+            )
+    elif header.tile_size > MAX_TILE_SIZE:
+        raise LimitError(
+            f"tiles of {header.tile_size} pixels: this decoder takes {MAX_TILE_SIZE} at most"
+        )
 
 
 # --- Searches -------------------------------------------------------------------------------------
@@ -436,70 +435,84 @@ class _Coded:
         return self.size
 
 
-def _of_size(
-    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, limit: int
-) -> bytes:
-    """The best file of at most so many bytes."""
-    from aecodec.coding.rate_control import largest_refined, largest_within
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    """The search for the quality whose file meets a target."""
 
-    kept = _kept(picture, header)
+    encoder: PictureEncoder
+    picture: Picture
+    header: Header
+    effort: int
 
-    def encode(effort: int, quality: int, dead_zone: float) -> _Coded:
-        chosen = dataclasses.replace(header, quality=quality)
-        tiles = encoder.encode(quality, effort, dead_zone)
-        return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
+    def best(self, target: Target) -> bytes:
+        """The bytes of the file. Raises RequestError where no quality meets the target."""
+        if target.measure == "psnr":
+            return self._of_psnr(target.value)
+        if target.measure == "ssimulacra2":
+            return self._of_ssimulacra2(target.value)
+        if target.measure == "bpp":
+            return self._of_size(int(min(target.value * self.header.pixels / 8, MOST_BYTES)))
+        return self._of_size(int(min(target.value, MOST_BYTES)))
 
-    one_pass = functools.partial(encode, 1)
-    if effort == 1:
-        best = largest_within(one_pass, limit, kept)
-    else:
-        refine = functools.partial(encode, effort)
-        best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
-    return _file(picture, best.header, best.tiles)
+    def _of_size(self, limit: int) -> bytes:
+        """The best file of at most so many bytes."""
+        from aecodec.coding.rate_control import largest_refined, largest_within
 
+        kept = _kept(self.picture, self.header)
 
-def _of_psnr(
-    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, target: float
-) -> bytes:
-    """The file of the lowest quality with so many dB at least."""
-    from aecodec.coding.rate_control import smallest_reaching
+        def encode(effort: int, quality: int, dead_zone: float) -> _Coded:
+            chosen = dataclasses.replace(self.header, quality=quality)
+            tiles = self.encoder.encode(quality, effort, dead_zone)
+            return _Coded(chosen, tiles, _size(chosen, tiles, sum(kept.values())))
 
-    def encode(effort: int, quality: int) -> tuple[tuple[Header, CodedTiles], float]:
-        chosen = dataclasses.replace(header, quality=quality)
-        tiles, rgb = encoder.encode_and_draw(quality, effort)
-        return (chosen, tiles), _psnr(picture, shown(rgb, header))
+        one_pass = functools.partial(encode, 1)
+        if self.effort == 1:
+            best = largest_within(one_pass, limit, kept)
+        else:
+            refine = functools.partial(encode, self.effort)
+            best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
+        return _file(self.picture, best.header, best.tiles)
 
-    try:
-        best = smallest_reaching(
-            functools.partial(encode, effort),
-            target,
-            foretold=functools.cache(lambda quality: encode(1, quality)[1]) if effort > 1 else None,
-            thorough=header.pixels <= FEW_PIXELS,
-        )
-    except RequestError:  # out of the networks' reach
-        best = dataclasses.replace(header, quality=100), encoder.encode_exactly()
-    return _file(picture, *best)
+    def _of_psnr(self, target: float) -> bytes:
+        """The file of the lowest quality with so many dB at least."""
+        from aecodec.coding.rate_control import smallest_reaching
 
+        def encode(effort: int, quality: int) -> tuple[tuple[Header, CodedTiles], float]:
+            chosen = dataclasses.replace(self.header, quality=quality)
+            tiles, rgb = self.encoder.encode_and_draw(quality, effort)
+            return (chosen, tiles), _psnr(self.picture, shown(rgb, self.header))
 
-def _of_ssimulacra2(
-    encoder: PictureEncoder, picture: Picture, header: Header, effort: int, target: float
-) -> bytes:
-    """The file with this score at least."""
-    from aecodec.coding.score_control import lowest_reaching
-    from aecodec.networks.ssimulacra2 import SMALLEST_SIDE
+        foretold = functools.cache(lambda quality: encode(1, quality)[1])
+        try:
+            best = smallest_reaching(
+                functools.partial(encode, self.effort),
+                target,
+                foretold=foretold if self.effort > 1 else None,
+                thorough=self.header.pixels <= FEW_PIXELS,
+            )
+        except RequestError:  # out of the networks' reach
+            best = dataclasses.replace(self.header, quality=100), self.encoder.encode_exactly()
+        return _file(self.picture, *best)
 
-    if min(header.width, header.height) < SMALLEST_SIDE:
-        raise RequestError(
-            f"a picture of {header.width}x{header.height} has no SSIMULACRA 2: it needs"
-            f" {SMALLEST_SIDE} pixels a side"
-        )
+    def _of_ssimulacra2(self, target: float) -> bytes:
+        """The file with this score at least."""
+        from aecodec.coding.score_control import lowest_reaching
+        from aecodec.networks.ssimulacra2 import SMALLEST_SIDE
 
-    def encode(quality: int, dead_zone: float) -> tuple[tuple[Header, CodedTiles], float]:
-        chosen = dataclasses.replace(header, quality=quality)
-        tiles, rgb = encoder.encode_and_draw(quality, effort, dead_zone)
-        return (chosen, tiles), _ssimulacra2(picture, shown(rgb, header), encoder.threads)
+        header = self.header
+        if min(header.width, header.height) < SMALLEST_SIDE:
+            raise RequestError(
+                f"a picture of {header.width}x{header.height} has no SSIMULACRA 2: it needs"
+                f" {SMALLEST_SIDE} pixels a side"
+            )
 
-    return _file(picture, *lowest_reaching(encode, target))
+        def encode(quality: int, dead_zone: float) -> tuple[tuple[Header, CodedTiles], float]:
+            chosen = dataclasses.replace(header, quality=quality)
+            tiles, rgb = self.encoder.encode_and_draw(quality, self.effort, dead_zone)
+            score = _ssimulacra2(self.picture, shown(rgb, header), self.encoder.threads)
+            return (chosen, tiles), score
+
+        return _file(self.picture, *lowest_reaching(encode, target))
 
 
 def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
@@ -558,7 +571,7 @@ def _psnr(picture: Picture, rgb: Pixels) -> float:
     """The PSNR in dB of what a decoder shows of its pixels (H,W,3)."""
     import numpy as np
 
-    from aecodec.image.pillow import to_pil
+    from aecodec.image.picture import to_pil
     from aecodec.metrics import psnr
 
     if picture.mode in ("L", "LA"):
@@ -605,7 +618,7 @@ def _ssimulacra2(picture: Picture, rgb: Pixels, threads: int) -> float:
     """The SSIMULACRA 2 score of what a decoder shows of its pixels (H,W,3)."""
     import numpy as np
 
-    from aecodec.image.pillow import to_pil
+    from aecodec.image.picture import to_pil
     from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
     if picture.mode in ("L", "LA"):

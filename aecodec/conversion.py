@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 from aecodec import files, machine
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
+from aecodec.coding.target import Target
 from aecodec.errors import InputError, OutputError
 from aecodec.files import UNDATED, Job
 
 if TYPE_CHECKING:
     from aecodec.bitstream import Container
     from aecodec.codec import Codec
-    from aecodec.image.pillow import Picture, PillowImage
+    from aecodec.image.picture import Picture, PillowImage
     from aecodec.networks.weights import Weights
 
 __all__ = [
@@ -115,11 +116,8 @@ class Encoding:
     strip_gps: bool = False
     strict: bool = False
     effort: int = DEFAULT_EFFORT
-    target_size: int | None = None
-    """Bytes. At most one target is given; it takes the place of the quality."""
-    target_bpp: float | None = None
-    target_psnr: float | None = None
-    target_ssimulacra2: float | None = None
+    target: Target | None = None
+    """It takes the place of the quality."""
     lossless: bool = False
     """Every tile is stored exactly; the quality is then of no account."""
     min_savings: float | None = None
@@ -128,13 +126,7 @@ class Encoding:
     @property
     def is_aimed(self) -> bool:
         """Whether something else than `quality` decides about the quality of a file."""
-        targets = (
-            self.target_size,
-            self.target_bpp,
-            self.target_psnr,
-            self.target_ssimulacra2,
-        )
-        return self.lossless or any(target is not None for target in targets)
+        return self.lossless or self.target is not None
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
         """Whether a source of so many bytes is left alone, since an output of so many saves too
@@ -144,11 +136,11 @@ class Encoding:
         return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in or bytes_out >= bytes_in
 
     def load(self, source: str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-        """Read a picture with what is kept of its metadata. Raises what `image.load` raises."""
-        from aecodec.image import pillow as image
+        """Read a picture with what is kept of its metadata. Raises what `load` raises."""
+        from aecodec.image.load import load
 
         try:
-            return image.load(
+            return load(
                 source,
                 max_pixels=max_pixels,
                 keep=self.keep,
@@ -161,16 +153,17 @@ class Encoding:
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
 
-    def encode(self, picture: Picture, coder: Codec) -> bytes:
-        """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+    def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
+        """The bytes of the `.aec` file, without what the mask in a file covers.
+
+        Raises what `codec.compress` raises.
+        """
         how: dict[str, Any] = {
             "quality": self.quality,
             "effort": self.effort,
-            "target_size": self.target_size,
-            "target_bpp": self.target_bpp,
-            "target_psnr": self.target_psnr,
-            "target_ssimulacra2": self.target_ssimulacra2,
+            "target": self.target,
             "lossless": self.lossless,
+            "without": without,
         }
         return coder.compress(picture, **how)
 
@@ -230,13 +223,22 @@ class Compression:
 
     verb: Literal["compress"] = "compress"
 
-    def __init__(self, encoding: Encoding, run: Run, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        encoding: Encoding,
+        run: Run,
+        weights: Weights | None = None,
+        *,
+        without: str | None = None,
+    ) -> None:
         """`weights` take the place of those that the encoding names, and are checked at once.
+
+        `without` is the path of a mask: what it covers is drawn from its surroundings.
 
         Raises KnownAnswerError where this machine does not compute what they expect.
         """
         self.encoding, self.run = encoding, run
-        self._codecs, self._weights = _Codecs(run), weights
+        self._codecs, self._weights, self._without = _Codecs(run), weights, without
         if weights is not None:
             self._codecs.of(weights)
 
@@ -249,7 +251,7 @@ class Compression:
         from aecodec.networks import weights
 
         coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
-        return self.encoding.encode(picture, coder)
+        return self.encoding.encode(picture, coder, self._without)
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""
@@ -319,14 +321,14 @@ class Decompression:
             size = picture.size
 
             def write(file: BinaryIO) -> tuple[str, ...]:
-                from aecodec.image import pillow as image
+                from aecodec.image.save import save
 
-                return image.save(picture, file, name, threads=threads)
+                return save(picture, file, name, threads=threads)
 
-        def save(file: BinaryIO) -> tuple[str, ...]:
+        def written(file: BinaryIO) -> tuple[str, ...]:
             return _written(write, file, target)
 
-        return Made(*size, (header.width, header.height), header.quality, save)
+        return Made(*size, (header.width, header.height), header.quality, written)
 
 
 def _written(

@@ -262,7 +262,7 @@ def read_compressed(source: str) -> bytes:
 def read_picture(source: str) -> str | bytes:
     """The path of a regular file, or the bytes of anything that is not seekable."""
     if source != STDIO:
-        with _reading():
+        with reading():
             if stat.S_ISREG(os.stat(source).st_mode):
                 return source
     with _opened(source) as file:
@@ -275,7 +275,7 @@ def read_picture(source: str) -> str | bytes:
 def _read(file: BinaryIO, limit: int) -> bytes:
     """Read to the end, or to the limit. Memory grows with the data, not with the limit."""
     parts: list[bytes] = []
-    with _reading():
+    with reading():
         while limit and (part := file.read(min(limit, CHUNK_BYTES))):
             parts.append(part)
             limit -= len(part)
@@ -287,14 +287,15 @@ def _opened(source: str) -> Iterator[BinaryIO]:
     if source == STDIO:
         yield sys.stdin.buffer
         return
-    with _reading():
+    with reading():
         file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
     with file:
         yield file
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
+    """Name what the system says of a file that cannot be read. Raises InputError."""
     try:
         yield
     except IsADirectoryError:
@@ -302,6 +303,8 @@ def _reading() -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            raise InputError("is a socket, not a file") from None
         raise InputError(f"cannot be read: {reason(error)}") from error
 
 

@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["TILE_UNIT", "Box", "Grid", "ceil_div", "even_part", "padded"]
+__all__ = ["DEFAULT_MAX_PIXELS", "TILE_UNIT", "Box", "Grid", "ceil_div", "even_part", "padded"]
 
+DEFAULT_MAX_PIXELS: Final = 2**28
+"""The largest picture that is read or written unless the caller allows more."""
 TILE_UNIT: Final = 64
 """Tiles and parts begin at multiples of so many pixels: one element of z_hat."""
 

@@ -27,7 +27,10 @@ from PIL import Image, ImageFile
 
 from aecodec import bitstream, codec
 from aecodec.errors import AecodecError, one_line
-from aecodec.image import pillow as image
+from aecodec.files import SUFFIX
+from aecodec.geometry import ceil_div
+from aecodec.image.load import load
+from aecodec.image.picture import pillow_info
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -36,7 +39,6 @@ __all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "regis
 
 FORMAT: Final = "AEC"
 MIME_TYPE: Final = "image/x-aec"
-SUFFIX: Final = ".aec"
 _CODING: Final = (
     "quality",
     "model",
@@ -86,7 +88,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._size = (header.width, header.height)
         self._pixels = header.width * header.height
         self._mode = header.mode.name
-        self.info.update(image.pillow_info(**front.metadata))
+        self.info.update(pillow_info(**front.metadata))
         self.info["quality"] = header.quality
 
     def draft(
@@ -103,7 +105,7 @@ class AecImageFile(ImageFile.ImageFile):
         for scale in reversed(codec.PREVIEWS):
             if width // scale >= size[0] and height // scale >= size[1]:
                 self._preview = scale
-                self._size = (-(-width // scale), -(-height // scale))
+                self._size = (ceil_div(width, scale), ceil_div(height, scale))
                 return self.mode, (0, 0, width / scale, height / scale)
         return None
 
@@ -141,7 +143,7 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options = picture.encoderinfo
     coding = {name: options[name] for name in _CODING if name in options}
     with _errors_as_pillow_has_them():
-        ready = image.load(_with_metadata(picture, options))
+        ready = load(_with_metadata(picture, options))
         data = codec.compress(ready, **coding)
     for note in ready.notes:
         warnings.warn(f"{FORMAT}: {note}", stacklevel=3)

@@ -14,8 +14,8 @@ import warnings
 from pathlib import Path
 
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
-from aecodec.image.pillow import load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import carriers  # type: ignore[import-not-found]

@@ -33,7 +33,8 @@ from rich.table import Table
 from aecodec import bitstream, stages
 from aecodec.bench.measure import machine
 from aecodec.codec import Codec
-from aecodec.image import pillow as image
+from aecodec.image.load import load
+from aecodec.image.save import save
 from aecodec.networks import weights
 from aecodec.networks.runtime import Options
 
@@ -64,19 +65,19 @@ def camera_file(picture: Image.Image) -> bytes:
 
 def compress(codec: Codec, origin: bytes) -> bytes:
     """A picture's file -> an `.aec` file."""
-    return codec.compress(image.load(origin), QUALITY)
+    return codec.compress(load(origin), QUALITY)
 
 
 def decompress(codec: Codec, data: bytes) -> bytes:
     """An `.aec` file -> a PNG."""
     file = io.BytesIO()
-    image.save(codec.decode(bitstream.parse(data)), file, "PNG")
+    save(codec.decode(bitstream.parse(data)), file, "PNG")
     return file.getvalue()
 
 
 def measure(codec: Codec, pictures: list[bytes]) -> dict[str, dict[str, float]]:
     """Milliseconds a megapixel of every stage, in both directions."""
-    sizes = [image.load(origin).rgb.shape for origin in pictures]
+    sizes = [load(origin).rgb.shape for origin in pictures]
     megapixels = sum(height * width for height, width, _ in sizes) / 1e6
     rounds: list[dict[str, dict[str, float]]] = []
     for _ in range(1 + ROUNDS):

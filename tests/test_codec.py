@@ -26,7 +26,7 @@ from aecodec.errors import (
     WeightsError,
 )
 from aecodec.geometry import Box
-from aecodec.image.pillow import load
+from aecodec.image.load import load
 from aecodec.networks import weights
 from aecodec.networks.runtime import Options
 

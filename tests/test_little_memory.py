@@ -14,7 +14,7 @@ from command import leftovers, run
 from PIL import Image
 
 from aecodec import machine
-from aecodec.batch import places
+from aecodec.batch import storage
 from aecodec.batch.worker import failure
 from aecodec.errors import LimitError, describe, is_out_of_memory
 from aecodec.networks import weights
@@ -89,15 +89,15 @@ def test_what_is_too_long_is_refused_unread(here: Path, monkeypatch: pytest.Monk
     with open("long", "wb") as file:
         file.truncate(3 << 30)
     with pytest.raises(LimitError, match="longer than 2048 MiB"):
-        places.read("long")
+        storage.read("long")
     script = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (200 << 20, -1))
-from aecodec.batch import places
+from aecodec.batch import storage
 open("short", "wb").write(b"x" * (1 << 20))
-print(len(places.read("short")))
+print(len(storage.read("short")))
 try:
-    places.read("long")
+    storage.read("long")
 except Exception as error:
     print(error)
 """
@@ -114,9 +114,9 @@ def test_a_file_that_grows_while_it_is_read(here: Path, monkeypatch: pytest.Monk
             self.st_mode, self.st_size = status.st_mode, 10
 
     monkeypatch.setattr(os, "fstat", lambda descriptor: Earlier(real(descriptor)))
-    assert places.read("f") == b"x" * 5000
+    assert storage.read("f") == b"x" * 5000
     with pytest.raises(LimitError):
-        places.read("f", limit=4000)
+        storage.read("f", limit=4000)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_too_much_is_not_written() -> None:
 def test_what_travels_costs_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the container does not hold is left out with a note, not refused."""
     from aecodec.image import ancillary
-    from aecodec.image.pillow import load
+    from aecodec.image.load import load
 
     monkeypatch.setattr(ancillary, "_MAX_TEXTS", 1)
     monkeypatch.setattr(ancillary, "_MAX_BYTES", 20)

@@ -8,8 +8,8 @@
                                                                                  |
                                               manifest: done, failed <-----------+--> the caller
 
-`places` reads and writes, here and on remote stores; `select` says which files and by what names;
-`manifest` remembers; `worker` converts; `pool` keeps workers alive; `run` puts them together.
+`storage` reads and writes local and remote files; `select` lists the files and names their outputs;
+`manifest` records the progress; `worker` converts; `pool` runs workers; `run` directs them all.
 """
 
 from aecodec.batch.existing import Existing

@@ -1,10 +1,9 @@
 """The same worker on a Dask cluster: many machines, one client.
 
-The client selects the files, keeps the manifest and hands out tasks of 32 files; a bounded number
-of them is known to the scheduler at any time. Each worker process loads the weights once. A task
-that is lost with its worker is run again by another: outputs that are there are then adopted. A
-task that takes one worker after the other down with it is taken apart, so that the file that does
-it is found, and is the only one that fails.
+The client selects the files, writes the manifest and submits tasks of 32 files. It bounds the
+number of tasks that the scheduler holds. Each worker process loads the weights once. If a worker
+dies, another one runs its task again and adopts the outputs that exist. If a task kills one worker
+after the other, the client splits it into single files: only the file that kills them fails.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from aecodec import forks
-from aecodec.batch.places import is_remote, shared_by_processes
 from aecodec.batch.pool import WorkerDiedError, columns, processes_that_pay
 from aecodec.batch.run import Convert
+from aecodec.batch.storage import is_remote, shared_by_processes
 from aecodec.batch.worker import Converter, Task, failure, rows
 from aecodec.conversion import Result
 from aecodec.errors import AecodecError, InputError
@@ -30,7 +29,7 @@ __all__ = ["FILES_PER_TASK", "connected", "convert_batch"]
 
 FILES_PER_TASK = 32
 TASKS_PER_THREAD = 3
-"""In flight: one at work, the others on their way."""
+"""Tasks in flight for each thread of a worker: one that runs, and others that wait."""
 RETRIES = 2
 _CONNECT_SECONDS = 30
 
@@ -43,10 +42,10 @@ def connected(address: str, processes: int = 0) -> Convert:
         processes: workers of a local cluster; 0: as many as pay.
     Raises:
         UsageFault: Dask is not installed.
-        AecodecError: nobody answers there.
+        AecodecError: no scheduler answers at the address.
     """
     try:
-        import distributed  # noqa: F401 (half of a second; and it may not be there)
+        import distributed  # noqa: F401 (takes half a second, and may not be installed)
     except ModuleNotFoundError:
         raise UsageFault('--cluster needs Dask: pip install "aecodec[cluster]"') from None
 
@@ -103,7 +102,7 @@ class _Window:
         import distributed
 
         self._client = client
-        # One thread of ONNX Runtime for each of Dask's: those are as many as there are cores.
+        # One thread of ONNX Runtime for each thread of Dask, which has one for each core.
         self._task = dataclasses.replace(task, threads=task.threads or 1)
         self._batches = iter(lambda: list(itertools.islice(jobs, FILES_PER_TASK)), [])
         self._flying: dict[Any, list[Job]] = {}
@@ -126,8 +125,8 @@ class _Window:
             if batch is None:
                 break
             self._submit(batch)
-        # A worker that dies casts suspicion on all that it was to do, so each suspect is tried
-        # alone, when all else is done. Those that had been converted already are adopted.
+        # Any file of a dead worker may have killed it. Each is tried alone, after all others. The
+        # outputs of those that were converted are adopted.
         if not self._flying and self._suspects:
             self._submit([self._suspects.pop()])
 

@@ -9,8 +9,8 @@ NEWER       REFUSE    KEEP      KEEP           KEEP               REPLACE
 OLDER       REFUSE    REPLACE   REFUSE         REPLACE            REPLACE
 ==========  ========  ========  =============  =================  =========
 
-With `--rm` an older output may be all that is left of another picture, whose source was deleted.
-What the manifest knows to be up to date never comes here. docs/folders.md has the table for users.
+With `--rm` an older output may be the last copy of a picture whose source was deleted. Outputs
+that the manifest knows to be up to date are skipped before. docs/folders.md shows the same table.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["Action", "Existing", "Output", "decide", "state_of"]
 
 
 class Existing(enum.Enum):
-    """What the user wants of outputs that exist."""
+    """The user's policy for outputs that exist."""
 
     REFUSE = "refuse"
     KEEP = "keep"
-    """`--skip-existing`: those that are newer than their source stay."""
+    """`--skip-existing`: outputs that are newer than their source stay."""
     REPLACE = "replace"
     """`-f`."""
     KEEP_OR_REPLACE = "keep or replace"
-    """Both: those that are newer stay, and all others may be replaced."""
+    """Both: newer outputs stay, and all others may be replaced."""
 
     @classmethod
     def of(cls, *, force: bool, skip_existing: bool) -> Existing:
-        """The policy that these options of the command line stand for."""
+        """The policy for these options of the command line."""
         if skip_existing:
             return cls.KEEP_OR_REPLACE if force else cls.KEEP
         return cls.REPLACE if force else cls.REFUSE
@@ -54,11 +54,11 @@ class Output(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What is done about it."""
+    """How the run treats an output."""
 
     MAKE = "make"
     ADOPT = "adopt"
-    """It is the file's output: nothing is made, and it counts as done."""
+    """The output counts as done: nothing is made."""
     KEEP = "keep"
     REPLACE = "replace"
     REFUSE = "refuse"
@@ -74,7 +74,7 @@ _TABLE: dict[Output, tuple[Action, Action, Action, Action, Action]] = {
 
 
 def decide(output: Output, existing: Existing, *, remove: bool) -> Action:
-    """What to do about an output. `remove`: its source is deleted once it is made."""
+    """How to treat an output. `remove`: the run deletes sources."""
     column = {
         Existing.REFUSE: 0,
         Existing.KEEP: 2 if remove else 1,
@@ -85,7 +85,7 @@ def decide(output: Output, existing: Existing, *, remove: bool) -> Action:
 
 
 def state_of(output: Stamp | None, source: Stamp | None, *, ours: bool, stale: bool) -> Output:
-    """The state of an output, by what is known of it and of its source.
+    """The state of an output, from its own stamp and its source's.
 
     Args:
         output: its own state; None: there is none.

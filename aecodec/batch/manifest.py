@@ -1,4 +1,4 @@
-"""The manifest: what has been begun, done and given up, one JSON object a line, only ever added to.
+"""The manifest: the record of all runs, one JSON object a line. Lines are only added.
 
 ::
 
@@ -8,25 +8,24 @@
     {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
     {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes", "width", "height"}
-                                                        so many bytes would save too little
+                                                       the output would save too few bytes
     {"kept": KEY, "run": ID}                            its output was newer
 
-KEY is the source's path below the folder that was converted, `name` its output's file name.
-Of several lines on a file the last counts: an output that was made with some options, and again
-with others, is not what the former would make.
+KEY is the source's path below the folder that was converted, `name` the file name of its output.
+The last line on a file counts: after a run with other options, an output is no longer that of the
+first run.
 
-`begin` and `replace` are on the disk before a worker may touch the file. So an output that is there
-with a `begin` but without its `done` can be told from a stranger's file: the run was cut off in
-between, and the next one adopts it if it is whole, and its source still in the state of `begin`.
-After `replace` alone nobody knows which of two outputs it is: it counts as outdated. A line that
-was torn by a full disk or a power cut is passed over. Two runs may add to one manifest at once:
-every line is one write to a file opened for appending. Where a manifest has `kept` for a file that
-was left alone, or `begin` without a state, as those of aecodec 0.1.0 do, nothing of its source's
-state is known: the one is tried once more, the other adopted.
+`begin` and `replace` are on the disk before a worker writes the output. An output with a `begin`
+and no `done` belongs to a run that was interrupted. The next run adopts it if it is complete and
+its source has not changed since. An output with a `replace` and no `done` may be the old or the new
+one, and counts as outdated. Readers ignore a line that a full disk or a power cut has torn. Two
+runs may write to one manifest at once: every line is one write to a file opened for appending.
+Some manifests have `kept` for a file that was skipped, or `begin` without the state of the source.
+A run tries the first file again, and adopts the output of the second.
 
-What is remembered of it is 40 bytes for every file that was done, hashes of its key, the state of
-its source, the options and its output's name, and its output's size: ten million files take
-400 MB. One that was left alone takes 32: a hash of all three, the length that it would have had,
+A run holds 40 bytes in memory for each file that was done: hashes of its key, of the state of its
+source, of the options and of its output's name, and the size of the output. Ten million files take
+400 MB. A file that was skipped takes 32 bytes: one hash, the size that its output would have, and
 width and height.
 """
 
@@ -41,7 +40,7 @@ import posixpath
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -55,8 +54,10 @@ _SYNC_SECONDS = 1.0
 
 
 class Left(NamedTuple):
-    """What a file would have become that was left alone: bytes, and the picture's size in pixels;
-    0 where a manifest does not say."""
+    """The output that a skipped file would have: bytes, and width and height in pixels.
+
+    0 where a manifest does not say.
+    """
 
     size: int
     width: int
@@ -67,12 +68,12 @@ class _Open(NamedTuple):
     """An output that was begun and not finished."""
 
     run: str
-    name: str | None  # None: it was to replace one, and which of the two is there nobody knows
+    name: str | None  # None: the old output or the new one may be there
     state: Stamp | None  # the source's, where it is known
 
 
 class _Made(NamedTuple):
-    """What is known of the output that was made last: hashes, 0 where nothing is known."""
+    """The output that was made last, as hashes; 0 is unknown."""
 
     ours: int  # of key, state and options
     state: int  # of key and state
@@ -81,14 +82,14 @@ class _Made(NamedTuple):
 
 
 class Manifest:
-    """An open manifest: what it says of earlier runs, and this run's lines.
+    """An open manifest: it answers questions on earlier runs, and takes the lines of this one.
 
     Args:
         path: the file; made if it is missing. None keeps no manifest.
         verb: `compress` or `decompress`.
-        options: what decides an output's bytes; files done with others are not done.
-        about: anything else worth writing down about this run.
-        read_only: reads what it says and adds nothing.
+        options: they decide the bytes of an output; a file done with other options is not done.
+        about: further values for the first line of this run.
+        read_only: writes nothing.
     Raises:
         InputError: it cannot be read.
         OutputError: it cannot be written.
@@ -106,32 +107,28 @@ class Manifest:
         self.path = path
         self._run = os.urandom(4).hex()
         self._options = _digest(verb, options)
-        # What was made last, by the key's hash: sorted arrays, and what other runs do meanwhile.
-        self._keys, self._made = array("Q"), [array("Q") for _ in _Made._fields]
+        # By the key's hash: what was made last, and what other runs make meanwhile.
+        self._made = _Table(len(_Made._fields))
         self._later: dict[int, _Made] = {}
-        self._left = array("Q")  # sorted: left alone with some options
-        self._left_as = [array("Q") for _ in Left._fields]
+        # By the hash of key, state and options: what was left alone with some options.
+        self._left = _Table(len(Left._fields))
         self._open: dict[str, _Open] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
-        self._descriptor: int | None = None
-        self._synced = 0.0
+        self._log: _Log | None = None
         if path is None:
             return
-        self._load(path)
+        self._take(path, self._made.add, self._left.add)
+        self._made.sort()
+        self._left.sort()
         if read_only:
             return
-        try:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._descriptor = os.open(path, flags, 0o666)
-            sync_folder(os.path.dirname(path) or ".")
-        except OSError as error:
-            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+        self._log = _Log(path)
         first = {"run": self._run, "verb": verb, "options": dict(options), **about}
         try:
             self._write([{**first, "time": round(time.time(), 3)}], sync=True)
         except OutputError:
-            os.close(self._descriptor)
+            self._log.close()
             raise
 
     def __enter__(self) -> Manifest:
@@ -143,49 +140,16 @@ class Manifest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     # --- What earlier runs have left ------------------------------------------------------------
-
-    def _load(self, path: str) -> None:
-        import numpy as np
-
-        keys, columns = array("Q"), [array("Q") for _ in _Made._fields]
-        left, left_as = array("Q"), [array("Q") for _ in Left._fields]
-
-        def make(key: int, made: _Made) -> None:
-            keys.append(key)
-            for column, value in zip(columns, made, strict=True):
-                column.append(value)
-
-        def leave(ours: int, would_be: Left) -> None:
-            left.append(ours)
-            for column, value in zip(left_as, would_be, strict=True):
-                column.append(value)
-
-        self._take(path, make, leave)
-
-        def ordered(by: array[int], rest: list[array[int]]) -> Iterator[array[int]]:
-            """Sorted, and the last of those that are equal."""
-            values = np.frombuffer(by, np.uint64)
-            order = np.argsort(values, kind="stable")
-            ends = np.append(np.diff(values[order]) != 0, True)[: len(order)]
-            for column in (by, *rest):
-                yield array("Q", np.frombuffer(column, np.uint64)[order[ends]].tobytes())
-
-        if keys:
-            self._keys, *self._made = ordered(keys, columns)
-        if left:
-            self._left, *self._left_as = ordered(left, left_as)
 
     def catch_up(self) -> None:
         """Read what other runs have added since. Raises InputError."""
         if self.path is not None:
-            # What they leave alone nobody asks for, once the workers are at it.
+            # Files that other runs skip are of no use once the workers have begun.
             self._take(self.path, self._later.__setitem__, lambda ours, would_be: None)
 
     def _take(
@@ -194,8 +158,11 @@ class Manifest:
         made: Callable[[int, _Made], None],
         left: Callable[[int, Left], None],
     ) -> None:
-        """Read on from where the last reading ended. `made` is told the hash of each key and what
-        was made of it, `left` the hash of key, state and options of what was left alone."""
+        """Read the lines since the last reading.
+
+        `made` gets the hash of a key and its output; `left` gets the hash of key, state and options
+        of a skipped file.
+        """
         try:
             with open(path, "rb") as file:
                 file.seek(self._read_to)
@@ -250,8 +217,8 @@ class Manifest:
         elif record.get("error_type") == OutputExistsError.__name__:
             self._nothing_written(record["failed"], run)
         else:
-            # Most faults come before the writing, but not all. Of what was to be replaced nobody
-            # knows which of two outputs it is; else one that is there may be a stranger's.
+            # A fault may come before or after the writing. So an output that was to be replaced
+            # may be the old one or the new one; any other output may be a foreign file.
             key = record["failed"]
             begun = self._open.get(key)
             if begun is not None and begun.run == run and begun.name is not None:
@@ -259,7 +226,7 @@ class Manifest:
                 made(_hash(key), _Made(0, 0, 0, 0))
 
     def _nothing_written(self, key: str, run: str) -> None:
-        """What this run has begun has come to nothing: what was made before is as it was."""
+        """The run wrote no output: the one that was made before it still counts."""
         begun = self._open.get(key)
         if begun is not None and begun.run == run:
             del self._open[key]
@@ -268,50 +235,39 @@ class Manifest:
         value = _hash(key)
         if value in self._later:
             return self._later[value]
-        place = bisect_left(self._keys, value)
-        if place == len(self._keys) or self._keys[place] != value:
-            return _Made(0, 0, 0, 0)
-        return _Made(*(column[place] for column in self._made))
+        return _Made(*(self._made.find(value) or (0, 0, 0, 0)))
 
     def is_done(self, key: str, state: Stamp | None) -> bool:
-        """Whether the output that was made last is of this source, in this state, and made with
-        these options."""
+        """Whether the last output was made from this source, in this state, with these options."""
         if state is None or key in self._open:
             return False
         return self._last(key).ours == _hash(key, state, self._options)
 
     def bytes_of(self, key: str) -> int | None:
-        """How long the output is that was made last, where that is known."""
+        """The bytes of the last output; None if unknown."""
         size = self._last(key).size
         return size - 1 if size else None
 
     def was_named(self, key: str, name: str) -> bool:
-        """Whether an earlier run has given the output that was made last this name."""
+        """Whether the last output has this name."""
         return self._last(key).name == _hash(name)
 
     def left_as(self, key: str, state: Stamp | None) -> Left | None:
-        """What the output would have been, if this source, in this state, was left alone with these
-        options; else None.
-        """
+        """The output that this source would have, if these options skipped it in this state."""
         if state is None:
             return None
-        value = _hash(key, state, self._options)
-        place = bisect_left(self._left, value)
-        if place == len(self._left) or self._left[place] != value:
-            return None
-        return Left(*(column[place] for column in self._left_as))
+        found = self._left.find(_hash(key, state, self._options))
+        return None if found is None else Left(*found)
 
     def is_stale(self, key: str, state: Stamp | None) -> bool:
-        """Whether the output of this source, if there is one, was made, or begun, from another
-        state of it than this, or may have been."""
+        """Whether the output, if it exists, was or may have been made from another state."""
         begun = self._open.get(key)
         if begun is not None:
             return begun.name is None or (begun.state is not None and begun.state != state)
         return self._last(key).state not in (0, _hash(key, state))
 
     def unfinished(self, key: str, state: Stamp | None) -> str | None:
-        """The name of an output that was begun with these options, from this source in this state,
-        and is neither done nor failed."""
+        """The name of an output that was begun in this state with these options, and not ended."""
         begun = self._open.get(key)
         if begun is None or self._runs.get(begun.run) != self._options:
             return None
@@ -322,8 +278,10 @@ class Manifest:
     def begin(
         self, jobs: Iterable[tuple[str, str, Stamp | None]], replaced: Iterable[str] = ()
     ) -> None:
-        """Write down, and make sure of it, that these (key, output's name, state) are begun, and
-        that the outputs of other keys are being replaced."""
+        """Record on the disk that these (key, output's name, state) begin.
+
+        `replaced` are the keys whose outputs are being replaced.
+        """
         lines: list[dict[str, Any]] = [{"replace": key, "run": self._run} for key in replaced]
         for key, name, state in jobs:
             lines.append({"begin": key, "run": self._run, "name": name})
@@ -332,48 +290,108 @@ class Manifest:
         self._write(lines, sync=True)
 
     def done(self, key: str, state: Stamp, values: Mapping[str, Any]) -> None:
-        """Write down that a file is done; on the disk within about a second."""
+        """Record that a file is done; the line is on the disk within about a second."""
         line = {"done": key, "run": self._run, **values}
         self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
 
     def left(self, key: str, state: Stamp, would_be: Left) -> None:
-        """Write down that an output of so many bytes would save too little, and is not made."""
+        """Record that a file was skipped, because its output would save too few bytes."""
         line = {"left": key, "run": self._run, "bytes": would_be.size}
         line.update(width=would_be.width, height=would_be.height)
         self._write([{**line, "source_bytes": state.size, "source_time_ns": state.time_ns}])
 
     def failed(self, key: str, error: str, error_type: str) -> None:
-        """Write down why a file failed."""
+        """Record why a file failed."""
         self._write([{"failed": key, "run": self._run, "error": error, "error_type": error_type}])
 
     def kept(self, key: str) -> None:
-        """Write down that nothing was done: an output was there already."""
+        """Record that an existing output was kept."""
         self._write([{"kept": key, "run": self._run}])
 
     def _write(self, records: list[dict[str, Any]], *, sync: bool = False) -> None:
-        if self._descriptor is None or not records:
+        if self._log is None or not records:
             return
         text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
-        data = text.encode("ascii")  # json escapes the rest, and names that are no Unicode as well
+        # json escapes what is not ASCII, and names that are not Unicode too.
+        self._log.append(text.encode("ascii"), sync=sync)
+
+
+class _Table:
+    """Rows of numbers by a hash, in sorted arrays: memory for millions of files."""
+
+    def __init__(self, width: int) -> None:
+        self._keys = array("Q")
+        self._columns = [array("Q") for _ in range(width)]
+
+    def add(self, key: int, row: Sequence[int]) -> None:
+        """Add a row; of several rows with one key the last counts."""
+        self._keys.append(key)
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    def sort(self) -> None:
+        """Make `find` possible, after the last `add`."""
+        import numpy as np
+
+        if not self._keys:
+            return
+        values = np.frombuffer(self._keys, np.uint64)
+        order = np.argsort(values, kind="stable")
+        last = order[np.append(np.diff(values[order]) != 0, True)]
+
+        def chosen(column: array[int]) -> array[int]:
+            return array("Q", np.frombuffer(column, np.uint64)[last].tobytes())
+
+        self._columns = [chosen(column) for column in self._columns]
+        self._keys = chosen(self._keys)
+
+    def find(self, key: int) -> tuple[int, ...] | None:
+        """The row of a key, if there is one."""
+        place = bisect_left(self._keys, key)
+        if place == len(self._keys) or self._keys[place] != key:
+            return None
+        return tuple(column[place] for column in self._columns)
+
+
+class _Log:
+    """The file, open for appending. Raises OutputError where it cannot be written."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._synced = 0.0
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(path, flags, 0o666)
+            sync_folder(os.path.dirname(path) or ".")
+        except OSError as error:
+            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+
+    def append(self, lines: bytes, *, sync: bool) -> None:
+        """Write whole lines at the end; with `sync` they are on the disk on return."""
         try:
             if os.fstat(self._descriptor).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "it has been deleted")
             if not self._ends_with_newline():
-                data = b"\n" + data
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+                lines = b"\n" + lines
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
             now = time.monotonic()
             if sync or now - self._synced > _SYNC_SECONDS:
                 os.fsync(self._descriptor)
                 self._synced = now
         except OSError as error:
             raise OutputError(
-                f"cannot write the manifest {shown(self.path or '')}: {reason(error)}"
+                f"cannot write the manifest {shown(self._path)}: {reason(error)}"
             ) from error
 
+    def close(self) -> None:
+        """Have everything on the disk, and close the file."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
     def _ends_with_newline(self) -> bool:
-        """Whether the next line starts on its own: a torn one has none at its end."""
-        assert self._descriptor is not None
+        """False after a line that was torn."""
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
         if end == 0:
             return True

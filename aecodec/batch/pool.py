@@ -1,9 +1,9 @@
-"""Worker processes that may die: each has a pipe of its own to the client, and nothing is shared.
+"""Worker processes that may die: each has its own pipe to the client, and they share nothing.
 
-`concurrent.futures` gives the whole pool up when one of its processes dies; pools with a common
-queue hang if one dies while it holds the queue's lock. Here a death is the end of one pipe: the
-client learns which file it was about, starts another worker, and goes on. If the client dies, the
-workers see the other end of their pipe close and leave.
+`concurrent.futures` gives up the whole pool when one process dies. Pools with a common queue hang
+if a process dies while it holds the queue's lock. Here the death of a worker closes one pipe: the
+client fails the file that the worker had, and starts another worker. If the client dies, the
+workers see their pipe close and end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MEMORY_PER_WORKER = 1 << 30
-"""Bytes to count on for a worker: the weights and pictures of some tens of megapixels."""
+"""Bytes of memory for one worker, with pictures of some tens of megapixels."""
 _START_ATTEMPTS = 3
 _FAREWELL_SECONDS = 5.0
 
@@ -77,9 +77,9 @@ def convert_here(task: Task, jobs: Iterator[Job]) -> Iterator[Result]:
 
 
 def _serve(task: Task, pipe: Connection) -> None:
-    """A worker process: answers every batch until its pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the client decides
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files go
+    """The main function of a worker: answer batches until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client handles Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the exit deletes temporary files
     machine.spare_addresses()
     with contextlib.suppress(EOFError, OSError):
         try:
@@ -112,13 +112,13 @@ class _Worker:
 
     def give(self, job: Job) -> None:
         self.job = job
-        with contextlib.suppress(OSError):  # it is dead: its pipe will say so when it is read
+        with contextlib.suppress(OSError):  # a dead worker; reading its pipe will show it
             self.pipe.send(columns([job]))
 
     def cause_of_death(self) -> str:
         self.process.join(_FAREWELL_SECONDS)
         code = self.process.exitcode
-        # Some libraries end the process where they get no memory.
+        # Some libraries abort when they get no memory.
         hint = ": out of memory?" if machine.address_space_is_limited() else ""
         if code is None or code >= 0:
             return f"its worker process ended with exit code {code}{hint}"
@@ -135,7 +135,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Keeps Ctrl-C from a new process until it can tell what to do with it."""
+    """Block Ctrl-C while a process starts, before it has a handler."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -153,15 +153,15 @@ def run(
     *,
     started: Callable[[int], None] = lambda pid: None,
 ) -> Iterator[Result]:
-    """Convert jobs in worker processes; results come in the order in which they are ready.
+    """Convert jobs in worker processes, and yield results as they arrive.
 
     Args:
-        task: what to do with each.
-        jobs: taken when a worker is free.
+        task: the options for all files.
+        jobs: one is taken when a worker is free.
         processes: how many workers at most.
-        started: told the process id of every worker.
+        started: called with the process id of every worker.
     Raises:
-        AecodecError: a worker cannot even start.
+        AecodecError: workers cannot start.
     """
     workers: list[_Worker] = []
     failed_starts = 0
@@ -201,11 +201,11 @@ def run(
 def _idle(
     task: Task, workers: list[_Worker], processes: int, started: Callable[[int], None]
 ) -> _Worker | None:
-    """A worker without a job; a new one if there is room for it."""
+    """A worker without a job; a new one if fewer than the limit run."""
     for worker in [worker for worker in workers if worker.job is None]:
         if worker.process.is_alive():
             return worker
-        workers.remove(worker)  # it was killed between two files: none was at stake
+        workers.remove(worker)  # it died between two files, so no file failed
         worker.close()
     if len(workers) >= processes:
         return None
@@ -226,7 +226,7 @@ def _bury(worker: _Worker) -> Iterator[Result]:
 
 
 def _dismiss(workers: list[_Worker]) -> None:
-    """End all workers; those in the middle of a file are ended there."""
+    """End all workers, also in the middle of a file."""
     for worker in workers:
         worker.close()
         if worker.job is not None:
@@ -239,5 +239,5 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 
 def threads_for(processes: int) -> int:
-    """How many threads each of several workers gets: the cores divided among them."""
+    """The threads of each worker: the cores divided by the workers."""
     return max(1, machine.cores() // processes)

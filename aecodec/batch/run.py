@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from aecodec import __version__, files
-from aecodec.batch import places, pool
+from aecodec.batch import pool, storage
 from aecodec.batch.existing import Action, decide, state_of
 from aecodec.batch.manifest import NAME, Left, Manifest
-from aecodec.batch.places import is_remote
 from aecodec.batch.select import Fault, Item, Note, Selection
+from aecodec.batch.storage import is_remote
 from aecodec.batch.worker import Task, exists, failure, still_there
 from aecodec.conversion import Result, bits_per_pixel
 from aecodec.errors import InputError, OutputError
@@ -25,19 +25,19 @@ from aecodec.files import Job, Stamp, UsageFault, shown
 __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
 
 COUNTED_AHEAD = 100_000
-"""So many files are selected before the first is converted, to know how many there are."""
+"""Up to this many files are counted before the first one is converted."""
 _BEGUN_AT_ONCE = 32
 _SYNC_SECONDS = 1.0
 
 Event: TypeAlias = "Result | Note | int"
-"""A file's result, what the user should hear of besides, or how many files there are."""
+"""The result of a file, a note for the user, or the number of files."""
 Convert: TypeAlias = Callable[[Task, Iterator[Job]], Iterator[Result]]
-"""Who does the work: a pool, this process, or a cluster."""
+"""Converts jobs in a pool, in this process, or on a cluster."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run is asked to do. Raises UsageFault where it cannot be meant."""
+    """The inputs, outputs and options of a run."""
 
     task: Task
     inputs: Sequence[str]
@@ -51,18 +51,19 @@ class Plan:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        # Paths of this machine have one set of rules, however they are written.
-        object.__setattr__(self, "inputs", [places.plain(path) for path in self.inputs])
+        # `file://` addresses are local paths, too.
+        object.__setattr__(self, "inputs", [storage.plain(path) for path in self.inputs])
         if self.output is not None:
-            object.__setattr__(self, "output", places.plain(self.output))
+            object.__setattr__(self, "output", storage.plain(self.output))
 
     @property
     def naming(self) -> files.Naming:
         return files.NAMINGS[self.task.verb]
 
     def manifest_path(self) -> str | None:
-        """Where the manifest is kept: in the output folder; else in the only input folder, or
-        here. None for a few files named one by one, unless one is asked for.
+        """The manifest is in the output folder, or else in the only input folder, or here.
+
+        None for single files, unless the user names a manifest.
         """
         if self.manifest is not None:
             return self.manifest
@@ -79,7 +80,7 @@ class Plan:
 
 @dataclasses.dataclass
 class Summary:
-    """What has come of a run."""
+    """The totals of a run."""
 
     done: int = 0
     kept: int = 0
@@ -97,17 +98,17 @@ class Summary:
 def convert(
     plan: Plan, tell: Callable[[Event], None], converted_by: Convert | None = None
 ) -> Summary:
-    """Convert all files of a plan; whatever becomes of each is told as it happens.
+    """Convert all files of a plan, and report each one at once.
 
     Args:
-        plan: what to do.
-        tell: gets a Result for every file, a Note for what was passed over, and for an output from
-            before that stays though its source is left alone; and, once, an int: how many files
-            there are. It is not called if there are very many.
-        converted_by: who does the work; None takes worker processes of this machine.
+        plan: the inputs, outputs and options.
+        tell: called with a Result for every file, with a Note for every skipped file, and for an
+            old output that stays beside a skipped source. It is called once with an int, the
+            number of files, unless there are very many.
+        converted_by: converts the jobs; None takes worker processes of this machine.
     Raises:
-        UsageFault: the plan cannot be meant; nothing was done.
-        AecodecError: no file can be converted: no weights, or no manifest.
+        UsageFault: options contradict each other; nothing was done.
+        AecodecError: no file can be converted, without weights or a manifest.
     """
     return _Run(plan, tell).convert(converted_by)
 
@@ -118,8 +119,6 @@ class _Run:
         self.tell = tell
         self.summary = Summary()
         self.start = time.perf_counter()
-        self._unsynced: set[str] = set()  # folders with new names
-        self._synced = time.monotonic()
         self.selection = Selection(
             plan.inputs,
             plan.output,
@@ -136,9 +135,9 @@ class _Run:
     def _check(self) -> None:
         remote = [p for p in (*self.plan.inputs, self.plan.output or "") if is_remote(p)]
         for path in remote:
-            places.connect(path)
+            storage.connect(path)
         if self.task.keep_dates and is_remote(self.plan.output or ""):
-            raise UsageFault("--keep-dates: a remote store keeps no dates but its own")
+            raise UsageFault("--keep-dates: a remote store sets the dates of its files itself")
         if self.plan.output is not None and self.plan.naming is files.RESTORED:
             files.picture_format(self.plan.output if self.selection.root is None else "x.png")
 
@@ -161,18 +160,19 @@ class _Run:
         about = {"version": __version__}
         with Manifest(path, self.task.verb, options, about, read_only=dry) as manifest:
             self.manifest = manifest
+            self.results = _Results(manifest, self.plan.naming, self.tell, self.summary)
             self.summary.manifest = path
             items = self._counted(iter(self.selection))
             if dry:
                 for job in self._to_do(items):
-                    self._count(self._foreseen(job))
+                    self.results.count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
                 try:
                     for result in workers(self.task, self._record_begin(self._to_do(items))):
-                        self._record(result)
+                        self.results.record(result)
                 finally:
-                    self._sync_folders()
+                    self.results.sync_names()
         self.summary.passed = self.selection.passed
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
@@ -185,9 +185,10 @@ class _Run:
             raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
 
     def _workers(self) -> Convert:
-        self.task = dataclasses.replace(self.task, sync_names=False)  # see `_note_name`
+        self.task = dataclasses.replace(self.task, sync_names=False)
+        self.results.new_names = _NewNames()
         paths = (*self.plan.inputs, self.plan.output or "")
-        if not all(map(places.shared_by_processes, paths)):
+        if not all(map(storage.shared_by_processes, paths)):
             return pool.convert_here
         processes = self.plan.processes or pool.processes_that_pay()
         if not self.task.threads:
@@ -195,13 +196,13 @@ class _Run:
         return lambda task, jobs: pool.run(task, jobs, processes)
 
     def _foreseen(self, job: Job) -> Result:
-        """What would become of a file, as far as it shows without reading it."""
+        """The result to expect for a file, without reading it."""
         result = Result(job.source, job.target, job.key)
         try:
-            there = places.stamp(job.target)
+            there = storage.stamp(job.target)
         except InputError as error:
             return failure(job.source, error, target=job.target, key=job.key)
-        # What was begun is taken for whole here: a worker looks.
+        # An output that was begun is taken to be complete; a worker will check it.
         state = state_of(there, job.stamp, ours=job.begun, stale=job.stale)
         action = decide(state, self.task.existing, remove=self.task.remove)
         if action is Action.KEEP:
@@ -214,7 +215,7 @@ class _Run:
     # --- From the selection to the workers ------------------------------------------------------
 
     def _counted(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The same items, after they were counted if they are not too many."""
+        """The same items; they are counted first, unless there are very many."""
         ahead: list[Item] = []
         for item in items:
             ahead.append(item)
@@ -228,25 +229,25 @@ class _Run:
         yield from items
 
     def _to_do(self, items: Iterator[Item]) -> Iterator[Job]:
-        """The jobs that are left to do; the others are told of."""
+        """The jobs to do. Everything else is reported."""
         for item in items:
             if isinstance(item, Note):
                 self.tell(item)
             elif isinstance(item, Fault):
-                self._record(failure(item.source, item.error))
+                self.results.record(failure(item.source, item.error))
             else:
                 yield from self._remaining(item)
 
     def _remaining(self, job: Job) -> Iterator[Job]:
-        """The job, with what the manifest knows of it, if anything of it remains to be done."""
+        """The job with its state in the manifest, unless it is done already."""
         if self.manifest.is_done(job.key, job.stamp) and self._is_there(job):
             if self.task.remove and not self.plan.dry_run:
                 # It is verified, and its source deleted.
                 yield dataclasses.replace(job, begun=True)
             else:
                 size = job.stamp.size if job.stamp else 0
-                self._tell_of_earlier_name(job.source, job.target, job.key)
-                self._count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
+                self.results.tell_of_earlier_name(job.source, job.target, job.key)
+                self.results.count(Result(job.source, job.target, job.key, "kept", bytes_in=size))
             return
         name = self.manifest.unfinished(job.key, job.stamp)
         if name is not None:
@@ -256,18 +257,19 @@ class _Run:
         job = dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
         would_be = self.manifest.left_as(job.key, job.stamp)
         if would_be is not None and self._would_be_tried(job):
-            self._count(self._left_again(job, would_be))
+            self.results.count(self._left_again(job, would_be))
         else:
             yield job
 
     def _would_be_tried(self, job: Job) -> bool:
-        """Whether a worker would compress it; what is there may tell it otherwise. Of remote stores
-        the manifest's word is taken.
+        """Whether a worker would compress it in spite of an existing output.
+
+        Remote outputs are not looked at.
         """
         return is_remote(job.target) or self._foreseen(job).status == "done"
 
     def _left_again(self, job: Job, would_be: Left) -> Result:
-        """The result for a file that the manifest knows to be left alone."""
+        """The result for a file that an earlier run skipped."""
         notes: tuple[str, ...] = ()
         if not is_remote(job.target):
             notes = still_there(job.target, job.stamp, stale=job.stale)
@@ -285,8 +287,10 @@ class _Run:
         )
 
     def _is_there(self, job: Job) -> bool:
-        """Whether the output is there, in the length that was written. Remote stores are taken at
-        the manifest's word: to ask for each file takes too long."""
+        """Whether the output exists with the size that was written.
+
+        Remote outputs are taken to exist: a request for each file takes too long.
+        """
         if is_remote(job.target):
             return True
         try:
@@ -296,7 +300,7 @@ class _Run:
         return self.manifest.bytes_of(job.key) in (None, there)
 
     def _record_begin(self, jobs: Iterator[Job]) -> Iterator[Job]:
-        """The same jobs, after the manifest has them; what it cannot take is not done."""
+        """The same jobs, once the manifest has recorded that they begin."""
         waiting: list[Job] = []
         limit = 1  # small at first, so that the workers do not wait
         for job in jobs:
@@ -322,18 +326,18 @@ class _Run:
             )
         except OutputError as error:
             for job in jobs:
-                self._count(failure(job.source, error, target=job.target, key=job.key))
+                self.results.count(failure(job.source, error, target=job.target, key=job.key))
             return []
         return [dataclasses.replace(job, begun=True) if job.key in ours else job for job in jobs]
 
     def _is_others(self, job: Job) -> bool:
-        """Whether another run, with the same options, has made the output, or is at it."""
+        """Whether another run with the same options has made or begun the output."""
         if self.manifest.unfinished(job.key, job.stamp) is not None:
             return True
         return self.manifest.is_done(job.key, job.stamp) and self._is_there(job)
 
     def _is_replaced(self, job: Job) -> bool:
-        """Whether a worker will write over an output, or may, where to ask takes too long."""
+        """Whether a worker will replace an output; for a remote one, whether it may."""
         if not self.task.replaces:
             return False
         if is_remote(job.target):
@@ -341,20 +345,63 @@ class _Run:
         return os.path.lexists(job.target) and self._foreseen(job).status == "done"
 
     def _is_taken(self, job: Job) -> bool:
-        """Whether the target is there before the work has begun, and so is a stranger's: if it
-        were written down as begun, the next run could take it for its own.
+        """Whether a foreign file has the target's name already.
+
+        If it were recorded as begun, the next run could adopt it.
         """
         if not is_remote(job.target):
             return os.path.lexists(job.target)
-        return self.task.remove and places.stamp(job.target) is not None
+        return self.task.remove and storage.stamp(job.target) is not None
 
-    # --- From the workers to the caller ---------------------------------------------------------
 
-    def _record(self, result: Result) -> None:
-        """Write a result down, and tell of it."""
+class _NewNames:
+    """Syncs the folders of new outputs about once a second, for all files of that time together.
+
+    If a power cut removes a name before, the next run makes the file again: it checks that an
+    output exists even if the manifest calls it done.
+    """
+
+    def __init__(self) -> None:
+        self._folders: set[str] = set()
+        self._synced = time.monotonic()
+
+    def add(self, target: str) -> None:
+        """Add a new output."""
+        if is_remote(target):
+            return
+        self._folders.add(os.path.dirname(os.path.realpath(target)))
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Sync all folders with new names now."""
+        for folder in self._folders:
+            files.sync_folder(folder)
+        self._folders.clear()
+        self._synced = time.monotonic()
+
+
+@dataclasses.dataclass
+class _Results:
+    """Passes results on to the manifest, the summary and the caller."""
+
+    manifest: Manifest
+    naming: files.Naming
+    tell: Callable[[Event], None]
+    summary: Summary
+    new_names: _NewNames | None = None
+    """None where the workers sync the names of their outputs."""
+
+    def sync_names(self) -> None:
+        """Make the names of all outputs so far outlast a power cut."""
+        if self.new_names is not None:
+            self.new_names.sync()
+
+    def record(self, result: Result) -> None:
+        """Record a result, and report it."""
         try:
             if result.error_type == pool.WorkerDiedError.__name__:
-                pass  # it may have finished the file: the next run adopts what is whole
+                pass  # it may have finished the file: the next run adopts a complete output
             elif result.status == "failed":
                 self.manifest.failed(result.key or result.source, result.error, result.error_type)
             elif result.status == "kept":
@@ -372,43 +419,28 @@ class _Run:
                     "height": result.height,
                     "seconds": round(result.seconds, 4),
                 }
-                self._note_name(result.target)
+                if self.new_names is not None:
+                    self.new_names.add(result.target)
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
-                self._tell_of_earlier_name(result.source, result.target, result.key)
-        except OutputError as error:  # what was begun is not lost by it: the next run adopts it
+                self.tell_of_earlier_name(result.source, result.target, result.key)
+        except OutputError as error:  # nothing is lost: the next run adopts the output
             self.summary.manifest_fault = str(error)
-        self._count(result)
+        self.count(result)
 
-    def _note_name(self, target: str) -> None:
-        """Sync an output's folder within about a second, for all files of that time at once.
+    def tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
+        """Report an old output under another name.
 
-        If a power cut takes the name before, the next run makes the file again: it looks whether
-        what the manifest calls done is there.
+        The name of an output changes when another source of the same stem comes or goes.
         """
-        if self.task.sync_names or is_remote(target):
-            return
-        self._unsynced.add(os.path.dirname(os.path.realpath(target)))
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
-            self._sync_folders()
-
-    def _sync_folders(self) -> None:
-        for folder in self._unsynced:
-            files.sync_folder(folder)
-        self._unsynced.clear()
-        self._synced = time.monotonic()
-
-    def _tell_of_earlier_name(self, source: str, target: str, key: str) -> None:
-        """Say that an output of before has become superfluous, since the new one is called
-        otherwise: another file has come that would have the same name, or has gone."""
-        other = self.plan.naming.other(source, target)
+        other = self.naming.other(source, target)
         if not self.manifest.was_named(key, posixpath.basename(other)):
             return
         with contextlib.suppress(InputError):
-            if places.stamp(other) is not None:
+            if storage.stamp(other) is not None:
                 text = f"{files.shown(other)}, its output of before, stays beside {shown(target)}"
                 self.tell(Note(source, text))
 
-    def _count(self, result: Result) -> None:
+    def count(self, result: Result) -> None:
         summary = self.summary
         if result.status == "failed":
             summary.failed += 1

@@ -1,8 +1,8 @@
 """Which files a run converts, and what each becomes: folders, lists of names, single files.
 
-A generator: a folder at a time is in memory, or of a list 24 bytes a line, never all of a run's
-files. A file belongs to the run if its suffix or its first bytes say that it is of the kind that
-is converted; that one of them turns out to be broken is then a failure, and not silence.
+Memory holds one folder at a time, or 24 bytes for each line of a list, never all files of a run. A
+file belongs to the run if its suffix or its first bytes are those of a picture (to decompress: of
+an .aec file). If such a file turns out to be broken, it fails and is reported.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeAlias
 
 from aecodec import files
-from aecodec.batch import places
-from aecodec.batch.places import Entry, is_remote
+from aecodec.batch import storage
+from aecodec.batch.storage import Entry, is_remote
 from aecodec.bitstream import MAGIC
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.files import TEMPORARY, Job, Naming, UsageFault, shown
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What the user should hear of: something passed over, and why, or an outdated output."""
+    """A message for the user: why a file is skipped, or that an output is outdated."""
 
     source: str
     text: str
@@ -59,10 +59,10 @@ def _kinds(*, compressed: bool) -> tuple[frozenset[str], Callable[[bytes], bool]
 
 @dataclasses.dataclass
 class Selection:
-    """What the command line says about inputs and outputs.
+    """The inputs and outputs of a run, as the command line names them.
 
     `output` is the folder that mirrors the inputs; None puts every output beside its source.
-    `links` follows links to folders. `passed` counts the files that are of no interest.
+    `links` follows links to folders. `passed` counts the files that do not belong to the run.
     """
 
     inputs: Sequence[str]
@@ -79,16 +79,19 @@ class Selection:
         self._suffixes, self._is_wanted = _kinds(compressed=self.naming is files.RESTORED)
         self._is_target = self._output_file()
         if self.files_from is not None and len(self.inputs) > 1:
-            raise UsageFault("with --files-from give one folder, to which its names are relative")
-        self._list = None if self.files_from is None else _spool(self.files_from)
+            raise UsageFault("--files-from takes one folder: the names are relative to it")
+        self._list = None
+        if self.files_from is not None:
+            base = self.inputs[0] if self.inputs else ""
+            self._list = _List(_spool(self.files_from), base, self.output, self.naming)
         folders = [path for path in self.inputs if not is_remote(path) and os.path.isdir(path)]
         names = [os.path.basename(os.path.abspath(path)) for path in folders]
         self._several = len(self.inputs) > 1
         if self.output is not None and self._several and len(set(names)) < len(names):
-            raise UsageFault("two of these folders have one name, and would become one folder")
+            raise UsageFault("two of these folders have the same name: their outputs would mix")
 
     def _output_file(self) -> bool:
-        """Whether -o names the output itself, as it may for a single file."""
+        """Whether -o names the output file of a single input."""
         if self.output is None or self.recursive or len(self.inputs) != 1 or self.files_from:
             return False
         if self.output.endswith(("/", os.sep)) or os.path.isdir(self.output):
@@ -102,12 +105,12 @@ class Selection:
 
     def __iter__(self) -> Iterator[Item]:
         if self._list is not None:
-            yield from self._listed(self._list, self.inputs[0] if self.inputs else "")
+            yield from self._listed(self._list)
             return
         single: list[str] = []
         for path in self.inputs:
             try:
-                is_folder = self.recursive and places.is_folder(path)
+                is_folder = self.recursive and storage.is_folder(path)
             except AecodecError as error:
                 yield Fault(path, error)
                 continue
@@ -139,10 +142,10 @@ class Selection:
 
     def _job(self, key: str, source: str, target: str) -> Iterator[Item]:
         try:
-            stamp = places.stamp(source)
+            stamp = storage.stamp(source)
             if stamp is None:
                 raise InputError("no such file")
-            if places.is_folder(source):
+            if storage.is_folder(source):
                 raise InputError("is a folder: -r converts what is in it")
         except AecodecError as error:
             yield Fault(source, error)
@@ -152,9 +155,9 @@ class Selection:
     # --- Folders --------------------------------------------------------------------------------
 
     def _tree(self, root: str, inside: str, known_as: str = "") -> Iterator[Item]:
-        """All of a folder, a folder at a time; `inside` is where it lies in the output.
+        """The files of a tree; `inside` is its path in the output folder.
 
-        Without an output, `known_as` tells its files from those of the same names in other folders.
+        Without an output folder, `known_as` keeps keys of several trees apart.
         """
         own_output = self._identity(self.output) if self.output is not None else None
         start = self._identity(root)
@@ -164,7 +167,7 @@ class Selection:
         while waiting:
             folder, relative, above = waiting.pop()
             try:
-                found = places.entries(folder)
+                found = storage.entries(folder)
             except AecodecError as error:
                 yield Fault(folder, error)
                 continue
@@ -202,10 +205,10 @@ class Selection:
     def _folder(
         self, wanted: dict[str, Entry], relative: str, known_as: str = ""
     ) -> Iterator[Item]:
-        """The jobs of one folder; only here can two files become one."""
+        """The jobs of one folder, where two files may want the same output."""
         place = None
         if self.output is not None:
-            place = places.join(self.output, relative) if relative else self.output
+            place = storage.join(self.output, relative) if relative else self.output
         for job in files.plan_names(list(wanted), place, self.naming):
             entry = wanted[job.source]
             key = f"{relative}/{entry.name}" if relative else entry.name
@@ -219,11 +222,11 @@ class Selection:
         return _matches(key, self.exclude)
 
     def _may_be_meant(self, key: str) -> bool:
-        """Whether a file that cannot be looked at may belong to this run."""
+        """Whether a file that cannot be read may belong to this run."""
         return not self.include or _matches(key, self.include)
 
     def _verdict(self, entry: Entry, key: str) -> Fault | Note | bool | None:
-        """None for a file of this run, False for one that is of no interest."""
+        """None for a file of this run, False for any other."""
         if self.include and not _matches(key, self.include):
             self.passed += 1
             return False
@@ -235,7 +238,7 @@ class Selection:
         if by_suffix:
             return None
         try:
-            if self._is_wanted(places.head(entry.path, entry.stamp.size if entry.stamp else 0)):
+            if self._is_wanted(storage.head(entry.path, entry.stamp.size if entry.stamp else 0)):
                 return None
         except AecodecError as error:
             return Fault(entry.path, error)
@@ -244,17 +247,17 @@ class Selection:
 
     # --- Lists ----------------------------------------------------------------------------------
 
-    def _listed(self, spool: IO[bytes], base: str) -> Iterator[Item]:
-        """The files that a list names, relative to `base`.
+    def _listed(self, listed: _List) -> Iterator[Item]:
+        """The files that a list names.
 
-        The list is gone through twice or more, because only all of it shows which names would
-        become one; standard input is put into a temporary file for that.
+        The list is read twice or more: the first time shows which files want the same output.
+        Standard input is copied to a temporary file for that.
         """
-        with spool:
-            whole, twice = self._clashes(spool, base)
+        with listed.spool:
+            whole, twice = listed.clashes()
             seen: set[int] = set()
-            for name in _names(spool):
-                source, key = self._place(name, base)
+            for name in listed.names():
+                source, key = listed.place(name)
                 mark = _mark(source)
                 if mark in twice:
                     if mark in seen:
@@ -262,7 +265,7 @@ class Selection:
                     seen.add(mark)
                 if self._excluded(key) or (self.include and not _matches(key, self.include)):
                     self.passed += 1
-                elif self.recursive and places.is_folder(source):
+                elif self.recursive and storage.is_folder(source):
                     if self.output is not None:
                         yield from self._tree(source, key)
                     else:
@@ -270,43 +273,67 @@ class Selection:
                 elif self.output is not None and _leaves(key):
                     yield Fault(source, OutputError("would leave the output folder"))
                 else:
-                    yield from self._job(key, source, self._target(source, key, mark in whole))
+                    yield from self._job(key, source, listed.target(source, key, mark in whole))
 
-    def _place(self, name: str, base: str) -> tuple[str, str]:
-        """A listed name's source, and its key: its path below `base`, or the whole of it."""
-        name = places.plain(name)
+
+@dataclasses.dataclass(frozen=True)
+class _List:
+    """A list of files, relative to `base`. It can be read again and again."""
+
+    spool: IO[bytes]
+    base: str
+    output: str | None
+    naming: Naming
+
+    def names(self) -> Iterator[str]:
+        """The names: between NULs if there is one in the list's first part, else lines."""
+        self.spool.seek(0)
+        separator = b"\0" if b"\0" in self.spool.read(1 << 16) else b"\n"
+        self.spool.seek(0)
+        rest = b""
+        while part := self.spool.read(1 << 16):
+            *whole, rest = (rest + part).split(separator)
+            yield from (os.fsdecode(name) for name in map(_line(separator), whole) if name)
+        if last := _line(separator)(rest):
+            yield os.fsdecode(last)
+
+    def place(self, name: str) -> tuple[str, str]:
+        """The source of a name, and its key: the path below `base`, or else the whole path."""
+        base, name = self.base, storage.plain(name)
         if is_remote(name):
             prefix = base.rstrip("/") + "/"
             below = name[len(prefix) :] if base and name.startswith(prefix) else None
             key = below if below is not None else name.partition("://")[2]
             return name, posixpath.normpath(key)
         if is_remote(base):
-            return places.join(base, name), posixpath.normpath(name)
+            return storage.join(base, name), posixpath.normpath(name)
         source = os.path.join(base, name)
         key = os.path.relpath(source, base or ".").replace(os.sep, "/")
         return source, key
 
-    def _target(self, source: str, key: str, whole: bool) -> str:
+    def target(self, source: str, key: str, whole: bool) -> str:
         name = self.naming.name(source, whole=whole)
         if self.output is not None:
-            return places.join(self.output, posixpath.join(posixpath.dirname(key), name))
+            return storage.join(self.output, posixpath.join(posixpath.dirname(key), name))
         if is_remote(source):
-            return places.join(posixpath.dirname(source), name)
+            return storage.join(posixpath.dirname(source), name)
         return os.path.join(os.path.dirname(source), name)
 
-    def _clashes(self, spool: IO[bytes], base: str) -> tuple[set[int], set[int]]:
-        """Marks of the sources that keep their suffix, since two would have one output, or one
-        would become another; and of those that are named repeatedly."""
+    def clashes(self) -> tuple[set[int], set[int]]:
+        """Two sets of hashes: sources that keep their suffix, and sources that are named twice.
+
+        A source keeps its suffix where two sources want one output, or an output is a source.
+        """
         whole: set[int] = set()
         twice: set[int] = set()
         while True:
             sources, targets, places_of = array("Q"), array("Q"), array("Q")
-            for name in _names(spool):
-                source, key = self._place(name, base)
+            for name in self.names():
+                source, key = self.place(name)
                 mark = _mark(source)
                 sources.append(mark)
                 places_of.append(_mark(source.casefold()))
-                targets.append(_mark(self._target(source, key, mark in whole).casefold()))
+                targets.append(_mark(self.target(source, key, mark in whole).casefold()))
             import numpy as np
 
             pairs = np.stack([np.frombuffer(a, np.uint64) for a in (targets, sources)], axis=1)
@@ -326,7 +353,7 @@ class Selection:
 
 def _kind(path: str) -> str:
     try:
-        return f"is a {places.kind_of(os.stat(path).st_mode)}, not a file"
+        return f"is a {storage.kind_of(os.stat(path).st_mode)}, not a file"
     except OSError:
         return "has vanished"
 
@@ -340,7 +367,7 @@ def _matches(key: str, patterns: Sequence[str]) -> bool:
 
 
 def _leaves(key: str) -> bool:
-    """Whether a path, followed step by step, leads out of where it starts."""
+    """Whether a relative path leads out of its folder at any step."""
     depth = 0
     for part in key.split("/"):
         depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
@@ -373,19 +400,6 @@ def _spool(path: str) -> IO[bytes]:
     if path != files.STDIO:
         source.close()
     return spool
-
-
-def _names(spool: IO[bytes]) -> Iterator[str]:
-    """The names in a list: between NULs if there is one in its first part, else lines."""
-    spool.seek(0)
-    separator = b"\0" if b"\0" in spool.read(1 << 16) else b"\n"
-    spool.seek(0)
-    rest = b""
-    while part := spool.read(1 << 16):
-        *whole, rest = (rest + part).split(separator)
-        yield from (os.fsdecode(name) for name in map(_line(separator), whole) if name)
-    if last := _line(separator)(rest):
-        yield os.fsdecode(last)
 
 
 def _line(separator: bytes) -> Callable[[bytes], bytes]:

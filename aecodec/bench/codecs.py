@@ -17,8 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError
 from aecodec.image import rgb as pixels
 from aecodec.image.formats import library_version
@@ -27,7 +27,6 @@ from aecodec.networks import weights
 
 __all__ = ["DEFAULT", "KINDS", "Codec", "Coder", "Unavailable", "find", "known"]
 
-Pixels = npt.NDArray[np.uint8]
 
 AECODEC_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 DEFAULT = (

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec import codec, files, metrics
+from aecodec.arrays import Pixels
 from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
-from aecodec.image import pillow as image
+from aecodec.image.load import load
+from aecodec.image.picture import Picture
 from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
 __all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Original:
     """What files are compared with."""
 
     path: str
-    picture: image.Picture
+    picture: Picture
     nbytes: int | None  # of the file; None for a pipe
 
     @classmethod
@@ -73,7 +72,7 @@ class Compared:
         }
 
 
-def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -> image.Picture:
+def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -> Picture:
     """An .aec file, or any picture, the right way up; `run`: threads and device to decode with."""
     if path == files.STDIO:
         raise InputError("standard input cannot be compared: name a file")
@@ -81,11 +80,11 @@ def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -
         data = files.read_compressed(path)
         restored = codec.decompress(data, max_pixels=max_pixels, **run)
     except NotAecError:
-        return image.load(path, max_pixels=max_pixels)
-    return image.load(restored, max_pixels=max_pixels)
+        return load(path, max_pixels=max_pixels)
+    return load(restored, max_pixels=max_pixels)
 
 
-def compare(original: image.Picture, path: str, **run: Any) -> Compared:
+def compare(original: Picture, path: str, **run: Any) -> Compared:
     """Measure a file against the original, where that is not wholly transparent.
 
     `run` is what `picture_of` takes. Raises InputError for a file that is no picture, has another

@@ -26,16 +26,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Floats, Pixels
 from aecodec.entropy.coder import Decoder, Encoder
 from aecodec.entropy.fixed_point import PRECISION
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
+from aecodec.geometry import ceil_div
 
 __all__ = ["BLOCK", "QUALITIES", "decode", "encode", "patches"]
 
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 BLOCK = 8
 QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
@@ -136,7 +135,7 @@ def decode(data: bytes) -> Pixels:
     if zlib.crc32(data[_HEADER.size :]) != checksum:
         raise CorruptError("the block-PCA codec's file is damaged")
     known, step = fit(), _step(quality)
-    h, w = 2 * -(-height // 16), 2 * -(-width // 16)
+    h, w = 2 * ceil_div(height, 16), 2 * ceil_div(width, 16)
     decoder = Decoder(data[_HEADER.size :])
     differences = decoder.take(known.classes.groups(np.zeros(h * w // 4, np.uint8)))
     chosen = np.cumsum(differences.reshape(h // 2, w // 2), axis=1) % len(known.scales)

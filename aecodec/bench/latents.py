@@ -10,10 +10,10 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-import numpy.typing as npt
 import zstandard
 
 from aecodec import bitstream
+from aecodec.arrays import Floats, Pixels
 from aecodec.codec import Codec
 from aecodec.entropy.padding import TileShape
 from aecodec.errors import CorruptError
@@ -23,8 +23,6 @@ from aecodec.networks.weights import Weights
 
 __all__ = ["Packed", "bit_map"]
 
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 _HEADER = struct.Struct("<4sIIBB")
 _MAGIC = b"aZST"

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec import files, metrics
+from aecodec.arrays import Pixels
 from aecodec.bench import codecs
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.pictures import Photograph
@@ -38,7 +38,6 @@ from aecodec.networks.ssimulacra2 import ssimulacra2
 
 __all__ = ["Point", "Probe", "Store", "machine", "measure", "probe"]
 
-Pixels = npt.NDArray[np.uint8]
 
 _FORMAT = {"aecodec bench results": 1}
 _MEASURES = "PSNR, MS-SSIM, SSIMULACRA 2.1"

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.errors import AecodecError, InputError
-from aecodec.image import pillow as image
 from aecodec.image.formats import readable_suffixes
+from aecodec.image.load import load
 
 __all__ = ["SMOKE_SET", "Photograph", "bundled", "gather", "read"]
 
@@ -97,7 +97,7 @@ def read(paths: Sequence[str]) -> list[Photograph]:
     made = []
     for name, path in zip(names, paths, strict=True):
         try:
-            rgb = image.load(path).rgb
+            rgb = load(path).rgb
         except AecodecError as error:
             raise InputError(f"{path}: {error}") from error
         digest = hashlib.sha256(repr(rgb.shape).encode())

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import files, metrics
+from aecodec.arrays import Pixels
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.latents import bit_map
 from aecodec.bench.pictures import Photograph
@@ -33,7 +34,6 @@ __all__ = [
     "view_of",
 ]
 
-Pixels = npt.NDArray[np.uint8]
 Seen: TypeAlias = "npt.NDArray[np.bool_] | None"
 
 LARGEST = 2_000_000

@@ -35,7 +35,8 @@ from aecodec.cli.options import (
     threads_option,
     tune_option,
 )
-from aecodec.codec import DEFAULT_EFFORT, EFFORTS, PREVIEWS
+from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS
+from aecodec.coding.target import Target
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 from aecodec.networks.weights import chosen
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from aecodec.cli import bench, gallery, training  # noqa: F401 named, so that bundlers take them
+    from aecodec.cli import bench, gallery, training, uses  # noqa: F401 named, so that bundlers take them
 
 EXIT_INTERRUPTED = 130
 
@@ -200,6 +201,8 @@ class _Commands(click.Group):
     """
 
     elsewhere: ClassVar = {
+        "similar": "uses",
+        "mend": "uses",
         "gallery": "gallery",
         "compare": "bench",
         "bench": "bench",
@@ -294,7 +297,7 @@ def commands() -> None:
     "-q",
     "--quality",
     type=Whole(1, 100),
-    default=75,
+    default=DEFAULT_QUALITY,
     show_default=True,
     help="From 1 (smallest file) to 100 (best). PSNR is about that of JPEG at the same number.",
 )
@@ -325,6 +328,13 @@ def commands() -> None:
 )
 @click.option(
     "--lossless", is_flag=True, help="Store the pixels exactly, in 8 bits; takes no quality."
+)
+@click.option(
+    "--without",
+    metavar="MASK",
+    shell_complete=_file_names,
+    help="A picture of the same size: what is white in it is not stored, but drawn from its"
+    " surroundings (single files only).",
 )
 @click.option(
     "--min-savings",
@@ -360,6 +370,7 @@ def compress(
     target_psnr: float | None,
     target_ssimulacra2: float | None,
     lossless: bool,
+    without: str | None,
     min_savings: float | None,
     tune: str | None,
     model: str | None,
@@ -390,8 +401,13 @@ def compress(
         "lossless": lossless,
     }
     aim = _chosen(aims)
+    target = None
+    if aim is not None and aim.startswith("target_"):
+        target = Target.of(**{aim.removeprefix("target_"): aims[aim]})
     encoding = conversion.Encoding(
-        **({} if aim is None else {aim: aims[aim]}),
+        quality=quality if aim == "quality" else DEFAULT_QUALITY,
+        target=target,
+        lossless=lossless and aim == "lossless",
         model=chosen(model, tune),
         keep=metadata,
         strip_gps=strip_gps,
@@ -400,13 +416,17 @@ def compress(
         min_savings=min_savings,
     )
     if folders.are_meant(inputs, output):
+        if without is not None:
+            raise click.UsageError("--without is for single files")
         return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
             raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-    how = conversion.Compression(encoding, run)
+    if without is not None and len(jobs) > 1:
+        raise click.UsageError("--without is for a single file")
+    how = conversion.Compression(encoding, run, without=without)
     aimed = aim is not None and aim != "quality"
     return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 

@@ -60,7 +60,6 @@ class View:
         self._lines = lines
         self._dry_run = dry_run
         self._table = csv.writer(table) if table is not None else None
-        self._table_file = table
         self._failures: list[tuple[str, str]] = []
         self._failed = self._done = self._kept = 0
         self._pixels = self._bytes_in = self._bytes_out = 0

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from aecodec.codec import Codec
-    from aecodec.image.pillow import PillowImage
+    from aecodec.image.picture import PillowImage
 
 __all__ = ["gallery"]
 
@@ -201,7 +201,7 @@ def _add(
 ) -> tuple[Shown, Sequence[str], set[str]]:
     """Put one picture into the site; what was lost of it, and the ids of weights that it needs."""
     from aecodec import bitstream, codec
-    from aecodec.image.pillow import thumbnail
+    from aecodec.image.picture import thumbnail
 
     notes: Sequence[str] = ()
     original: npt.NDArray[np.uint8] | None = None

@@ -3,6 +3,6 @@
 `tile.py` codes a tile, with `quantisation.py`. `picture.py` codes the tiles of a picture and
 decodes them. `analysis.py` and `synthesis.py` run the transforms of a whole picture in parts,
 `cells.py` caches what parts share, and `workers.py` distributes the work to threads.
-`refinement.py` spends encoder time on better latents (`efforts.py`). `rate_control.py` searches for
-the quality that meets a size or a PSNR.
+`refinement.py` spends encoder time on better latents (`efforts.py`). `rate_control.py` and
+`score_control.py` search for the quality that meets a target (`target.py`).
 """

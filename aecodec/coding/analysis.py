@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["GREY", "Analysis"]
 
 GREY = 128
-"""Of a tile that is stored exactly: what the synthesis makes of latents that are 0, about."""
+"""The grey of tiles that are stored exactly: about the synthesis of latents that are 0."""
 
 
 class Analysis:
@@ -24,8 +24,8 @@ class Analysis:
     All `tiles` share the output of the blocks at 1/8. Each tile may be requested once, or with
     `keep` any number of times. Safe to share between threads.
 
-    Tiles in `hidden` are seen as grey: they are stored exactly, and a decoder has no latents of
-    them, of which the synthesis makes grey as well.
+    Tiles in `hidden` are stored exactly, so a decoder has no latents of them, and its synthesis
+    makes grey. The analysis sees them as grey, too.
     """
 
     def __init__(

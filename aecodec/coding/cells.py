@@ -68,7 +68,7 @@ class CellCache:
     def begin(self, view: Box, submit: Callable[..., object]) -> None:
         """Have threads compute the cells of a view: `submit(prepare, number)`, once a cell.
 
-        Only the thread that plans the work of the others calls this.
+        Only the thread that plans the work calls this.
         """
         for number in self.grid.touching(view):
             if number not in self._begun:
@@ -90,8 +90,11 @@ class CellCache:
             raise
 
     def forget(self) -> None:
-        """Free all cells. After a fault their exceptions refer to what was computed, and it to
-        them: that would stay in memory until Python looks for such circles."""
+        """Free all cells after a fault.
+
+        Their exceptions and their results refer to each other, so they would stay in memory until
+        Python collects cycles.
+        """
         with self._lock:
             self._found.clear()
 
@@ -100,7 +103,7 @@ class CellCache:
         import numpy as np
 
         numbers = self.grid.touching(view)
-        # What others are at may be done when the rest is.
+        # Cells that other threads compute come last: they may be done by then.
         for number in numbers:
             self.prepare(number)
         cells = [self._found[number].result() for number in numbers]

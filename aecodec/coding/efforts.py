@@ -1,4 +1,4 @@
-"""The refinement (refinement.py) that each `effort` from 1 to 9 buys."""
+"""The refinement (refinement.py) for each `effort` from 1 to 9."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Which tiles are stored exactly: the choice by rate and distortion, with the quality's lambda.
+"""Chooses the tiles that are stored exactly, by rate and distortion.
 
-A learned transform promises nothing for pictures unlike those it was trained on: text, flat
-drawings, patterns of single pixels. Those cost a lossless coder little. So a tile is coded the way
-that has the lesser J = bits + lambda * 255^2 * error; stored exactly, its error is 0. And where
-the networks leave a tile below FLOOR, it is stored exactly whatever that costs.
+A learned transform may fail on pictures unlike those of its training: text, flat drawings, patterns
+of single pixels. A lossless coder needs few bits for these. So a tile is coded in the way with the
+smaller J = bits + lambda * 255^2 * error; the error of exact storage is 0. A tile whose PSNR would
+be below FLOOR is always stored exactly.
 
-To code every tile both ways would double the time that photographs take. A cheap look at the pixels
-comes first: photographs have noise, so few neighbours are equal, and their neighbours differ
-little, most of all in colour. A tile within these bounds is coded by the networks, unseen.
+Coding every tile both ways would double the time for photographs. So a fast test of the pixels
+comes first. Photographs have noise, so few neighbours are equal. Their neighbours differ little,
+least of all in colour. A tile within these bounds is coded by the networks without a trial.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 __all__ = ["ExactTiles", "floor", "may_be_exact"]
 
 FEW_PIXELS: Final = 2**10
-"""The tiles of a picture with no more are always tried: there is too little to judge by."""
+"""Pictures up to this many pixels are always tried: they are too small for the test."""
 EQUAL: Final = 0.4
 """Share of neighbours that are equal, above which a tile may be a drawing. (Kodak: 0.21.)"""
 STEEP: Final = 36.0
 COLOURFUL: Final = 16.0
-"""Mean differences of neighbours, in green and between red or blue and green, above which a tile
-may be a pattern. (Kodak: 16.6 and 2.5.)"""
+"""Mean differences of neighbours above which a tile may be a pattern, in green and in red or blue
+minus green. (Kodak: 16.6 and 2.5.)"""
 ROWS: Final = 16
-"""One row of so many is looked at."""
+"""The test reads one row of this many."""
 
 FLOOR: Final = ((1, 8.0), (10, 14.0), (30, 22.0), (50, 25.0), (75, 28.0), (90, 32.0), (100, 38.0))
-"""Quality, and the least PSNR in dB of a tile. benchmarks/exact.py says what photographs have."""
+"""Quality, and the least PSNR in dB of a tile."""
 
 
 def floor(quality: int) -> float:
-    """The PSNR in dB below which no tile that was looked at stays."""
+    """The least PSNR in dB of a tried tile; below it, the tile is stored exactly."""
     qualities, least = zip(*FLOOR, strict=True)
     return float(np.interp(quality, qualities, least))
 
 
 def may_be_exact(rgb: Pixels, pixels: int) -> bool:
-    """Whether a tile rgb (h,w,3) of a picture of so many pixels is worth trying."""
+    """Whether exact storage of a tile rgb (h,w,3) is worth a trial, in a picture of `pixels`."""
     if pixels <= FEW_PIXELS:
         return True
     rows = rgb[::ROWS]
@@ -64,7 +64,7 @@ def may_be_exact(rgb: Pixels, pixels: int) -> bool:
 
 
 class ExactTiles:
-    """The tiles of one picture rgb (H,W,3) that are better stored exactly, by quality."""
+    """The choice for the tiles of one picture rgb (H,W,3)."""
 
     def __init__(self, codec: TileCodec, rgb: Pixels) -> None:
         self._codec, self._rgb = codec, rgb
@@ -72,7 +72,7 @@ class ExactTiles:
         self._streams: dict[Box, bytes] = {}
 
     def stream(self, box: Box) -> bytes:
-        """The payload of a tile that is stored exactly."""
+        """The payload of an exact tile."""
         if box not in self._streams:
             self._streams[box] = vp8l.pack(self._rgb[box.slices()])
         return self._streams[box]

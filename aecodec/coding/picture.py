@@ -22,7 +22,7 @@ from aecodec.geometry import Box, Grid, ceil_div
 from aecodec.image import vp8l
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats, Pixels
+    from aecodec.arrays import Bools, Floats, Pixels
     from aecodec.coding.tile import TileCodec
     from aecodec.networks.weights import OperatingPoint
 
@@ -65,10 +65,22 @@ class CodedTiles(NamedTuple):
 
 
 class PictureEncoder:
-    """Codes the tiles of one picture rgb (H,W,3); with `keep`, as often as one likes."""
+    """Codes the tiles of one picture rgb (H,W,3); with `keep`, as often as one likes.
 
-    def __init__(self, codec: TileCodec, rgb: Pixels, tiles: Grid, *, keep: bool = False) -> None:
+    Refinement does not count errors where `unseen` (H,W) is True.
+    """
+
+    def __init__(
+        self,
+        codec: TileCodec,
+        rgb: Pixels,
+        tiles: Grid,
+        *,
+        keep: bool = False,
+        unseen: Bools | None = None,
+    ) -> None:
         self._codec, self._rgb, self._tiles, self._keep = codec, rgb, tiles, keep
+        self._unseen = unseen
         self._exact = ExactTiles(codec, rgb)
         self._analyses: dict[frozenset[int], Analysis] = {}
 
@@ -222,7 +234,7 @@ class PictureEncoder:
                 ys[other] = analysis(place)
                 one_pass = codec.quantise(ys[other], point, self._sides(place))
                 v_hat[place.latents] = one_pass.v_hat
-            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point)
+            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point, self._unseen)
             latents = refinement.run(effort)
             v_hat[box.latents] = latents.v_hat
             payloads.append(codec.encode_latents(latents, point))

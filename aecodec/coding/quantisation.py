@@ -1,4 +1,7 @@
-"""Rounding with a dead zone: symbols that are not worth their bits become 0."""
+"""Quantisation: the latents v = gain * y, minus their means, are rounded to integer symbols.
+
+A dead zone makes symbols 0 that are not worth their bits.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["Quantiser"]
 
 _SHARE = 0.2
-"""How far a `dead_zone` of 1 moves a symbol: this share of the threshold's part above 1/2."""
+"""A `dead_zone` of 1 moves a symbol by this share of the part of its threshold above 1/2."""
 _FURTHEST = 0.3
-"""How far a symbol is moved away from zero at most, before it is rounded."""
+"""The largest move of a symbol away from zero, before it is rounded."""
 
 
 class Quantiser:
-    """From v and its means to integer symbols.
+    """Rounds v - mu to integer symbols.
 
     Args:
         thresholds: (T,) of each step: by table, the magnitude below which a symbol becomes 0.

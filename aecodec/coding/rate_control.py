@@ -10,10 +10,10 @@ qualities. So the search is among files of one pass, and its result is refined.
 
 Each search is an object whose methods are its phases, in their order.
 
-What the constants below are worth: with each of them changed, the files that a search codes, the
-share of the wanted bytes that its result has, and that one's PSNR. Means over 24 sizes between
-those of neighbouring qualities, of four photographs of 208x176 pixels; of refined latents the files
-are those that are refined (`benchmarks/targets.py`, 2026-11-29).
+The table shows the effect of each constant below: the files that a search codes, the bytes of its
+result as a share of the limit, and the PSNR of the result. They are means over 24 limits and four
+photographs of 208x176 pixels (`benchmarks/targets.py`, 2026-11-29). With refined latents, only
+refined files are counted.
 
                       files   share    PSNR                        files   share    PSNR
     as they are        11.9  0.9963  31.971     refined, as they are  1.5  0.9949  31.993
@@ -61,26 +61,25 @@ STEPS = (
     _Step(True, 15.0),
     _Step(True, WIDEST),
 )
-"""In the order of what they cost in PSNR. Where qualities lie near each other, the upper one with a
-somewhat wider dead zone is about as good as a quality between them. Where they lie 8 % apart (above
-90), the lower one with a narrower dead zone is, as far as that leads: much wider ones have less
-PSNR than the lower quality's smaller file."""
+"""Sorted by their loss of PSNR. If two qualities are close, the upper one with a slightly wider
+dead zone is about as good as a quality between them. If their files differ by 8 % (above 90),
+the lower one with a narrower dead zone is better. A much wider dead zone has less PSNR than the
+smaller file of the lower quality."""
 GENTLE = 5
 """Steps after which any file is better than a smaller one."""
 CLOSE, ENOUGH = 0.995, 0.98
-"""The share of the wanted bytes that ends a search: while its steps are gentle, and after that."""
+"""A file with this share of the limit ends the search: during the gentle steps, and later."""
 ROUNDS = 6
-"""Files that are tried between two dead zones, at most."""
+"""The largest number of files that are tried between two dead zones."""
 AIMS = (0.9985, 0.9985, 0.998, 0.996, 0.99)
-"""The share of the wanted bytes that refined files aim at, time after time. What has too many bytes
-is of no use, and in small files chance has a hand."""
+"""The share of the limit at which each refined file aims. A file above the limit is of no use, and
+the size of small files varies by chance."""
 EXACT, MARGIN = 0.998, 0.002
-"""How near one pass must come to its aim, and how far below its own a refined file may lie."""
+"""The largest distance of one pass from its aim, and of a refined file below its aim."""
 GUESSES = 4
-"""How often a PSNR is foretold before the qualities that are left are halved."""
+"""The number of predictions before the search halves the remaining qualities."""
 BEST = range(90, QUALITIES)
-"""Where the highest PSNR is, if not at the highest quality: its finer steps may suit a flat picture
-less well."""
+"""Flat pictures may have their highest PSNR at one of these qualities, not at the highest."""
 
 F = TypeVar("F", bound=Sized)
 T = TypeVar("T")
@@ -185,10 +184,10 @@ class _SizeSearch(Generic[F]):
         for number in range(ROUNDS):
             if len(best) >= self._close * self._limit:
                 break
-            share = 0.5  # from time to time, lest one end never moves
+            share = 0.5  # from time to time, so that both ends move
             if number % 3 < 2:
                 share = math.log(self._limit / len(best)) / math.log(size / len(best))
-            # A little less than that: what fits is a result, what does not is none.
+            # Aim a little lower, because only a file that fits is a result.
             dead_zone = wide + min(max(0.95 * share, 0.1), 0.9) * (narrow - wide)
             file = self._encode(quality, dead_zone)
             if len(file) > self._limit:

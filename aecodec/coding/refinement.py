@@ -21,12 +21,16 @@ roundings whose errors cancel, but leaves some latents between integers.
 curvature * (y_hat - y). No step can remove it. If it were left in, it would add up until the
 element is rounded the wrong way. The rest is the error that the rounding of other elements and the
 analysis have caused, which this element can help to reduce.
+
+With weights for the eye, its distortion takes the place of the squared error. It is many times as
+steep in smooth areas as in texture, so no rate suits both. Then an element whose gradient is g bits
+for a quantisation step moves by rate * g / (|g| + SLIGHT) such steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -37,7 +41,7 @@ from aecodec.geometry import Box, padded
 from aecodec.networks.means import completed
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats, Indexes, Ints, Pixels
+    from aecodec.arrays import Bools, Floats, Indexes, Ints, Pixels
     from aecodec.coding.efforts import Effort
     from aecodec.coding.tile import Latents, TileCodec
     from aecodec.networks.weights import OperatingPoint
@@ -50,9 +54,12 @@ STRIP = 512
 """Rows of pixels, at most, whose errors are taken at once: the gradient needs what every layer has
 computed, a kilobyte or so for each pixel."""
 
-RATE = 0.3
+RATE, RATE_FOR_THE_EYE = 0.3, 0.2
 RISE, FALL = 1.05, 0.6
 """The step's first length, and what it is multiplied by after success and failure."""
+SLIGHT = 3.0
+"""Bits for a quantisation step: for the eye, the gradient that moves a latent half as far as a
+large one does."""
 HOT, COLD = 1.0, 0.05
 """The first temperature and the last one; between them it falls by the same factor each step."""
 STEP, LAST_STEP = 0.03, 0.1
@@ -92,7 +99,7 @@ class Refinement:
     """Better latents for one tile, the `box` of a picture rgb (H,W,3), from its y (M,h,w).
 
     `v_hat` (M,H/16,W/16) is that of the whole picture: pixels near an edge depend on the latents of
-    both tiles.
+    both tiles. Errors do not count where `unseen` (H,W) is True.
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class Refinement:
         y: Floats,
         v_hat: Floats,
         point: OperatingPoint,
+        unseen: Bools | None = None,
     ) -> None:
         self._codec, self._point = codec, point
         self._tables = codec.weights.y_tables
@@ -115,18 +123,23 @@ class Refinement:
         near, far = (box.grown(n * margin, rgb.shape) for n in (1, 2))
         self._window = v_hat[far.latents].copy()
         self._inner = box.within(far).latents
-        self._strips = [_strip(rgb, strip, far, margin) for strip in near.strips(STRIP)]
+        self._strips = [_strip(rgb, strip, far, margin, unseen) for strip in near.strips(STRIP)]
 
     def run(self, effort: Effort) -> Latents:
         """The best latents found; those of y itself, if none are better."""
         y, curvature = self._y, self._point.curvature
         best: Latents
+        more: dict[str, Any] = (
+            {}
+            if self._codec.weights.config.objective == "psnr"
+            else {"rate": RATE_FOR_THE_EYE, "bounded": self.bounded}
+        )
         if not effort.annealing:
-            best, _ = descend(y, curvature, effort.descent, self.quantise, self.cost)
+            best, _ = descend(y, curvature, effort.descent, self.quantise, self.cost, **more)
             return best
         gain = self._point.gain
         moved = anneal(y * gain, effort.annealing, self.soft_gradient) / gain
-        best, least = descend(moved, curvature, effort.descent, self.quantise, self.cost)
+        best, least = descend(moved, curvature, effort.descent, self.quantise, self.cost, **more)
         plain, _ = self.quantise(y)
         return best if least < self.cost(plain)[0] else plain
 
@@ -135,6 +148,13 @@ class Refinement:
         gain = self._point.gain
         latents = self._codec.quantise_given(y * gain, self._side)
         return latents, latents.v_hat / gain
+
+    def bounded(self, gradient: Floats) -> Floats:
+        """The direction for the eye, less than a quantisation step, from dJ/dy (M,h,w)."""
+        gain = self._point.gain
+        bits = gradient * (np.float32(self._point.bits_per_error) / gain)
+        direction: Floats = bits / ((np.abs(bits) + np.float32(SLIGHT)) * gain)
+        return direction
 
     def error(self, v_hat: Floats) -> tuple[float, Floats]:
         """The squared error of the pixels that depend on v_hat (M,h,w), and its gradient by
@@ -191,12 +211,14 @@ class Refinement:
         return _SoftSymbols(low, (soft.low + soft.share) * free, soft.slope * free)
 
 
-def _strip(rgb: Pixels, strip: Box, window: Box, margin: int) -> _Strip:
+def _strip(rgb: Pixels, strip: Box, window: Box, margin: int, unseen: Bools | None) -> _Strip:
     """A strip of a picture rgb (H,W,3), and the place of its latents in those of `window`."""
     seen = strip.grown(margin, rgb.shape)
     height, width = padded((seen.h, seen.w))
     mask = np.zeros((1, 1, height, width), np.float32)
     mask[0, 0][strip.within(seen).slices()] = 1.0
+    if unseen is not None:
+        mask[0, 0, : seen.h, : seen.w][unseen[seen.slices()]] = 0.0
     pixels = np.ascontiguousarray(edge_padded(rgb[seen.slices()], height, width, axis=0))
     return _Strip(seen.within(window).latents, pixels, mask)
 
@@ -251,6 +273,8 @@ def descend(
     iterations: int,
     quantise: Callable[[Floats], tuple[L, Floats]],
     cost: Callable[[L], tuple[float, Floats]],
+    rate: float = RATE,
+    bounded: Callable[[Floats], Floats] = lambda gradient: gradient,
 ) -> tuple[L, float]:
     """The best quantised latents on the path down from y (M,h,w), and their J.
 
@@ -258,11 +282,13 @@ def descend(
         curvature: (M,1,1), half the second derivative of the error by an element of y_hat.
         quantise: y -> the quantised latents, of any type, and y_hat.
         cost: quantised latents -> J in units of the error, and its gradient (M,h,w) by y_hat.
+        rate: the first length of a step.
+        bounded: makes the direction (M,h,w) of a step from what is left of the gradient.
     """
     best, y_hat = quantise(y)
     least, gradient = cost(best)
-    direction = gradient - 2.0 * curvature * (y_hat - y)
-    start, rate = y, RATE
+    direction = bounded(gradient - 2.0 * curvature * (y_hat - y))
+    start = y
     for left in reversed(range(iterations)):
         y = start - rate * direction
         latents, y_hat = quantise(y)
@@ -273,5 +299,5 @@ def descend(
         least, best = j, latents
         rate *= RISE
         if left:
-            start, direction = y, gradient - 2.0 * curvature * (y_hat - y)
+            start, direction = y, bounded(gradient - 2.0 * curvature * (y_hat - y))
     return best, least

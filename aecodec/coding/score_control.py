@@ -1,8 +1,8 @@
-"""Searching for the file whose SSIMULACRA 2 score meets a target, in few looks at decoded pixels.
+"""Searching for the file whose SSIMULACRA 2 score meets a target, with few files.
 
-First qualities are looked at: what one of them scores is foretold by a curve of typical pictures,
-moved so that it meets what was found. The first quality above the target is then made worse by a
-wider dead zone (`quantisation.py`), which is what lies between two qualities.
+The first phase tries qualities. A curve of typical pictures, shifted to the scores that were found,
+predicts the next one. The second phase takes the lowest quality above the target, and lowers its
+score by a wider dead zone (`quantisation.py`), which is finer than a step of quality.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from aecodec.networks.config import QUALITIES
 __all__ = ["LOOKS", "TOLERANCE", "lowest_reaching"]
 
 TOLERANCE = 0.5
-"""In points: a file this far above the target is near enough."""
+"""Points: a score this far above the target ends the search."""
 LOOKS = 8
-"""How many files are decoded and measured at most."""
+"""The largest number of files that are decoded and measured."""
 
 _AIM = 0.4
-"""The share of the tolerance above the target that is aimed at: what lies below is no hit."""
+"""The search aims at the target plus this share of TOLERANCE, because a lower score misses."""
 _WIDTH = 4.5
-"""About the dead zone that makes of one quality the next one below."""
+"""The dead zone with about the score of the next lower quality."""
 _MOST, _LEAST = 4.0, 0.25
-"""How many times as wide the next dead zone is at most, and the least fall of the score by one of
-that width."""
+"""The largest ratio of two dead zones in a row, and the least fall of the score that it needs."""
 _FAR = 2.0
-"""How many times as much, or as little, may be missing beyond the qualities looked at."""
+"""The largest factor between the distances to 100 beyond the qualities that were tried."""
 _EDGE = 0.1
-"""In shares of what lies between two widths: how far the next one is kept away from both."""
+"""The next width keeps this share of the interval away from both of its ends."""
 _TYPICAL = [
     (1.0, -60.0),
     (5.0, -20.0),
@@ -48,7 +47,7 @@ _TYPICAL = [
     (95.0, 89.0),
     (100.0, 94.0),
 ]
-"""Quality and score, about those of JPEG on photographs."""
+"""Quality and score of typical photographs, about those of JPEG."""
 
 T = TypeVar("T")
 
@@ -64,10 +63,9 @@ class Look(NamedTuple):
 def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: float) -> T:
     """The file whose score is `target` at least, and no more than TOLERANCE above if there is one.
 
-    At most LOOKS files are made. The score is taken to rise with quality, and to fall as the dead
-    zone grows. Where none of the files lies within the tolerance (in pictures of a few pixels the
-    score jumps), it is the lowest that reaches the target; where quality 1 has more than that
-    already, it is quality 1.
+    At most LOOKS files are made. The score is assumed to rise with quality, and to fall with a
+    wider dead zone. If no file is within TOLERANCE, the result is the lowest score that reaches the
+    target: scores of tiny pictures jump. If quality 1 is above the target, it is the result.
 
     Args:
         encode: (quality, dead zone) -> file and score.
@@ -85,7 +83,7 @@ def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: flo
         if above and (len(above) > 1 or place > high - 1):
             quality, dead_zone = high, _width(above, aim, expected(high) - expected(high - 1))
         else:
-            # The last look is sure to reach it, if one does.
+            # The last file is of the lowest quality that is known to reach the target.
             last = best is None and left == 1
             quality = QUALITIES if last else min(max(math.ceil(place), low + 1), high - 1)
             dead_zone = 0.0
@@ -113,10 +111,10 @@ def lowest_reaching(encode: Callable[[int, float], tuple[T, float]], target: flo
 
 
 def _expected(looks: Sequence[Look]) -> Callable[[float], float]:
-    """A score by quality, or by what lies between two: the typical one, moved to what was found.
+    """The expected score by (fractional) quality: the typical curve, scaled to the scores found.
 
-    What is missing to 100 is multiplied: where a picture is harder, it is so at all qualities. How
-    that share goes on beyond the qualities that were looked at, the two outermost of them tell.
+    The distance to 100 is multiplied by a factor, because a hard picture is hard at all qualities.
+    Beyond the qualities that were tried, the two outermost of them extrapolate the factor.
     """
     times = [
         (float(q), _missing(score) / _missing(_between(_TYPICAL, q)))
@@ -131,19 +129,19 @@ def _expected(looks: Sequence[Look]) -> Callable[[float], float]:
 
 
 def _beyond(place: float, near: tuple[float, float], other: tuple[float, float]) -> float:
-    """What lies on a line through two points, but for far from the nearer one's value."""
+    """The value on a line through two points, bounded near the value of the nearer one."""
     (x0, y0), (x1, y1) = near, other
     found = y0 + (y0 - y1) * (place - x0) / (x0 - x1)
     return min(max(found, y0 / _FAR), y0 * _FAR)
 
 
 def _missing(score: float) -> float:
-    """What is missing to 100, not less than an hundredth of a point."""
+    """The distance to 100, at least a hundredth of a point."""
     return max(100.0 - score, 0.01)
 
 
 def _place(expected: Callable[[float], float], low: int, high: int, aim: float) -> float:
-    """Where between two qualities the score is expected to be `aim`, or the higher one."""
+    """The fractional quality with the expected score `aim`, or the higher quality."""
     first, last = float(low), float(min(high, QUALITIES))
     for _ in range(20):
         middle = 0.5 * (first + last)
@@ -155,10 +153,10 @@ def _place(expected: Callable[[float], float], low: int, high: int, aim: float) 
 
 
 def _width(looks: Sequence[Look], aim: float, step: float) -> float:
-    """The dead zone that is expected to score `aim`, by other looks at the same quality.
+    """The dead zone with the expected score `aim`, by other files of the same quality.
 
-    The one without a dead zone scores more; `step` is by how much the quality below is expected to
-    score less.
+    The file without a dead zone scores more. `step` is the expected difference to the score of the
+    next lower quality.
     """
     enough = sorted((look.dead_zone, look.score) for look in looks if look.score >= aim)
     less, more = enough[-1], [look for look in looks if look.score < aim]

@@ -43,15 +43,15 @@ class Synthesis:
         config, whole, shape = transforms.config, Box.of(tiles.shape), padded(tiles.shape)
         self._wanted = region or whole
         parts = whole.parts(transforms.area8, config.synthesis_reach8)
-        # The parts to synthesise, what each of them sees at 1/8, and the cells of that.
+        # The parts to synthesise, the areas at 1/8 that they read, and the cells of these areas.
         wanted = [part for box in parts if (part := box.common(self._wanted))]
         self._parts = [part for part in wanted if needed(part)]
+        # The heights of the rows of parts, by their upper edges, from top to bottom.
         self._heights = {part.y: part.h for part in wanted}
-        """Of the rows of parts, by their upper edges, from top to bottom."""
         self._seen = [part.aligned(8).grown(config.synthesis_reach8, shape) for part in self._parts]
         cell = Box.of(shape).parts(transforms.area16, config.synthesis_reach16)[0]
         grid, bounds = Grid(shape[1], shape[0], cell.w, cell.h), Box.around(self._seen).aligned(16)
-        # What each of these cells sees at 1/16, from the tiles.
+        # The areas at 1/16 that these cells read, from the tiles.
         self._views = {
             number: cut.grown(config.synthesis_reach16, tiles.shape)
             for number in sorted({number for box in self._seen for number in grid.touching(box)})
@@ -76,7 +76,7 @@ class Synthesis:
 
         The next ones are computed while the caller works on one of them.
         """
-        # Threads that share sessions draw together, for which only this one asks.
+        # Threads that share sessions draw one part together, requested by this thread.
         runtime = self._transforms.runtime
         per_thread = per_thread_pays(runtime, len(self._parts))
         jobs = len(self._parts) if per_thread else self._v_hats.count
@@ -98,14 +98,14 @@ class Synthesis:
         return np.empty((height, self._wanted.w, 3), np.uint8)
 
     def _jobs(self, begun: dict[int, Pixels], workers: Workers) -> Iterator[Callable[[], None]]:
-        """The computation of each part. What it and the next parts need is begun before.
+        """The computation of each part. Its input and that of the next parts is begun before.
 
         `begun` gets the bands that they are drawn into, by their upper edges.
         """
         ahead = workers.ahead if workers.per_thread else 1
         for k in range(len(self._parts)):
             if workers.threaded:
-                # What is begun well before it is read keeps nobody waiting.
+                # Cells that are begun early are done when they are read.
                 for near in self._seen[k : k + 1 + 2 * ahead]:
                     for number in self._x8.grid.touching(near):
                         self._v_hats.begin(self._views[number], workers.submit)

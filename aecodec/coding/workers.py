@@ -53,8 +53,7 @@ class Workers:
         return self._pool is not None
 
     def work(self, job: Callable[..., T], *args: Any) -> T:
-        """Do a job on this thread. After a fault no other job begins: each would take memory for a
-        picture that will not be."""
+        """Do a job on this thread. After a fault no other job begins, to take no memory in vain."""
         if self._fault is not None:
             raise self._fault
         try:

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import forks
+from aecodec.entropy.fixed_point import PRECISION
 
 __all__ = ["AnsCoder", "Categorical", "Uniform"]
 
-PRECISION = 24
 _MASK = (1 << PRECISION) - 1
 _LOW = (1 << 32) - 1
 

@@ -1,27 +1,28 @@
 """Integer tables and the ANS coder: symbols and table indexes in, bytes out, and back.
 
-This module never sees a tensor or a network. Its tables (`tables.py`) are integers that travel with
-the weights, so an encoder and a decoder can't disagree about a probability. The coder is
+This module uses no tensor and no network. Its tables (`tables.py`) are integers in the weights, so
+the probabilities of an encoder and a decoder are always equal. The coder is
 constriction's range ANS (Bamler 2022, "Understanding Entropy Coding With Asymmetric Numeral
 Systems"): a stack, so what is decoded first is encoded last.
 
-Order of what is coded, for every array (z's two halves, then the two steps of y), its symbols
-grouped by table index in ascending order, in their own order within a group:
+The arrays are coded in this order: the two halves of z, then the two steps of y. The symbols of an
+array are grouped by table index in ascending order, and keep their order within a group. An array
+is coded as:
 
-1. for every group of 256 symbols or more whose table gives 0 a probability of 3/4 or more: where
-   the others stand, as runs of zeros;
-2. the symbols, group by group, of such groups only those that are not 0, and by what the table
-   says of these alone;
-3. the escapes of that array, in the order of 2: first all their bit counts, then, for every bit
-   count in ascending order, the bits below the leading one.
+1. for every group of 256 symbols or more whose table gives 0 a probability of 3/4 or more: the
+   positions of the other symbols, as runs of zeros;
+2. the symbols, group by group; of the groups in 1 only the symbols that are not 0, with the
+   probabilities of the table without its entry for 0;
+3. the escapes, in the order of 2: first all their bit counts, then, for every bit count in
+   ascending order, the bits below the leading one.
 
-Runs cost as many bits as zeros coded one by one, but for half a bit where a group ends. Most
-symbols are such zeros, and constriction takes 12 to 30 ns for each, however little it says.
+Runs cost as many bits as zeros coded one by one, except for half a bit at the end of a group. They
+are faster: most symbols are such zeros, and constriction takes 12 to 30 ns for each.
 
-A symbol outside its table is coded as the table's escape entry, low or high, and its excess
-e >= 0 over the table's edge as the number n of bits of e + 1, uniform over 1..32, followed by the
-n - 1 bits below the leading one (Elias gamma), in uniform chunks of at most 16 bits, low chunk
-first. A table without entries says "zero, with certainty": nothing is coded.
+A symbol outside its table is coded as the low or high escape entry of the table, and its excess
+e >= 0 over the edge of the table (Elias gamma): the number n of bits of e + 1, uniform over 1..32,
+followed by the n - 1 bits below the leading one, in uniform chunks of at most 16 bits, low chunk
+first. A table without entries means that all its symbols are 0: nothing is coded.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Encoder:
 
     @stage("entropy coding")
     def add(self, symbols: Ints, groups: Groups) -> None:
-        """One array, flat, and its groups. Symbols of empty tables must be 0.
+        """Add one array, flat, with its groups. Symbols of empty tables must be 0.
 
         Raises ValueError for symbols beyond SYMBOL_LIMIT.
         """
@@ -66,10 +67,10 @@ class Encoder:
         tables, parts = groups.tables, groups.parts
         if not parts:
             return
-        if -_SHORT <= least <= most < _SHORT:  # from fewer bytes they are taken sooner
+        if -_SHORT <= least <= most < _SHORT:  # `take` is faster on smaller types
             symbols = symbols.astype(np.int16)
         symbols = taken(symbols, groups.order)
-        nonzero = np.flatnonzero(symbols != 0)  # of truth values: several times as fast
+        nonzero = np.flatnonzero(symbols != 0)  # several times as fast on booleans
         others = taken(symbols, nonzero)
         begins = nonzero.searchsorted([part.start for _, part in parts]).tolist()
         ends = nonzero.searchsorted([part.stop for _, part in parts]).tolist()
@@ -122,10 +123,10 @@ class Encoder:
 
 
 class Decoder:
-    """Gives back arrays in the order in which they were added.
+    """Returns arrays in the order in which they were added.
 
-    Raises CorruptError for words that no encoder wrote; but most damage decodes silently to
-    wrong symbols, so callers compare a checksum before and a hash of the symbols after.
+    Raises CorruptError for words that no encoder wrote. Most damage decodes silently to wrong
+    symbols, so callers check a checksum before and a hash of the symbols after.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -173,12 +174,12 @@ class Decoder:
         return symbols
 
     def _take_places(self, count: int, runs: Runs) -> Places:
-        """Where, among `count` symbols, something other than 0 stands."""
+        """The positions of symbols other than 0 among `count` symbols."""
         found: list[Places] = []
         end = 0
         while end < count:
-            # Nobody says how many runs there are. What is read too many goes back: to a stack of
-            # ANS that is the inverse of taking it, to the bit.
+            # The number of runs is not coded. Surplus entries are pushed back: for ANS, which is a
+            # stack, encoding is exactly the inverse of decoding.
             likely = (count - end) / runs.mean
             entries = self._coder.decode(runs.model, int(likely + 3.0 * likely**0.5) + 2)
             ends = np.minimum(entries + 1, runs.longest).cumsum() + end
@@ -238,7 +239,7 @@ def _lengths(groups: list[_Sparse]) -> list[Ints]:
     longest = np.repeat(limits, counts)
     full = zeros // longest
     zeros -= full * longest
-    full[last] += zeros[last] > 0  # where the group ends, no more need be said
+    full[last] += zeros[last] > 0  # the end of the group ends the last run
     ends = (full + is_place).cumsum()
     sizes = np.diff(ends[last], prepend=0)
     entries = np.repeat(np.array(limits, np.int32), sizes)

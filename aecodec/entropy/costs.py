@@ -1,4 +1,4 @@
-"""The cost of symbols in bits, by the tables that code them: encoders weigh it against errors."""
+"""The cost of symbols in bits, by their tables. Encoders weigh it against errors."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ class Costs:
         return total
 
     def each(self, symbols: Ints, indexes: Indexes) -> Floats:
-        """The cost of every symbol under its table (none is empty); that of an escape without its
-        excess.
-        """
+        """The cost of every symbol in its table, which is not empty, without excesses."""
         tables, (bits, starts) = self._tables, self._entry_bits
         entries = symbols - (tables.first[indexes] - 1)
         cost: Floats = bits[starts[indexes] + np.clip(entries, 0, tables.lengths[indexes] - 1)]
@@ -52,7 +50,7 @@ class Costs:
         return slope
 
     def rises(self, symbols: Ints, indexes: Indexes) -> Floats:
-        """How many bits more than each symbol the next higher one costs; 0 in empty tables."""
+        """The additional bits of the next higher symbol; 0 in empty tables."""
         rise = np.zeros(symbols.shape, np.float32)
         where = np.flatnonzero(~self._tables.empty[indexes])
         near, table = symbols[where], indexes[where]

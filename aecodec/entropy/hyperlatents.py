@@ -1,15 +1,15 @@
 """The order in which z_hat is coded, and the prediction of its second half.
 
-The positions (i, j) of z_hat (N,h,w) are split like the squares of a chess-board, in every channel
-alike. Those with i + j even are coded first, as they are, channel c with table c. Then all
-neighbours of each other element are known: left, right, above and below. What is coded of it is its
-difference from
+The positions (i, j) of z_hat (N,h,w) are split like the squares of a chess-board, in the same way
+in every channel. Elements with i + j even are coded first, without prediction, those of channel c
+with table c. Then all neighbours of the other elements are known: left, right, above and below. The
+coder codes the difference of each of these elements from
 
     floor((slope[c] * sum * 12 / n + 6 * 2^8) / (12 * 2^8))
 
-where `sum` is that of its n neighbours within the tile, with table N + c. (The hyperlatents of a
-picture are smooth, which the factorized prior of Balle et al. 2018 does not use.) All of it is done
-in integers, so every machine computes the same.
+where `sum` is the sum of its n neighbours within the tile, with table N + c. (The hyperlatents of a
+picture are smooth, which the factorized prior of Balle et al. 2018 does not use.) All computations
+are in integers, so every machine gets the same result.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class HyperTables(NamedTuple):
     slope: Ints  # (N,), with SLOPE_BITS fractional bits
 
     def predictions(self, z_hat: Ints) -> Longs:
-        """(N,...) of the second half, from z_hat (N,h,w), whose first half alone must be known."""
+        """(N,...) of the second half, from the first half of z_hat (N,h,w)."""
         _, h, w = z_hat.shape
         scaled = neighbours(z_hat)[:, second_half(h, w)] * self.slope.astype(np.int64)[:, None]
         unit = PARTS << SLOPE_BITS
@@ -63,7 +63,7 @@ class HyperTables(NamedTuple):
         return found
 
     def halves(self, z_hat: Ints) -> Iterator[Ints]:
-        """What is coded of z_hat (N,h,w): the symbols (N,...) of the first half, of the second."""
+        """The coded symbols of z_hat (N,h,w): those of the first half (N,...), of the second."""
         second = second_half(*z_hat.shape[1:])
         yield z_hat[:, ~second]
         yield (z_hat[:, second] - self.predictions(z_hat)).astype(np.int32)

@@ -1,7 +1,6 @@
 """The coder's models of integer tables, each built at its first use.
 
-The models are those of `backend.py`, constriction's or our own. Their input is integers, and what
-they compute from these is exact.
+The models are those of `backend.py`, constriction's or our own. They compute exactly with integers.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_RUN", "RUNS_COUNT", "RUNS_FROM", "Models", "Runs"]
 
 RUNS_FROM = 3 << PRECISION - 2
-"""A table's probability of 0, of 2 ** PRECISION, from which on it has runs: a run and what comes
-after it take longer to decode than a few zeros."""
+"""The least probability of 0, of 2 ** PRECISION, for which zeros are coded as runs: a run and the
+symbol after it take longer to decode than a few zeros."""
 RUNS_COUNT = 256
-"""How many symbols of a table have runs: fewer save no time, and half a bit is half a bit."""
+"""The least number of symbols for runs: fewer save no time, and a run costs half a bit."""
 LONGEST_RUN = 64
-"""Of zeros that one entry says; entries of up to 6 bits are found fast."""
+"""The longest run of one entry; the coder finds entries of up to 6 bits fast."""
 
 
 class Runs(NamedTuple):
-    """The run lengths that code where the rare symbols other than 0 are, for one table."""
+    """The model of run lengths, which code the positions of symbols other than 0."""
 
     model: object
-    longest: int  # the last entry: so many zeros, and what comes then is not said
-    mean: float  # symbols that an entry stands for
+    longest: int  # the last entry: this many zeros, without a symbol after them
+    mean: float  # the mean number of symbols for each entry
 
 
 class Models:
@@ -59,9 +58,7 @@ class Models:
         return self._others[t]
 
     def runs(self, t: int, count: int) -> Runs | None:
-        """The run lengths of the zeros among `count` symbols of table t; None if they are coded
-        singly.
-        """
+        """The model of runs for `count` symbols of table t; None if zeros are coded singly."""
         if count < RUNS_COUNT:
             return None
         if t not in self._runs:

@@ -1,41 +1,36 @@
-"""Matrix products of integers that are right whatever BLAS NumPy has.
+"""Matrix products of integers that are checked, because a BLAS library may be wrong.
 
-The layers of the integer scale network are matrix products in floats, which hold every sum exactly.
-BLAS makes them, and differs from machine to machine: it has kernels for each processor, and chooses
-among them by the shapes. A kernel that is wrong (OpenBLAS's for SME was, with NumPy 2.3.5 and
-2.5.5) would write files that only the same machine can read. The weights' known answer finds that
-only if it has the shapes of the picture.
+The layers of the integer scale network are matrix products in floats that hold every sum exactly.
+BLAS computes them with kernels for each processor, which it chooses by the shapes. A wrong kernel
+would write files that only the same machine can read. (OpenBLAS's kernel for SME was wrong, with
+NumPy 2.3.5 and 2.5.5.) The known answers of the weights find this only for their own shapes.
 
-So a product is checked when its shapes, type and strides are the first of their kind in a process,
-by Freivalds' method (1977, "Probabilistic machines can use less running time"): for C = A B and any
-row r, r C = (r A) B. All sums are exact, so both sides are equal to the bit. That reads each number
-once and does not use BLAS: a millisecond for the first picture of 0.4 megapixels, and none for the
-next ones of its size. If a product is wrong, NumPy's own loops make it and all later ones, in
-some nine times the time: a hundredth of a second for such a picture.
+So the first product of each shape, type and stride in a process is checked by Freivalds' method
+(1977, "Probabilistic machines can use less running time"): for C = A B and any row r,
+r C = (r A) B. All sums are exact, so both sides must be equal. The check reads each number once and
+does not use BLAS. It takes a millisecond for the first picture of 0.4 megapixels. After a wrong
+product, NumPy's own loops compute it and all later ones, in nine times the time.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from aecodec.arrays import Exact
 from aecodec.errors import KnownAnswerError
 
 __all__ = ["product", "wrong_product"]
 
-Exact = npt.NDArray[np.floating[Any]]
 
 _KINDS = 10_000
-"""Remembered kinds of products: those of some thousand sizes of pictures."""
+"""The number of checked kinds that are remembered: those of a thousand sizes of pictures."""
 
 _checked: set[tuple[object, ...]] = set()
 _wrong: list[str] = []
 
 
 def wrong_product() -> str | None:
-    """The first product of this process that BLAS got wrong, in words."""
+    """The first wrong product of BLAS in this process, in words; None if there was none."""
     return _wrong[0] if _wrong else None
 
 

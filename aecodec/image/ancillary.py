@@ -1,11 +1,10 @@
-"""What travels with a picture besides EXIF, ICC profile and XMP.
+"""Metadata of a picture other than EXIF, ICC profile and XMP.
 
 ::
 
     account of a file, or image.info --collect--> Ancillary --into_info--> image.info
 
-
-Resolution and comment stand in `image.info` under Pillow's own keys, the others under these names.
+Resolution and comment have Pillow's own keys in `image.info`, the others have the names below.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["Ancillary", "collect", "into_info", "of"]
 
 
 class Ancillary(NamedTuple):
-    """Named as the fields of `Picture` and the sections of the container are."""
+    """Resolution, texts, IPTC, gain map and video, named as the fields of `Picture`."""
 
     resolution: tuple[float, float] | None = None
     """Pixels an inch, across and down."""
@@ -37,7 +36,7 @@ class Ancillary(NamedTuple):
 
 
 _KINDS: Final = {"gain_map": "gainmap"}
-"""What fields are called among the kinds of metadata, where that differs."""
+"""Fields whose kind of metadata has another name."""
 
 
 def collect(
@@ -50,18 +49,18 @@ def collect(
     *,
     strip_gps: bool,
 ) -> Ancillary:
-    """What is kept of it, once EXIF is known. Without a file's account it is that in `image.info`.
+    """The metadata to keep: from the account of a file, or else from `image.info`.
 
-    A gain map lies as the pixels of the file do. Of a picture that is turned upright it is kept
-    only if EXIF tells the orientation, so that both can be put back as they were.
+    A gain map has the orientation of the pixels in the file. If the picture is turned upright, the
+    gain map is kept only if EXIF states the orientation, so that both can be turned back.
     """
     found = of(image) if account is None else _of_file(image, account)
     if account is None and image.format != "AEC":
-        # The pixels may have been changed: these would not be theirs any more.
+        # The pixels of an image may have changed since it was read; then these no longer fit.
         found = found._replace(gain_map=None, video=None)
     found = _bounded(found, notes)
     if exif and _is_same(found.resolution, metadata.resolution_of(exif)):
-        found = found._replace(resolution=None)  # EXIF says it
+        found = found._replace(resolution=None)  # EXIF states it
     if strip_gps:
         found = _without_positions(found, notes)
     gain_map = found.gain_map
@@ -87,7 +86,7 @@ def collect(
 
 _MAX_TEXTS: Final = 10_000
 _MAX_BYTES: Final = 2**24
-"""What a reader of .aec accepts of each."""
+"""The largest size that a reader of .aec accepts, for each kind."""
 
 
 def _bounded(found: Ancillary, notes: list[str]) -> Ancillary:
@@ -105,7 +104,7 @@ def _of_file(image: Image.Image, account: Account) -> Ancillary:
     walker = walker_for(str(image.format))
     attached = {attachment.kind: attachment for attachment in account.attachments}
     return Ancillary(
-        # The walker knows better; where there is none, Pillow may.
+        # The walker reads more than Pillow, but not every format has a walker.
         _sensible(image.info.get("dpi") if walker is None else account.resolution),
         tuple(account.texts),
         account.iptc,
@@ -115,7 +114,7 @@ def _of_file(image: Image.Image, account: Account) -> Ancillary:
 
 
 def of(image: Image.Image) -> Ancillary:
-    """What `image.info` holds. Others may have put something else there: it is passed over."""
+    """The metadata in `image.info`. Values of an unknown type are ignored."""
     info = image.info
     iptc, gain_map, video = info.get("iptc"), info.get("gain_map"), info.get("video")
     return Ancillary(
@@ -141,13 +140,13 @@ def _comment(found: Any) -> tuple[Text, ...]:
 
 
 def _is_attachment(found: Any) -> bool:
-    """Whether it is one of a walker or one of a container."""
+    """Whether it is the attachment of a walker or of a container."""
     parts = (getattr(found, "data", None), getattr(found, "detail", None))
     return all(isinstance(part, bytes) for part in parts)
 
 
 def into_info(ancillary: Ancillary, exif: bytes | None) -> dict[str, Any]:
-    """What of it is there, as `image.info` has it. The resolution may be that of EXIF."""
+    """The metadata under Pillow's keys. Without a resolution, that of EXIF is taken."""
     comments = [text.text for text in ancillary.texts if not text.keyword]
     resolution = ancillary.resolution or (metadata.resolution_of(exif) if exif else None)
     found = {
@@ -162,7 +161,7 @@ def into_info(ancillary: Ancillary, exif: bytes | None) -> dict[str, Any]:
 
 
 def _sensible(resolution: Any) -> tuple[float, float] | None:
-    """A resolution as two numbers above 0; None for what is none."""
+    """A resolution as two numbers above 0; None for anything else."""
     try:
         across, down = (float(value) for value in resolution)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -177,7 +176,7 @@ def _is_same(one: tuple[float, float] | None, other: tuple[float, float] | None)
 
 
 def _without_positions(found: Ancillary, notes: list[str]) -> Ancillary:
-    """Drop what says a position, or may: a video has many ways to, and is not searched."""
+    """Drop texts with a position, and videos, which may hold one in many ways."""
     texts = tuple(text for text in found.texts if not any("gps" in part.lower() for part in text))
     video, gain_map = found.video, found.gain_map
     if video is not None:

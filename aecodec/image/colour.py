@@ -4,7 +4,7 @@
 
     1, P, CMYK, I;16, I, F, LAB, ... --to_eight_bits--> L, LA, RGB, RGBA
 
-Each function says in `notes` what is lost on the way.
+Each function adds a line to `notes` for every loss.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
-    """Mend what Pillow reads from PNGs of few bits: the pixels scaled, the transparent grey not.
+    """Scale the transparent grey of a PNG of 1, 2 or 4 bits, as Pillow scales its pixels.
 
-    (So that nothing would be transparent.) A grey that is scaled, as one bit is by newer versions,
-    is too large to be taken for another.
+    Pillow leaves it as stored, so that no pixel would be transparent. Newer versions scale it for
+    one bit; a scaled value is larger than any stored one, and is left as it is.
     """
     transparent = image.info.get("transparency")
     for raw, bits in (("1", 1), ("L;2", 2), ("L;4", 4)):
@@ -62,9 +62,10 @@ def with_grey_scaled(image: Image.Image, stored: list[str]) -> Image.Image:
 
 
 def with_depth(image: Image.Image) -> Image.Image:
-    """Tell Pillow's 16-bit PGMs from other integers: it scales their values to 0..65535.
+    """Mark a 16-bit PGM as 16-bit: Pillow scales its values to 0..65535 in the mode I.
 
-    Taken for integers of any range, a dark picture would become a bright one.
+    Other pictures of the mode I hold integers of an unknown range. A dark PGM treated like these
+    would become bright.
     """
     if image.format != "PPM" or image.mode != "I":
         return image
@@ -86,7 +87,7 @@ def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Bring a picture that will lose its profile to the colours that are assumed without one."""
+    """Convert a picture that loses its profile to sRGB, which viewers assume without one."""
     try:
         from PIL import ImageCms
 
@@ -106,11 +107,11 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
 
 
 def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
-    """Bring a picture in L, LA, RGB or RGBA and its profile to one kind of colours.
+    """Make a picture in L, LA, RGB or RGBA and its profile agree on grey or RGB.
 
-    A greyscale picture with an RGB profile shows what that makes of r = g = b: a grey profile says
-    so where there is one, else the picture becomes RGB. A picture in RGB with a grey profile is
-    greyscale where its channels are equal, as decoders give it that know no greyscale.
+    A greyscale picture may have an RGB profile: it gets the equivalent grey profile if there is
+    one, else it becomes RGB. An RGB picture with a grey profile becomes greyscale if its channels
+    are equal: some decoders return greyscale as RGB.
     """
     if not isinstance(profile, bytes) or not profile:
         return image, None
@@ -167,8 +168,8 @@ def _scaled(image: Image.Image, notes: list[str]) -> Image.Image:
 def scaled(values: npt.NDArray[np.generic], kind: str, notes: list[str]) -> Image.Image:
     """Bring numbers (H,W) of any type to 0..255.
 
-    They do not say which value is white. The smallest usual range that holds every value is taken
-    for it; where none does, the darkest becomes black and the brightest white.
+    The file does not say which value is white. The smallest usual range that holds all values
+    decides. If no usual range does, the darkest value becomes black and the brightest white.
     """
     real = values.astype(np.float32)
     if not np.isfinite(real).all():

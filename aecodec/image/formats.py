@@ -9,11 +9,11 @@ from PIL import Image, features
 
 __all__ = ["library_version", "photograph_kinds", "readable_suffixes", "written_format"]
 
-# What photographs come in. Drawings, films and scientific arrays are left to others.
+# The formats of photographs, without those of drawings, films and scientific arrays.
 _PHOTOGRAPHS: Final = frozenset(
     ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "PSD", "TGA", "TIFF", "WEBP")
 )
-# Those whose first bytes can be told from a text's.
+# The formats whose first bytes no text has.
 _BY_CONTENT: Final = _PHOTOGRAPHS - {"BMP", "PPM", "TGA"}
 
 

@@ -1,13 +1,12 @@
-"""JPEG 2000 that Pillow misreads: components of other than 8 bits, colours taken for RGB.
+"""JPEG 2000 that Pillow misreads: components that have not 8 bits, and colours other than RGB.
 
-Pillow brings components of 1 to 7 bits to 8 by a shift alone, so that white is too dark. Of several
-components above 8 bits it rounds to 8 without a limit: what rounds to 256 becomes 0, white becomes
-black. `after_load` mends both. The second needs to know which zeros are white: it has the picture
-decoded once more from a codestream that says of itself what gives darker values, in which nothing
-overflows:
+Pillow shifts components of 1 to 7 bits to 8 bits, so that white is too dark. It rounds components
+of more than 8 bits without a limit: 256 becomes 0, so white becomes black. `before_load` returns a
+function that repairs both. To find which zeros are white, it decodes the picture a second time from
+a codestream that is changed so that all values are darker, and none overflows:
 
-- reversible (5-3): with one bit more a component, so that the decoder adds twice the level shift;
-- irreversible (9-7): with half the step of each subband (exponent + 1, guard bits - 1).
+- reversible (5-3): each component has one bit more, so the decoder adds twice the level shift;
+- irreversible (9-7): each subband has half the step (exponent + 1, guard bits - 1).
 
 ISO/IEC 15444-1, A.5.1 (SIZ), A.6.1 (COD), A.6.4 (QCD), E.1 (quantisation), G.1 (level shift).
 """
@@ -39,7 +38,7 @@ _COD, _COC, _QCD, _QCC, _SIZ = 0xFF52, 0xFF53, 0xFF5C, 0xFF5D, 0xFF51
 
 
 def contents(file: BinaryIO) -> memoryview:
-    """All bytes of an opened image's file, which stays where it is. Not a copy if it is memory."""
+    """All bytes of an open file, at its position before; no copy if the file is in memory."""
     if isinstance(file, io.BytesIO):
         return memoryview(file.getvalue())
     place = file.tell()
@@ -50,9 +49,9 @@ def contents(file: BinaryIO) -> memoryview:
 
 
 def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
-    """Return what mends the picture once it is loaded; None: nothing is to be mended.
+    """Return a function that repairs the loaded picture; None if none is needed.
 
-    Raises InputError for colours that would be shown wrongly.
+    Raises InputError for colours that Pillow shows wrongly.
     """
     if image.format != "JPEG2000" or (file := getattr(image, "fp", None)) is None:
         return None
@@ -66,7 +65,7 @@ def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | No
             )
         if space not in (b"", b"RGB ", b"GRAY") and not (space == b"CMYK" and image.mode == "CMYK"):
             name = space.decode("latin-1").strip()
-            raise InputError(f"JPEG 2000 in the colours of a profile for {name}, which is not read")
+            raise InputError(f"JPEG 2000 with a profile for {name}, which is not supported")
     raw = bytes(data[:4]) == b"\xff\x4f\xff\x51"
     content = data if raw else next((b.content for b in boxes(data) if b.type == b"jp2c"), data[:0])
     stream = codestream(content)
@@ -79,7 +78,7 @@ def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | No
 
 
 def _mended(image: Image.Image, content: memoryview, stream: Codestream) -> Image.Image:
-    """Bring each component from what Pillow makes of it to 0..255."""
+    """Scale each component from Pillow's values to 0..255."""
     depths = [component.bits for component in stream.components]
     values: _UInt8 = np.asarray(image).reshape(image.height, image.width, -1).copy()
     if values.shape[2] != len(depths):
@@ -104,7 +103,7 @@ def _packed(values: _UInt8, mode: str) -> bytes:
 
 
 def _darker(content: memoryview, stream: Codestream, mode: str) -> _UInt8:
-    """Decode the codestream to values of which white is 192, and black 64."""
+    """Decode the codestream to values between 64 for black and 192 for white."""
     patched = _patched(content, stream)
     if patched is None:
         raise InputError(
@@ -121,7 +120,7 @@ def _darker(content: memoryview, stream: Codestream, mode: str) -> _UInt8:
 
 
 def _patched(content: memoryview, stream: Codestream) -> bytes | None:
-    """The codestream with another depth or other steps; None where that would not do it."""
+    """The codestream with another depth or other steps; None where that is impossible."""
     if (
         stream.tile_markers & {_COD, _COC, _QCD, _QCC}
         or max(c.bits for c in stream.components) > _MAX_BITS

@@ -1,9 +1,9 @@
-"""What Pillow does not write into a JPEG: comments, IPTC, large XMP, a gain map, a video.
+"""The parts of a JPEG that Pillow does not write: comments, IPTC, large XMP, gain map, video.
 
 ::
 
     SOI  JFIF  Exif  [XMP  extended XMP  ICC  IPTC  COM]  [ISO 21496-1  MPF]  picture  EOI
-    gain map, byte for byte        MPF says where it begins, GContainer how long it is
+    gain map, byte for byte        MPF states its offset, GContainer its length
     video, byte for byte           to the end of the file
 """
 
@@ -37,11 +37,11 @@ _BACK: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What makes of an upright picture one that lies as an orientation says."""
+"""The operation that turns an upright picture to the orientation of a tag."""
 
 
 def _segments(marker: int, prefix: bytes, content: bytes) -> bytes:
-    """Content in as many segments as it takes, each with the prefix."""
+    """Content in segments that all begin with the prefix."""
     room = _SEGMENT - len(prefix)
     pieces = [content[at : at + room] for at in range(0, len(content), room)] or [b""]
     return b"".join(_segment(marker, prefix + piece) for piece in pieces)
@@ -53,7 +53,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 @dataclass
 class Written:
-    """A JPEG on its way to Pillow: segments go into its option `extra`, in this order."""
+    """A JPEG that Pillow will write; segments go into its option `extra`, in this order."""
 
     image: Image.Image
     keywords: dict[str, Any]
@@ -67,8 +67,8 @@ class Written:
         self.keywords["extra"] = self.keywords.get("extra", b"") + segments
 
     def add_comments(self, comments: list[bytes]) -> int:
-        """Add each as a COM; return how many there was room for, from the first on."""
-        if "comment" in self.keywords:  # the caller's, in the place of these
+        """Add each as a COM segment; return how many fit."""
+        if "comment" in self.keywords:  # the caller gave one that replaces these
             return len(comments)
         self.keywords["comment"] = b""  # or Pillow takes it from image.info
         for number, comment in enumerate(comments):
@@ -81,7 +81,7 @@ class Written:
         self._add(_segments(0xED, _PHOTOSHOP, iptc_block(records)))
 
     def add_attachments(self, gain_map: Attachment | None, video: Attachment | None) -> None:
-        """Put back what stood behind the picture; a gain map, if the picture can lie as it did."""
+        """Append gain map and video; a gain map only if the picture can be turned to match it."""
         detail = GainMap.unpack(gain_map.detail) if gain_map is not None else None
         if gain_map is not None and detail is not None and self._turn(detail.orientation):
             self.gain_map = gain_map
@@ -107,7 +107,7 @@ class Written:
         self.finish = finish
 
     def _turn(self, orientation: int) -> bool:
-        """Lay the picture as the gain map lies; False where EXIF cannot say so."""
+        """Turn the picture to the orientation of the gain map; False if EXIF cannot state it."""
         if orientation == 1:
             return True
         exif = self.keywords.get("exif")
@@ -124,14 +124,14 @@ class Written:
         return True
 
     def add_xmp(self) -> None:
-        """Make XMP's claims true of what stands behind the picture; extend it where it is large."""
+        """Correct what XMP states of gain map and video; split a large packet."""
         packet = self.keywords.pop("xmp", None)
         if not packet:
             return
         there = {GAIN_MAP: self.gain_map, VIDEO: self.video}
         try:
             packet = xmp.without(packet, [kind for kind in there if there[kind] is None])
-            # Samsung's trailer counts from its own end, and stays as it was.
+            # Offsets in Samsung's trailer count from its end, so it is copied unchanged.
             counted = self.video is not None and not is_trailer(self.video.data)
             packet = xmp.with_lengths(
                 packet,

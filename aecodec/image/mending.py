@@ -1,14 +1,13 @@
-"""What Pillow reads wrongly without a word: read right, or refused.
+"""Repairs for pictures that Pillow misreads silently. Some of them are refused instead.
 
 ::
 
-    opened image --before_load--> its decoder's arguments set right, or InputError
+    opened image --before_load--> corrected arguments of its decoder, or InputError
     loaded image --Mend---------> the picture that the file holds
 
-The kinds were found by comparing Pillow's reading of every kind of TIFF that it opens with the
-values that were written (tests/test_mending.py does so anew). Each is mended in the way that takes
-the least code: the raw mode of its decoder, or arithmetic on the values. The others are refused in
-one line that says what the file holds.
+tests/image/test_mending.py writes every kind of TIFF that Pillow opens, and compares what Pillow
+reads with what was written. A repair sets the raw mode of the decoder, or computes with the values.
+Kinds without a repair are refused in one line.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 
 
 class _Kind:
-    """What a TIFF says of its pixels, with the defaults of TIFF 6.0."""
+    """The tags of a TIFF on its pixels, with the defaults of TIFF 6.0."""
 
     def __init__(self, image: TiffImagePlugin.TiffImageFile) -> None:
         tags = image.tag_v2
@@ -58,9 +57,9 @@ def _numbers(value: object) -> tuple[int, ...]:
 
 
 def before_load(image: Image.Image) -> Mend | None:
-    """Set the decoder of an opened image right, and return what is to be done once it is loaded.
+    """Correct the decoder of an opened image, and return a repair for the loaded one, or None.
 
-    None: nothing. Raises InputError for what Pillow would read wrongly and cannot be mended.
+    Raises InputError for pictures that Pillow misreads and that have no repair.
     """
     # What a format needs is imported for its pictures alone.
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -97,7 +96,7 @@ def _mended_by(
 
 
 def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Set the decoder of a TIFF right."""
+    """Correct the decoder of a TIFF."""
     kind = _Kind(image)
     if what := _refused(image.mode, kind):
         raise InputError(f"a TIFF of a kind that is not read: {what}")
@@ -115,7 +114,7 @@ def _replaced(args: Any, modes: dict[str, str]) -> Any:
 
 
 def _refused(mode: str, kind: _Kind) -> str:
-    """What of a TIFF Pillow would read wrongly and cannot be mended, in words; empty: nothing."""
+    """The property of a TIFF for which it is refused, in words; empty: none."""
     if kind.planar and kind.turned_bits and kind.bits >= 8:
         return "separate planes, their bits in reverse order"
     if kind.planar and mode in ("LA", "La", "PA"):
@@ -139,11 +138,11 @@ _NATIVE: Final = {
     "I;32S": "I;32NS",
     "I;32BS": "I;32NS",
 }
-"""libtiff gives values in the byte order of the machine, whatever that of the file is."""
+"""libtiff returns values in the byte order of the machine."""
 
 
 def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
-    """The raw modes that are to be put in the place of others."""
+    """Raw modes, and those that replace them."""
     if kind.packed:
         swapped = kind.big_endian != (sys.byteorder == "big")
         signed = kind.format in (_SIGNED, _FLOAT) and kind.bits >= 16
@@ -156,7 +155,7 @@ def _raw_modes(mode: str, kind: _Kind) -> dict[str, str]:
 
 
 def _after_load(damaged: bool, image: Image.Image, notes: list[str]) -> Image.Image:
-    """Return the picture that a loaded TIFF stands for: mostly the image itself."""
+    """Return the picture of a loaded TIFF, which mostly is the image itself."""
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     if damaged:
         notes.append(f"{DAMAGED}: blocks of the picture are missing or wrong")
@@ -198,9 +197,9 @@ _FITS_HEADER: Final = 2**20
 
 
 def _fits(values: dict[str, str], image: Image.Image, notes: list[str]) -> Image.Image:
-    """Give the values that a FITS file stands for: BZERO + BSCALE times the stored ones.
+    """Compute the values of a FITS file: BZERO + BSCALE times the stored ones.
 
-    Pillow leaves both out, and takes the 16-bit values, which are signed, for unsigned.
+    Pillow ignores both, and reads signed 16-bit values as unsigned.
     """
     try:
         scale, zero = float(values.get("BSCALE", "1")), float(values.get("BZERO", "0"))
@@ -262,7 +261,7 @@ _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
 def described(data: memoryview) -> str | None:
-    """Return what a TIFF or PSD holds that Pillow does not open, in words; None if it is none."""
+    """Describe a TIFF or PSD that Pillow does not open; None for any other file."""
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:

@@ -1,15 +1,14 @@
-"""What travels with a picture: EXIF, ICC profile and XMP, taken from a Pillow image and cleaned.
+"""EXIF, ICC profile and XMP: taken from a Pillow image, and made to fit the compressed picture.
 
 ::
 
     image.info --exif, icc, xmp--> bytes that belong to the upright picture
 
-What is kept is kept byte for byte as far as that goes: EXIF is changed in place, never written
-anew, because maker notes hold absolute offsets that do not survive moving. Always changed are the
-orientation, which becomes 1 (the pixels are turned instead), the pixel dimensions, which become
-those of the upright picture, and embedded thumbnails, which are wiped: they show the picture as it
-was before it was edited. Positions (GPS) go when asked. XMP claims nothing of the file that is not
-true of an `.aec`: `xmp.py` takes such claims out.
+EXIF is changed in place and never rewritten, because maker notes hold absolute offsets. These
+changes are made: the orientation becomes 1, since the pixels are turned; the pixel dimensions
+become those of the upright picture; embedded thumbnails are wiped, because they show the picture
+before it was edited; and positions (GPS) are removed on request. `xmp.py` removes statements on the
+source file that are not true of an `.aec` file.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ __all__ = [
 ]
 
 KINDS: Final = ("exif", "icc", "xmp", "resolution", "texts", "iptc", "gainmap", "video")
-"""What may be kept of what travels with a picture."""
+"""The kinds of metadata that can be kept."""
 EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec leaves it out
 
 # --- EXIF ---------------------------------------------------------------------------------------
@@ -58,8 +57,8 @@ def exif(
 ) -> tuple[int, bytes | None]:
     """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
 
-    The orientation may come from the XMP, which Pillow reads, too. The EXIF is a TIFF structure
-    without prefix. What cannot be read is dropped with a note.
+    The orientation may come from XMP, which Pillow reads, too. The EXIF is a TIFF structure
+    without prefix. Unreadable EXIF is dropped with a note.
     """
     try:
         tags = image.getexif()
@@ -72,7 +71,7 @@ def exif(
         tiff = bytes(raw or b"").removeprefix(EXIF_PREFIX)
         if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
             raise ValueError("no TIFF structure")
-    except Exception:  # Pillow parses it by several means, each with errors of its own
+    except Exception:  # Pillow has several parsers, which raise different errors
         notes.append("EXIF that cannot be read is dropped")
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
@@ -84,12 +83,12 @@ def exif(
 def sized(
     exif: bytes | None, xmp: bytes | None, size: tuple[int, int]
 ) -> tuple[bytes | None, bytes | None]:
-    """EXIF and XMP whose pixel dimensions, where they state any, are these: width and height."""
+    """EXIF and XMP with this width and height wherever they state pixel dimensions."""
     return _Tiff(exif).sized(size) if exif else exif, _xmp_sized(xmp, size) if xmp else xmp
 
 
 def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """What of a picture's metadata is true of a part of it, or of a smaller one, of this size."""
+    """The metadata of a picture that holds for a part of it or a smaller copy, of this size."""
     exif, packet = sized(found["exif"], found["xmp"], size)
     try:
         packet = packet and without(packet, (GAIN_MAP, VIDEO))
@@ -99,7 +98,7 @@ def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
 
 
 def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes | None:
-    """The EXIF of a picture that lies as `orientation` says, stored with this width and height.
+    """EXIF for a picture that is stored in this orientation, width and height.
 
     None if there is no entry for the orientation.
     """
@@ -107,18 +106,18 @@ def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes |
 
 
 def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
-    """The same of an XMP packet, as far as it states any of it."""
+    """The same for the statements of an XMP packet."""
     return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
-    """Pixels an inch, across and down, if EXIF says so."""
+    """Pixels an inch, across and down, if EXIF states them."""
     return _Tiff(exif).resolution()
 
 
 def descriptive_tags(tags: Image.Exif) -> bytes | None:
-    """Return the part of a directory that makes sense outside its file, or None if it is empty."""
-    from aecodec.image.parts.tiff import KEPT_IN_EXIF
+    """Return the entries of a directory that hold outside its file; None if there are none."""
+    from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
     kept = Image.Exif()
     for tag in KEPT_IN_EXIF:
@@ -134,7 +133,7 @@ def descriptive_tags(tags: Image.Exif) -> bytes | None:
 
 
 def as_stored(tags: Image.Exif) -> None:
-    """Undo Pillow's reading of texts as Latin-1: it writes question marks for most of that."""
+    """Turn texts back into bytes: Pillow reads them as Latin-1, and writes question marks."""
     for directory in SUBDIRECTORIES:
         inner = tags.get_ifd(directory)
         for tag, value in inner.items():
@@ -154,7 +153,7 @@ class _Entry(NamedTuple):
     at: int
     tag: int
     value: int
-    """Where the value lies: in the entry itself if it has at most 4 bytes."""
+    """The offset of the value; a value of at most 4 bytes is in the entry itself."""
     size: int
     """Of the value in bytes."""
 
@@ -175,10 +174,10 @@ _MAX_THUMBNAILS: Final = 8
 
 
 class _Tiff:
-    """A TIFF structure, changed in place so that every offset in it stays true.
+    """A TIFF structure that is changed in place, so that all offsets stay valid.
 
-    Reading beyond the end gives zeros, and what makes no sense is left alone: nothing here fails,
-    whatever the bytes are.
+    Bytes beyond the end are read as zeros, and invalid entries are ignored: no content makes it
+    fail.
     """
 
     def __init__(self, tiff: bytes) -> None:
@@ -211,7 +210,7 @@ class _Tiff:
             yield _Entry(at, self._number(at, 2), value, size)
 
     def _end(self, directory: int) -> int:
-        """Where the offset of the next directory stands."""
+        """The position of the offset of the next directory."""
         return directory + 2 + _ENTRY * self._number(directory, 2)
 
     def _linked(self, directory: int, tag: int) -> list[int]:
@@ -220,7 +219,7 @@ class _Tiff:
         return [offset for offset in found if 8 <= offset < len(self._bytes)]
 
     def sized(self, size: tuple[int, int]) -> bytes:
-        """Return the structure with these pixel dimensions, wherever it states any."""
+        """Return the structure with these pixel dimensions wherever it states them."""
         self._resize(self._number(4, 4), size)
         return bytes(self._bytes)
 
@@ -272,7 +271,7 @@ class _Tiff:
                 self._bytes[entry.at + 8 : entry.at + 12] = content
 
     def _unlink_thumbnails(self, main: int) -> Iterator[range]:
-        """End the chain of directories after the first; yield what only the others needed."""
+        """End the chain after the first directory; yield the ranges that only the others used."""
         link = self._end(main)
         following = self._number(link, 4)
         if link + 4 <= len(self._bytes):
@@ -290,12 +289,12 @@ class _Tiff:
             following = self._number(self._end(following), 4)
 
     def _ranges(self, directory: int) -> list[range]:
-        """Where a directory lies, and each of its values that lies outside it."""
+        """The ranges of a directory and of its values outside it."""
         outside = [range(e.value, e.value + e.size) for e in self._entries(directory) if e.size > 4]
         return [range(directory, self._end(directory) + 4), *outside]
 
     def _live(self, main: int) -> list[range]:
-        """What is reached from the first directory."""
+        """The ranges that the first directory reaches."""
         live = [range(8), *self._ranges(main)]
         for tag in SUBDIRECTORIES:
             for directory in self._linked(main, tag):
@@ -305,7 +304,7 @@ class _Tiff:
         return live
 
     def _remove(self, directory: int, tag: int) -> None:
-        """Take entries out of a directory; those after them, and the link, move up."""
+        """Remove entries from a directory; later entries and the link move up."""
         for at in [e.at for e in self._entries(directory) if e.tag == tag][::-1]:
             end = min(self._end(directory) + 4, len(self._bytes))
             self._bytes[at:end] = self._bytes[at + _ENTRY : end] + bytes(_ENTRY)
@@ -313,7 +312,7 @@ class _Tiff:
             self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
 
     def _wipe(self, orphans: list[range], live: list[range]) -> None:
-        """Zero what nothing refers to any more, and cut it off where it is the end."""
+        """Zero the bytes that nothing refers to any more, and cut them off at the end."""
         content: npt.NDArray[np.uint8] = np.frombuffer(self._bytes, np.uint8).copy()
         keep = np.zeros(len(content), np.bool_)
         for part in _merged(live):
@@ -327,7 +326,7 @@ class _Tiff:
 
 
 def _merged(ranges: list[range]) -> list[range]:
-    """The same bytes in ascending ranges that don't touch, however often a forger names them."""
+    """Ascending ranges that do not touch, for the same bytes: forged files repeat ranges."""
     merged: list[range] = []
     for part in sorted(ranges, key=lambda r: r.start):
         if merged and part.start <= merged[-1].stop:
@@ -343,16 +342,16 @@ def _merged(ranges: list[range]) -> list[range]:
 def icc(
     image: Image.Image, mode: str, notes: list[str], profile: bytes | None = None
 ) -> bytes | None:
-    """Return the profile if it belongs to the pixels now that they have `mode`.
+    """Return the profile if it fits pixels of `mode`.
 
-    ``profile`` takes the place of the one that Pillow has read.
+    ``profile`` replaces the one that Pillow read.
     """
     profile = profile or image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return None
     if image.mode in ("CMYK", "LAB"):  # converted to sRGB; a note says so already
         return None
-    # The colour space that the profile starts from stands at byte 16 of its header of 128.
+    # Byte 16 of the header of 128 bytes begins the colour space of the profile.
     spaces = (b"RGB ",) if mode in ("RGB", "RGBA") else (b"GRAY", b"RGB ")
     if len(profile) < 128 or profile[16:20] not in spaces:
         notes.append("ICC profile that does not belong to the colours dropped")
@@ -364,9 +363,10 @@ def icc(
 
 
 class _Without:
-    """What `re.compile(...)` would be for elements, with their content, and attributes by name: one
-    search of time in proportion to the packet. A regular expression with `.*?` and a reference back
-    takes the square of it for a packet of openings alone: minutes for a megabyte.
+    """Removes elements, with their content, and attributes by name, in linear time.
+
+    A regular expression with `.*?` and a back reference takes quadratic time for a packet of start
+    tags: minutes for a megabyte.
     """
 
     def __init__(self, name: bytes, attribute: bytes | None = None) -> None:
@@ -383,7 +383,7 @@ class _Without:
         kept, end, tag_end = [], 0, -1
         for found in self._opening.finditer(packet):
             if found.start() < end:
-                continue  # within an element that goes
+                continue  # inside an element that is removed
             if tag_end < found.end():
                 tag_end = packet.find(b">", found.end())
                 if tag_end < 0:
@@ -403,7 +403,7 @@ class _Without:
 
 _THUMBNAILS: Final = _Without(rb"Thumbnails")
 _ORIENTATION: Final = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[0-9]")
-# The names are those of the XMP namespace of EXIF, under whatever prefix it is bound to.
+# The names are those of the XMP namespace of EXIF, under any prefix.
 _POSITION: Final = _Without(rb"GPS\w+", rb"(?<!\s)\s+[\w.-]+:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
@@ -430,12 +430,11 @@ def xmp(
     gone: Collection[str] = (),
     size: tuple[int, int] | None = None,
 ) -> bytes | None:
-    """Return the packet, without thumbnails; `turned` says that the pixels were brought upright.
+    """Return the packet without thumbnails; `turned`: the pixels were turned upright.
 
-    ``packet`` takes the place of the one that Pillow has read. What it claims of its file and is
-    ``gone`` (see `xmp.py`) is taken out of it; pixel dimensions that it states become ``size``.
-    With `strip_gps` a packet that may still hold a position (in an encoding other than UTF-8, say)
-    is dropped with a note.
+    ``packet`` replaces the one that Pillow read. Statements on parts that are ``gone`` (see
+    `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, a packet that may
+    still hold a position, for example in an encoding other than UTF-8, is dropped with a note.
     """
     packet = packet or image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):
@@ -454,7 +453,7 @@ def xmp(
         packet = _xmp_sized(packet, size)
     if strip_gps:
         packet = _POSITION.sub(b"", packet)
-        if b"GPSL" in packet.replace(b"\0", b""):  # latitude and longitude both begin so
+        if b"GPSL" in packet.replace(b"\0", b""):  # the beginning of latitude and longitude
             notes.append("XMP with a position that cannot be taken out dropped")
             return None
     return packet

@@ -1,12 +1,13 @@
-"""Where each output format keeps what travels with a picture, and what it has no place for.
+"""Where each output format keeps metadata, and what it cannot hold.
 
 ::
 
     Ancillary, EXIF, XMP --give(format)--> Pillow's options for the format, notes
 
-Pillow writes EXIF, ICC profiles and XMP for most formats, a comment or a resolution for some; the
-rest is put where the format's own programs look for it: IPTC in a JPEG's APP13, a TIFF's tag 33723
-and a PNG's "Raw profile type iptc", a gain map and a video behind a JPEG's end (`jpeg_output.py`).
+Pillow writes EXIF, ICC profiles and XMP for most formats, and a comment or a resolution for some.
+This module adds the rest where other programs look for it: IPTC in APP13 of a JPEG, in tag 33723 of
+a TIFF and in "Raw profile type iptc" of a PNG; gain map and video after the end of a JPEG
+(`jpeg_output.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = ["Output", "give"]
 
 @dataclass
 class Output:
-    """A picture on its way into a file: what Pillow is told, and what is done afterwards."""
+    """A picture to be written: Pillow's options, and a step after Pillow."""
 
     image: Image.Image
     keywords: dict[str, Any]
@@ -40,7 +41,7 @@ class Output:
 
 
 def give(output: Output, name: str, ancillary: Ancillary) -> None:
-    """Give a format all that it has a place for; note what it has none for."""
+    """Add all metadata that the format can hold; note the rest."""
     given = _GIVERS[name](output, ancillary) if name in _GIVERS else Ancillary()
     for what, content, is_given in (
         ("resolution", ancillary.resolution, given.resolution),
@@ -57,7 +58,7 @@ def give(output: Output, name: str, ancillary: Ancillary) -> None:
 
 
 def comments(texts: Iterable[Text]) -> list[Text]:
-    """The texts that are comments: without a keyword, or with that of PNG for one."""
+    """The texts without a keyword, or with PNG's keyword for a comment."""
     return [text for text in texts if text.keyword in ("", "Comment")]
 
 
@@ -66,7 +67,7 @@ def _bytes_of(text: Text) -> bytes:
 
 
 def _readable(text: str) -> str:
-    """A text whose bytes are no UTF-8 is taken for Latin-1; NULs at its end are no part of it."""
+    """Decode bytes that are not UTF-8 as Latin-1; drop NULs at the end."""
     raw = text.encode("utf-8", "surrogateescape").rstrip(b"\0")
     try:
         return raw.decode()
@@ -75,7 +76,7 @@ def _readable(text: str) -> str:
 
 
 # --- Formats ------------------------------------------------------------------------------------
-# Each takes what it has a place for, and returns that.
+# Each adds the metadata that its format can hold, and returns it.
 
 
 def _resolution(output: Output, ancillary: Ancillary) -> Ancillary:
@@ -92,7 +93,7 @@ def _comment(output: Output, ancillary: Ancillary) -> Ancillary:
 
 
 def _in_exif(output: Output, ancillary: Ancillary) -> Ancillary:
-    """WebP and AVIF have a resolution in EXIF alone."""
+    """WebP and AVIF state a resolution only in EXIF."""
     wanted = ancillary.resolution
     exif = output.keywords.get("exif")
     if wanted is None:
@@ -111,12 +112,12 @@ def _in_exif(output: Output, ancillary: Ancillary) -> Ancillary:
 
 
 _MAX_TEXT: Final = 2**20
-"""Bytes of a PNG's text: Pillow and others refuse files with longer ones."""
+"""Bytes of a text in a PNG; Pillow and others refuse longer ones."""
 _MOMENT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z")
 
 
 def _png(output: Output, ancillary: Ancillary) -> Ancillary:
-    """Texts and IPTC become chunks, and XMP, which Pillow reads but leaves writing to us."""
+    """Texts, IPTC and XMP become chunks; Pillow reads XMP in a PNG, but does not write it."""
     chunks = PngImagePlugin.PngInfo()
     if xmp := output.keywords.pop("xmp", None):
         chunks.add_itxt("XML:com.adobe.xmp", cast(bytes, xmp))
@@ -169,7 +170,7 @@ _IPTC_TAG: Final = 33723
 
 
 def _tiff(output: Output, ancillary: Ancillary) -> Ancillary:
-    """`exif` is the directory itself here."""
+    """For a TIFF, the option `exif` is the main directory."""
     tags = output.keywords["exif"]
     given = []
     for text in ancillary.texts:

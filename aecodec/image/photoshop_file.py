@@ -1,9 +1,9 @@
 """PSD files that Pillow misreads: bitmaps, further channels, and kinds of merged pictures.
 
-Pillow takes the fourth channel of every RGB file for transparency, though only that of a picture
-with layers is: others are saved selections. It skips the row lengths of the channels that it reads
-alone, so that a picture with more channels, run-length coded, is garbage. It shows bitmaps inverted
-(1 is black in a PSD), and of a multichannel picture the first channel as if it were grey.
+Pillow reads the fourth channel of every RGB file as transparency. It is transparency only in a
+picture with layers, and a saved selection otherwise. Pillow skips too few row lengths of run-length
+coded pictures with further channels, and returns garbage. It shows bitmaps inverted (1 is black in
+a PSD), and the first channel of a multichannel picture as grey.
 
 Adobe Photoshop File Formats Specification, "Image Data Section".
 """
@@ -26,7 +26,7 @@ _RUN_LENGTHS = 1
 
 
 def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
-    """Set the decoder of a PSD right, and return what is to be done once it is loaded."""
+    """Correct the decoder of a PSD, and return a repair for the loaded image, or None."""
     if not isinstance(image, PsdImagePlugin.PsdImageFile) or (file := image.fp) is None:
         return None
     header = header_of(contents(cast(BinaryIO, file)))
@@ -63,7 +63,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
 
 
 def described(data: memoryview) -> str | None:
-    """Return what a PSD holds that Pillow does not open, in words; None if it is none."""
+    """Describe a PSD that Pillow does not open; None for any other file."""
     header = header_of(data)
     if header is None:
         return None

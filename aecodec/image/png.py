@@ -1,9 +1,9 @@
-"""PNG files, written quickly: one filter a strip, strips compressed side by side.
+"""A fast writer of PNG files: one filter for each strip, and strips compressed in parallel.
 
 Pillow tries five filters on every row and compresses in one thread, which takes as long as the
-networks take to decode the picture. Here a strip of rows gets one filter. Of a photograph that is
-Average, which leaves residuals nearly as small as the best choice for each row; where most
-neighbours are equal, as in a drawing, the filter that compresses a sample of the strip best. Strips
+networks take to decode the picture. Here a strip of rows gets one filter. Photographs get Average:
+its residuals are nearly as small as with the best filter for each row. A strip with many equal
+neighbours, as in a drawing, gets the filter that compresses a sample of the strip best. Strips
 are deflated independently, so threads share the work, and are joined as the blocks of one stream.
 Photographs are deflated by ISA-L where the package `isal` is installed (the extra `fast`), which
 takes a fifth of zlib's time.

@@ -1,8 +1,8 @@
-"""What is done to pixels before they are coded, and undone for those who look at them.
+"""Changes of pixels before coding.
 
-- Colours that are hidden, where alpha is 0, are replaced by smooth ones. They would cost bits and
-  leave a ring around what is visible; and they may show what somebody meant to remove.
-- Black and white in three channels is made neutral, and stays so.
+- Hidden colours, where alpha is 0, are replaced by smooth ones. They would cost bits, blur into
+  visible pixels, and may show content that somebody meant to remove.
+- Black and white pictures in three channels are made neutral, and decoded as neutral.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from aecodec.image.pillow import Picture, grey_of
+from aecodec.image.picture import Picture, grey_of
 
 if TYPE_CHECKING:
     from aecodec.arrays import Pixels
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["is_neutral", "made_neutral", "prepared", "with_hidden_filled"]
 
 TINT: Final = 1
-"""The most by which the channels of black and white may differ: a JPEG's rounding explains it."""
+"""Channels of a black and white picture may differ by this, because JPEG rounds colours."""
 ROWS: Final = 64
 
 
 def prepared(picture: Picture, *, lossless: bool) -> tuple[Picture, bool]:
-    """The picture as it is to be coded, and whether it is neutral in three channels.
+    """The picture to code, and whether it is neutral in three channels.
 
-    A lossless file keeps hidden colours, and counts as neutral only what is so exactly.
+    A lossless file keeps hidden colours, and is neutral only if its channels are equal.
     """
     rgb = picture.rgb
     if picture.alpha is not None and not lossless:
@@ -41,7 +41,7 @@ def prepared(picture: Picture, *, lossless: bool) -> tuple[Picture, bool]:
 
 def is_neutral(rgb: Pixels, tint: int = 0) -> bool:
     """Whether the channels of rgb (H,W,3) differ by no more than `tint`."""
-    for y in range(0, rgb.shape[0], ROWS):  # most pictures are found to be coloured at once
+    for y in range(0, rgb.shape[0], ROWS):  # most pictures show colour in the first rows
         rows = rgb[y : y + ROWS]
         if int((rows.max(axis=2) - rows.min(axis=2)).max()) > tint:
             return False
@@ -49,7 +49,7 @@ def is_neutral(rgb: Pixels, tint: int = 0) -> bool:
 
 
 def made_neutral(rgb: Pixels) -> Pixels:
-    """rgb (H,W,3) with the mean of the channels in each of them."""
+    """rgb (H,W,3) with each channel set to the mean of the three."""
     grey = grey_of(rgb)
     return np.repeat(grey[..., None], 3, axis=2)
 
@@ -57,8 +57,8 @@ def made_neutral(rgb: Pixels) -> Pixels:
 def with_hidden_filled(rgb: Pixels, alpha: Pixels) -> Pixels:
     """rgb (H,W,3) with smooth colours where alpha (H,W) is 0.
 
-    Each level of a pyramid holds the mean of what is visible in the level below; going down again,
-    it fills the holes (push and pull: Gortler et al. 1996, "The Lumigraph").
+    Each level of a pyramid holds the means of the visible pixels of the level below. On the way
+    down, it fills the holes (push and pull: Gortler et al. 1996, "The Lumigraph").
     """
     visible = alpha != 0
     if visible.all():

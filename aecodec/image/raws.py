@@ -1,13 +1,13 @@
-"""Camera raws: told from pictures, so that no thumbnail is taken for the photograph.
+"""Detects camera raws, whose thumbnail must not be taken for the photograph.
 
 ::
 
     first bytes, or TIFF directories --kind_of--> "DNG", "Nikon NEF", ... or None: no raw
 
-Most raws are TIFF files whose first directory is a thumbnail or a preview, and a TIFF reader takes
-that for the picture. What tells them: tags that only DNG has, a colour filter array, ways of
-compressing that only cameras use, and a first directory that calls itself a reduced copy beside a
-larger picture in the file of a maker's camera. What is developed from a raw has none of these.
+Most raws are TIFF files whose first directory is a thumbnail or a preview, which a TIFF reader
+returns as the picture. A raw has one of these: tags of DNG, a colour filter array, a compression
+that only cameras use, or a camera's first directory that is marked as a reduced copy of a larger
+picture. A developed picture has none of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STARTS: Final = (
     (4, b"ftypcrx ", "Canon CR3"),
     (0, b"ARRI", "Arriraw"),
 )
-"""What stands at an offset of the file, and the kind that it tells."""
+"""Bytes at an offset of the file, and the kind of raw that has them."""
 
 _MAKERS: Final = (
     ("NIKON", "Nikon NEF"),
@@ -61,7 +61,7 @@ _MAKERS: Final = (
     ("GOPRO", "GoPro raw"),
     ("SINAR", "Sinar raw"),
 )
-"""How the tag Make begins, in capitals, and the kind of raw that the maker's cameras write."""
+"""The beginning of the tag Make, in capitals, and the kind of raw of this maker."""
 
 _DNG_VERSION: Final = 50706
 _CFA_TAGS: Final = frozenset({33421, 33422})  # CFARepeatPatternDim, CFAPattern (TIFF/EP)
@@ -70,11 +70,11 @@ _COMPRESSIONS: Final = frozenset({32767, 32769, 32770, 32772, 32867, 34713, 6500
 """Those of Sony, Epson and Nikon (packed), Samsung, Samsung, Kodak, Nikon, Kodak, Pentax."""
 _SR2_PRIVATE: Final = 50740  # in DNG, and before it in Sony's files
 _MAX_DIRECTORIES: Final = 32
-"""Cameras write some six."""
+"""Directories that are read. Cameras write about six."""
 
 
 def kind_of(data: memoryview) -> str | None:
-    """Return the kind of camera raw that a file is, as photographers call it; None: it is none."""
+    """Return the kind of camera raw, such as "Nikon NEF"; None if the file is not a raw."""
     start = bytes(data[:16])
     for at, mark, kind in _STARTS:
         if start[at : at + len(mark)] == mark:
@@ -124,7 +124,7 @@ def _has_sensor_values(tiff: Tiff, directory: Directory) -> bool:
 
 
 def _is_preview(tiff: Tiff, directories: list[Directory]) -> bool:
-    """Whether the first picture calls itself a reduced copy, and a larger one is there."""
+    """Whether the first picture is marked as a reduced copy, and a larger one exists."""
     first, *others = directories
     if not tiff.number(first.entries.get(254)) & 1 and tiff.number(first.entries.get(255)) != 2:
         return False

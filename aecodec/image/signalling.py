@@ -1,4 +1,4 @@
-"""Colours that a file signals without embedding an ICC profile, as a profile that says the same.
+"""Turns colours that a file signals without an ICC profile into an equivalent profile.
 
 ::
 
@@ -6,14 +6,14 @@
     gAMA, cHRM      PNG: exponent, chromaticities +--> Signal: icc, or a note, or neither (sRGB)
     BMP V4, V5      end points, embedded profile -+
 
-An `.aec` file holds colours by an ICC profile alone, and without one they are sRGB. So a signal of
+An `.aec` file states its colours by an ICC profile, and is sRGB without one. So a signal of
 standard dynamic range becomes a matrix/TRC profile (ICC.1:2022, version 4, about 500 bytes) with
 the signalled primaries, adapted to D50 by the Bradford transform, and the signalled curve as a
 `parametricCurveType`. A greyscale picture gets a profile of the colour space GRAY. A signal of high
 dynamic range (PQ, HLG) has no such profile: it becomes a note.
 
-The transfer characteristics of BT.709, BT.601 and BT.2020 are taken as H.273 writes them, that is
-as the inverse of the opto-electronic transfer function, as libavif, Skia and qcms do for pictures.
+The transfer characteristics of BT.709, BT.601 and BT.2020 are the inverse of the opto-electronic
+transfer function of H.273, as in libavif, Skia and qcms.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Signal:
-    """What a file says of its colours outside of a profile that Pillow reads."""
+    """The colours that a file states outside of a profile that Pillow reads."""
 
     icc: bytes | None = None
-    """A profile for the picture; None: what Pillow reads stands, or the colours are sRGB."""
+    """A profile for the picture; None: the profile that Pillow reads counts, or sRGB."""
     note: str = ""
-    """What of the signal is lost, such as "HDR colour (cICP, PQ)"; empty: nothing."""
+    """The loss, such as "HDR colour (cICP, PQ)"; empty without a loss."""
     says: str = "sRGB"
     """The colours in words."""
 
@@ -147,10 +147,10 @@ def from_code_points(
     grey: bool = False,
     always: bool = False,
 ) -> Signal:
-    """Turn H.273 code points, as cICP and nclx carry them, into a profile or a note.
+    """Turn H.273 code points, as in cICP and nclx, into a profile or a note.
 
-    ``said_by`` is the name of the signal, for the note. What is unspecified (2) is that of sRGB.
-    sRGB gets a profile only if asked for ``always``, as where another profile is overruled.
+    ``said_by`` is the name of the signal, for the note. Unspecified values (2) are those of sRGB.
+    sRGB gets a profile only with ``always``, which is needed to overrule another profile.
     """
     if transfer in _HDR:
         name = _HDR[transfer]
@@ -177,12 +177,12 @@ def from_code_points(
 # --- PNG ----------------------------------------------------------------------------------------
 
 _AS_SRGB: Final = 0.001
-"""Chromaticities that differ by no more are those of sRGB (libpng's threshold, too)."""
+"""Chromaticities within this distance count as sRGB, as in libpng."""
 _GAMMA_OF_SRGB: Final = range(45000, 45911)
-"""Values of gAMA that stand for sRGB's curve where the primaries are sRGB's: the PNG specification
-gives 45455 for it, 1 % to both sides is programs' rounding."""
+"""Values of gAMA that mean sRGB's curve with sRGB's primaries: 45455 in the PNG specification, and
+1 % to both sides for the rounding of programs."""
 _GAMMAS: Final = range(10000, 1000001)
-"""Values of gAMA that are believed: exponents from 0.1 to 10."""
+"""Valid values of gAMA: exponents from 0.1 to 10."""
 
 
 def from_png(
@@ -197,8 +197,8 @@ def from_png(
     """Turn the contents of PNG's colour chunks into a profile or a note.
 
     The order is that of the PNG specification (third edition, 4.3): cICP, iCCP, sRGB, then gAMA
-    with cHRM. Where iCCP decides, `icc` is None: Pillow reads that. ``grey`` says that the picture
-    is stored as greyscale.
+    with cHRM. If iCCP decides, `icc` is None, because Pillow reads it. ``grey``: the picture is
+    stored as greyscale.
     """
     note = ""
     if cicp is not None:
@@ -209,12 +209,12 @@ def from_png(
     below = Signal() if has_iccp or srgb is not None else _from_gama_chrm(gama, chrm, grey=grey)
     if not note:
         return below
-    # Of colours that cannot be followed, what an older reader would see is the best that is left.
+    # For unsupported colours, the colours of an older reader are the best fallback.
     return Signal(below.icc, note, below.says)
 
 
 def _from_cicp(cicp: bytes, *, has_iccp: bool, grey: bool) -> Signal | None:
-    """The signal of a cICP chunk; None where it leaves everything open."""
+    """The signal of a cICP chunk; None if it specifies nothing."""
     if len(cicp) != 4:
         return Signal(note="colours that cannot be read (cICP)")
     primaries, transfer, matrix, full_range = cicp
@@ -256,7 +256,7 @@ def _is_srgb(chromaticities: Chromaticities) -> bool:
 def from_chromaticities(
     chromaticities: Chromaticities, curve: Curve, *, said_by: str, grey: bool = False
 ) -> Signal:
-    """Turn primaries, white point and curve into a profile; into a note if they make no sense."""
+    """Turn primaries, white point and curve into a profile, or into a note if they are invalid."""
     srgb_primaries = grey or _is_srgb(chromaticities)
     if srgb_primaries and curve == SRGB_CURVE:
         return Signal()
@@ -292,7 +292,7 @@ _MAX_PROFILE: Final = 2**24
 
 
 def from_bmp(data: memoryview | bytes, *, grey: bool = False) -> Signal:
-    """Take the colours from a BMP's V4 or V5 header; an older one says nothing of them.
+    """The colours in a V4 or V5 header of a BMP; older headers state none.
 
     ``data`` is the whole file, with its file header of 14 bytes if it has one (a DIB has none).
     """
@@ -349,9 +349,9 @@ def _calibrated(header: bytes, *, grey: bool) -> Signal:
 _Matrix: TypeAlias = npt.NDArray[np.float64]
 _BRADFORD: Final = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 _D50_FIXED: Final = (0xF6D6, 0x10000, 0xD32D)
-"""X, Y, Z of the profile connection space's white, as every profile's header has them."""
+"""X, Y, Z of the white of the profile connection space, as in the header of every profile."""
 _TABLE: Final = 1024
-"""Entries of a curve that no function of ICC describes."""
+"""Entries of the table for a curve that is not a function of ICC."""
 
 
 def _profile(name: str, chromaticities: Chromaticities, curve: Curve, *, grey: bool) -> bytes:
@@ -427,7 +427,7 @@ def _assembled(space: bytes, tags: dict[bytes, bytes]) -> bytes:
 
 
 def colour_space(profile: bytes) -> bytes | None:
-    """Return the colour space that a profile is for, as b"RGB " or b"GRAY"; None if it is none."""
+    """Return the colour space of a profile, as b"RGB " or b"GRAY"; None for other bytes."""
     if len(profile) < 132 or profile[36:40] != b"acsp":
         return None
     return profile[16:20]
@@ -438,10 +438,10 @@ _KEPT_TAGS: Final[tuple[bytes, ...]] = (b"desc", b"cprt", b"wtpt", b"chad")
 
 
 def grey_profile(profile: bytes) -> bytes | None:
-    """Return the profile for greyscale that says of a grey what this RGB profile says of r = g = b.
+    """Return the greyscale profile that is equivalent to an RGB profile for r = g = b.
 
-    That is one with the same curve, where all three channels have one and colours are a matrix of
-    them: equal channels are neutral then. None for all others.
+    It has the same curve. It exists if the three channels share one curve and the colours are a
+    matrix of them, so that equal channels are neutral. None for all other profiles.
     """
     if colour_space(profile) != b"RGB ":
         return None
@@ -458,7 +458,7 @@ def grey_profile(profile: bytes) -> bytes | None:
         return None
     if not {b"rXYZ", b"gXYZ", b"bXYZ"} <= tags.keys():
         return None
-    # The texts are taken along as they are, and with them the version that they are written in.
+    # The texts are copied unchanged, and so is the version that they are written in.
     kept = {tag: tags[tag] for tag in _KEPT_TAGS if tag in tags}
     kept[b"kTRC"] = curve
     grey = bytearray(_assembled(b"GRAY", kept))

@@ -1,11 +1,10 @@
-"""Damage in a TIFF's compressed strips or tiles, of which libtiff does not tell.
+"""Finds damage in compressed strips and tiles of a TIFF, which libtiff does not report.
 
-libtiff stops as soon as a strip has given its bytes: before it reaches the checksum of a deflate
-stream, which then nobody compares. Of a JPEG it takes what libjpeg puts in the place of what cannot
-be decoded. So a bad sector gives a wrong picture without a word. Here each deflate stream is read
-to its checksum once more, and each JPEG is decoded while `watch.py` looks on. (LZW needs no help:
-it does not survive a bad sector. What is not compressed, PackBits and CCITT have nothing that could
-tell.)
+libtiff stops when a strip is full, before it reads the checksum of a deflate stream. For a damaged
+JPEG strip it accepts the substitutes of libjpeg. So a bad sector gives a wrong picture silently.
+This module reads each deflate stream again up to its checksum, and decodes each JPEG strip under
+`watch.py`. LZW is not checked, because its decoder fails on damage. Uncompressed data, PackBits and
+CCITT have no redundancy that would show damage.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import BinaryIO, Final, cast
 
 from PIL import JpegImagePlugin, TiffImagePlugin
 
+from aecodec.geometry import ceil_div
 from aecodec.image.jpeg2000 import contents
 from aecodec.image.parts import jpeg
 from aecodec.image.parts.account import DAMAGED, Account
@@ -31,7 +31,7 @@ _PIECE: Final = 65536
 
 
 def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Whether a strip or tile of an opened TIFF holds other bytes than were written."""
+    """Whether a strip or tile of an opened TIFF is damaged."""
     if image.fp is None or image.tag_v2.get(259) not in (*_DEFLATE, _JPEG):
         return False
     data = contents(cast(BinaryIO, image.fp))
@@ -50,8 +50,8 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
         return any(_is_jpeg_damaged(block, tables, across, down) for block in blocks)
     samples = max(tiff.number(directory.entries.get(277), 1), 1)
     bits = max(tiff.numbers(directory.entries.get(258)), default=1)
-    # As much as the whole picture, in which each block may be filled up to its full size.
-    left = 2 * (width + across) * (height + down) * samples * -(-bits // 8)
+    # The size of the whole picture, with its blocks filled up to their full size.
+    left = 2 * (width + across) * (height + down) * samples * ceil_div(bits, 8)
     for block in blocks:
         given = _inflated(block, left)
         if given is None:
@@ -61,7 +61,7 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
 
 
 def _blocks(tiff: Tiff, directory: Directory) -> Iterator[memoryview]:
-    """The strips or tiles that lie in the file."""
+    """The strips or tiles of a directory."""
     entries = directory.entries
     starts, lengths = (324, 325) if 324 in entries else (273, 279)
     offsets = tiff.numbers(entries.get(starts), _MAX_BLOCKS)
@@ -72,7 +72,7 @@ def _blocks(tiff: Tiff, directory: Directory) -> Iterator[memoryview]:
 
 
 def _inflated(block: memoryview, limit: int) -> int | None:
-    """How many bytes a deflate stream gives; None if it does not come to its end in good order."""
+    """The bytes that a deflate stream expands to; None if it is damaged."""
     stream = zlib.decompressobj()
     given, rest = 0, block[:0].tobytes()
     for at in range(0, len(block), _PIECE):
@@ -89,7 +89,7 @@ def _inflated(block: memoryview, limit: int) -> int | None:
 
 
 def _is_jpeg_damaged(block: memoryview, tables: bytes, across: int, down: int) -> bool:
-    """Whether the decoder of a JPEG had to invent something. Its tables may stand elsewhere."""
+    """Whether the decoder of a JPEG had to substitute pixels. Its tables may be in a tag."""
     if len(block) < 4:
         return False  # a tile that was left out
     data = b"\xff\xd8" + tables[2:-2] + bytes(block[2:])

@@ -1,11 +1,11 @@
-"""Pixels stored exactly: the lossless half of WebP, made and read by Pillow.
+"""Lossless coding of pixels by VP8L, the lossless part of WebP, with Pillow.
 
 ::
 
     rgb (h,w,3) --pack--> a VP8L stream (RFC 9649, section 3) --unpack--> the same rgb
 
-A stream is what stands in the chunk VP8L of a WebP file. It names its width and height in the first
-five bytes, so a reader can refuse it before a decoder takes memory for it.
+A stream is the content of the chunk VP8L of a WebP file. Its first five bytes state width and
+height, so a reader can refuse it before the decoder allocates memory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SIDE", "pack", "reduced", "unpack"]
 
 MAX_SIDE: Final = 2**14
-"""A stream has 14 bits for each side."""
+"""The largest side in pixels: a stream has 14 bits for each."""
 METHOD: Final = 4
-"""WebP's effort. Of Kodak 6 makes files smaller by 0.8 % and takes twice as long."""
+"""WebP's effort. 6 would make files of Kodak 0.8 % smaller in twice the time."""
 
 _SIGNATURE: Final = 0x2F
 _HEAD: Final = struct.Struct("<BI")
@@ -43,7 +43,7 @@ def pack(rgb: Pixels) -> bytes:
         Image.fromarray(np.ascontiguousarray(rgb)).save(
             file, "WEBP", lossless=True, exact=True, method=METHOD
         )
-    except (OSError, KeyError) as error:  # a Pillow that was built without WebP
+    except (OSError, KeyError) as error:  # Pillow was built without WebP
         raise InputError(f"exact tiles need Pillow's WebP: {one_line(error)}") from error
     data = file.getvalue()
     (length,) = struct.unpack_from("<I", data, 16)
@@ -70,7 +70,7 @@ def unpack(stream: bytes, width: int, height: int) -> Pixels:
     try:
         with Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body)) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow's for a damaged stream; there is no end to the kinds
+    except Exception as error:  # Pillow raises errors of many types for a damaged stream
         raise CorruptError(f"an exact tile cannot be decoded: {one_line(error)}") from error
     if pixels.shape != (height, width, 3):
         raise CorruptError("an exact tile decodes to another size than it names")

@@ -1,17 +1,17 @@
-"""Damage in a JPEG's entropy-coded data, which its decoder does not tell of.
+"""Finds damage in the entropy-coded data of a JPEG, which Pillow does not report.
 
 ::
 
     headers, entropy-coded data but the last bytes | the last bytes, filler | EOI and the rest
 
-libjpeg puts something in the place of what it cannot decode, counts that as a warning, and Pillow
-has no door to the count. But damage makes the decoder lose or gain blocks: it has the last row
-before it has seen the end of the data, or not even then. So the file is handed to Pillow in these
-pieces, and it is seen how many it asks for before the picture is complete. Of an undamaged file
-that is two: the filler is as much as libjpeg reads ahead, and nothing comes of it.
+libjpeg substitutes blocks that it cannot decode, and counts warnings, which Pillow does not expose.
+But damage makes the decoder lose or gain blocks: it completes the last row before the end of the
+data, or not at all. So `WatchedFile` gives the file to Pillow in three pieces, and counts how many
+Pillow reads until the picture is complete. It reads two pieces of an undamaged file: the filler is
+as long as libjpeg reads ahead, and has no effect.
 
-It works for a single, sequential scan, which is how cameras write. It costs no time, since the
-picture is decoded anyway, and changes no pixel of an undamaged one.
+This works for a single, sequential scan, as cameras write it. It costs no time, since the picture
+is decoded anyway, and it changes no pixel of an undamaged picture.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from typing import Final
 __all__ = ["WatchedFile"]
 
 _LAST: Final = 4
-"""Bytes held back at first; they are part of the last blocks."""
+"""Bytes of the second piece, which belong to the last blocks."""
 _FILLER: Final = bytes(12)
-"""libjpeg fills a register of 8 bytes, and a byte FF takes up two."""
+"""Bytes of filler: libjpeg fills a register of 8 bytes, and a byte FF takes two."""
 
 
 class WatchedFile(io.BytesIO):
-    """The bytes of a picture file, for Pillow to read, and what was seen while it did."""
+    """The bytes of a picture file; it observes how Pillow reads them."""
 
     _end: int | None = None
     _asked = 0
 
     def watch(self, scan: tuple[int, int]) -> None:
-        """Before the picture is loaded: its only scan lies from `start` to `end`."""
+        """Observe the only scan, from start to end, before the picture is loaded."""
         if scan[1] - scan[0] > 4 * _LAST:
             self._end = scan[1]
 
     @property
     def is_damaged(self) -> bool:
-        """Once the picture is loaded: whether it took more or less than there is."""
+        """Whether the loaded picture took more or less data than its scan has."""
         return self._end is not None and self._asked != 2
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as always, but stop short between two pieces."""
+        """Read, but not across the border of two pieces."""
         end, at = self._end, self.tell()
         if end is None or size is None or size < 0:
             return super().read(size)

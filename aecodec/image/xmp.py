@@ -1,16 +1,16 @@
-"""XMP packets: what they claim of their file, and how that is kept true.
+"""XMP packets: finds, removes and corrects their statements on the file that holds them.
 
 ::
 
-    packet --scan--> elements and attributes, each with the bytes that it takes up
-    packet --without, joined, split, with_lengths--> packet, changed in these bytes alone
+    packet --scan--> elements and attributes with their positions
+    packet --without, joined, split, with_lengths--> packet with changes at these positions
 
-An XMP packet may say that its file holds more than a picture: a gain map (Adobe's `hdrgm`, the
-items of Google's `Container:Directory`), a video (`GCamera:MotionPhoto`, `MicroVideo`), or the rest
-of the packet (`xmpNote:HasExtendedXMP`). Whoever writes another file must not leave such claims in.
-Packets are parsed by expat, without entities, and changed in place: whatever is not a claim stays
-byte for byte. Namespaces are those of "XMP Specification Part 3", "Ultra HDR Image Format v1.1"
-and "Motion Photo format 1.0".
+An XMP packet may state that its file holds a gain map (Adobe's `hdrgm`, the items of Google's
+`Container:Directory`), a video (`GCamera:MotionPhoto`, `MicroVideo`), or the rest of the packet
+(`xmpNote:HasExtendedXMP`). Such claims must be removed if the new file does not hold these parts.
+expat parses the packets, without entities. Everything but the claims stays byte for byte.
+Namespaces are those of "XMP Specification Part 3", "Ultra HDR Image Format v1.1" and "Motion Photo
+format 1.0".
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ _CLAIMS: Final[dict[str, tuple[str, ...]]] = {
     VIDEO: (_CAMERA + "MotionPhoto", _CAMERA + "MicroVideo"),
     EXTENDED: (_NOTE + "HasExtendedXMP",),
 }
-"""What the names of elements and attributes begin with that claim each."""
+"""Each claim, and how the names of its elements and attributes begin."""
 _SEMANTICS: Final = {"GainMap": GAIN_MAP, "MotionPhoto": VIDEO}
 _MARKS: Final = (b"hdr-gain-map", b"photos/1.0/c", b"HasExtendedXMP")
-"""Without any of these a packet claims nothing, and need not be parsed."""
+"""A packet without any of these has no claims, and need not be parsed."""
 MAX_ELEMENTS: Final = 100_000
 
 
 class Unreadable(ValueError):
-    """A packet that is not well-formed, or not one that can be changed in place."""
+    """A packet is not well-formed, or cannot be changed in place."""
 
 
 class _Value(NamedTuple):
     text: str
     start: int
     end: int
-    """Where it lies, without quotes."""
+    """Its range, without quotes."""
 
 
 class _Attribute(NamedTuple):
@@ -80,14 +80,14 @@ class _Element:
     name: str
     start: int
     opened: int
-    """Where its start tag ends."""
+    """The end of its start tag."""
     closing: int = 0
-    """Where its end tag begins, or `opened` where it has none."""
+    """The beginning of its end tag; `opened` without an end tag."""
     end: int = 0
     attributes: list[_Attribute] = field(default_factory=list)
     children: list[_Element] = field(default_factory=list)
     declares: list[bytes] = field(default_factory=list)
-    """Its namespace declarations, as they stand."""
+    """The text of its namespace declarations."""
 
     def walk(self) -> Iterator[_Element]:
         waiting = [self]
@@ -146,7 +146,7 @@ def _scan(packet: bytes) -> _Element:
 
 
 def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> _Element:
-    """The start tag at `at`. Other encodings than UTF-8 do not look like one."""
+    """The start tag at `at`. Raises Unreadable in encodings other than UTF-8."""
     head = _TAG_NAME.match(packet, at)
     if head is None:
         raise Unreadable("it is not in UTF-8")
@@ -167,7 +167,7 @@ def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> _Element:
 
 
 def _edited(packet: bytes, changes: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """Replace ranges; one that lies in another goes with it. An empty range is an insertion."""
+    """Replace ranges. A range inside another one is ignored; an empty range is an insertion."""
     parts, at = [], 0
     for start, end, content in sorted(changes, key=lambda c: (c[0], c[0] != c[1], -c[1])):
         if start >= at:
@@ -177,7 +177,7 @@ def _edited(packet: bytes, changes: Iterable[tuple[int, int, bytes]]) -> bytes:
 
 
 def is_claimed(packet: bytes) -> bool:
-    """Whether a packet may claim anything of its file, at a glance."""
+    """Whether a packet may have claims; fast, without parsing."""
     return any(mark in packet for mark in _MARKS)
 
 
@@ -185,10 +185,10 @@ def is_claimed(packet: bytes) -> bool:
 
 
 def without(packet: bytes, gone: Collection[str]) -> bytes:
-    """Take out what claims these: "gain map", "video", "extended XMP". Raises Unreadable.
+    """Remove the claims of these parts: "gain map", "video", "extended XMP". Raises Unreadable.
 
-    Items of a `Container:Directory` go as well unless they are a gain map or a video that is not
-    gone, and the directory itself where nothing but the primary picture is left in it.
+    Other items of a `Container:Directory` are removed, too. A directory in which only the primary
+    picture remains is removed as a whole.
     """
     if not is_claimed(packet):
         return packet
@@ -201,7 +201,7 @@ def without(packet: bytes, gone: Collection[str]) -> bytes:
         claimed = [a for a in element.attributes if claims and a.name.startswith(claims)]
         about = {a.name for a in element.attributes if a not in claimed} <= {_RDF + "about"}
         if claimed and about and not element.children and element.name == _RDF + "Description":
-            changes.append((element.start, element.end, b""))  # it says nothing else
+            changes.append((element.start, element.end, b""))  # it has no other content
         changes += [(attribute.start, attribute.end, b"") for attribute in claimed]
         if element.name == _CONTAINER + "Directory":
             items = list(_items(packet, element))
@@ -218,14 +218,14 @@ def _stays(semantic: str, gone: Collection[str]) -> bool:
 
 
 def _items(packet: bytes, directory: _Element) -> Iterator[tuple[_Element, str]]:
-    """Each `rdf:li` of a directory, and what it says that it is."""
+    """Each `rdf:li` of a directory, and its semantic."""
     for element in directory.walk():
         if element.name == _RDF + "li":
             yield element, next((v.text for v in _values(packet, element, _ITEM + "Semantic")), "")
 
 
 def _values(packet: bytes, element: _Element, name: str) -> Iterator[_Value]:
-    """The values of a property, be it written as an attribute or as an element."""
+    """The values of a property, written as attributes or as elements."""
     for inner in element.walk():
         yield from (attribute.value for attribute in inner.attributes if attribute.name == name)
         if inner.name == name and not inner.children:
@@ -234,7 +234,7 @@ def _values(packet: bytes, element: _Element, name: str) -> Iterator[_Value]:
 
 
 def semantics(packet: bytes) -> list[str]:
-    """What the items of the directory say that they are, and "hdrgm" where that is signalled."""
+    """The semantics of the items of the directory, and "hdrgm" if the packet has it."""
     if not is_claimed(packet):
         return []
     try:
@@ -252,9 +252,9 @@ def semantics(packet: bytes) -> list[str]:
 
 
 def with_lengths(packet: bytes, gain_map: int | None, video: int | None) -> bytes:
-    """Make lengths true: of the items and of a `MicroVideo`, in bytes; no padding in between.
+    """Set the lengths of gain map and video, in bytes, and remove padding between them.
 
-    None leaves the length of what it stands for as it is. Raises Unreadable.
+    None leaves a length unchanged. Raises Unreadable.
     """
     if not is_claimed(packet):
         return packet
@@ -297,7 +297,7 @@ def joined(packet: bytes, extension: bytes) -> bytes:
     source, target = rest.find(_RDF + "RDF"), main.find(_RDF + "RDF")
     if source is None or target is None or target.closing == target.end:
         raise Unreadable("it has no descriptions")
-    # What the extension declares around its descriptions goes with each of them.
+    # Each description takes along the namespaces that are declared around it.
     around = _around(rest, source)
     content = _edited(extension, [_declared(extension, child, around) for child in source.children])
     added = len(content) - len(extension)
@@ -306,13 +306,13 @@ def joined(packet: bytes, extension: bytes) -> bytes:
 
 
 def _around(root: _Element, element: _Element) -> list[bytes]:
-    """The namespace declarations of an element and of those that it lies in, from outside in."""
+    """The namespace declarations around an element and of itself, outermost first."""
     enclosing = (e for e in root.walk() if e.start <= element.start and e.end >= element.end)
     return [declaration for e in enclosing for declaration in e.declares]
 
 
 def _declared(packet: bytes, element: _Element, around: list[bytes]) -> tuple[int, int, bytes]:
-    """The change that gives an element the namespaces declared around it."""
+    """The change that adds to an element the namespaces declared around it."""
     own = {declaration.split(b"=")[0].strip() for declaration in element.declares}
     more: dict[bytes, bytes] = {}
     for declaration in around:
@@ -344,8 +344,8 @@ _PADDING: Final = re.compile(rb"\s{100,}(?=<\?xpacket end)")
 def split(packet: bytes, limit: int) -> tuple[bytes, bytes]:
     """Divide a packet into one of at most `limit` bytes and an extended one (empty: none needed).
 
-    Whole descriptions move, the largest ones first, and those that claim something of the file
-    last: readers look for them in the main packet. Raises Unreadable where that does not suffice.
+    Whole descriptions move, the largest first. Descriptions with claims move last, because readers
+    look for them in the main packet. Raises Unreadable if the main packet stays too large.
     """
     if len(packet) > limit:
         packet = _PADDING.sub(b"\n", packet)

@@ -15,10 +15,10 @@ QUALITIES = 100
 """Qualities are the integers 1..QUALITIES."""
 
 DEVICES = ("auto", "cpu", "cuda")
-"""What may run the networks; "auto" is a GPU where one can be used."""
+"""The devices for the networks; "auto" is a GPU if one can be used."""
 
 OBJECTIVES = ("psnr", "eye")
-"""What weights can be trained for: squared error, or what people see."""
+"""The objectives of training: squared error, or visible differences."""
 
 Blocks = tuple[tuple[int, int], ...]
 """(depthwise, gated): the hidden widths of every block, first to last."""
@@ -32,18 +32,18 @@ class ModelConfig:
     """
 
     name: str = "small"
-    # Transforms: the residual stream's widths, and the hidden ones of every block: of its depthwise
-    # branch and of its gated one, where 0 leaves that out. Each stands where it was seen to earn
-    # its time: gates at 1/16 do next to nothing, blocks of the synthesis at 1/8 do most.
+    # Transforms: the widths of the residual stream, and for every block the hidden widths of its
+    # depthwise and its gated branch (0: without). Trials chose them: gates at 1/16 gain next to
+    # nothing, blocks of the synthesis at 1/8 gain most.
     stream8: int = 96
     latents: int = 320  # M: the stream's width at 1/16 and the number of latent channels
     analysis8: Blocks = ((64, 0), (64, 128))
     analysis16: Blocks = ((64, 0), (64, 0), (64, 0))
     synthesis16: Blocks = ((128, 0), (128, 0), (128, 128))
     synthesis8: Blocks = ((128, 128), (128, 128), (32, 128))
-    # What the last layer of a block's branches may be given, at 1/8, at 1/16 and in the hyperprior:
-    # some way above what photographs give it. Without a limit one odd patch in ten thousand (a
-    # gaudy drawing) drives the synthesis to where it never was before, and comes back as garbage.
+    # Limits of the input of the last layer in a block's branches, at 1/8, at 1/16 and in the
+    # hyperprior. They are well above the values of photographs. Without them, one odd patch in ten
+    # thousand (a gaudy drawing) makes activations that training never saw, and decodes to garbage.
     gate_limit8: float = 4.0
     gate_limit16: float = 1.0
     gate_limit_prior: float = 64.0
@@ -51,7 +51,7 @@ class ModelConfig:
     hyper_latents: int = 64  # N
     hyper_width: int = 128
     scale_width: int = 96
-    symbol_width: int = 48  # what the scales of step 1 make of step 0's symbols
+    symbol_width: int = 48  # channels for the symbols of step 0 in the scales of step 1
     mean_features: int = 128
     mean_hidden: int = 64
     context_known: int = 128  # how many channels' known latents the context's 1x1 layers see
@@ -67,7 +67,7 @@ class ModelConfig:
     scale_log2_step: float = 0.1695
     # Bands of quality that share one set of tables of z.
     z_bands: int = 8
-    # What the weights were trained for: "psnr", or "eye". It says what quality means, too.
+    # The objective of the training, "psnr" or "eye". It also defines the quality scale.
     objective: str = "psnr"
 
     def to_json(self) -> str:
@@ -78,7 +78,7 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Build from the dictionary of `to_json`; ValueError for an unknown or missing name."""
         names = {f.name for f in dataclasses.fields(cls)}
-        # Configs from before there was a choice have no objective: it was squared error.
+        # Old configs have no objective: it was squared error.
         differ = set(values | {"objective": cls.objective}) ^ names
         if differ:
             odd = ", ".join(sorted(differ))
@@ -140,9 +140,9 @@ SIZES: dict[str, ModelConfig] = {
         context_width=32,
     ),
     "small": ModelConfig(),
-    # What small has, with wider transforms and a block more in each row, so that its training can
-    # begin with small's weights (`aecodec train --start-from`). Of depthwise branches of 128 and
-    # 256 that is what training left alive; the synthesis' gates were all in use at 256.
+    # Like small, with wider transforms and one block more in each row, so its training can begin
+    # with the weights of small (`aecodec train --start-from`). The widths are those that stayed
+    # alive in a training with depthwise branches of 128 and 256.
     "base": ModelConfig(
         name="base",
         analysis8=((64, 128), (64, 128), (96, 128)),

@@ -1,9 +1,8 @@
 """The float networks, run by ONNX Runtime.
 
-One session a graph, made at first use, shared by all calls of a process; and a second one for
-threads that run graphs alone. Nothing that these networks compute decides a probability, so
-threads, graph optimisations and instruction sets may differ between the machine that compresses
-and the one that decompresses.
+Each graph has a session, which is made at first use and shared by all threads, and a second one for
+threads that run graphs alone. No probability depends on these networks. So threads, graph
+optimisations and instruction sets of an encoder and a decoder may differ.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _NO_CUDA_HERE = (
 _MAX_WORKERS = 8
 _LARGEST_KEPT = 31 << 20
 _no_cuda = threading.Event()
-"""Set when ONNX Runtime was built for CUDA, and could not use it: no need to try again."""
+"""Set after ONNX Runtime with CUDA failed to use a GPU, so that it is tried once."""
 _forked_from_cuda = False
 
 
@@ -49,7 +48,8 @@ class Options:
     """How to run the graphs.
 
     `threads` 0 = one for every core this process may use. `device` "auto" takes an NVIDIA GPU where
-    the installed ONNX Runtime can use one, and else the processor.
+    the installed ONNX Runtime can use one, and else the processor. Without `optimise` graphs run as
+    exported: tests check that every file decodes the same in both ways.
     """
 
     threads: int = 0
@@ -63,15 +63,15 @@ class Options:
 
 @functools.cache
 def _onnx_runtime() -> Any:
-    """The package onnxruntime, which is imported here alone, and sends nothing.
+    """The package onnxruntime, with its telemetry disabled. It is imported here alone.
 
-    From 1.29 on it queues events in the user's cache folder as soon as it is imported, and looks up
-    the host that they are for. Only the variable, set before, keeps it from that (tried with 1.29.0
-    to 1.32.0); the function is for Windows, where the system collects events.
+    From 1.29 on, the import queues events in the user's cache folder, and looks up the host for
+    them. Only a variable that is set before prevents it (tried with 1.29.0 to 1.32.0). The function
+    is for Windows, where the system collects events.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     with forks.gate:
-        import onnxruntime  # half of a second: only when a picture is really coded
+        import onnxruntime  # takes half a second, so only when a picture is coded
 
     onnxruntime.disable_telemetry_events()
     return onnxruntime
@@ -79,10 +79,10 @@ def _onnx_runtime() -> Any:
 
 @functools.cache
 def _share_arena() -> None:
-    """Give the process one arena, from which sessions that ask for it take all their memory.
+    """Create one memory arena that all sessions share.
 
-    Each session's own would hold what it needed at most: memory that has to be taken from the
-    system, cleared and mapped, which is a tenth of a large picture's time.
+    A session with its own arena keeps its largest need. All that memory must be mapped and cleared,
+    which takes a tenth of the time of a large picture.
     """
     ort = _onnx_runtime()
     kind = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR
@@ -91,10 +91,10 @@ def _share_arena() -> None:
 
 
 def _raise_out_of_memory(error: Exception) -> None:
-    """Raise MemoryError where that is what an error of ONNX Runtime comes from.
+    """Raise MemoryError if an error of ONNX Runtime means a lack of memory.
 
-    It does not always say so: a thread that gets no memory leaves a tensor without a type to the
-    next node. Our graphs and inputs are right, so that little else can go wrong.
+    The text of the error does not always state it: after a failed allocation, the next node reports
+    a tensor without a type. With valid graphs and inputs there are few other causes.
     """
     if is_out_of_memory(error) or runs_out():
         raise MemoryError from error
@@ -109,11 +109,10 @@ def _keep_for_ever(value: object) -> None:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed: twice as much as the largest block that was ever freed.
+    """Have glibc keep freed memory for the next picture, instead of returning it to the system.
 
-    Only blocks of 32 MiB at most count for that. Without it a small picture's megabytes would go
-    back to the system and come again with each picture, which takes a tenth of its time. The block
-    is never touched.
+    glibc keeps twice the largest block that was ever freed, of blocks up to 32 MiB. So this frees
+    such a block, without touching its memory. It saves a tenth of the time of a small picture.
     """
     import numpy as np
 
@@ -136,18 +135,18 @@ class Runtime:
         forks.renewed(self._begin_anew)
 
     def _begin(self) -> None:
-        """Without a session and without a helper: made at first use, and in every forked child."""
+        """Start without sessions and without a helper thread."""
         self._sessions: dict[tuple[str, int], Any] = {}  # by graph and threads
         self._helper: ThreadPoolExecutor | None = None
         self._busy = 0  # threads that work on tiles
-        self._here = threading.local()  # what `working` says of this thread
+        self._here = threading.local()  # state of `working` in this thread
         self._lock = threading.Lock()
 
     def _begin_anew(self) -> None:
-        """In a forked child: the threads of the sessions and of the helper are not there."""
+        """In a forked child, which has no threads of sessions and no helper."""
         global _forked_from_cuda, _no_cuda
         for session in self._sessions.values():
-            _keep_for_ever(session)  # it would wait for its threads before it goes
+            _keep_for_ever(session)  # its destructor would wait for its threads
             _forked_from_cuda |= _CUDA in session.get_providers()
         fresh = threading.Event()
         if _no_cuda.is_set() or _forked_from_cuda:
@@ -156,7 +155,7 @@ class Runtime:
         self._begin()
 
     def session(self, name: str) -> Any:
-        """The session of `NAME.onnx`. Raises WeightsError where it can't be made."""
+        """The session of `NAME.onnx`. Raises WeightsError if it cannot be made."""
         threads = 1 if self._per_thread else self.threads
         with self._lock:
             if (name, threads) not in self._sessions:
@@ -167,10 +166,10 @@ class Runtime:
 
     @property
     def workers(self) -> int:
-        """How many threads may each run graphs in a session of one thread. 0: all share sessions.
+        """The number of threads that each run graphs in a session of one thread.
 
-        Sharing is better on a GPU, which computes faster what comes in one piece, and with many
-        threads, as each worker needs memory of its own, some 50 MiB.
+        0: all threads share sessions. Sharing is better on a GPU, which computes large inputs
+        faster, and with many threads, because each worker takes 50 MiB of memory.
         """
         ort = _onnx_runtime()
         gpu = (
@@ -190,12 +189,12 @@ class Runtime:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Every session has threads of its own: those of one would spin, waiting for work, on the
-        # cores that the next one needs (half of the speed on two cores).
+        # Every session has its own threads. Threads that spin while they wait would block the
+        # cores that the next session needs (half of the speed on two cores).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # what goes wrong comes as an exception, and is told once
-        options.enable_mem_pattern = False  # pictures come in too many sizes
-        # What one graph has used, the next one can use again.
+        options.log_severity_level = 4  # errors come as exceptions; the log would repeat them
+        options.enable_mem_pattern = False  # pictures have too many sizes
+        # One graph can use the memory that another has freed.
         _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.graph_optimization_level = (
@@ -207,7 +206,7 @@ class Runtime:
         try:
             with forks.gate:
                 session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
-        except Exception as error:  # onnxruntime's errors have no common public base
+        except Exception as error:  # the errors of onnxruntime have no common public base class
             _raise_out_of_memory(error)
             raise WeightsError(f"{path}: ONNX Runtime can't load it: {one_line(error)}") from error
         if len(providers) > 1 and _CUDA not in session.get_providers():
@@ -217,7 +216,7 @@ class Runtime:
         return session
 
     def _providers(self) -> list[Any]:
-        """What ONNX Runtime is to run the graphs with, best first. Raises DeviceError."""
+        """The execution providers of ONNX Runtime, best first. Raises DeviceError."""
         ort = _onnx_runtime()
         device, cpu = self.options.device, "CPUExecutionProvider"
         if device == "cpu":
@@ -227,13 +226,13 @@ class Runtime:
                 raise DeviceError(_NO_CUDA_HERE if _forked_from_cuda else _NO_CUDA)
             return [cpu]
         if _CUDA in ort.get_available_providers():
-            # What can't be loaded is said in our one line, not in ONNX Runtime's many.
+            # Our one line reports a failure to load; the lines of ONNX Runtime are hidden.
             ort.set_default_logger_severity(4)
-            if hasattr(ort, "preload_dlls"):  # from NVIDIA's Python packages; it prints
+            if hasattr(ort, "preload_dlls"):  # loads NVIDIA's Python packages, and prints
                 with contextlib.redirect_stdout(io.StringIO()):
                     ort.preload_dlls()
-            # TF32 has ten bits of mantissa: means would differ from a processor's in the third
-            # digit, and so would the pixels of a picture decoded there.
+            # TF32 has ten bits of mantissa: means and decoded pixels would differ from those of a
+            # processor.
             return [(_CUDA, {"use_tf32": "0"}), cpu]
         if device == "cuda":
             raise DeviceError(
@@ -244,7 +243,7 @@ class Runtime:
     def run(self, name: str, **inputs: npt.NDArray[Any]) -> list[Any]:
         """The outputs of graph `name` for `inputs`."""
         session = self.session(name)
-        with stage(name.rstrip("0123456789").replace("_", " ")):  # both halves are one
+        with stage(name.rstrip("0123456789").replace("_", " ")):  # both halves are one stage
             try:
                 with forks.gate:
                     outputs: list[Any] = session.run(None, inputs)
@@ -255,9 +254,10 @@ class Runtime:
 
     @contextlib.contextmanager
     def working(self, per_thread: bool = False) -> Iterator[None]:
-        """Inside, one thread more is at work; with `per_thread` its graphs run on it alone.
+        """Count this thread as working; with `per_thread`, its graphs use only this thread.
 
-        That pays where every thread has work of its own: nobody waits for others in each layer.
+        That is faster if every thread has its own work, because none waits for others in each
+        layer.
         """
         with self._lock:
             self._busy += 1
@@ -270,11 +270,10 @@ class Runtime:
                 self._busy -= 1
 
     def submit(self, work: Callable[..., T], *args: Any) -> Callable[[], T]:
-        """Begin `work(*args)` on another thread if one may be idle, else do it now.
+        """Begin `work(*args)` on the helper thread if cores are idle, else do it now.
 
-        A call of what is returned gives its result. There is one such thread, which takes one work
-        after another. What it takes counts for no stage: only waiting for it does, if the caller
-        says so.
+        Returns a function that returns the result. The single helper thread does one work after
+        another. Its time belongs to no stage; the caller may count the time of waiting for it.
         """
         with self._lock:
             idle = self.threads > max(1, self._busy)
@@ -282,10 +281,10 @@ class Runtime:
                 self._helper = ThreadPoolExecutor(1, "aecodec-beside")
         if idle and self._helper is not None:
             return self._helper.submit(self._as_there, work, args, self._per_thread).result
-        found = work(*args)  # now: to keep the work would keep all that it refers to
+        found = work(*args)  # now, because a stored work would keep its arguments in memory
         return lambda: found
 
     def _as_there(self, work: Callable[..., T], args: tuple[Any, ...], per_thread: bool) -> T:
-        """Do another thread's work as it would."""
+        """Do the work with the state of the thread that submitted it."""
         self._here.per_thread = per_thread
         return work(*args)

@@ -1,16 +1,15 @@
-"""SSIMULACRA 2.1 of two pictures, by ONNX Runtime: how far they look alike.
+"""SSIMULACRA 2.1, the visible similarity of two pictures, by ONNX Runtime.
 
 The measure is that of Sneyers (Cloudinary, 2023), https://github.com/cloudinary/ssimulacra2. The
 graph `ssimulacra2.onnx` (made by `aecodec/training/measures.py`) computes the maps of errors of
-three scales for a part of a picture. A large picture goes through it in parts with margins, and
-what is left of it at 1/8 goes through it again for the other three scales::
+three scales for a part of a picture. A large picture is split into parts with margins. The picture
+at 1/8 then goes through the same graph for the other three scales::
 
     a, b ---parts---> sums at 1, 1/2, 1/4
             |
             +--> a, b at 1/8 ---parts---> sums at 1/8, 1/16, 1/32
 
-The sums of the parts are those of the whole picture, and memory does not grow but for the pictures
-at 1/8.
+The sums of all parts are those of the whole picture. Only the pictures at 1/8 grow with its size.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import functools
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from aecodec.geometry import ceil_div
 from aecodec.networks.ssimulacra2_score import (
     GRAPH,
     SCALES,
@@ -43,22 +43,22 @@ if TYPE_CHECKING:
 __all__ = ["SMALLEST_SIDE", "ssimulacra2", "with_alpha"]
 
 SMALLEST_SIDE = SMALLEST
-"""In pixels: smaller pictures have no score."""
+"""Pixels of a side; smaller pictures have no score."""
 
 GREYS = 0.1, 0.9
-"""In sRGB: what pictures with alpha are laid upon."""
+"""The greys, in sRGB, behind pictures with alpha."""
 PART = 512
 """The side of a part in pixels: a multiple of 8."""
 MARGIN = 16
-"""In pixels: 4 at the last of three scales, which is as far as the blur looks."""
+"""Pixels: the blur reaches 4 pixels at the last of three scales."""
 
 
 def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
     """Return the SSIMULACRA 2.1 score of two pictures (H,W,3 or 4) in sRGB: `a` is the original.
 
     100 is identical, 90 is hard to tell apart, 70 is high, 50 medium and 30 low quality; very bad
-    pictures go below 0. Pictures with alpha are laid upon a dark and upon a bright grey, and the
-    lower score counts, as in the author's tool. None for a picture with a side below
+    pictures go below 0. Pictures with alpha are composed with a dark and with a bright grey, and
+    the lower score counts, as in the author's tool. None for a picture with a side below
     `SMALLEST_SIDE`. `threads` 0 = one for every core. Raises ValueError for other arrays.
     """
     import numpy as np
@@ -93,7 +93,7 @@ def _opaque(picture: Pixels) -> Source:
 
 
 def _upon(grey: float, picture: Pixels) -> Source:
-    """Parts of (H,W,4) upon a grey in sRGB."""
+    """Parts of (H,W,4) over a grey in sRGB."""
 
     def part(box: tuple[slice, slice]) -> Floats:
         import numpy as np
@@ -118,7 +118,7 @@ def _score(runtime: Runtime, a: Source, b: Source, shape: tuple[int, ...]) -> fl
         if min(shape) < SMALLEST:
             break
         if scale:
-            shape = tuple(-(-n // 2) for n in shape)
+            shape = tuple(ceil_div(n, 2) for n in shape)
         means = sums[scale] / (shape[0] * shape[1])  # (2,3,3) by power, map and channel
         means[1] **= 0.25
         norms.append(means.transpose(2, 0, 1))
@@ -138,7 +138,7 @@ def _three_scales(
 
     sums = np.zeros((STEPS, 2, 3, 3))
     side = 2**STEPS
-    small = (3, *(-(-n // side) for n in shape))
+    small = (3, *(ceil_div(n, side) for n in shape))
     eighths = np.empty(small, np.float32), np.empty(small, np.float32)
     for top in range(0, shape[0], PART):
         for left in range(0, shape[1], PART):

@@ -1,4 +1,4 @@
-"""Folders of trained weights: finding them, checking them, and what is in them.
+"""Folders of trained weights: found, checked and loaded.
 
     weights/NAME/
         config.json                 ModelConfig
@@ -12,10 +12,10 @@
         training.safetensors        EMA weights to go on training from (optional)
         README.md                   the model card
 
-The model id, written into every file, is the first 8 bytes of a SHA-256 over the files that
-decoding depends on. A file names the weights that it needs; weights are never guessed.
+Every `.aec` file states the model id of its weights: the first 8 bytes of a SHA-256 over the files
+that decoding depends on. Weights are never guessed.
 
-Finding weights and their ids imports nothing heavy; loading them does.
+Numpy is imported only when weights are loaded, not to find them or their ids.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ ENCODER_FILES = (
     "context_gradient.onnx",
 )
 TUNED = {"eye": "small-eye", "psnr": "small"}
-"""The weights that `--tune` stands for; all others are chosen by their names."""
+"""The weights of each `--tune`; all others are chosen by name."""
 DEFAULT_TUNE = "psnr"
 DEFAULT_MODEL = TUNED[DEFAULT_TUNE]
 SEARCH_VARIABLE = "AECODEC_WEIGHTS"
-"""Environment variable: more folders of weights, separated as in PATH, searched first."""
+"""Environment variable: further folders of weights, separated as in PATH, searched first."""
 
 
 def model_id(folder: pathlib.Path) -> bytes:
@@ -87,7 +87,7 @@ def model_id(folder: pathlib.Path) -> bytes:
         except FileNotFoundError as error:
             raise WeightsError(
                 f"{folder}: {name} can't be read: it is missing; weights of another version of"
-                " aecodec have to be exported anew"
+                " aecodec must be exported again"
             ) from error
         except OSError as error:
             raise WeightsError(f"{folder}: {name} can't be read") from error
@@ -101,7 +101,7 @@ def folders() -> dict[str, pathlib.Path]:
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
     package = _package()
     if isinstance(package, pathlib.Path):
-        # In the wheel the weights lie inside the package, in a source checkout beside it.
+        # The weights are inside the package in a wheel, and beside it in a source checkout.
         package = package.resolve()
         roots += [package / "weights_data", package.parent / "weights"]
     found: dict[str, pathlib.Path] = {}
@@ -116,13 +116,13 @@ class OperatingPoint:
     """The weights at one quality, and how an encoder quantises there. M latent channels."""
 
     quality: int
-    level: Floats  # (1,): what the float networks are told of the quality
+    level: Floats  # (1,): the input of the float networks for the quality
     gain: Floats  # (M,1,1): v = gain * y
     unit: Floats  # (1,M,1,1): the standard deviation of each channel of v
     curvature: Floats  # (M,1,1): half the second derivative of the error by an element of y_hat
-    bits_per_error: float  # what a squared error of 1 is worth, summed over pixels in [0,1]
+    bits_per_error: float  # the bits that are worth a squared error of 1, for pixels in [0,1]
     z_tables: HyperTables
-    dead_zone: float = 0.0  # an encoder's: coding/quantisation.py
+    dead_zone: float = 0.0  # for encoders: see coding/quantisation.py
 
     @property
     def inverse_gain(self) -> Floats:
@@ -133,9 +133,9 @@ class OperatingPoint:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
-    """What `tables.safetensors` and `config.json` hold. M latents, N channels of z, S steps.
+    """The content of `tables.safetensors` and `config.json`. M latents, N channels of z, S steps.
 
-    Row 0 of what has 101 rows, one for each quality, is unused.
+    Arrays of 101 rows have one for each quality; row 0 is unused.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Weights:
     lagrangian: Floats  # (101,): lambda of bits + lambda * 255^2 * mean squared error
     gain: Floats  # (101,M)
     deviation: Floats  # (M,): the standard deviation of each channel of y
-    z_band: Ints  # (101,): which set of z's tables a quality uses
+    z_band: Ints  # (101,): the set of tables of z for each quality
     z_tables: tuple[HyperTables, ...]
     y_tables: tuple[TableSet, ...]  # of each step
     y_thresholds: tuple[Floats, ...]  # (T,) of each step: the least magnitude that an encoder
@@ -171,7 +171,7 @@ class Weights:
         )
 
     def checked_scale_network(self) -> ScaleNetwork:
-        """KnownAnswerError unless this machine computes the indexes that the exporter computed."""
+        """The scale network. Raises KnownAnswerError if this machine computes other indexes."""
         from aecodec.entropy.scales import ScaleNetwork
 
         network = ScaleNetwork(self.scale)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Pixels
 from aecodec.codec import Codec
 from aecodec.geometry import Box
 from aecodec.image.rgb import decode, jpeg
 from aecodec.metrics import psnr
 from aecodec.networks.config import QUALITIES
 from aecodec.networks.ssimulacra2 import ssimulacra2
-from aecodec.training.data import Pixels
 
 __all__ = ["calibrate"]
 

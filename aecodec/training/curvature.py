@@ -7,13 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aecodec.arrays import edge_padded
+from aecodec.arrays import Pixels, edge_padded
 from aecodec.codec import Codec
-from aecodec.geometry import Box, ceil_div
+from aecodec.geometry import Box, padded
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, error_and_gradient, squared_error
 from aecodec.networks.config import QUALITIES
-from aecodec.training.data import Pixels
 
 __all__ = ["measure_curvature"]
 
@@ -52,8 +51,7 @@ def measure_curvature(
             if distortion is squared_error:
                 found = _products(model, y_hat, level, signs)
             else:
-                height, width = (16 * ceil_div(side, 16) for side in rgb.shape[:2])
-                x = torch.from_numpy(edge_padded(rgb, height, width, 0))
+                x = torch.from_numpy(edge_padded(rgb, *padded(rgb.shape), 0))
                 x = x.permute(2, 0, 1)[None] / 255.0
                 step = torch.from_numpy(APART / point.gain)[None]
                 found = _differences(model, y_hat, level, signs, x, step, distortion)

@@ -13,14 +13,13 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Pixels
 from aecodec.image.rgb import halve, read
 from aecodec.training.drawings import draw_over
 
 __all__ = ["Batches", "Photographs", "find_photographs", "split_validation"]
 
 SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def find_photographs(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from aecodec.arrays import Pixels
+from aecodec.geometry import ceil_div
+
 __all__ = ["draw_over"]
 
-Pixels = npt.NDArray[np.uint8]
 Colours = npt.NDArray[np.uint8]
 
 LETTERS = np.array(list(string.ascii_letters + string.digits + ".,:;-()" + 12 * " "))
@@ -60,7 +62,7 @@ def _checks(picture: Image.Image, colours: Colours, rng: np.random.Generator) ->
     side = [int(2.0 ** rng.uniform(1.0, 6.0))] * 2
     if rng.random() < 0.25:
         side[int(rng.integers(2))] = max(wide, high)
-    rows, columns = -(-high // side[1]), -(-wide // side[0])
+    rows, columns = ceil_div(high, side[1]), ceil_div(wide, side[0])
     cells = colours[rng.integers(0, len(colours), (rows, columns))]
     filled = cells.repeat(side[1], axis=0)[:high].repeat(side[0], axis=1)[:, :wide]
     picture.paste(Image.fromarray(np.ascontiguousarray(filled)), (left, top))

@@ -20,6 +20,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from aecodec.arrays import Pixels
 from aecodec.codec import Codec
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
@@ -31,10 +32,10 @@ from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
 from aecodec.networks.config import QUALITIES, ModelConfig
 from aecodec.training.calibration import calibrate
+from aecodec.training.channels import measure_activity, pruned
 from aecodec.training.checkpoint import EXPORTED, load_ema
-from aecodec.training.conditioning import measure_activity, pruned
 from aecodec.training.curvature import measure_curvature
-from aecodec.training.data import Photographs, Pixels, find_photographs, split_validation
+from aecodec.training.data import Photographs, find_photographs, split_validation
 from aecodec.training.eye_gradient import EyeDistortion
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview

@@ -33,7 +33,7 @@ def _turned(moment: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _scaled(update: Tensor, state: dict[str, Tensor]) -> Tensor:
-    """The update, shortened where `conditioning.set_step_scales` says so."""
+    """The update, shortened where `channels.set_step_scales` says so."""
     return update * state["scale"] if "scale" in state else update
 
 

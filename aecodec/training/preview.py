@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Pixels
 from aecodec.codec import Codec
 from aecodec.geometry import Box
-from aecodec.training.data import Pixels
 
 __all__ = ["fit_preview"]
 

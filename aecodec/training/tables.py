@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.arrays import Floats, Ints
+from aecodec.arrays import Floats, Ints, Pixels
 from aecodec.codec import Codec
 from aecodec.entropy.checkerboard import STEPS
 from aecodec.entropy.fixed_point import PRECISION
@@ -23,7 +23,6 @@ from aecodec.entropy.tables import TableSet
 from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks.config import ModelConfig
-from aecodec.training.data import Pixels
 
 __all__ = ["RARE", "Counts", "Histogram", "count", "integers"]
 

@@ -29,6 +29,12 @@ from torch import Tensor
 from aecodec.model import Autoencoder
 from aecodec.model.layers import lambda_of
 from aecodec.networks.config import SIZES, ModelConfig
+from aecodec.training.channels import (
+    Activity,
+    measure_activity,
+    set_step_scales,
+    transplant,
+)
 from aecodec.training.checkpoint import (
     CHECKPOINT,
     Run,
@@ -36,12 +42,6 @@ from aecodec.training.checkpoint import (
     load_ema,
     objective_of,
     read_shape,
-)
-from aecodec.training.conditioning import (
-    Activity,
-    measure_activity,
-    set_step_scales,
-    transplant,
 )
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aecodec.arrays import Pixels
 from aecodec.image.rgb import decode, jpeg, read
 from aecodec.metrics import bd_rate
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
-from aecodec.training.data import Pixels
 from aecodec.training.ssimulacra2 import Ssimulacra2, score_of
 
 __all__ = ["Point", "Validation"]

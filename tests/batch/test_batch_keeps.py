@@ -224,16 +224,16 @@ def test_two_runs_that_delete_sources_both_succeed(here: Path) -> None:
 
 def test_a_source_that_another_run_deletes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the reading and the deleting, at each of its steps."""
-    from aecodec.batch import places
+    from aecodec.batch import storage
 
     pictures("a.jpg")
     content = Path("a.jpg").read_bytes()
-    state = places.stamp("a.jpg")
+    state = storage.stamp("a.jpg")
     assert state is not None
     job = {"source": ["a.jpg"], "target": ["a.aec"], "size": [state.size]}
     job |= {"time_ns": [state.time_ns], "begun": [True]}
     convert = Converter(Task(remove=True))
-    remove, read = places.remove, places.read
+    remove, read = storage.remove, storage.read
 
     def removed_before(path: str) -> None:
         remove(path)
@@ -259,7 +259,7 @@ def test_a_source_that_another_run_deletes(here: Path, monkeypatch: pytest.Monke
         job["time_ns"] = [1_700_000_000 * 10**9]
         Path("a.aec").unlink(missing_ok=True)
         with monkeypatch.context() as patch:
-            patch.setattr(places, name, stand_in)
+            patch.setattr(storage, name, stand_in)
             found = convert(job)
         assert (found["status"], found["error"]) == (["done"], [""])
         assert Path("a.aec").read_bytes() == made and not Path("a.jpg").exists()

@@ -15,7 +15,7 @@ import stores
 from command import run, start
 
 from aecodec import codec
-from aecodec.batch import Existing, Plan, Result, Task, convert, places
+from aecodec.batch import Existing, Plan, Result, Task, convert, storage
 from aecodec.batch.run import Event
 from aecodec.batch.select import Fault, Selection
 from aecodec.conversion import Encoding
@@ -116,9 +116,9 @@ def test_only_the_first_of_two_writers_gets_the_name(
     environment, fs = bucket
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    places.write("s3://photos/a.aec", b"first", force=False)
+    storage.write("s3://photos/a.aec", b"first", force=False)
     with pytest.raises(OutputExistsError):
-        places.write("s3://photos/a.aec", b"second", force=False)
+        storage.write("s3://photos/a.aec", b"second", force=False)
     assert fs.cat_file("photos/a.aec") == b"first"
 
 
@@ -214,23 +214,23 @@ def test_remote_names_never_leave_the_output_folder(memory: Any, here: Path) -> 
 
 
 def test_two_remote_writers(memory: Any) -> None:
-    places.write("memory://out/a.aec", b"first", force=False)
+    storage.write("memory://out/a.aec", b"first", force=False)
     with pytest.raises(OutputExistsError):
-        places.write("memory://out/a.aec", b"second", force=False)
-    places.write("memory://out/a.aec", b"third", force=True)
-    assert places.read("memory://out/a.aec") == b"third"
+        storage.write("memory://out/a.aec", b"second", force=False)
+    storage.write("memory://out/a.aec", b"third", force=True)
+    assert storage.read("memory://out/a.aec") == b"third"
     with pytest.raises(InputError, match="no such file"):
-        places.read("memory://out/b.aec")
-    places.remove("memory://out/a.aec")
-    assert places.stamp("memory://out/a.aec") is None
+        storage.read("memory://out/b.aec")
+    storage.remove("memory://out/a.aec")
+    assert storage.stamp("memory://out/a.aec") is None
 
 
 def test_a_store_that_does_not_write_whole_files_gets_them_by_renaming(here: Path) -> None:
     """fsspec's `local://` stands for all stores that write in place: SFTP, SMB and others."""
     target = f"local://{here}/out/a.aec"
-    places.write(target, b"first", force=False)
+    storage.write(target, b"first", force=False)
     with pytest.raises(OutputExistsError):
-        places.write(target, b"second", force=False)
-    places.write(target, b"third", force=True)
+        storage.write(target, b"second", force=False)
+    storage.write(target, b"third", force=True)
     assert Path("out/a.aec").read_bytes() == b"third"
     assert os.listdir("out") == ["a.aec"]

@@ -16,7 +16,8 @@ import aecodec
 from aecodec.batch import Converter, Task
 from aecodec.batch.worker import least_psnr
 from aecodec.conversion import Encoding
-from aecodec.image.pillow import Picture, fidelity, load
+from aecodec.image.load import load
+from aecodec.image.picture import Picture, fidelity
 
 WHOLE = {
     "JPEG": ("plain", "dpi", "exif", "comments", "iptc", "resources", "xmp", "extended xmp",

@@ -124,7 +124,7 @@ def test_several_folders_keep_apart(here: Path) -> None:
         "out/p/a.aec",
         "out/q/a.aec",
     ]
-    with pytest.raises(UsageFault, match="one name"):
+    with pytest.raises(UsageFault, match="the same name"):
         select("q", "r/q", recursive=True)
 
 

@@ -17,7 +17,7 @@ from command import run, start
 from system import posix, without_root
 
 from aecodec import files
-from aecodec.batch import Converter, Plan, Task, places
+from aecodec.batch import Converter, Plan, Task, storage
 from aecodec.batch.manifest import NAME, Manifest
 from aecodec.batch.select import Selection
 from aecodec.files import UNDATED, Stamp
@@ -157,7 +157,7 @@ def test_links_in_a_circle_and_strange_names(here: Path) -> None:
     ],
 )
 def test_a_file_address_is_a_path(address: str, path: str) -> None:
-    assert places.plain(address) == path
+    assert storage.plain(address) == path
 
 
 def test_outputs_at_a_file_address_obey_the_rules_of_paths(here: Path) -> None:
@@ -204,8 +204,8 @@ def test_the_first_of_january_1970_is_a_date(here: Path) -> None:
 
 
 def test_a_store_that_knows_no_dates() -> None:
-    assert places._remote_stamp({"size": 5}) == Stamp(5, UNDATED)
-    assert places._remote_stamp({"size": 5, "mtime": 0}) == Stamp(5, 0)
+    assert storage._remote_stamp({"size": 5}) == Stamp(5, UNDATED)
+    assert storage._remote_stamp({"size": 5, "mtime": 0}) == Stamp(5, 0)
     assert Stamp(5, UNDATED).dates is None and Stamp(5, 0).dates == (0, 0)
 
 

@@ -99,7 +99,7 @@ def test_unusable_weights_stop_no_file_of_others(here: Path) -> None:
     done = run("compress", "base.png", "--model", "mine", "-o", "mine.aec", env=elsewhere)
     (line,) = lines(done.stderr)
     assert done.returncode == 1 and not Path("mine.aec").exists()
-    assert "synthesis16.onnx can't be read: it is missing" in line and "exported anew" in line
+    assert "synthesis16.onnx can't be read: it is missing" in line and "exported again" in line
 
 
 def test_verify(shelf: Path) -> None:

@@ -19,7 +19,7 @@ from aecodec import bitstream, codec
 from aecodec.coding import exact
 from aecodec.errors import CorruptError, LimitError, RequestError
 from aecodec.image import preparation, vp8l
-from aecodec.image.pillow import Picture
+from aecodec.image.picture import Picture
 
 
 def page(width: int, height: int) -> np.ndarray:

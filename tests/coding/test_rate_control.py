@@ -27,8 +27,10 @@ from aecodec.coding.rate_control import (
     smallest_reaching,
 )
 from aecodec.coding.refinement import Refinement
+from aecodec.coding.target import Target
 from aecodec.entropy import zstd
-from aecodec.image.pillow import Picture, load
+from aecodec.image.load import load
+from aecodec.image.picture import Picture
 from aecodec.networks import weights
 
 
@@ -213,17 +215,17 @@ def test_few_refinements(monkeypatch: pytest.MonkeyPatch) -> None:
     run, times = Refinement.run, []
     monkeypatch.setattr(Refinement, "run", lambda *a: times.append(1) or run(*a))
     aims = [
-        *({"target_size": size} for size in (1500, 3000, 6000, 12000)),
-        *({"target_psnr": psnr} for psnr in (28.0, 31.0, 34.0, 37.0)),
+        *(Target("size", size) for size in (1500, 3000, 6000, 12000)),
+        *(Target("psnr", psnr) for psnr in (28.0, 31.0, 34.0, 37.0)),
     ]
     for name, box in (("coffee.png", (40, 40, 296, 232)), ("chelsea.png", (60, 30, 316, 222))):
         picture = samples.photograph(name, box)
         for aim in aims:
             before = len(times)
-            data = coder.compress(picture, effort=2, **aim)
+            data = coder.compress(picture, effort=2, target=aim)
             assert len(times) - before <= 6
-            if size := aim.get("target_size"):
-                assert 0.98 * size <= len(data) <= size
+            if aim.measure == "size":
+                assert 0.98 * aim.value <= len(data) <= aim.value
     assert len(times) <= 3.5 * 2 * len(aims)
 
 
@@ -329,9 +331,9 @@ def test_the_analysis_runs_once_a_tile_and_nothing_is_decoded(
     monkeypatch.setattr(coder.tiles, "decode", None)
     picture = samples.photograph(box=(0, 0, 150, 100))
     for effort in (1, 2):
-        for how in ({}, {"target_size": 3000}, {"target_psnr": 32.0}):
+        for target in (None, Target("size", 3000), Target("psnr", 32.0)):
             halves.clear()
-            coder.compress(picture, effort=effort, tile_size=64, **how)
+            coder.compress(picture, effort=effort, tile_size=64, target=target)
             assert (halves["analysis8"], halves["analysis16"]) == (1, 6)
 
 

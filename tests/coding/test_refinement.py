@@ -19,7 +19,7 @@ from aecodec.coding import refinement
 from aecodec.coding.refinement import Refinement, Soft, anneal, descend
 from aecodec.entropy.padding import TileShape
 from aecodec.geometry import Box
-from aecodec.image import pillow as image
+from aecodec.image.load import load
 from aecodec.networks import weights
 from aecodec.networks.config import SIZES
 
@@ -64,7 +64,7 @@ def test_errors_are_the_same_by_strips(
     coder: Codec, monkeypatch: pytest.MonkeyPatch, box: Box
 ) -> None:
     """Memory is bounded by taking a tile's errors strip by strip; nothing else may change."""
-    rgb = image.load(samples.photograph(box=(0, 0, 400, 330))).rgb
+    rgb = load(samples.photograph(box=(0, 0, 400, 330))).rgb
     tiles, point = coder.tiles, coder.weights.at(60)
     v_hat = tiles.quantise(tiles.analyse(rgb, Box.of(rgb.shape)), point).v_hat
     found = []

@@ -24,7 +24,7 @@ from PIL import ExifTags, Image
 
 from aecodec import bitstream
 from aecodec.batch.manifest import Left, Manifest
-from aecodec.batch.places import Stamp
+from aecodec.batch.storage import Stamp
 from aecodec.entropy import ans, coder, models
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import AecodecError, CorruptError

@@ -15,10 +15,11 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream
 from aecodec.image import xmp
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
 from aecodec.image.parts.jpeg_behind import GainMap
-from aecodec.image.pillow import load, save
+from aecodec.image.save import save
 
 WITH_MAPS = (
     "hdrgm",
@@ -157,7 +158,7 @@ def test_every_orientation_is_undone(orientation: int) -> None:
     )
     picture = load(source)
     assert picture.notes == ()
-    from aecodec.image.pillow import to_pil
+    from aecodec.image.picture import to_pil
 
     upright = to_pil(picture.rgb, picture.mode, picture.alpha, **picture.metadata)
     jpeg, notes = written(upright)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from aecodec.errors import InputError
 from aecodec.image import signalling
-from aecodec.image.pillow import load
+from aecodec.image.load import load
 
 
 def test_every_kind_of_source(tmp_path: Path) -> None:

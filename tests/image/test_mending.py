@@ -15,7 +15,8 @@ from tiffs import Ifd, packed_bits, picture, tiff
 
 from aecodec.errors import InputError
 from aecodec.image import mending
-from aecodec.image.pillow import Picture, load
+from aecodec.image.load import load
+from aecodec.image.picture import Picture
 
 imagecodecs = pytest.importorskip("imagecodecs")
 

@@ -18,7 +18,7 @@ import aecodec
 from aecodec import conversion
 from aecodec.errors import InputError
 from aecodec.image import metadata, signalling
-from aecodec.image.pillow import load
+from aecodec.image.load import load
 
 LATITUDE = struct.pack("<6I", 51, 1, 28, 1, 40, 1)
 THUMBNAIL_LEVEL = 200

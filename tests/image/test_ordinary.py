@@ -12,8 +12,8 @@ import samples
 from PIL import Image, PngImagePlugin, features
 
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import FORMATS
-from aecodec.image.pillow import load
 
 imagecodecs = pytest.importorskip("imagecodecs")
 tifffile = pytest.importorskip("tifffile")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pictures import encoded, exif_with, gradient
 from PIL import Image, PngImagePlugin, features
 
-from aecodec.image.pillow import load
+from aecodec.image.load import load
 
 # Where the top left pixel of the upright picture lies in the stored one, and whether the sides are
 # exchanged: from the EXIF standard, which names the edges that row 0 and column 0 are.

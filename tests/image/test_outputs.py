@@ -11,8 +11,10 @@ from PIL import Image
 
 import aecodec
 from aecodec import bitstream
+from aecodec.image.load import load
 from aecodec.image.parts import Text
-from aecodec.image.pillow import Picture, load, save, to_pil
+from aecodec.image.picture import Picture, to_pil
+from aecodec.image.save import save
 
 TEXTS = (
     Text("", "made in 1999"),

@@ -11,9 +11,10 @@ import pytest
 
 from aecodec.errors import InputError
 from aecodec.image import parts
+from aecodec.image.load import load
 from aecodec.image.parts import account, account_for, photoshop
 from aecodec.image.parts.account import DAMAGED, FRAMES, Fate, Part
-from aecodec.image.pillow import Picture, load
+from aecodec.image.picture import Picture
 
 PALETTE = "palette converted to RGB"
 BIT = "1-bit black and white stored as greyscale"

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image, features
 
 from aecodec.image import signalling
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
 from aecodec.image.parts.account import FRAMES, GAIN_MAP, Account
-from aecodec.image.parts.isobmff import _sequence_colours
-from aecodec.image.pillow import load
+from aecodec.image.parts.av1 import sequence_colours
 
 imagecodecs = pytest.importorskip("imagecodecs")
 
@@ -244,7 +244,7 @@ def test_colours_of_the_coded_picture_where_there_is_no_colr() -> None:
         without = data[:at] + b"free" + data[at + 4 :]
         assert account_for(without, "AVIF").icc == account_for(data, "AVIF").icc
         assert notes(without, "AVIF") == notes(data, "AVIF")
-    assert _sequence_colours(b"") == _sequence_colours(b"\x12\0") == (2, 2)
+    assert sequence_colours(b"") == sequence_colours(b"\x12\0") == (2, 2)
 
 
 @avif

@@ -12,8 +12,8 @@ from mutants import mutants
 from other_carriers import FORMATS as CARRIERS
 
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
-from aecodec.image.pillow import load
 
 
 @pytest.mark.parametrize("format", CARRIERS)

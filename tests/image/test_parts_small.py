@@ -11,9 +11,9 @@ from other_carriers import sources
 from PIL import Image, PngImagePlugin
 
 from aecodec.image import signalling
+from aecodec.image.load import load
 from aecodec.image.parts import FORMATS, account_for, walker_for
 from aecodec.image.parts.account import Account, Fate
-from aecodec.image.pillow import load
 
 Y, X = np.mgrid[0:24, 0:32]
 RGB = np.stack([X * 7, Y * 10, 255 - X - Y], -1).astype(np.uint8)

@@ -12,11 +12,11 @@ from tiffs import Ifd, picture, tiff
 
 import aecodec
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
 from aecodec.image.parts.account import FRAMES, Fate
 from aecodec.image.parts.directories import Tiff
-from aecodec.image.parts.tiff import KEPT_IN_EXIF
-from aecodec.image.pillow import load
+from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
 W, H = 12, 8
 RGB = np.arange(W * H * 3, dtype=np.uint8).reshape(H, W, 3)
@@ -143,7 +143,7 @@ def test_descriptive_tags_come_back(order: str, big: bool) -> None:
 
 
 def restored_tiff(image: Image.Image) -> bytes:
-    from aecodec.image.pillow import save
+    from aecodec.image.save import save
 
     out = io.BytesIO()
     save(image, out, "TIFF")

@@ -12,7 +12,7 @@ from PIL import Image
 from tiffs import Ifd, picture, tiff
 
 from aecodec.errors import InputError
-from aecodec.image.pillow import load
+from aecodec.image.load import load
 from aecodec.image.raws import kind_of
 
 THUMB = np.full((8, 12, 3), 90, np.uint8)

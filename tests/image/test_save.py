@@ -13,7 +13,9 @@ from PIL import Image, features
 
 from aecodec.errors import OutputError
 from aecodec.image import signalling
-from aecodec.image.pillow import load, save, to_pil
+from aecodec.image.load import load
+from aecodec.image.picture import to_pil
+from aecodec.image.save import save
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])

@@ -16,8 +16,8 @@ import mutants
 import pytest
 
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
-from aecodec.image.pillow import load
 
 COUNT = 400
 MEMORY = 64 * 2**20

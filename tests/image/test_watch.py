@@ -11,9 +11,9 @@ import samples
 from PIL import Image
 
 from aecodec.errors import InputError
+from aecodec.image.load import load
 from aecodec.image.parts import account_for
 from aecodec.image.parts.account import DAMAGED
-from aecodec.image.pillow import load
 
 SAYS = f"{DAMAGED}: blocks of the picture are missing or wrong"
 SECTOR = 512

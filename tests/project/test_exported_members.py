@@ -12,10 +12,14 @@ import pytest
 
 import aecodec
 from aecodec import codec, errors, pillow_plugin
+from aecodec.uses import descriptors
+from aecodec.uses.mend import mend
 
 FUNCTIONS = {
     "compress": codec.compress,
     "decompress": codec.decompress,
+    "features": descriptors.features,
+    "mend": mend,
     "open": pillow_plugin.open,
     "read_info": codec.read_info,
     "register_pillow": pillow_plugin.register,

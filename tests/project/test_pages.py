@@ -43,12 +43,16 @@ MADE = {
         *("packed/people/1.aec", "restored/people/1.png", "listed/photos/cats/1.aec"),
         *("packed2/cats/1.aec", "photos/cats/1.jpg", "again.csv", "clustered/people/1.aec"),
     },
+    "beyond-compression.md": {
+        *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png"),
+    },
     "training.md": {"weights/mine/config.json", "photo.aec"},
     "benchmarking.md": {"report.html", "results.json", "images.csv", "page.html"},
 }
 """Files that are there after the commands of each page."""
 PRINTED = {
     "README.md": [r"\d+ \(160, 120\)\n"],
+    "beyond-compression.md": [r"1\.00\n"],
     "guide.md": [r"160 120 \d+\.\d+\ntruncated: \d+ of \d+ bytes\n", ""],
 }
 """What the Python blocks of each page print; a block of torchvision's has its own test."""

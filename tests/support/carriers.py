@@ -12,8 +12,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from aecodec.image.load import load
 from aecodec.image.parts import Text
-from aecodec.image.pillow import Picture, load
+from aecodec.image.picture import Picture
 
 WIDTH, HEIGHT = 64, 48
 y, x = np.mgrid[0:HEIGHT, 0:WIDTH]

@@ -31,8 +31,8 @@ from aecodec.networks.config import SIZES
 from aecodec.training import checkpoint, trainer
 from aecodec.training import export as exporter
 from aecodec.training import tables as coding_tables
+from aecodec.training.channels import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.checkpoint import Run, load_ema, read_facts
-from aecodec.training.conditioning import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.drawings import draw_over
 from aecodec.training.optim import SoapAdam, parameter_groups

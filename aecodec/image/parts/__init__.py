@@ -1,14 +1,13 @@
-"""Walkers: one small reader a format, which accounts for every part of a source file.
+"""Walkers: a small reader for each format, which accounts for every part of a source file.
 
 ::
 
     bytes of the source --FORMATS[image.format]--> Account: parts kept, harmless and lost
 
 `account.py` defines the account. A walker is a module with a function `walk(data, account)` and a
-tuple `PARTS` of all parts that it knows; it reads the file's own structure, is bounded in memory,
-and never raises for what the bytes are: what it cannot follow is a lost part. `docs/parts.md` is
-made of these tables. A format without a walker is accounted for as a whole: what else it may hold
-is not known, hence lost.
+tuple `PARTS` of all parts that it knows. It parses the file with bounded memory, and never raises
+for invalid bytes: a part that it cannot parse is lost. `docs/parts.md` is generated from these
+tables. A file of a format without a walker counts as one lost part, because its content is unknown.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ __all__ = [
 
 
 class Walker(Protocol):
-    """A module that reads one format, or several that are alike."""
+    """A module that reads one format, or several similar ones."""
 
     @property
     def __name__(self) -> str: ...
@@ -92,11 +91,11 @@ FORMATS: Final[dict[str, str]] = {
     "WEBP": "riff",
     "XBM": "xbm",
 }
-"""By Pillow's name of the format: the walker in this package, imported when it is first needed."""
+"""The module of the walker by Pillow's name of the format."""
 
 
 def walker_for(format_name: str) -> Walker | None:
-    """The walker of a format; None where there is none."""
+    """The walker of a format, if there is one."""
     if format_name not in FORMATS:
         return None
     return cast(Walker, importlib.import_module(f"{__name__}.{FORMATS[format_name]}"))

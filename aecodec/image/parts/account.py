@@ -1,14 +1,14 @@
-"""What a source file holds, part by part, and what becomes of each.
+"""The account of a source file: its parts, and the fate of each.
 
-A *part* is whatever its format stores separately: a JPEG segment, a PNG chunk, a TIFF tag, a RIFF
-chunk, an ISOBMFF box, bytes behind the picture. Every part has one of three fates:
+A *part* is a unit of the format: a JPEG segment, a PNG chunk, a TIFF tag, a RIFF chunk, an ISOBMFF
+box, or bytes behind the picture. Every part has one of three fates:
 
-- **kept**: the `.aec` file holds it, or what it says;
-- **harmless**: nothing that anybody needs is lost with it. Each kind is listed with its reason;
-- **lost**: the `.aec` file does not hold it. A user is told, `--strict` refuses the source, and
-  `--rm` keeps it.
+- **kept**: the `.aec` file holds it or its information;
+- **harmless**: nobody needs it. Each kind is listed with its reason;
+- **lost**: the `.aec` file does not hold it. The user gets a note, `--strict` refuses the source,
+  and `--rm` keeps it.
 
-What a walker does not know is lost.
+A part that the walker does not know is lost.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ VIDEO: Final = "video"
 """The kinds of attachments."""
 
 FRAMES: Final = "several frames or pages: only the first is kept"
-"""The note for everything that is a further picture of the same file."""
+"""The note for further pictures of the same file."""
 
 DAMAGED: Final = "the file is damaged"
-"""How the notes begin that say so."""
+"""The beginning of notes on damage."""
 
 MAX_PARTS: Final = 500
-"""Different parts that an account lists. A file with more of them is forged; the rest is lost."""
+"""The largest number of different parts in an account. Only forged files have more."""
 
 
 def reduced(bits: int) -> str:
@@ -55,7 +55,7 @@ def reduced(bits: int) -> str:
 
 
 class Fate(Enum):
-    """What becomes of a part."""
+    """The fate of a part."""
 
     KEPT = "kept"
     HARMLESS = "harmless"
@@ -70,23 +70,20 @@ KEPT, HARMLESS, LOST = Fate.KEPT, Fate.HARMLESS, Fate.LOST
 class Part:
     """One part of a source file.
 
-    A walker's table of the parts that it knows consists of these, and `docs/parts.md` is made of
-    the tables: each walker's module lists them all as `PARTS`.
+    Each walker lists all parts that it knows as `PARTS`. `docs/parts.md` is generated from these.
     """
 
     name: str
-    """As the format calls it: "APP13 Photoshop", "chunk tIME", "tag 33550 ModelPixelScale"."""
+    """The name in the format: "APP13 Photoshop", "chunk tIME", "tag 33550 ModelPixelScale"."""
     fate: Fate
     text: str = ""
-    """Of a lost part the note for the user, such as "GeoTIFF tags"; of a harmless one the reason;
-    of a kept one where it goes, such as "EXIF"."""
+    """Lost: the note, such as "GeoTIFF tags". Harmless: the reason. Kept: where, such as "EXIF"."""
 
 
 class Text(NamedTuple):
-    """A comment or a text that a source carries.
+    """A comment or a text.
 
-    Bytes that are no UTF-8 stand in it as `surrogateescape` has them, so that they come back as
-    they were.
+    Bytes that are not UTF-8 are decoded by `surrogateescape`, so that they survive unchanged.
     """
 
     keyword: str
@@ -99,21 +96,21 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Attachment:
-    """Bytes that are kept as they are and put back where the output format has a place for them."""
+    """Bytes that are kept unchanged, and written back if the output format can hold them."""
 
     kind: str
     """"gain map" or "video"."""
     data: bytes = field(repr=False)
     detail: bytes = field(default=b"", repr=False)
-    """What is needed to put it back, in a form that the writer of the format defines."""
+    """The data to write it back, in a form that the writer of the format defines."""
 
 
 @dataclass
 class Account:
-    """What a walker found: the parts in file order, and the content of those that are kept.
+    """The parts of a file in their order, and the content of those that are kept.
 
-    A walker fills in what Pillow does not read, or reads wrongly. `None` and empty mean: nothing
-    found by the walker; Pillow's reading stands.
+    A walker fills in content that Pillow does not read or misreads. For None and empty values, the
+    reading of Pillow counts.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -123,20 +120,20 @@ class Account:
     iptc: bytes | None = None
     """IPTC-IIM records, without a wrapper."""
     exif: bytes | None = None
-    """A TIFF structure, without prefix, where Pillow reads none or not all of it."""
+    """A TIFF structure, without prefix, if Pillow does not read all of it."""
     icc: bytes | None = None
     """A profile that Pillow does not read, or one built from signalled colours."""
     xmp: bytes | None = None
     """The packet, with extended XMP joined."""
     attachments: list[Attachment] = field(default_factory=list)
     bits: int | None = None
-    """Bits a channel where the file has more than 8 and Pillow's mode does not tell."""
+    """Bits a channel, if they are more than 8 and Pillow's mode does not show it."""
     scan: tuple[int, int] | None = None
     """Where the entropy-coded data of a JPEG with a single scan begin and end (see `watch.py`)."""
     _known: set[Part] = field(default_factory=set, repr=False)
 
     def add(self, part: Part) -> None:
-        """Account for a part. One that comes again is listed once."""
+        """Account for a part. A repeated part is listed once."""
         if part in self._known or len(self.parts) > MAX_PARTS:
             return
         if len(self.parts) == MAX_PARTS:

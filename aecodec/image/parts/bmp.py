@@ -6,6 +6,7 @@ import re
 import struct
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image import signalling
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 
@@ -83,7 +84,7 @@ def walk(data: memoryview, account: Account) -> None:
     if compression in _RLE or compression > 3:
         last = first + stated
     else:
-        last = first + abs(height) * (-(-abs(width) * bits // 32) * 4)
+        last = first + abs(height) * (ceil_div(abs(width) * bits, 32) * 4)
     if last > len(data):
         account.add(_SHORT)
         last = len(data)
@@ -91,7 +92,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 def _depth(data: memoryview, at: int, account: Account) -> None:
-    """The masks of bit fields say how many bits a channel has."""
+    """The masks of bit fields state the bits of a channel."""
     masks = struct.unpack_from("<3I", data, at) if at + 12 <= len(data) else (0,)
     bits = max(mask.bit_count() for mask in masks)
     if bits > 8:
@@ -99,7 +100,7 @@ def _depth(data: memoryview, at: int, account: Account) -> None:
 
 
 def _profile(data: memoryview, start: int, size: int, last: int, account: Account) -> None:
-    """Colours of the newer headers; their profile may stand behind the pixels."""
+    """Colours of the newer headers, whose profile may follow the pixels."""
     signal = signalling.from_bmp(data)
     if size >= 108:
         account.add(_COLOURS)

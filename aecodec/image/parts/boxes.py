@@ -4,7 +4,7 @@
 
     u32 length, type (4 bytes), content      length 1: u64 length behind the type; 0: to the end
 
-ISO/IEC 14496-12, 4.2; ISO/IEC 15444-1, I.4. Nothing here raises for what the bytes are.
+ISO/IEC 14496-12, 4.2; ISO/IEC 15444-1, I.4. Invalid bytes never raise an exception.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 __all__ = ["BROKEN", "MAX_BOXES", "Box", "boxes", "named", "printable"]
 
 BROKEN: Final = b""
-"""The type of what is no box: it begins where the last whole box ends."""
+"""The type of the bytes after the last complete box."""
 MAX_BOXES: Final = 10_000
-"""That are read on one level."""
+"""The largest number of boxes that are read on one level."""
 
 
 class Box(NamedTuple):
@@ -26,11 +26,11 @@ class Box(NamedTuple):
     type: bytes
     content: memoryview
     at: int
-    """Where the box begins, in what it stands in."""
+    """The offset of the box in its container."""
 
 
 def boxes(data: memoryview) -> Iterator[Box]:
-    """The boxes that follow one another in ``data``. What is none, is one of the type `BROKEN`."""
+    """The boxes of ``data``, one after another; other bytes at the end have the type `BROKEN`."""
     at = 0
     for _ in range(MAX_BOXES):
         if at >= len(data):
@@ -52,11 +52,11 @@ def boxes(data: memoryview) -> Iterator[Box]:
 
 
 def named(box: Box) -> str:
-    """The type of a box as it is written."""
+    """The type of a box as text."""
     return printable(box.type)
 
 
 def printable(code: bytes) -> str:
-    """A code of four characters as it is written; what cannot be, in hexadecimal."""
+    """A code of four characters as text; in hexadecimal if it is not printable."""
     text = code.decode("latin-1").strip()
     return text if text.isascii() and text.isprintable() and text else "0x" + code.hex()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 from aecodec.image.parts.tiff import is_blank
 
@@ -88,7 +89,7 @@ def walk(data: memoryview, account: Account) -> None:
                 account.add(_ARRAY)
         if code in (b"ATI2", b"BC5U", b"BC5S"):
             account.add(_NORMALS)
-        size = -(-width // 4) * -(-height // 4) * block if block else 4 * width * height
+        size = ceil_div(width, 4) * ceil_div(height, 4) * block if block else 4 * width * height
     elif pixel_flags & 0x40 and any(mask.bit_count() > 8 for mask in masks[:3]):
         account.bits = max(mask.bit_count() for mask in masks[:3])
         account.lost(_DEPTH.name, reduced(account.bits))

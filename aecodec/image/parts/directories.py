@@ -5,8 +5,8 @@
     header   "II" or "MM", 42 or 43, offset of the first directory
     directory   count, entries (tag u16, type u16, count, value or its offset), offset of the next
 
-TIFF 6.0, section 2; BigTIFF has 8-byte counts and offsets. Nothing here raises for what the bytes
-are: what lies outside of the file is absent.
+TIFF 6.0, section 2; BigTIFF has 8-byte counts and offsets. Invalid bytes never raise an exception:
+values outside the file count as missing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _INTEGERS: Final = {
 }
 _RATIONALS: Final = {5: "II", 10: "ii"}
 _MAX_ENTRIES: Final = 4096
-"""Of a directory. Writers that are not hostile have less than a hundred."""
+"""The largest number of entries of a directory. Real files have less than a hundred."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Entry:
     type: int
     count: int
     at: int
-    """Where its value lies in the file; -1 if that is outside of it."""
+    """The offset of its value; -1 if it is outside the file."""
     size: int
     """Of the value in bytes."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """One directory. Of a tag that stands there twice the first entry counts."""
+    """One directory. If a tag is repeated, its first entry counts."""
 
     at: int
     end: int
@@ -87,7 +87,7 @@ class Tiff:
     def __init__(self, data: memoryview) -> None:
         self.data = data
         start = bytes(data[:16])
-        # Pillow takes the byte orders of the number 42 that contradict the first two bytes, too.
+        # Like Pillow, accept a number 42 whose byte order contradicts the first two bytes.
         self.order = {b"II": "<", b"MM": ">"}.get(start[:2], "")
         self.big = start[2:4] in (b"+\0", b"\0+")
         if start[2:4] not in (b"*\0", b"\0*", b"+\0", b"\0+"):
@@ -101,7 +101,7 @@ class Tiff:
         return int.from_bytes(self.data[at : at + size], byteorder)  # type: ignore[arg-type]
 
     def directory(self, at: int) -> Directory | None:
-        """Read the directory at an offset; None if none can be there."""
+        """Read the directory at an offset; None if the offset is invalid."""
         counter, entry, link = (8, 20, 8) if self.big else (2, 12, 4)
         if not 8 <= at <= len(self.data) - counter:
             return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import (
     DAMAGED,
     FRAMES,
@@ -43,18 +44,18 @@ _STANDARD: Final = (
     "FITS (Flexible Image Transport System) format",
     "and Astrophysics', volume 376, page 359",
 )
-"""What programs write as comments into every file."""
+"""Comments that programs write into every file."""
 
 
 def cards(data: memoryview) -> tuple[dict[str, str], list[tuple[str, str]], int | None]:
-    """Keywords with their values, all other cards, and where the header ends."""
+    """Keywords with their values, all other cards, and the end of the header."""
     values: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for number in range(min(_MAX_CARDS, len(data) // 80)):
         card = bytes(data[80 * number : 80 * number + 80]).decode("latin-1")
         keyword, rest = card[:8].rstrip(), card[8:]
         if keyword == "END":
-            return values, others, -(-(80 * number + 80) // _BLOCK) * _BLOCK
+            return values, others, ceil_div(80 * number + 80, _BLOCK) * _BLOCK
         if rest.startswith("= "):
             values.setdefault(keyword, rest[2:].split("/")[0].strip())
         if not keyword.startswith(_STRUCTURE[:-2]) and card.strip():
@@ -82,7 +83,7 @@ def walk(data: memoryview, account: Account) -> None:
     if values.get("BITPIX") == "16":
         account.bits = 16
         account.add(_DEPTH)
-    behind = end + -(-size // _BLOCK) * _BLOCK if axes > 0 else end
+    behind = end + ceil_div(size, _BLOCK) * _BLOCK if axes > 0 else end
     if end + size > len(data):
         account.add(_CUT)
     elif not is_blank(data[behind:]):

@@ -55,7 +55,7 @@ PARTS: Final = (
 _MAX_BLOCKS: Final = 100_000
 _MAX_CONTENT: Final = 2**24
 _SQUARE: Final = (0, 49)
-"""Values of the aspect ratio that say that pixels are square, or nothing."""
+"""Values of the aspect ratio for square pixels, or for no statement."""
 _NOT_ZERO: Final = re.compile(rb"[^\0]")
 
 
@@ -93,7 +93,7 @@ def _blocks(data: memoryview, account: Account) -> int:
             at = _after(data, at)
         elif kind == 0x21:
             at = _extension(data, at + 1, account)
-        elif kind == 0:  # a superfluous end of a block, which decoders pass over
+        elif kind == 0:  # a superfluous end of a block, which decoders ignore
             at += 1
         else:
             account.add(_UNKNOWN)
@@ -114,14 +114,14 @@ def _palette(flags: int) -> int:
 
 
 def _sub_blocks(data: memoryview, at: int) -> Iterator[tuple[int, int]]:
-    """Where the content of each sub-block begins and ends."""
+    """Start and end of the content of each sub-block."""
     while size := _byte(data, at):
         yield at + 1, at + 1 + size
         at += 1 + size
 
 
 def _after(data: memoryview, at: int) -> int:
-    """Where the sub-blocks that begin at `at` end, their terminator included."""
+    """The position after the sub-blocks at `at`, and after their terminator."""
     while size := _byte(data, at):
         at += 1 + size
     return at + 1
@@ -166,8 +166,8 @@ def _application(data: memoryview, at: int, end: int, account: Account) -> None:
     account.add(part)
     first = at + 1 + size
     if name == b"XMP DataXMP":
-        # The packet stands there as it is, not in sub-blocks; 258 bytes make an end of it for
-        # readers that take it for such.
+        # The packet is not divided into sub-blocks. The 258 bytes after it end it for readers that
+        # expect sub-blocks.
         packet = bytes(data[first:end])
         account.xmp = packet[:-258] if packet[-258:-256] == b"\x01\xff" else packet
     elif name == b"ICCRGBG1012":

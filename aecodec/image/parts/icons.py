@@ -1,4 +1,4 @@
-"""ICO, CUR and ICNS: sizes other than the one that is read, and what a PNG inside of them holds.
+"""ICO, CUR and ICNS: sizes that are not read, and the parts of a PNG inside.
 
 ::
 
@@ -117,7 +117,7 @@ def _icns(data: memoryview, account: Account) -> None:
 
 
 def _inside(picture: memoryview, account: Account) -> None:
-    """A PNG inside of an icon may hold what the icon's reader does not look at."""
+    """Account for a PNG inside an icon."""
     if bytes(picture[:8]) != _PNG:
         return
     inner = Account()

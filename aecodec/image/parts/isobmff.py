@@ -2,21 +2,20 @@
 
 ::
 
-    ftyp, meta --iinf, iref, ipma--> items: the primary picture, what it is made of, its alpha
+    ftyp, meta --iinf, iref, ipma--> items: the primary picture, its pieces, its alpha
                                      Exif and XMP kept; thumbnails harmless; all others lost
                                      properties of the primary picture: depth, colours, crop
     moov -------------------------> more than one frame: lost
     other boxes, bytes behind ----> lost
 
 ISO/IEC 23008-12 (HEIF), 14496-12 (ISOBMFF), 23000-22 (MIAF), AV1 Image File Format 1.1, AV1
-Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif, which reads the picture for Pillow,
-turns it by irot and imir, composes grids, and gives Exif, XMP and ICC; it minds no other property.
+Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif reads the picture for Pillow. It turns
+it by irot and imir, composes grids, and returns Exif, XMP and ICC, but ignores other properties.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from aecodec.image import signalling
@@ -32,7 +31,9 @@ from aecodec.image.parts.account import (
     Text,
     reduced,
 )
-from aecodec.image.parts.boxes import BROKEN, MAX_BOXES, Box, boxes, named, printable
+from aecodec.image.parts.av1 import sequence_colours
+from aecodec.image.parts.boxes import BROKEN, Box, boxes, named, printable
+from aecodec.image.parts.items import ItemReader, Items, number, string
 from aecodec.image.parts.tiff import is_blank
 
 __all__ = ["PARTS", "walk"]
@@ -182,46 +183,9 @@ def walk(data: memoryview, account: Account) -> None:
     _Walk(data, account).walk()
 
 
-def _number(content: memoryview, at: int, size: int) -> int:
-    """An integer; 0 where the bytes end before it."""
-    return int.from_bytes(content[at : at + size], "big")
-
-
-def _string(content: memoryview, at: int = 0) -> tuple[str, int]:
-    """A text that ends with a zero byte, and where the next begins."""
-    raw = bytes(content[at : at + 65536])
-    text = raw.split(b"\0")[0]
-    return text.decode("utf-8", "surrogateescape"), at + len(text) + 1
-
-
 def _clean(text: str) -> str:
-    """A name that the file gives, fit to stand in a line for the user."""
+    """A name from the file, made printable and short."""
     return "".join(c if c.isprintable() else "?" for c in text[:80]) or "unknown"
-
-
-@dataclass
-class _Items:
-    """What the meta box says of items."""
-
-    primary: int = 0
-    kinds: dict[int, tuple[bytes, str]] = field(default_factory=dict)
-    """The type, and of mime and uri items what they hold."""
-    referred: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
-    """The items to which another refers, by the type of reference and that other."""
-    referring: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
-    """The items that refer to another, in the same way."""
-    properties: list[Box] = field(default_factory=list)
-    associations: dict[int, list[int]] = field(default_factory=dict)
-    """Of an item the numbers of its properties, which begin at 1."""
-    extents: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Of an item its construction method, and offset and length of its first extent."""
-    idat: memoryview | None = None
-    too_many: bool = False
-
-    def properties_of(self, item: int) -> Iterator[Box]:
-        for number in self.associations.get(item, ()):
-            if 0 < number <= len(self.properties):
-                yield self.properties[number - 1]
 
 
 class _Walk:
@@ -230,8 +194,6 @@ class _Walk:
     def __init__(self, data: memoryview, account: Account) -> None:
         self.data = data
         self.account = account
-        self.left = MAX_BOXES
-        """How many more entries of the item structure are read."""
 
     def walk(self) -> None:
         seen = False
@@ -276,19 +238,20 @@ class _Walk:
     # --- Items ----------------------------------------------------------------------------------
 
     def _meta(self, content: memoryview) -> None:
-        items = _Items()
+        reader = ItemReader()
+        items = reader.items
         self.account.add(_META_PART)
         for box in boxes(content[4:]):
             if box.type == b"pitm":
-                items.primary = _number(box.content, 4, 4 if _number(box.content, 0, 1) else 2)
+                reader.primary(box.content)
             elif box.type == b"iinf":
-                self._item_infos(box.content, items)
+                reader.item_infos(box.content)
             elif box.type == b"iref":
-                self._references(box.content, items)
+                reader.references(box.content)
             elif box.type == b"iprp":
-                self._property_boxes(box.content, items)
+                reader.property_boxes(box.content)
             elif box.type == b"iloc":
-                self._locations(box.content, items)
+                reader.locations(box.content)
             elif box.type == b"idat":
                 items.idat = box.content
             elif box.type == b"grpl":
@@ -301,287 +264,13 @@ class _Walk:
                 self.account.add(_NO_META)
             elif box.type not in _META:
                 self.account.lost(f"box {named(box)}", f"box {named(box)}")
-        if self.left <= 0:
+        if reader.is_exhausted:
             self.account.add(_MANY_ITEMS)
         if items.primary not in items.kinds:
             self.account.add(_NO_META)
             return
-        self._items(items)
-        self._picture(items)
-
-    def _take(self) -> bool:
-        self.left -= 1
-        return self.left > 0
-
-    def _item_infos(self, content: memoryview, items: _Items) -> None:
-        start = 8 if _number(content, 0, 1) else 6
-        for box in boxes(content[start:]):
-            version = _number(box.content, 0, 1)
-            if box.type != b"infe" or version not in (2, 3) or not self._take():
-                continue
-            wide = 4 if version == 3 else 2
-            item = _number(box.content, 4, wide)
-            kind = bytes(box.content[6 + wide : 10 + wide])
-            what = ""
-            if kind in (b"mime", b"uri "):
-                _, after = _string(box.content, 10 + wide)
-                what, _ = _string(box.content, after)
-            items.kinds[item] = kind, what
-
-    def _references(self, content: memoryview, items: _Items) -> None:
-        wide = 4 if _number(content, 0, 1) else 2
-        for box in boxes(content[4:]):
-            count = _number(box.content, wide, 2)
-            start = wide + 2
-            source = _number(box.content, 0, wide)
-            for at in range(start, min(start + count * wide, len(box.content)), wide):
-                if not self._take():
-                    return
-                target = _number(box.content, at, wide)
-                items.referred.setdefault((box.type, source), []).append(target)
-                items.referring.setdefault((box.type, target), []).append(source)
-
-    def _property_boxes(self, content: memoryview, items: _Items) -> None:
-        for box in boxes(content):
-            if box.type == b"ipco":
-                for inner in boxes(box.content):
-                    if not self._take():
-                        return
-                    items.properties.append(inner)
-            elif box.type == b"ipma":
-                self._associations(box.content, items)
-
-    def _associations(self, content: memoryview, items: _Items) -> None:
-        wide_item = 4 if _number(content, 0, 1) else 2
-        wide_index = 2 if content[3:4] and content[3] & 1 else 1
-        at = 8
-        for _ in range(_number(content, 4, 4)):
-            if at >= len(content):
-                return
-            item = _number(content, at, wide_item)
-            count = _number(content, at + wide_item, 1)
-            at += wide_item + 1
-            for _ in range(count):
-                if not self._take():
-                    return
-                index = _number(content, at, wide_index) & (0x7FFF if wide_index == 2 else 0x7F)
-                items.associations.setdefault(item, []).append(index)
-                at += wide_index
-
-    def _locations(self, content: memoryview, items: _Items) -> None:
-        """Offset and length of each item's first extent."""
-        version = _number(content, 0, 1)
-        sizes = [_number(content, 4, 1) >> 4, _number(content, 4, 1) & 15]
-        sizes += [_number(content, 5, 1) >> 4, _number(content, 5, 1) & 15]
-        offset_size, length_size, base_size, index_size = sizes
-        index_size = index_size if version in (1, 2) else 0
-        wide = 4 if version == 2 else 2
-        count = _number(content, 6, wide)
-        at = 6 + wide
-        for _ in range(count):
-            if at >= len(content) or not self._take():
-                return
-            item = _number(content, at, wide)
-            at += wide
-            method = 0
-            if version in (1, 2):
-                method = _number(content, at, 2) & 15
-                at += 2
-            base = _number(content, at + 2, base_size)
-            extents = _number(content, at + 2 + base_size, 2)
-            at += 4 + base_size
-            if extents:
-                offset = base + _number(content, at + index_size, offset_size)
-                length = _number(content, at + index_size + offset_size, length_size)
-                items.extents[item] = method, offset, length
-            at += extents * (index_size + offset_size + length_size)
-
-    def _items(self, items: _Items) -> None:
-        """Say of every item what becomes of it."""
-        account = self.account
-        main = self._with_pieces(items, [items.primary])
-        alphas = {
-            item
-            for item in items.referring.get((b"auxl", items.primary), ())
-            if self._auxiliary(items, item) is _ALPHA
-        }
-        alphas = self._with_pieces(items, sorted(alphas))
-        maps = [item for item, (kind, _) in items.kinds.items() if kind == b"tmap"]
-        gains = self._with_pieces(items, maps) - main
-        thumbnails = set(items.referring.get((b"thmb", items.primary), ()))
-        account.add(_PRIMARY)
-        for item, (kind, what) in items.kinds.items():
-            if item == items.primary:
-                continue
-            if item in main:
-                account.add(_PIECES)
-            elif item in alphas:
-                account.add(_ALPHA)
-            elif item in thumbnails:
-                account.add(_THUMBNAIL)
-            elif kind in (b"Exif", b"mime"):
-                self._metadata(items, item, kind, what)
-            elif item in gains:
-                account.add(_TMAP)
-            elif kind == b"uri ":
-                account.lost(f"item uri {_clean(what)}", f"item of the kind {_clean(what)}")
-            elif any(True for _ in self._auxiliaries(items, item)):
-                part = self._auxiliary(items, item)
-                account.add(_OTHER_AUX if part is _ALPHA else part)
-            elif self._is_piece(items, item):
-                continue  # its owner is accounted for
-            elif kind in _PICTURES:
-                account.add(_FURTHER)
-            else:
-                name = printable(kind)
-                account.lost(f"item {name}", _OTHER_ITEM.text.replace("N", name))
-
-    def _with_pieces(self, items: _Items, start: list[int]) -> set[int]:
-        """These items, and all that they are made of."""
-        found = set(start)
-        queue = list(start)
-        while queue:
-            for piece in items.referred.get((b"dimg", queue.pop()), ()):
-                if piece not in found:
-                    found.add(piece)
-                    queue.append(piece)
-        return found
-
-    def _is_piece(self, items: _Items, item: int) -> bool:
-        return (b"dimg", item) in items.referring
-
-    def _auxiliaries(self, items: _Items, item: int) -> Iterator[str]:
-        for box in items.properties_of(item):
-            if box.type == b"auxC":
-                yield _string(box.content, 4)[0].lower()
-
-    def _auxiliary(self, items: _Items, item: int) -> Part:
-        """What an auxiliary item is."""
-        for urn in self._auxiliaries(items, item):
-            for begins, part in _AUXILIARIES:
-                if urn.startswith(begins):
-                    return part
-        return _OTHER_AUX
-
-    def _metadata(self, items: _Items, item: int, kind: bytes, what: str) -> None:
-        account = self.account
-        part = _EXIF if kind == b"Exif" else _XMP
-        if kind == b"mime" and what.lower() != "application/rdf+xml":
-            account.lost(f"item mime {_clean(what)}", f"data of the kind {_clean(what)}")
-            return
-        described = list(items.referred.get((b"cdsc", item), ()))
-        first = part not in account.parts
-        if first and (not described or items.primary in described):
-            account.add(part)
-        elif described and items.primary not in described and self._only_gain(items, described):
-            account.add(_TMAP)
-        else:
-            account.add(_SECOND)
-
-    def _only_gain(self, items: _Items, described: list[int]) -> bool:
-        return all(items.kinds.get(item, (b"", ""))[0] == b"tmap" for item in described)
-
-    # --- The picture ----------------------------------------------------------------------------
-
-    def _picture(self, items: _Items) -> None:
-        """The properties of the primary item, and of the pieces where it has none."""
-        own = list(items.properties_of(items.primary))
-        pieces = list(items.referred.get((b"dimg", items.primary), ()))
-        coded = own or []
-        for piece in pieces[:1]:
-            coded = [*own, *items.properties_of(piece)]
-        for box in own:
-            self._property(box)
-        bits, said = self._depth_and_colours(items, coded, pieces[0] if pieces else items.primary)
-        self._depth(bits)
-        colours = [
-            box.content
-            for box in (own if any(b.type == b"colr" for b in own) else coded)
-            if box.type == b"colr"
-        ]
-        self._colours(colours, said)
-
-    def _property(self, box: Box) -> None:
-        account = self.account
-        content = box.content
-        if box.type == b"pasp":
-            square = content[:4] == content[4:8]
-            account.add(_SQUARE if square else _NOT_SQUARE)
-        elif box.type == b"altt":
-            text, after = _string(content, 4)
-            account.texts.append(Text("Alternative text", text, _string(content, after)[0]))
-            account.add(_PROPERTIES[b"altt"])
-        elif box.type == b"udes":
-            language, at = _string(content, 4)
-            for keyword in ("Title", "Description", "Keywords"):
-                text, at = _string(content, at)
-                if text:
-                    account.texts.append(Text(keyword, text, language))
-            account.add(_PROPERTIES[b"udes"])
-        elif box.type == b"colr":
-            pass  # together with what the coded picture says
-        elif box.type in _PROPERTIES:
-            account.add(_PROPERTIES[box.type])
-        else:
-            account.lost(f"property {named(box)}", f"property {named(box)}")
-
-    def _depth_and_colours(
-        self, items: _Items, properties: list[Box], item: int
-    ) -> tuple[int, tuple[int, int]]:
-        """Bits a channel, and primaries and transfer of the coded picture (2: not said)."""
-        bits = 8
-        said = (2, 2)
-        for box in properties:
-            if box.type == b"pixi":
-                count = _number(box.content, 4, 1)
-                bits = max(bits, *bytes(box.content[5 : 5 + count]), 0)
-            elif box.type == b"hvcC":
-                bits = max(bits, (_number(box.content, 17, 1) & 7) + 8)
-            elif box.type == b"av1C":
-                flags = _number(box.content, 2, 1)
-                if flags & 0x40:
-                    bits = max(bits, 12 if flags & 0x20 else 10)
-                head = bytes(box.content[4:4096]) or self._start_of(items, item)
-                said = _sequence_colours(head)
-        return bits, said
-
-    def _start_of(self, items: _Items, item: int) -> bytes:
-        """The first bytes of an item's data."""
-        method, offset, length = items.extents.get(item, (0, 0, 0))
-        source = {0: self.data, 1: items.idat}.get(method)
-        if source is None:
-            return b""
-        return bytes(source[offset : offset + min(length or 4096, 4096)])
-
-    def _depth(self, bits: int) -> None:
-        if bits > 8:
-            self.account.bits = bits
-            self.account.lost(_DEPTH.name, reduced(bits))
-
-    def _colours(self, boxes_of_colour: list[memoryview], said: tuple[int, int]) -> None:
-        """The profile, which Pillow reads, or the code points of colr or of the coded picture."""
-        profile = False
-        points = None
-        for content in boxes_of_colour:
-            kind = bytes(content[:4])
-            if kind in (b"prof", b"rICC"):
-                profile = True
-                self.account.add(_PROPERTIES[b"colr"])
-            elif kind == b"nclx" and len(content) >= 10:
-                points = _number(content, 4, 2), _number(content, 6, 2)
-            else:
-                self.account.lost("property colr of another kind", "colours of an unknown kind")
-        primaries, transfer = points or said
-        if profile and transfer not in (16, 18):
-            return
-        signal = signalling.from_code_points(primaries, transfer, said_by="nclx")
-        if signal.note:
-            self.account.lost("colr nclx", signal.note)
-        elif signal.icc:
-            self.account.kept("property colr", "ICC")
-            self.account.icc = signal.icc
-        else:
-            self.account.add(_COLOURS)
+        _ItemWalk(items, self.account).walk()
+        _PictureWalk(self.data, items, self.account).walk()
 
     # --- Sequences ------------------------------------------------------------------------------
 
@@ -611,19 +300,217 @@ class _Walk:
             return 0
         if handler != b"auxv":
             self._track_colours(_inside(table, b"stsd"))
-        return max(_number(sizes, 8, 4), 1)
+        return max(number(sizes, 8, 4), 1)
 
     def _track_colours(self, descriptions: memoryview) -> None:
-        """The sample entry of a track says what properties say of an item."""
+        """The sample entry of a track has the same boxes as the properties of an item."""
         for entry in boxes(descriptions[8:]):
             inner = list(boxes(entry.content[78:]))
-            bits, said = self._depth_and_colours(_Items(), inner, 0)
-            self._depth(bits)
-            self._colours([box.content for box in inner if box.type == b"colr"], said)
+            _PictureWalk(self.data, Items(), self.account).coded(inner, inner, 0)
             for box in inner:
                 if box.type in (b"clap", b"clli", b"mdcv", b"cclv", b"amve"):
                     self.account.add(_PROPERTIES[box.type])
             return
+
+
+class _ItemWalk:
+    """Accounts for the items."""
+
+    def __init__(self, items: Items, account: Account) -> None:
+        self.items = items
+        self.account = account
+
+    def walk(self) -> None:
+        """Account for every item but the primary one's properties."""
+        account = self.account
+        main = self._with_pieces([self.items.primary])
+        alphas = {
+            item
+            for item in self.items.referring.get((b"auxl", self.items.primary), ())
+            if self._auxiliary(item) is _ALPHA
+        }
+        alphas = self._with_pieces(sorted(alphas))
+        maps = [item for item, (kind, _) in self.items.kinds.items() if kind == b"tmap"]
+        gains = self._with_pieces(maps) - main
+        thumbnails = set(self.items.referring.get((b"thmb", self.items.primary), ()))
+        account.add(_PRIMARY)
+        for item, (kind, what) in self.items.kinds.items():
+            if item == self.items.primary:
+                continue
+            if item in main:
+                account.add(_PIECES)
+            elif item in alphas:
+                account.add(_ALPHA)
+            elif item in thumbnails:
+                account.add(_THUMBNAIL)
+            elif kind in (b"Exif", b"mime"):
+                self._metadata(item, kind, what)
+            elif item in gains:
+                account.add(_TMAP)
+            elif kind == b"uri ":
+                account.lost(f"item uri {_clean(what)}", f"item of the kind {_clean(what)}")
+            elif any(True for _ in self._auxiliaries(item)):
+                part = self._auxiliary(item)
+                account.add(_OTHER_AUX if part is _ALPHA else part)
+            elif self._is_piece(item):
+                continue  # its owner is accounted for
+            elif kind in _PICTURES:
+                account.add(_FURTHER)
+            else:
+                name = printable(kind)
+                account.lost(f"item {name}", _OTHER_ITEM.text.replace("N", name))
+
+    def _with_pieces(self, start: list[int]) -> set[int]:
+        """These items, and all their pieces."""
+        found = set(start)
+        queue = list(start)
+        while queue:
+            for piece in self.items.referred.get((b"dimg", queue.pop()), ()):
+                if piece not in found:
+                    found.add(piece)
+                    queue.append(piece)
+        return found
+
+    def _is_piece(self, item: int) -> bool:
+        return (b"dimg", item) in self.items.referring
+
+    def _auxiliaries(self, item: int) -> Iterator[str]:
+        for box in self.items.properties_of(item):
+            if box.type == b"auxC":
+                yield string(box.content, 4)[0].lower()
+
+    def _auxiliary(self, item: int) -> Part:
+        """The kind of an auxiliary item."""
+        for urn in self._auxiliaries(item):
+            for begins, part in _AUXILIARIES:
+                if urn.startswith(begins):
+                    return part
+        return _OTHER_AUX
+
+    def _metadata(self, item: int, kind: bytes, what: str) -> None:
+        account = self.account
+        part = _EXIF if kind == b"Exif" else _XMP
+        if kind == b"mime" and what.lower() != "application/rdf+xml":
+            account.lost(f"item mime {_clean(what)}", f"data of the kind {_clean(what)}")
+            return
+        described = list(self.items.referred.get((b"cdsc", item), ()))
+        first = part not in account.parts
+        if first and (not described or self.items.primary in described):
+            account.add(part)
+        elif described and self.items.primary not in described and self._only_gain(described):
+            account.add(_TMAP)
+        else:
+            account.add(_SECOND)
+
+    def _only_gain(self, described: list[int]) -> bool:
+        return all(self.items.kinds.get(item, (b"", ""))[0] == b"tmap" for item in described)
+
+
+class _PictureWalk:
+    """Accounts for the properties, the depth and the colours of a coded picture."""
+
+    def __init__(self, data: memoryview, items: Items, account: Account) -> None:
+        self.data = data
+        self.items = items
+        self.account = account
+
+    def walk(self) -> None:
+        """The properties of the primary item, and of the pieces where it has none."""
+        own = list(self.items.properties_of(self.items.primary))
+        pieces = list(self.items.referred.get((b"dimg", self.items.primary), ()))
+        coded = own or []
+        for piece in pieces[:1]:
+            coded = [*own, *self.items.properties_of(piece)]
+        for box in own:
+            self._property(box)
+        colours = own if any(box.type == b"colr" for box in own) else coded
+        self.coded(coded, colours, pieces[0] if pieces else self.items.primary)
+
+    def coded(self, properties: list[Box], colours: list[Box], item: int) -> None:
+        """Depth and colours, by the properties, and by the data of an item (0: none)."""
+        bits, said = self._depth_and_colours(properties, item)
+        self._depth(bits)
+        self._colours([box.content for box in colours if box.type == b"colr"], said)
+
+    def _property(self, box: Box) -> None:
+        account = self.account
+        content = box.content
+        if box.type == b"pasp":
+            square = content[:4] == content[4:8]
+            account.add(_SQUARE if square else _NOT_SQUARE)
+        elif box.type == b"altt":
+            text, after = string(content, 4)
+            account.texts.append(Text("Alternative text", text, string(content, after)[0]))
+            account.add(_PROPERTIES[b"altt"])
+        elif box.type == b"udes":
+            language, at = string(content, 4)
+            for keyword in ("Title", "Description", "Keywords"):
+                text, at = string(content, at)
+                if text:
+                    account.texts.append(Text(keyword, text, language))
+            account.add(_PROPERTIES[b"udes"])
+        elif box.type == b"colr":
+            pass  # together with what the coded picture says
+        elif box.type in _PROPERTIES:
+            account.add(_PROPERTIES[box.type])
+        else:
+            account.lost(f"property {named(box)}", f"property {named(box)}")
+
+    def _depth_and_colours(self, properties: list[Box], item: int) -> tuple[int, tuple[int, int]]:
+        """Bits a channel, and primaries and transfer of the coded picture (2: not said)."""
+        bits = 8
+        said = (2, 2)
+        for box in properties:
+            if box.type == b"pixi":
+                count = number(box.content, 4, 1)
+                bits = max(bits, *bytes(box.content[5 : 5 + count]), 0)
+            elif box.type == b"hvcC":
+                bits = max(bits, (number(box.content, 17, 1) & 7) + 8)
+            elif box.type == b"av1C":
+                flags = number(box.content, 2, 1)
+                if flags & 0x40:
+                    bits = max(bits, 12 if flags & 0x20 else 10)
+                head = bytes(box.content[4:4096]) or self._start_of(item)
+                said = sequence_colours(head)
+        return bits, said
+
+    def _start_of(self, item: int) -> bytes:
+        """The first bytes of an item's data."""
+        method, offset, length = self.items.extents.get(item, (0, 0, 0))
+        source = {0: self.data, 1: self.items.idat}.get(method)
+        if source is None:
+            return b""
+        return bytes(source[offset : offset + min(length or 4096, 4096)])
+
+    def _depth(self, bits: int) -> None:
+        if bits > 8:
+            self.account.bits = bits
+            self.account.lost(_DEPTH.name, reduced(bits))
+
+    def _colours(self, boxes_of_colour: list[memoryview], said: tuple[int, int]) -> None:
+        """The profile, which Pillow reads, or the code points of colr or of the coded picture."""
+        profile = False
+        points = None
+        for content in boxes_of_colour:
+            kind = bytes(content[:4])
+            if kind in (b"prof", b"rICC"):
+                profile = True
+                self.account.add(_PROPERTIES[b"colr"])
+            elif kind == b"nclx" and len(content) >= 10:
+                points = number(content, 4, 2), number(content, 6, 2)
+            else:
+                self.account.lost("property colr of another kind", "colours of an unknown kind")
+        primaries, transfer = points or said
+        if profile and transfer not in (16, 18):
+            return
+        signal = signalling.from_code_points(primaries, transfer, said_by="nclx")
+        if signal.note:
+            self.account.lost("colr nclx", signal.note)
+        elif signal.icc:
+            self.account.kept("property colr", "ICC")
+            self.account.icc = signal.icc
+        else:
+            self.account.add(_COLOURS)
 
 
 _PICTURES: Final = frozenset(
@@ -647,98 +534,3 @@ _PICTURES: Final = frozenset(
 def _inside(content: memoryview, kind: bytes) -> memoryview:
     """The content of the first box of a type; empty if there is none."""
     return next((box.content for box in boxes(content) if box.type == kind), content[:0])
-
-
-# --- AV1 ----------------------------------------------------------------------------------------
-
-
-class _Bits:
-    """Reads numbers of bits; zeros behind the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def __call__(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            return 0
-        return (self._value >> self._left) & ((1 << count) - 1)
-
-
-def _sequence_colours(data: bytes) -> tuple[int, int]:
-    """Primaries and transfer of the first AV1 sequence header (AV1 5.5); 2, 2 where not said."""
-    at = 0
-    while at < len(data):
-        head = data[at]
-        at += 2 if head & 4 else 1
-        size = len(data) - at
-        if head & 2:  # the length stands there, as a leb128
-            size = shift = 0
-            for i in range(8):
-                byte = data[at] if at < len(data) else 0
-                size |= (byte & 127) << shift
-                at, shift = at + 1, shift + 7
-                if byte < 128 or i == 7:
-                    break
-        if head >> 3 & 15 == 1:
-            return _sequence_header(_Bits(data[at : at + min(size, 256)]))
-        at += size
-    return 2, 2
-
-
-def _sequence_header(read: _Bits) -> tuple[int, int]:
-    profile = read(3)
-    read(1)
-    still = read(1)
-    if still:
-        read(5)
-    else:
-        _operating_points(read)
-    width, height = read(4) + 1, read(4) + 1
-    read(width + height)
-    if not still and read(1):
-        read(7)
-    read(3)
-    if not still:
-        read(4)
-        order_hint = read(1)
-        if order_hint:
-            read(2)
-        # Screen content tools, as chosen or forced on; then integer motion vectors.
-        if (read(1) or read(1)) and not read(1):
-            read(1)
-        if order_hint:
-            read(3)
-    read(3)
-    deep = read(1)
-    if profile == 2 and deep:
-        read(1)
-    if profile != 1:
-        read(1)
-    if read(1):
-        return read(8), read(8)
-    return 2, 2
-
-
-def _operating_points(read: _Bits) -> None:
-    delay_length = 0
-    if read(1):
-        read(64)
-        if read(1):
-            zeros = 0
-            while zeros < 32 and not read(1):
-                zeros += 1
-            read(zeros)
-        if read(1):
-            delay_length = read(5) + 1
-            read(42)
-    initial_delay = read(1)
-    for _ in range(read(5) + 1):
-        read(12)
-        if read(5) > 7:
-            read(1)
-        if delay_length and read(1):
-            read(2 * delay_length + 1)
-        if initial_delay and read(1):
-            read(4)

@@ -8,7 +8,7 @@
     SOC, SIZ, COD, QCD, COM, ... tile-parts, EOC              of the codestream
 
 ISO/IEC 15444-1 (JP2: annex I; codestream: annex A), 15444-2 (JPX), 15444-12. Pillow reads the first
-codestream, the palette and the colour space by number; it reads no profile and no metadata.
+codestream, the palette and the number of the colour space, but no profile and no metadata.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _header(header: list[Box], account: Account) -> None:
 
 
 def _resolution(content: memoryview) -> tuple[float, float] | None:
-    """Pixels an inch, of fractions with decimal exponents in pixels a metre."""
+    """Pixels an inch, from fractions with decimal exponents in pixels a metre."""
     if len(content) < 10:
         return None
     down, down_by, across, across_by, down_exponent, across_exponent = struct.unpack_from(
@@ -236,7 +236,7 @@ def _resolution(content: memoryview) -> tuple[float, float] | None:
 
 
 class _Colours(NamedTuple):
-    """A colr box: its method, and the number or the profile that it says."""
+    """A colr box: its method, and a number or a profile."""
 
     method: int
     number: int
@@ -281,7 +281,7 @@ def _colours(content: memoryview, account: Account) -> None:
 
 
 def _opacity(header: list[Box], channels: int, account: Account) -> None:
-    """A second or fourth channel is taken for transparency, whether cdef says so or not."""
+    """Pillow reads a second or fourth channel as transparency, with or without cdef."""
     if channels not in (2, 4) or any(box.type == b"pclr" for box in header):
         return
     colours = [_colr(box.content) for box in header if box.type == b"colr"]
@@ -334,17 +334,17 @@ class Component(NamedTuple):
 
 @dataclass
 class Codestream:
-    """What a codestream says of itself."""
+    """The headers of a codestream."""
 
     components: list[Component] = field(default_factory=list)
     segments: list[tuple[int, int, int]] = field(default_factory=list)
-    """Of the main header: marker, and where its content begins and ends."""
+    """The main header: marker, start and end of the content."""
     comments: list[tuple[int, bytes]] = field(default_factory=list)
     """Registration (0: binary, 1: Latin-1 text) and content."""
     tile_markers: set[int] = field(default_factory=set)
     """Markers of the headers of tile-parts."""
     end: int | None = None
-    """Where EOC ends; None: there is none."""
+    """The position after EOC; None without EOC."""
     broken: bool = False
     """The header cannot be read."""
 

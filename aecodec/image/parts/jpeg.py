@@ -1,4 +1,4 @@
-"""JPEG: the segments of the picture, and whatever stands behind its end.
+"""JPEG: the segments of the picture, and the bytes behind its end.
 
 ::
 
@@ -7,7 +7,7 @@
 Segments are those of ITU-T T.81, told apart by the identifiers that their formats begin with:
 JFIF, Exif, XMP and extended XMP (Adobe XMP Part 3), ICC, MPF (CIPA DC-007), gain maps (ISO 21496-1;
 Adobe's hdrgm), Photoshop's image resources, JUMBF (ISO 19566-5), which holds content credentials.
-`jpeg_stream.py` has the syntax, `jpeg_behind.py` what stands behind EOI.
+`jpeg_stream.py` has the syntax, `jpeg_behind.py` the parts behind EOI.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 @dataclass
 class _Found:
-    """What several segments make together."""
+    """Content that several segments share."""
 
     packets: list[bytes] = field(default_factory=list)
     extensions: dict[bytes, dict[int, memoryview]] = field(default_factory=dict)

@@ -1,14 +1,14 @@
-"""What stands behind a JPEG's EOI: further pictures, a gain map, a video, an archive, padding.
+"""The bytes behind a JPEG's EOI: further pictures, a gain map, a video, an archive, padding.
 
 ::
 
     EOI  (JPEG)*  (MP4 | Samsung's trailer)?  anything
 
-Further JPEGs are listed by the primary picture's MPF (CIPA DC-007) or are not. One of them may be a
-gain map, which the primary's XMP (Adobe's hdrgm, Google's Container:Directory), an APP2 of ISO
-21496-1, or the gain map's own segments tell. Motion photos have an MP4 at the end of the file;
-Samsung's have it in a trailer with a directory of its own (SEF), which counts from its end. Both
-kinds are kept as they are: they stay true at the end of another JPEG.
+The primary picture's MPF (CIPA DC-007) may list further JPEGs. One of them may be a gain map. This
+is stated by the XMP of the primary picture (Adobe's hdrgm, Google's Container:Directory), by an
+APP2 of ISO 21496-1, or by segments of the gain map. Motion photos have an MP4 at the end of the
+file. Those of Samsung have it in a trailer with a directory (SEF) whose offsets count from its end.
+Both kinds are kept unchanged, because they stay valid at the end of another JPEG.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["ISO_GAIN_MAP", "PARTS", "XMP", "GainMap", "Signals", "is_trailer", "
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 ISO_GAIN_MAP: Final = b"urn:iso:std:iso:ts:21496:-1\0"
 MAX_ATTACHMENT: Final = 2**28
-"""Bytes of a gain map or a video: as many as a reader of .aec accepts."""
+"""The largest gain map or video in bytes that a reader of .aec accepts."""
 
 _PADDING: Final = Part("zeros behind EOI", HARMLESS, "padding")
 _PREVIEW: Final = Part("large thumbnail (MPF)", HARMLESS, "a smaller copy of the picture")
@@ -74,7 +74,7 @@ _NOT_ZERO: Final = re.compile(rb"[^\0]")
 
 
 class GainMap(NamedTuple):
-    """What it takes to put a gain map back: `Attachment.detail` of one, as 12 bytes and a payload.
+    """The data to write a gain map back: `Attachment.detail`, as 12 bytes and a payload.
 
     ::
 
@@ -95,7 +95,7 @@ class GainMap(NamedTuple):
 
     @classmethod
     def unpack(cls, detail: bytes) -> GainMap | None:
-        """None for what is no such detail."""
+        """The detail in these bytes; None if they are not valid."""
         if len(detail) < 12:
             return None
         orientation, listed, _, first, second = struct.unpack_from(">BBHII", detail)
@@ -105,11 +105,11 @@ class GainMap(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What the primary picture says of what follows."""
+    """The statements of the primary picture on the bytes behind it."""
 
     mpf: memoryview | None
     mpf_at: int
-    """Where MPF's own header lies in the file: its offsets count from there."""
+    """The position of MPF's header in the file, from which its offsets count."""
     iso: bytes
     """The payload of the APP2 of ISO 21496-1."""
     packet: bytes
@@ -117,12 +117,12 @@ class Signals(NamedTuple):
 
 
 def walk(jpeg: Jpeg, data: memoryview, account: Account, signals: Signals) -> None:
-    """Account for everything from the picture's EOI to the end of the file."""
+    """Account for all bytes from the picture's EOI to the end of the file."""
     pictures: list[Jpeg] = []
     at, size = jpeg.end, len(data)
     while (match := _NOT_ZERO.search(data, at)) is not None:
         begun, at = at, match.start()
-        # An MP4 begins with the length of its first box, of which the first bytes are 0.
+        # An MP4 begins with the length of its first box, whose first bytes are 0.
         boxes = [
             at - k for k in range(4) if at - k >= begun and bytes(data[at - k + 4 :][:4]) == b"ftyp"
         ]
@@ -166,7 +166,7 @@ _UNLISTED: Final = -1
 def _pictures(
     jpeg: Jpeg, pictures: list[Jpeg], data: memoryview, account: Account, signals: Signals
 ) -> None:
-    """Tell gain maps and previews from pictures of their own."""
+    """Distinguish gain maps and previews from further pictures."""
     listed = dict(_mpf_entries(signals.mpf, signals.mpf_at)) if signals.mpf is not None else {}
     others: list[Jpeg] = []
     for picture in pictures:
@@ -194,7 +194,7 @@ def _pictures(
 
 
 def _is_marked(picture: Jpeg, data: memoryview) -> bool:
-    """Whether a picture says of itself that it is a gain map."""
+    """Whether the segments of a picture declare it a gain map."""
     for marker, start, end in picture.segments:
         content = bytes(data[start:end])
         if marker == 0xE1 and any(mark in content for mark in _OWN_MARKS):
@@ -205,10 +205,10 @@ def _is_marked(picture: Jpeg, data: memoryview) -> bool:
 
 
 def _mpf_entries(mpf: memoryview, at: int) -> Iterator[tuple[int, int]]:
-    """Where each picture that MPF lists lies in the file, and its attributes.
+    """Offset and attributes of each picture that MPF lists.
 
-    MPF is a TIFF structure whose tag B002 has 16 bytes a picture: attributes, size, offset, and two
-    numbers of others that it depends on. The first picture has the offset 0, which is the file's.
+    MPF is a TIFF structure. Its tag B002 has 16 bytes a picture: attributes, size, offset, and the
+    numbers of two pictures that it depends on. The first picture has the offset 0.
     """
     order = "<" if bytes(mpf[:2]) == b"II" else ">"
     if len(mpf) < 8:
@@ -232,7 +232,7 @@ _MAX_BOXES: Final = 10_000
 
 
 def _boxes_end(data: memoryview, at: int) -> int:
-    """Where the boxes of an MP4 end (ISO 14496-12)."""
+    """The end of the boxes of an MP4 (ISO 14496-12)."""
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
             break
@@ -250,5 +250,5 @@ def _boxes_end(data: memoryview, at: int) -> int:
 
 
 def is_trailer(data: memoryview | bytes) -> bool:
-    """Whether a file ends with Samsung's directory, of blocks that stand before it."""
+    """Whether a file ends with Samsung's directory of the blocks before it."""
     return bytes(data[-4:]) == b"SEFT" and b"SEFH" in bytes(data[-65536:])

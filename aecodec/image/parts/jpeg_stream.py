@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, KEPT, LOST, Account, Part
 
 __all__ = ["PARTS", "PICTURE", "SOI", "Jpeg", "Segment", "check_scans", "read"]
@@ -37,10 +38,10 @@ _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xDC, 0xDE, 0xDF})
 _RESTARTS_IN_DATA: Final = range(0xD0, 0xD8)
 _MARKER: Final = re.compile(rb"\xff[^\xff]", re.DOTALL)
-# In entropy-coded data FF stands for itself where 00 follows.
+# In entropy-coded data, FF 00 means the byte FF.
 _MARKER_IN_DATA: Final = re.compile(rb"\xff[\x01-\xfe]")
 SOI: Final = b"\xff\xd8\xff"
-"""What a JPEG begins with."""
+"""The first bytes of a JPEG."""
 
 
 class Scan(NamedTuple):
@@ -53,21 +54,21 @@ class Scan(NamedTuple):
 
 @dataclass
 class Jpeg:
-    """What stands between SOI and EOI of one picture of the file."""
+    """The segments and scans between SOI and EOI of one picture."""
 
     start: int
     end: int = 0
-    """Behind EOI, or where reading ended."""
+    """The position after EOI, or where reading ended."""
     segments: list[Segment] = field(default_factory=list)
     """APPn and COM."""
     late: int = 0
-    """How many of them stand behind the first scan."""
+    """The number of these segments after the first scan."""
     scans: list[Scan] = field(default_factory=list)
     frame: bytes = b""
     """SOF's payload."""
     progressive: bool = False
     zeros_are_blocks: bool = True
-    """Whether a run of bits 0 can be what a flat part of a picture is coded as."""
+    """Whether a flat part of a picture can be coded as a run of bits 0."""
     interval: int = 0
     """Of restarts, in MCUs."""
     faults: list[Part] = field(default_factory=list)
@@ -79,7 +80,7 @@ class Jpeg:
 
     @property
     def mcus(self) -> int:
-        """How many units an interleaved scan of all components has; 0 where that is not known."""
+        """The number of units of an interleaved scan of all components; 0 if unknown."""
         components = self.frame[6:]
         if len(self.frame) < 9 or len(components) != 3 * self.frame[5]:
             return 0
@@ -90,7 +91,7 @@ class Jpeg:
         if not across or not down:
             return 0
         width, height = self.size
-        return -(-width // (8 * across)) * -(-height // (8 * down))
+        return ceil_div(width, 8 * across) * ceil_div(height, 8 * down)
 
 
 def read(data: memoryview, start: int) -> Jpeg:
@@ -98,7 +99,7 @@ def read(data: memoryview, start: int) -> Jpeg:
     jpeg = Jpeg(start)
     at, size = start + 2, len(data)
     for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.search(data, at)  # Pillow passes over what is between segments, too
+        found = _MARKER.search(data, at)  # like Pillow, ignore bytes between segments
         if found is None:
             jpeg.faults.append(_NO_END)
             jpeg.end = size
@@ -128,7 +129,7 @@ def read(data: memoryview, start: int) -> Jpeg:
 
 
 def _scan(data: memoryview, start: int, *, with_restarts: bool) -> Scan:
-    """The entropy-coded data from `start` to the next marker that does not belong to them."""
+    """The entropy-coded data from `start` to the next marker other than a restart."""
     restarts = bytearray()
     for match in _MARKER_IN_DATA.finditer(data, start):
         marker = data[match.start() + 1]
@@ -155,8 +156,10 @@ def _take(jpeg: Jpeg, segment: Segment, data: memoryview) -> None:
 
 
 def _zeros_end_blocks(tables: bytes) -> bool:
-    """Whether the code of zeros means "end of block" in all these Huffman tables of AC
-    coefficients: it is that of the first symbol. Otherwise nobody writes many of it in a row."""
+    """Whether the code of zero bits means "end of block" in all these Huffman tables for AC.
+
+    That is the code of the first symbol. If it means something else, it never repeats often.
+    """
     at = 0
     while at + 17 < len(tables):
         if tables[at] >> 4 == 1 and tables[at + 17] != 0:
@@ -169,16 +172,16 @@ _BLANK: Final = bytes(256)
 
 
 def check_scans(jpeg: Jpeg, data: memoryview, account: Account) -> None:
-    """Look for damage in the entropy-coded data as far as their markers show it.
+    """Look for damage that markers in the entropy-coded data show.
 
-    What else there may be shows only when they are decoded: `account.scan` says where they lie if
-    the picture has a single, sequential scan.
+    Other damage shows only when the data is decoded. `account.scan` is its range, if the picture
+    has a single, sequential scan.
     """
     alone = len(jpeg.scans) == 1
     for scan in jpeg.scans:
         count = len(scan.restarts)
         if jpeg.interval and jpeg.mcus and alone:
-            count = -(-jpeg.mcus // jpeg.interval) - 1
+            count = ceil_div(jpeg.mcus, jpeg.interval) - 1
         if scan.restarts != (bytes(range(8)) * (count // 8 + 1))[:count]:
             account.add(_RESTARTS)
     if alone and not jpeg.progressive:

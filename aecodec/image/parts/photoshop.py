@@ -54,7 +54,7 @@ _RESOURCES: Final = {
     0x2710: Part("resource 10000 PrintFlagsInformation", HARMLESS, _PRINTING),
 }
 _EMPTY: Final[dict[int, tuple[Part, Part, Callable[[bytes], bool]]]] = {
-    # Each is there in nearly every file; what it holds counts only where it is not the default.
+    # Nearly every file has these resources. They count only if they differ from the default.
     0x0408: (
         Part("resource 1032 GridAndGuides without guides", HARMLESS, _EDITOR),
         Part("resource 1032 GridAndGuides", LOST, "Photoshop guides"),
@@ -135,7 +135,7 @@ def _resource(number: int, content: bytes, account: Account) -> None:
     else:
         account.add(part)
     if number == 0x0404 and content:
-        # A second one, which no program writes on purpose, is not joined: IIM has an order.
+        # No program writes a second one on purpose. It is not joined, because IIM has an order.
         if account.iptc not in (None, content):
             account.lost("second resource 1028 IPTC", "second IPTC block")
         account.iptc = account.iptc or content
@@ -150,7 +150,7 @@ def _resource(number: int, content: bytes, account: Account) -> None:
 
 
 def _slices(data: bytes) -> int:
-    """How many slices a resource of version 6 has; more than one where that cannot be told."""
+    """The number of slices in a resource of version 6; more than one if unknown."""
     if data[:4] != (6).to_bytes(4, "big"):
         return 2
     at = 24 + 2 * int.from_bytes(data[20:24], "big")
@@ -158,6 +158,6 @@ def _slices(data: bytes) -> int:
 
 
 def iptc_block(records: bytes) -> bytes:
-    """The resource that holds these IPTC records."""
+    """A resource with these IPTC records."""
     padded = records + b"\0" * (len(records) % 2)
     return b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(records)) + padded

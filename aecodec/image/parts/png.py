@@ -24,7 +24,7 @@ from aecodec.image.parts.account import (
 __all__ = ["PARTS", "TIME", "walk"]
 
 TIME: Final = "tIME"
-"""The keyword under which the time of the last change is kept as a text."""
+"""The keyword of the text that holds the time of the last change."""
 
 _COLOURS = "ICC"
 _FRAME: Final = Part("chunks fcTL and fdAT of APNG", LOST, FRAMES)
@@ -120,7 +120,7 @@ PARTS: Final = (
 _SIGNATURE: Final = 8
 _MAX_CHUNKS: Final = 1_000_000
 _MAX_TEXT: Final = 2**20
-"""Bytes of one text, unpacked: Pillow reads no file with a longer one."""
+"""The longest text in bytes, unpacked; Pillow refuses files with longer ones."""
 _MAX_TEXTS: Final = 2**24
 
 
@@ -130,7 +130,7 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(data: memoryview, account: Account) -> Iterator[_Chunk]:
-    """Every chunk up to IEND, and then what follows it under the name b""."""
+    """Every chunk up to IEND, and then the bytes after it, with the name b""."""
     at = _SIGNATURE
     for _ in range(_MAX_CHUNKS):
         if at + 12 > len(data):
@@ -141,7 +141,7 @@ def _chunks(data: memoryview, account: Account) -> Iterator[_Chunk]:
         if end > len(data):
             account.add(_SHORT)
             return
-        # Damage to IDAT shows when it is decoded; its checksum alone would take as long as that.
+        # Damage to IDAT shows when it is decoded. Its checksum would take as long.
         if kind != b"IDAT":
             crc = int.from_bytes(data[end - 4 : end], "big")
             if zlib.crc32(data[at + 4 : end - 4]) != crc:
@@ -280,7 +280,7 @@ _TEXT_READERS: Final[dict[bytes, Callable[[bytes], Text]]] = {
 
 
 def _inflated(content: bytes) -> bytes:
-    """Raises ValueError for more than Pillow reads, zlib.error for what is broken."""
+    """Raises ValueError for longer texts than Pillow reads, zlib.error for broken ones."""
     inflater = zlib.decompressobj()
     text = inflater.decompress(content, _MAX_TEXT + 1)
     if len(text) > _MAX_TEXT or not inflater.eof:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, FRAMES, HARMLESS, KEPT, LOST, Account, Part, Text
 
 __all__ = ["PARTS", "walk"]
@@ -36,7 +37,7 @@ PARTS: Final = (
 )
 
 _SAMPLES: Final = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3, b"P0CMYK": 4, b"Pf": 1}
-"""How many samples a pixel has; P1 and P4 have bits, and others are for Pillow's own tests."""
+"""Samples of a pixel; P1 and P4 have bits, and others are for Pillow's own tests."""
 _MAX_HEADER: Final = 2**20
 """Bytes of header that are read: comments may be long."""
 _TOKEN: Final = re.compile(rb"[^\s#]+")
@@ -61,7 +62,7 @@ def walk(data: memoryview, account: Account) -> None:
         _plain(data, at, width * height * _SAMPLES.get(magic, 1), magic == b"P1", account)
         return
     if magic == b"P4":
-        size = -(-width // 8) * height
+        size = ceil_div(width, 8) * height
     else:
         sample = 4 if magic == b"Pf" else 2 if maxval > 255 else 1
         size = width * height * _SAMPLES.get(magic, 4 if magic != b"PyP" else 1) * sample
@@ -121,7 +122,7 @@ def _behind(data: memoryview, end: int, account: Account) -> None:
 
 
 def _plain(data: memoryview, at: int, samples: int, bits: bool, account: Account) -> None:
-    """Count the numbers, piece by piece: they take several bytes each, and are not needed."""
+    """Count the numbers in pieces, without storing them."""
     count, spaced = 0, True
     while at < len(data):
         piece = bytes(data[at : at + _CHUNK])

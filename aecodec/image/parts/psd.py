@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts import photoshop
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
 from aecodec.image.parts.boxes import printable
@@ -99,7 +100,7 @@ _COLOUR_CHANNELS: Final = {0: 1, 1: 1, 2: 1, 3: 3, 4: 4, 7: 1, 8: 1, 9: 3}
 
 
 class Header(NamedTuple):
-    """What a PSD says of its picture."""
+    """The header of a PSD."""
 
     version: int
     channels: int
@@ -108,7 +109,7 @@ class Header(NamedTuple):
     depth: int
     mode: int
     merged: int
-    """Where the merged picture begins; -1: nowhere."""
+    """The offset of the merged picture; -1 without one."""
     compression: int
     """0 raw, 1 run lengths, 2 and 3 deflate."""
     transparent: bool
@@ -116,7 +117,7 @@ class Header(NamedTuple):
 
 
 def header_of(data: memoryview) -> Header | None:
-    """Read the header and find the merged picture; None if this is no PSD."""
+    """Read the header and find the merged picture; None if this is not a PSD."""
     if bytes(data[:4]) != b"8BPS" or len(data) < 26:
         return None
     version, channels, height, width, depth, mode = struct.unpack_from(">H6xHIIHH", data, 4)
@@ -166,14 +167,14 @@ def _blocks(data: memoryview, start: int, end: int, wide: int) -> Iterator[tuple
         long = wide == 8 and head[4:8] in _LONG
         size = int.from_bytes(data[at + 8 : at + (16 if long else 12)], "big")
         yield head[4:8], size
-        at += (16 if long else 12) + -(-size // 4) * 4
+        at += (16 if long else 12) + ceil_div(size, 4) * 4
 
 
 _LONG: Final = frozenset(
     {b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2"}
     | {b"FEid", b"FXid", b"PxSD"}
 )
-"""Keys of blocks whose length has 8 bytes in a PSB."""
+"""Blocks whose length has 8 bytes in a PSB."""
 
 
 def walk(data: memoryview, account: Account) -> None:
@@ -254,7 +255,7 @@ def _behind(data: memoryview, header: Header, account: Account) -> None:
     start = header.merged + 2
     rows = header.channels * header.height
     if header.compression == 0:
-        end = start + rows * (-(-header.width * header.depth // 8))
+        end = start + rows * ceil_div(header.width * header.depth, 8)
     elif header.compression == 1:
         wide = 4 if header.version == 2 else 2
         end = start + rows * wide

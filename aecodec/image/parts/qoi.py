@@ -37,7 +37,7 @@ def walk(data: memoryview, account: Account) -> None:
         account.add(_LINEAR)
     elif space:
         account.add(_COLOURS)
-    # Chunks may hold what looks like the mark: the mark that counts is where the pixels are all
-    # there, which the chunks alone tell. A file that ends with it has nothing behind it.
+    # Chunks may contain the bytes of the end mark. The real mark follows the last pixel, which only
+    # a decoder finds. A file that ends with the mark has no bytes behind it.
     if bytes(data[-8:]) != _END:
         account.add(_BEHIND)

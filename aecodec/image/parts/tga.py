@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from aecodec.geometry import ceil_div
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, Text
 from aecodec.image.parts.tiff import is_blank
 
@@ -83,9 +84,9 @@ def walk(data: memoryview, account: Account) -> None:
         account.texts.append(Text("", text.decode("utf-8", "surrogateescape")))
     if kind & 7 == 2 and depth == 32 and not flags & 15:
         account.add(_CHANNEL)
-    start = 18 + identity + (entries * -(-entry_bits // 8) if mapped else 0)
-    sample = -(-depth // 8)
-    row = -(-width // 8) if depth == 1 else width * sample
+    start = 18 + identity + (entries * ceil_div(entry_bits, 8) if mapped else 0)
+    sample = ceil_div(depth, 8)
+    row = ceil_div(width, 8) if depth == 1 else width * sample
     end: int | None = start + row * height
     if kind & 8:
         end = _end_of_runs(data, start, width * height, sample)
@@ -114,7 +115,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 def _end_of_runs(data: memoryview, at: int, pixels: int, sample: int) -> int | None:
-    """Where the run-length coded pixels end; None where that takes too long to find."""
+    """The end of the run-length coded pixels; None if finding it takes too long."""
     if pixels > _MAX_PACKETS:
         return None
     length = len(data)

@@ -1,4 +1,4 @@
-"""TIFF: what each tag of the picture's directory says, and what else the file holds.
+"""TIFF: the tags of the picture's directory, further directories, and other bytes.
 
 ::
 
@@ -7,22 +7,21 @@
                     --34853------> GPS directory: kept in EXIF
                     --330--------> SubIFDs: further pictures, lost
                     --next-------> pages, reduced copies, masks: lost
-    behind the last byte that anything refers to: lost
+    bytes behind the last one that is referred to: lost
 
-TIFF 6.0 with Adobe's supplements and technical notes, TIFF/EP, Exif 3.0, GeoTIFF 1.1, BigTIFF. What
-EXIF keeps is copied value by value with its type, so that nothing is read and written anew; only
-what holds offsets of its own (maker notes) does not survive that.
+TIFF 6.0 with Adobe's supplements and technical notes, TIFF/EP, Exif 3.0, GeoTIFF 1.1, BigTIFF.
+`tiff_exif.py` copies the tags that EXIF keeps. Maker notes are lost, because they hold offsets.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.geometry import ceil_div
 from aecodec.image import signalling
 from aecodec.image.parts import photoshop
 from aecodec.image.parts.account import (
@@ -35,49 +34,23 @@ from aecodec.image.parts.account import (
     Part,
     reduced,
 )
-from aecodec.image.parts.directories import SIZES, Directory, Entry, Tiff
+from aecodec.image.parts.directories import Directory, Entry, Tiff
+from aecodec.image.parts.tiff_exif import (
+    EXIF,
+    EXIF_TAGS,
+    GPS,
+    INTEROP,
+    KEPT_IN_EXIF,
+    MAX_VALUE,
+    TOO_LARGE,
+    copied_exif,
+)
 
-__all__ = ["KEPT_IN_EXIF", "PARTS", "is_blank", "walk"]
+__all__ = ["PARTS", "is_blank", "walk"]
 
 # --- Tags ---------------------------------------------------------------------------------------
 
-KEPT_IN_EXIF: Final = {
-    269: "DocumentName",
-    270: "ImageDescription",
-    271: "Make",
-    272: "Model",
-    282: "XResolution",
-    283: "YResolution",
-    285: "PageName",
-    286: "XPosition",
-    287: "YPosition",
-    296: "ResolutionUnit",
-    297: "PageNumber",
-    305: "Software",
-    306: "DateTime",
-    315: "Artist",
-    316: "HostComputer",
-    337: "TargetPrinter",
-    18246: "Rating",
-    18249: "RatingPercent",
-    33432: "Copyright",
-    40091: "XPTitle",
-    40092: "XPComment",
-    40093: "XPAuthor",
-    40094: "XPKeywords",
-    40095: "XPSubject",
-}
-"""Tags of a picture's own directory that say something of the picture."""
-
-_EXIF, _GPS, _INTEROP, _MAKER_NOTE = 34665, 34853, 40965, 37500
-
-# TIFF/EP has in the picture's directory what Exif has in one of its own.
-_EXIF_TAGS: Final = frozenset(
-    {33434, 33437, 34850, 34852, 34855, 34856, 36867, 36868, 37510, 37520, 37521, 37522}
-    | set(range(34858, 34861))
-    | set(range(37377, 37398))
-)
-
+_MAKER_NOTE: Final = 37500
 _LAYOUT: Final = {
     254: "NewSubfileType",
     255: "SubfileType",
@@ -216,7 +189,6 @@ _POINTER: Final = Part(
 )
 _PRIVATE: Final = Part("any tag from 32768 on that is not known", LOST, "private tag N")
 _UNKNOWN: Final = Part("any other tag that is not known", LOST, "unknown tag N")
-_TOO_LARGE: Final = Part("any tag of more than 8 MiB", LOST, "a tag that is too large to keep")
 
 _CHANNELS: Final = Part("channels beyond colour and alpha", LOST, "further channels")
 _DEPTH: Final = Part("tag 258 BitsPerSample above 8", LOST, reduced(16))
@@ -277,7 +249,7 @@ PARTS: Final = (
     _SUBIFDS,
     _PRIVATE,
     _UNKNOWN,
-    _TOO_LARGE,
+    TOO_LARGE,
     _MANY,
     _BROKEN,
     _SHORT,
@@ -286,14 +258,12 @@ PARTS: Final = (
     _UNUSED,
 )
 
-_MAX_VALUE: Final = 2**23
-"""Bytes of a value that is kept, and of all values together that EXIF keeps."""
 _MAX_BLOCKS: Final = 10_000
-"""Blocks of Photoshop's layers that are looked at."""
+"""The largest number of blocks of Photoshop's layers that are read."""
 _MAX_DIRECTORIES: Final = 1000
 _Array: TypeAlias = npt.NDArray[Any]
 _MAX_ENTRIES: Final = 20_000
-"""Of all directories together."""
+"""The largest number of entries of all directories together."""
 
 
 def walk(data: memoryview, account: Account) -> None:
@@ -307,7 +277,7 @@ def walk(data: memoryview, account: Account) -> None:
 
 
 class _Walk:
-    """One walk through a TIFF; `reach` is where the last byte ends that anything refers to."""
+    """One walk through a TIFF; `reach` is the end of the last byte that is referred to."""
 
     def __init__(self, tiff: Tiff, account: Account, first: Directory) -> None:
         self.tiff = tiff
@@ -320,10 +290,11 @@ class _Walk:
         self._visit(self.first)
         for tag in self.first.entries:
             self._tag(tag, self.first.entries[tag])
-        self._colours()
-        self._samples()
+        pixels = _Pixels(self.tiff, self.account, self.first)
+        pixels.colours()
+        pixels.samples()
         self._others()
-        if exif := _exif(self.tiff, self.first, self.account):
+        if exif := copied_exif(self.tiff, self.first, self.account):
             self.account.exif = exif
         unit = self.tiff.number(self.first.entries.get(296), 2)
         per_inch = {2: 1.0, 3: 2.54}.get(unit)
@@ -336,7 +307,7 @@ class _Walk:
     # --- Directories ----------------------------------------------------------------------------
 
     def _visit(self, directory: Directory) -> bool:
-        """Note what a directory reaches; False once too many entries were seen."""
+        """Note the end of a directory and its values; False after too many entries."""
         self.left -= len(directory.entries) + 1
         if self.left < 0:
             self.account.add(_MANY)
@@ -358,9 +329,9 @@ class _Walk:
         return True
 
     def _end_of_pixels(self, directory: Directory, starts: int, lengths: int) -> int:
-        """Where the last strip or tile ends; the file's end where that is not said."""
-        offsets = self._array(directory.entries[starts])
-        counts = self._array(directory.entries.get(lengths))
+        """The end of the last strip or tile; the end of the file if it is not stated."""
+        offsets = _array(self.tiff, directory.entries[starts])
+        counts = _array(self.tiff, directory.entries.get(lengths))
         if not len(counts) or len(counts) != len(offsets):
             return self._end_without_counts(directory, offsets)
         end = 0
@@ -370,21 +341,14 @@ class _Walk:
         return end
 
     def _end_without_counts(self, directory: Directory, offsets: _Array) -> int:
-        """Where the pixels end if one strip holds them, not compressed, of a length not said."""
+        """The end of the pixels in a single uncompressed strip without a stated length."""
         numbers = self.tiff.number
         entries = directory.entries
         bits = sum(self.tiff.numbers(entries.get(258))) or 1
-        row = -(-numbers(entries.get(256)) * bits // 8)
+        row = ceil_div(numbers(entries.get(256)) * bits, 8)
         if len(offsets) == 1 and numbers(entries.get(259), 1) == 1:
             return int(offsets[0]) + row * numbers(entries.get(257))
         return len(self.tiff.data)
-
-    def _array(self, entry: Entry | None) -> _Array:
-        """A value as an array of integers, which stays where it is in the file."""
-        code = {3: "u2", 4: "u4", 13: "u4", 16: "u8"}.get(entry.type) if entry else None
-        if entry is None or entry.at < 0 or code is None:
-            return np.empty(0, np.uint32)
-        return np.frombuffer(self.tiff.data, self.tiff.order + code, entry.count, entry.at)
 
     def _others(self) -> None:
         """The directories of further pictures."""
@@ -424,7 +388,7 @@ class _Walk:
         self.account.add(part)
 
     def _behind(self) -> None:
-        """Whatever nothing refers to, behind all that something refers to."""
+        """Account for bytes behind all that is referred to."""
         data = self.tiff.data
         if self.reach < len(data) and not is_blank(data[self.reach :]):
             description = self.tiff.text(self.first.entries.get(270), 4096)
@@ -437,7 +401,7 @@ class _Walk:
         account = self.account
         if tag in KEPT_IN_EXIF:
             account.kept(f"tag {tag} {KEPT_IN_EXIF[tag]}", "EXIF")
-        elif tag in _EXIF_TAGS:
+        elif tag in EXIF_TAGS:
             account.kept(f"tag {tag}", "EXIF")
         elif tag in _LAYOUT:
             account.harmless(f"tag {tag} {_LAYOUT[tag]}", _HOW_STORED)
@@ -450,16 +414,16 @@ class _Walk:
             account.lost(f"tag {tag}", kind.text.replace("N", str(tag)))
 
     def _xmp(self, entry: Entry, value: memoryview) -> None:
-        if len(value) > _MAX_VALUE:
-            self.account.lost(_XMP.name, _TOO_LARGE.text)
+        if len(value) > MAX_VALUE:
+            self.account.lost(_XMP.name, TOO_LARGE.text)
             return
         self.account.add(_XMP)
         self.account.xmp = bytes(value).rstrip(b"\0") or None
 
     def _iptc(self, entry: Entry, value: memoryview) -> None:
-        """IPTC, which some writers pad, and which those that call it LONGs may have swapped."""
-        if len(value) > _MAX_VALUE:
-            self.account.lost(_IPTC.name, _TOO_LARGE.text)
+        """IPTC: some writers pad it, and some of those that store LONGs swap its bytes."""
+        if len(value) > MAX_VALUE:
+            self.account.lost(_IPTC.name, TOO_LARGE.text)
             return
         content = bytes(value)
         if entry.type == 4 and content[3:4] == b"\x1c" != content[:1]:
@@ -490,14 +454,14 @@ class _Walk:
             if size and key in (b"Layr", b"Lr16", b"Lr32"):
                 self.account.add(_LAYERS)
                 return
-            # What belongs to layers, or to the whole document, and is written always.
+            # Blocks of layers or of the document, which are always written.
             if size and key not in (b"LMsk", b"Patt", b"FMsk", b"Mtrn", b"MTrn", b"Mt16", b"Mt32"):
                 empty = False
-            at += 12 + -(-size // 4) * 4
+            at += 12 + ceil_div(size, 4) * 4
         self.account.add(_NO_LAYERS if empty and is_blank(value[at:]) else _UNKNOWN_LAYERS)
 
     def _exif_directory(self, entry: Entry, value: memoryview) -> None:
-        self.account.add(_EXIF_PART if entry.tag == _EXIF else _GPS_PART)
+        self.account.add(_EXIF_PART if entry.tag == EXIF else _GPS_PART)
         directory = self.tiff.directory(self.tiff.number(entry))
         if directory is None:
             self.account.add(_BROKEN)
@@ -507,17 +471,24 @@ class _Walk:
         for inner in directory.entries.values():
             if inner.tag == _MAKER_NOTE:
                 self.account.add(_NOTES)
-            elif inner.tag == _INTEROP and entry.tag == _EXIF:
+            elif inner.tag == INTEROP and entry.tag == EXIF:
                 interop = self.tiff.directory(self.tiff.number(inner))
                 if interop is None or not self._visit(interop):
                     self.account.add(_BROKEN)
             elif inner.type in (13, 18):
                 self.account.add(_POINTER)
 
-    # --- Colours --------------------------------------------------------------------------------
 
-    def _colours(self) -> None:
-        """White point, primaries and transfer function, where no profile says them."""
+class _Pixels:
+    """Accounts for the tags that define the meaning of pixel values."""
+
+    def __init__(self, tiff: Tiff, account: Account, first: Directory) -> None:
+        self.tiff = tiff
+        self.account = account
+        self.first = first
+
+    def colours(self) -> None:
+        """White point, primaries and transfer function, where no profile states them."""
         entries = self.first.entries
         profile = 34675 in entries or self.account.icc is not None
         if _TRANSFER_FUNCTION in entries:
@@ -549,8 +520,8 @@ class _Walk:
             self.account.add(_CHROMATICITIES)
             self.account.icc = signal.icc
 
-    def _samples(self) -> None:
-        """What one pixel is made of."""
+    def samples(self) -> None:
+        """The samples of a pixel: depth, channels, palette, ranges."""
         entries = self.first.entries
         account, tiff = self.account, self.tiff
         photometric = tiff.number(entries.get(262))
@@ -577,7 +548,7 @@ class _Walk:
             account.add(_DEFAULT)
 
     def _references(self, photometric: int, top: int) -> None:
-        """Tags that change what YCbCr and RGB values mean. libtiff minds them for YCbCr."""
+        """Tags that change the meaning of YCbCr and RGB values. libtiff uses them for YCbCr."""
         entries = self.first.entries
         minded = photometric == 6 and self.tiff.number(entries.get(259), 1) not in (1, 6, 7)
         values = self.tiff.ratios(entries.get(532))
@@ -594,10 +565,18 @@ class _Walk:
             self.account.add(_COEFFICIENTS)
 
     def _palette(self, entry: Entry | None) -> None:
-        values = self._array(entry)[: 3 * 65536]
+        values = _array(self.tiff, entry)[: 3 * 65536]
         low = values & 255
         if len(values) and values.max() > 255 and ((low != 0) & (low != values >> 8)).any():
             self.account.add(_PALETTE)
+
+
+def _array(tiff: Tiff, entry: Entry | None) -> _Array:
+    """A value as an array of integers, without a copy."""
+    code = {3: "u2", 4: "u4", 13: "u4", 16: "u8"}.get(entry.type) if entry else None
+    if entry is None or entry.at < 0 or code is None:
+        return np.empty(0, np.uint32)
+    return np.frombuffer(tiff.data, tiff.order + code, entry.count, entry.at)
 
 
 _CHUNK: Final = 65536
@@ -607,20 +586,20 @@ _HANDLERS: Final[dict[int, Callable[[_Walk, Entry, memoryview], None]]] = {
     33723: _Walk._iptc,
     34377: _Walk._photoshop,
     37724: _Walk._layers,
-    _EXIF: _Walk._exif_directory,
-    _GPS: _Walk._exif_directory,
+    EXIF: _Walk._exif_directory,
+    GPS: _Walk._exif_directory,
 }
 
 
 def is_blank(data: memoryview) -> bool:
-    """Whether all bytes are zero; looks at a piece at a time."""
+    """Whether all bytes are zero, read in pieces."""
     return not any(
         np.frombuffer(data[at : at + _CHUNK], np.uint8).any() for at in range(0, len(data), _CHUNK)
     )
 
 
 def _end_of_iptc(content: bytes) -> int:
-    """Where the last whole record of IPTC-IIM ends."""
+    """The end of the last complete record of IPTC-IIM."""
     at = 0
     while content[at : at + 1] == b"\x1c" and at + 5 <= len(content):
         size = int.from_bytes(content[at + 3 : at + 5], "big")
@@ -634,84 +613,3 @@ def _end_of_iptc(content: bytes) -> int:
             break
         at = start + size
     return at
-
-
-# --- EXIF ---------------------------------------------------------------------------------------
-
-
-class _Value(NamedTuple):
-    """One entry as it is written: its value, or a directory that it points to."""
-
-    tag: int
-    type: int
-    length: int
-    content: bytes
-    directory: list[_Value] | None = None
-
-
-def _exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
-    """Copy what says something of the picture into a TIFF structure of its own."""
-    copy = _Copy(tiff, account)
-    values = copy.values(first, KEPT_IN_EXIF.keys() | _EXIF_TAGS)
-    for pointer in (_EXIF, _GPS):
-        directory = copy.directory(first, pointer)
-        if directory is None:
-            continue
-        inner = copy.values(directory)
-        interop = copy.directory(directory, _INTEROP) if pointer == _EXIF else None
-        if interop is not None:
-            inner.append(_Value(_INTEROP, 4, 1, b"", copy.values(interop)))
-        if inner:
-            values.append(_Value(pointer, 4, 1, b"", inner))
-    if not values:
-        return None
-    header = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}[tiff.order]
-    return header + _written(values, 8, tiff.order)
-
-
-class _Copy:
-    """Copies entries as they are, up to a limit on all of them together."""
-
-    def __init__(self, tiff: Tiff, account: Account) -> None:
-        self.tiff = tiff
-        self.account = account
-        self.left = _MAX_VALUE
-
-    def directory(self, directory: Directory, pointer: int) -> Directory | None:
-        entry = directory.entries.get(pointer)
-        return None if entry is None else self.tiff.directory(self.tiff.number(entry))
-
-    def values(self, directory: Directory, tags: Collection[int] | None = None) -> list[_Value]:
-        """The entries of a directory that have one of these tags; None: all but pointers."""
-        return list(self._values(directory, tags))
-
-    def _values(self, directory: Directory, tags: Collection[int] | None) -> Iterator[_Value]:
-        for entry in directory.entries.values():
-            if tags is not None and entry.tag not in tags:
-                continue
-            if entry.tag in (_EXIF, _GPS, _INTEROP) or entry.type in (13, 16, 17, 18):
-                continue
-            if entry.type not in SIZES or entry.at < 0 or not entry.count:
-                continue
-            if entry.size > self.left:
-                self.account.lost(f"tag {entry.tag}", _TOO_LARGE.text)
-                continue
-            self.left -= entry.size
-            yield _Value(entry.tag, entry.type, entry.count, bytes(self.tiff.bytes_of(entry)))
-
-
-def _written(values: list[_Value], at: int, order: str) -> bytes:
-    """A directory that begins at an offset, with the values and directories behind it."""
-    table = struct.pack(order + "H", len(values))
-    behind = bytearray()
-    start = at + 2 + 12 * len(values) + 4
-    for value in sorted(values, key=lambda value: value.tag):
-        place = struct.pack(order + "I", start + len(behind))
-        if value.directory is not None:
-            behind += _written(value.directory, start + len(behind), order)
-        elif len(value.content) <= 4:
-            place = value.content.ljust(4, b"\0")
-        else:
-            behind += value.content + b"\0" * (len(value.content) % 2)
-        table += struct.pack(order + "HHI", value.tag, value.type, value.length) + place
-    return table + bytes(4) + bytes(behind)

@@ -1,8 +1,7 @@
-"""Where files lie: folders of this machine and, through fsspec, any other store.
+"""Reading, writing and listing files: local ones and, through fsspec, those of remote stores.
 
-A path with a protocol (`s3://bucket/key`) is remote; fsspec knows how to reach it, and is imported
-only then. Everything else is a path of this machine, written by `files.writing`. Every failure is
-an InputError or an OutputError that says why.
+A path with a protocol (`s3://bucket/key`) is remote. fsspec is imported for the first of these. All
+other paths are local, and written by `files.writing`. Failures are InputError or OutputError.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ __all__ = [
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
-# Stores whose objects appear whole or not at all; on others a file is written aside and renamed.
+# Stores that write an object whole or not at all. On others a file is renamed into place.
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a"}
 )
@@ -60,11 +59,11 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", 
 
 
 class StoreMissing(files.UsageFault):
-    """A protocol that no installed package speaks."""
+    """No installed package implements the protocol."""
 
 
 class Entry(NamedTuple):
-    """What a folder holds under one name."""
+    """One entry of a folder."""
 
     name: str
     path: str
@@ -74,17 +73,16 @@ class Entry(NamedTuple):
     stamp: Stamp | None
     identity: files.Identity | None = None
     fault: InputError | None = None
-    """Why it cannot be looked at: nobody knows what it is, but for `is_folder` and `is_file` as far
-    as the listing says so."""
+    """Why it cannot be read. `is_folder` and `is_file` are then only what the listing says."""
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path belongs to a store that fsspec reaches."""
+    """Whether a path has the protocol of a remote store."""
     return _PROTOCOL.match(path) is not None
 
 
 def plain(path: str) -> str:
-    """The path of this machine that a `file://` address stands for; every other path as it is."""
+    """The local path of a `file://` address; every other path unchanged."""
     found = _LOCAL_URL.match(path)
     if found is None:
         return path
@@ -93,19 +91,19 @@ def plain(path: str) -> str:
 
 
 def join(folder: str, relative: str) -> str:
-    """The path of `relative`, written with `/`, within `folder`."""
+    """The path of `relative`, with `/` as separator, in `folder`."""
     if is_remote(folder):
         return folder.rstrip("/") + "/" + relative
     return os.path.join(folder, *relative.split("/")) if folder else relative
 
 
 def shared_by_processes(path: str) -> bool:
-    """False for stores that live in one process, which no worker process could see."""
+    """False for stores in the memory of one process, which workers cannot reach."""
     return not path.startswith("memory:")
 
 
 def connect(url: str) -> None:
-    """Make sure that the store can be spoken to; raises StoreMissing."""
+    """Check that a store can be reached. Raises StoreMissing."""
     _store(url)
 
 
@@ -119,8 +117,8 @@ def _store(url: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         extra = _EXTRAS.get(protocol)
         advice = f': pip install "aecodec[{extra}]"' if extra else f": {one_line(error)}"
-        raise StoreMissing(f"{protocol}:// needs a package that is not here{advice}") from None
-    except Exception as error:  # credentials, for one: each store has errors of its own
+        raise StoreMissing(f"{protocol}:// needs a package that is not installed{advice}") from None
+    except Exception as error:  # such as missing credentials: each store has its own errors
         raise InputError(f"cannot reach {shown(url)}: {one_line(error)}") from error
     return fs, str(path)
 
@@ -147,7 +145,7 @@ def stamp(path: str) -> Stamp | None:
 
 
 def _remote_stamp(info: dict[str, Any]) -> Stamp:
-    """From a listing's entry: each store has its own name for the time."""
+    """The state in an entry of a listing; each store has its own name for the time."""
     for name in ("LastModified", "mtime", "updated", "last_modified", "created"):
         moment = info.get(name)
         if isinstance(moment, str):
@@ -161,14 +159,14 @@ def _remote_stamp(info: dict[str, Any]) -> Stamp:
 
 
 def mode(path: str) -> int:
-    """The permission bits that an output made of a file may have; those of a store are its own."""
+    """The permission bits for the output of a file; those of a remote file say nothing."""
     return files.ANYONE if is_remote(path) else files.mode_of(path)
 
 
 def read(path: str, size: int | None = None, limit: int = files.MAX_STREAM_BYTES) -> bytes:
     """All bytes of a file. Raises InputError, and LimitError beyond `limit` bytes.
 
-    `size` is what a listing has said of it: it saves a remote store a question.
+    `size` from a listing saves a request to a remote store.
     """
     if is_remote(path):
         fs, inner = _store(path)
@@ -204,7 +202,7 @@ def head(path: str, size: int, length: int = 64) -> bytes:
 
 @contextlib.contextmanager
 def _regular(path: str) -> Iterator[io.BufferedReader]:
-    """Open a regular file, and never wait for the other end of a pipe."""
+    """Open a regular file. A named pipe is refused, because opening it could block."""
     with _reading():
         descriptor = os.open(
             path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -217,7 +215,7 @@ def _regular(path: str) -> Iterator[io.BufferedReader]:
 
 
 def kind_of(mode: int) -> str:
-    """What a file's mode says it is: file, folder, named pipe, socket or device."""
+    """The kind of a file: file, folder, named pipe, socket or device."""
     for test, name in (
         (stat.S_ISREG, "file"),
         (stat.S_ISDIR, "folder"),
@@ -232,21 +230,16 @@ def kind_of(mode: int) -> str:
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
     try:
-        yield
+        with files.reading():
+            yield
     except (AecodecError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except IsADirectoryError:
-        raise InputError("is a folder, not a file") from None
-    except Exception as error:  # of the system, or of a store: those have no common base
-        if isinstance(error, OSError) and error.errno == errno.ENXIO:
-            raise InputError("is a socket, not a file") from None
+    except Exception as error:  # the errors of stores have no common base class
         raise InputError(f"cannot be read: {reason(error)}") from error
 
 
 def entries(folder: str) -> list[Entry]:
-    """What a folder holds, sorted by name. Raises InputError."""
+    """The entries of a folder, sorted by name. Raises InputError."""
     found = _remote_entries(folder) if is_remote(folder) else _local_entries(folder)
     return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
@@ -272,7 +265,7 @@ def _local_entries(folder: str) -> Iterator[Entry]:
 
 
 def _unseen(entry: os.DirEntry[str], path: str, error: OSError) -> Entry:
-    """An entry of which the system tells nothing but its name and, mostly, its kind."""
+    """An entry that the system cannot describe beyond its name and, mostly, its kind."""
     is_link = entry.is_symlink()
     # A link to nothing or to itself, or the file has just vanished.
     if isinstance(error, FileNotFoundError) or (is_link and error.errno == errno.ELOOP):
@@ -292,7 +285,7 @@ def _remote_entries(folder: str) -> Iterator[Entry]:
     for info in listed:
         path = str(info["name"]).rstrip("/")
         name = posixpath.basename(path)
-        if not name or path == inner.rstrip("/"):  # the object that stands for the folder itself
+        if not name or path == inner.rstrip("/"):  # the entry of the folder itself
             continue
         is_folder = info.get("type") == "directory"
         yield Entry(
@@ -315,8 +308,7 @@ def write(
     """Write a whole file, or none. Missing folders are made. Raises OutputError.
 
     `dates`, `mode` and `sync_name` are for files of this machine: see `files.writing`. Without
-    `force` an existing file is refused (OutputExistsError), also where it has come to be since the
-    caller looked.
+    `force` an existing file is refused (OutputExistsError), even if it was created a moment ago.
     """
     if is_remote(target):
         _write_remote(target, data, force=force)
@@ -328,7 +320,7 @@ def write(
 
 
 def _make_folder(folder: str) -> None:
-    """Make a folder and those above it, so that they outlast a power cut, too."""
+    """Make a folder and its parents, and sync them to the disk."""
     if not folder or os.path.isdir(folder):
         return
     _make_folder(os.path.dirname(folder))
@@ -364,7 +356,7 @@ def _write_remote(target: str, data: bytes, *, force: bool) -> None:
                 fs.rm_file(temporary)
             raise
     except Exception as error:
-        # What S3 answers to "only if there is none" (412, or 409 when two come at once).
+        # The answers of S3 where the object exists (412) or is being written (409).
         if isinstance(error, FileExistsError) or "PreconditionFailed" in str(error):
             raise OutputExistsError(f"{shown(target)} exists already: -f replaces it") from None
         raise OutputError(f"cannot write {shown(target)}: {reason(error)}") from error
@@ -383,7 +375,7 @@ def remove(path: str) -> None:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path is a folder; a remote one, if anything lies below it. Raises InputError."""
+    """Whether a path is a folder: remotely, whether any object is below it. Raises InputError."""
     if not is_remote(path):
         return os.path.isdir(path)
     fs, inner = _store(path)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aecodec.geometry import ceil_div
 from aecodec.model import Autoencoder
 from aecodec.model.layers import Block
 from aecodec.training.data import Batches, Photographs
@@ -183,7 +184,7 @@ def pruned(model: Autoencoder, activity: dict[str, Activity]) -> Autoencoder:
         for i, (_, last, _) in enumerate(_branches(block)):
             layer = getattr(block, last)
             _, alive = _by_effect(layer, activity[name], last, ALIVE)
-            found[i] = min(-(-alive // WIDTH_UNIT) * WIDTH_UNIT, layer.in_channels)
+            found[i] = min(ceil_div(alive, WIDTH_UNIT) * WIDTH_UNIT, layer.in_channels)
         widths.setdefault(part + row.removeprefix("blocks"), []).append((found[0], found[1]))
     blocks: dict[str, Any] = {row: tuple(both) for row, both in widths.items()}
     narrow = Autoencoder(dataclasses.replace(model.config, **blocks))

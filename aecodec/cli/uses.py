@@ -1,0 +1,269 @@
+"""The commands that use latents for more than storing pictures: `similar`, `mend`.
+
+Light to import: `aecodec --help` imports this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecodec import files
+from aecodec.cli.console import EXIT_SOME_FAILED, Report, echo
+from aecodec.cli.options import Number, Whole, device_option, pixels_option, threads_option
+from aecodec.errors import AecodecError, InputError, OutputError, with_advice
+
+if TYPE_CHECKING:
+    from aecodec.arrays import Floats
+    from aecodec.uses.similar import Index
+
+__all__ = ["mend", "similar"]
+
+
+def _pictures(folder: str) -> Iterator[tuple[str, str, AecodecError | None]]:
+    """The .aec files and the other pictures in a folder and below it: key, path, fault."""
+    from aecodec.batch.select import Fault, Note, Selection
+
+    inside = os.path.join(folder, "")
+    for naming in (files.RESTORED, files.COMPRESSED):
+        for item in Selection((folder,), None, naming, recursive=True):
+            if isinstance(item, Note):
+                echo(f"aecodec: {files.shown(item.source)}: {item.text}", None, err=True)
+                continue
+            key = item.source.removeprefix(inside)
+            yield key, item.source, item.error if isinstance(item, Fault) else None
+
+
+@click.command()
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True)
+@click.option(
+    "--query", metavar="FILE", help="Find the pictures that are most like this one, best first."
+)
+@click.option(
+    "-n",
+    "--count",
+    type=Whole(1),
+    default=10,
+    show_default=True,
+    help="How many pictures --query names at most.",
+)
+@click.option(
+    "--threshold",
+    type=Number(0.0, 1.0),
+    default=0.8,
+    show_default=True,
+    help="How alike copies are at least; 1 is the same.",
+)
+@click.option(
+    "--no-index",
+    is_flag=True,
+    help="Keep nothing for the next run. Else each folder gets an SQLite file, and the next run"
+    " reads new and changed pictures alone.",
+)
+@threads_option("Threads to read pictures with.  [default: the cores]")
+@pixels_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per group or picture.")
+def similar(
+    folders: tuple[str, ...],
+    query: str | None,
+    count: int,
+    threshold: float,
+    no_index: bool,
+    threads: int | None,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
+    """Find copies of pictures: halved, recompressed, cut, framed, turned or mirrored.
+
+    Takes .aec files and other pictures of folders and their subfolders. Of an .aec file it reads
+    the hyperlatents alone, and runs no network.
+    """
+    from aecodec.machine import cores
+    from aecodec.uses.descriptors import of_file, variants
+    from aecodec.uses.similar import groups, nearest
+
+    threads = threads or cores()
+    with Report(1, as_json, progress=False) as report:
+        paths: list[str] = []
+        parts: list[Floats] = []
+        for folder in folders:
+            with report.file(folder):
+                found, views = _described(folder, report, not no_index, max_pixels, threads)
+                paths += found
+                parts.append(views)
+        if not parts:
+            return report.exit_code
+        import numpy as np
+
+        every = np.concatenate(parts)
+        if query is None:
+            _show_groups(groups(every, paths, threshold), len(paths), report)
+            return report.exit_code
+        with report.file(query):
+            if not os.path.isfile(query):
+                raise InputError("no such file")
+            wanted = variants([of_file(query, max_pixels=max_pixels, threads=threads)])[0]
+            for path, alike in nearest(every, paths, wanted, count):
+                values = {
+                    "path": path,
+                    "likeness": round(alike, 4),
+                    "copy": alike >= threshold,
+                }
+                mark = "  copy" if alike >= threshold else ""
+                report.result(f"{alike:.3f}  {files.shown(path)}{mark}", values)
+    return report.exit_code
+
+
+def _show_groups(found: Sequence[Any], count: int, report: Report) -> None:
+    for number, group in enumerate(found, 1):
+        lines = [f"group {number}: {len(group.members)} pictures"]
+        lines += [f"  {near.likeness:.3f}  {files.shown(near.path)}" for near in group.members]
+        members = [{"path": n.path, "likeness": round(n.likeness, 4)} for n in group.members]
+        report.result("\n".join(lines), {"group": number, "members": members})
+    if not found:
+        report.say(f"{count} picture{'s' * (count != 1)}, and no copies among them")
+
+
+def _described(
+    folder: str, report: Report, keep: bool, max_pixels: int, threads: int
+) -> tuple[list[str], Floats]:
+    """The paths and the descriptors of a folder's pictures."""
+    if not os.path.isdir(folder):
+        raise InputError("is no folder" if os.path.exists(folder) else "no such folder")
+
+    def failed(path: str, error: AecodecError) -> None:
+        report.exit_code = EXIT_SOME_FAILED
+        report.say(f"aecodec: {files.shown(path)}: {with_advice(error)}")
+
+    def sources() -> Iterator[tuple[str, str]]:
+        for key, path, fault in _pictures(folder):
+            if fault is None:
+                yield key, path
+            else:
+                failed(path, fault)
+
+    with _index(folder, report, keep) as index:
+        index.update(sources(), failed, max_pixels=max_pixels, threads=threads)
+        keys, views = index.read()
+    if not keys:
+        raise InputError("there is no picture in this folder that can be read")
+    return [os.path.join(folder, key) for key in keys], views
+
+
+@contextlib.contextmanager
+def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
+    """The index of a folder; in memory where none can be written."""
+    from aecodec.uses.similar import INDEX, Index
+
+    path = os.path.join(folder, INDEX) if keep else None
+    try:
+        found = Index(path)
+    except OutputError as error:
+        report.say(f"{files.shown(folder)}: note: nothing is kept for the next run: {error}")
+        found = Index(None)
+    with found:
+        yield found
+
+
+@click.command()
+@click.argument("damaged", metavar="DAMAGED.aec")
+@click.option(
+    "-o", "--output", metavar="PICTURE", required=True, help="The picture to write, such as a PNG."
+)
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="Write a grey picture: white where the picture is drawn from its surroundings, grey where"
+    " it is nearly right, black where it is exact.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace existing outputs.")
+@threads_option("Threads to decode with.  [default: the cores]")
+@device_option
+@pixels_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def mend(
+    damaged: str,
+    output: str,
+    mask: str | None,
+    force: bool,
+    threads: int | None,
+    device: str,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
+    """Save what is whole of a damaged .aec file.
+
+    Whole tiles come back bit for bit. Missing ones are drawn from what surrounds them, and named.
+    The exit code is 1 if anything is missing, and 0 if the file is whole.
+    """
+    from aecodec.image.picture import to_pil
+    from aecodec.image.save import save
+    from aecodec.uses.mend import mend as mended
+
+    names = [output] if mask is None else [output, mask]
+    try:
+        formats = [files.picture_format(name) for name in names]
+    except files.UsageFault as fault:
+        raise click.UsageError(str(fault)) from None
+    if mask is not None and os.path.abspath(mask) == os.path.abspath(output):
+        raise click.UsageError("-o and --mask name one file")
+    with Report(1, as_json, progress=False) as report, report.file(damaged, target=output):
+        inputs = files.identities([damaged])
+        for name in names:
+            files.check_output(name, force=force, inputs=inputs)
+        found = mended(_all_of(damaged), max_pixels=max_pixels, threads=threads or 0, device=device)
+        grey = to_pil(found.mask[..., None].repeat(3, axis=2), "L")
+        pictures = [found.image, grey]
+        for name, format_, picture in zip(names, formats, pictures, strict=False):
+            with files.writing(name, force=force, mode=files.mode_of(damaged)) as file:
+                for note in save(picture, file, format_):
+                    report.say(f"{files.shown(damaged)}: note: {note}")
+        for number, box in zip(found.missing, found.boxes, strict=True):
+            place = f"{box.w} x {box.h} pixels at {box.x},{box.y}"
+            report.say(f"{files.shown(damaged)}: tile {number} is lost: {place}")
+        if found.lost:
+            report.say(f"{files.shown(damaged)}: lost: {', '.join(found.lost)}")
+        exact = float((found.mask == 0).mean())
+        values = {
+            "source": damaged,
+            "target": output,
+            "tiles": found.tiles,
+            "missing": [
+                {"tile": number, "x": box.x, "y": box.y, "width": box.w, "height": box.h}
+                for number, box in zip(found.missing, found.boxes, strict=True)
+            ],
+            "lost": list(found.lost),
+            "exact": exact,
+            "whole": found.whole,
+        }
+        right = found.tiles - len(found.missing)
+        report.result(
+            f"{files.shown(damaged)} -> {files.shown(output)}  {right} of {found.tiles} tiles are"
+            f" whole, {100 * exact:.1f} % of the pixels exact",
+            values,
+        )
+        if not found.whole:
+            report.exit_code = EXIT_SOME_FAILED
+    return report.exit_code
+
+
+def _all_of(source: str) -> bytes:
+    """The bytes of a damaged file: more than its header says, if there are more."""
+    from aecodec.errors import LimitError
+
+    if not os.path.isfile(source):
+        raise InputError("is a folder, not a file" if os.path.isdir(source) else "no such file")
+    if os.path.getsize(source) > files.MAX_STREAM_BYTES:
+        raise LimitError(f"longer than {files.MAX_STREAM_BYTES >> 30} GiB")
+    data = files.read_picture(source)
+    if isinstance(data, bytes):
+        return data
+    try:
+        with open(data, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"cannot be read: {files.reason(error)}") from None

@@ -1,0 +1,336 @@
+"""Loads pictures from files, Pillow images and arrays.
+
+::
+
+    file, bytes, PIL.Image, array --load--> Picture: rgb (H,W,3), alpha (H,W), metadata, notes
+
+A file is read once. Pillow decodes the pixels, and a walker of `parts` accounts for everything
+else. `load` converts every picture to eight bits and three channels, turns it upright, and adds a
+note for every loss.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import BinaryIO, Final, NamedTuple, TypeAlias, cast
+
+import numpy as np
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from aecodec import forks
+from aecodec.arrays import Pixels
+from aecodec.errors import AecodecError, InputError, one_line
+from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
+from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
+from aecodec.image.parts import Account, account_for
+from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
+from aecodec.image.parts.account import reduced as depth_note
+from aecodec.image.picture import Mode, Picture
+from aecodec.image.watch import WatchedFile
+from aecodec.stages import stage
+
+__all__ = ["load"]
+
+_File: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+Source: TypeAlias = "_File | Image.Image | Pixels"
+
+
+@stage("reading the picture")
+def load(
+    source: Source,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    keep: Collection[str] = metadata.KINDS,
+    strip_gps: bool = False,
+    strict: bool = False,
+) -> Picture:
+    """Read a picture: a path, a file's bytes, an open binary file, a Pillow image, or an array.
+
+    A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
+
+    ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
+    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes the
+    position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
+    note into an error. A Pillow image has only the metadata that Pillow read from its file.
+
+    Raises InputError if a picture cannot be read completely, and ValueError for an unknown kind of
+    metadata.
+    """
+    if unknown := set(keep) - set(metadata.KINDS):
+        raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
+    wanted = _Wanted(max_pixels, keep, strip_gps)
+    with _errors_named():
+        if isinstance(source, np.ndarray):
+            source = Image.fromarray(source)
+        if isinstance(source, Image.Image):
+            picture = _to_picture(source, None, wanted)
+        else:
+            picture = _from_file(_contents(source, max_pixels), wanted)
+    if strict and picture.notes:
+        raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
+    return picture
+
+
+class _Wanted(NamedTuple):
+    """The limit of pixels, and the metadata to keep."""
+
+    max_pixels: int
+    keep: Collection[str]
+    strip_gps: bool
+
+
+_LARGE: Final = 2**26
+"""A larger file (bytes) must open as a picture before all of it is read."""
+
+
+def _contents(source: _File, max_pixels: int) -> bytes:
+    """The bytes of a file, read once: walker and decoder see the same even if it changes."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            return _contents(file, max_pixels)
+    if source.seekable():
+        if source.seek(0, os.SEEK_END) > _LARGE:
+            with _open(source, max_pixels):
+                pass
+        source.seek(0)
+    return source.read()
+
+
+def _from_file(data: bytes, wanted: _Wanted) -> Picture:
+    """The picture of a file, with an account of all its parts."""
+    if kind := raws.kind_of(memoryview(data)):
+        raise InputError(f"a camera raw ({kind}): develop it first")
+    file = WatchedFile(data)
+    try:
+        image = _open(file, wanted.max_pixels)
+    except UnidentifiedImageError:
+        if what := mending.described(memoryview(data)):
+            raise InputError(what) from None
+        raise
+    with image:
+        account = account_for(data, str(image.format))
+        if account.scan is not None:
+            file.watch(account.scan)
+        picture = _to_picture(image, account, wanted)
+        if file.is_damaged:
+            damage = f"{DAMAGED}: blocks of the picture are missing or wrong"
+            picture = replace(picture, notes=(*picture.notes, damage))
+    return picture
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """Translate the errors that Pillow raises for bad files, which have many types."""
+    try:
+        yield
+    except AecodecError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture of a known kind, or its beginning is damaged") from error
+    except MemoryError as error:
+        raise InputError("not enough memory") from error
+    except OSError as error:
+        # Errors of the system have `strerror`; those of Pillow describe the file.
+        raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error
+    except Exception as error:
+        raise InputError(f"cannot read the picture: {one_line(error)}") from error
+
+
+_OPENING: Final = forks.Lock()
+
+
+def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
+    """Open a picture with `max_pixels` in place of Pillow's limit, which is a global variable.
+
+    Pillow warns above `MAX_IMAGE_PIXELS` (89 million by default) and raises above twice as many.
+    That is too little for some cameras. The lock covers only the opening, which is short. Pictures
+    are decoded in parallel, except as `_prepare` describes.
+    """
+    with forks.gate, _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the walkers report the same
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
+        try:
+            return Image.open(source)
+        except UnidentifiedImageError:
+            if not source.seek(0, os.SEEK_END):
+                raise InputError("the file is empty") from None
+            raise
+        except Image.DecompressionBombError as error:
+            # Only the text of the error states the number of pixels.
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            raise _too_large(int(found[1]) if found else None, max_pixels) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _prepare(image: Image.Image) -> None:
+    """Prepare the formats for which Pillow checks its limit a second time.
+
+    The picture is within our own limit. If Pillow's limit is lower, it is raised to the size of the
+    picture for a moment: while memory for a TIFF is allocated, or while a small format is loaded.
+    Other threads never see a lower limit, nor no limit.
+    """
+    tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    if not tiff and image.format not in ("BLP", "ICNS"):
+        return
+    width, height = image.size
+    with forks.gate, _OPENING:
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is None or width * height <= limit:
+            return
+        Image.MAX_IMAGE_PIXELS = width * height
+        try:
+            if tiff:
+                cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
+            else:
+                image.load()
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if not width or not height:
+        raise InputError(f"the picture is empty ({width}x{height})")
+    if width * height > max_pixels:
+        raise _too_large(width * height, max_pixels)
+
+
+def _too_large(pixels: int | None, limit: int) -> InputError:
+    """The error for a picture of so many pixels; None: the number is unknown.
+
+    The way to raise the limit is advice, which only callers with such an option show.
+    """
+    if pixels is None:
+        return InputError(
+            f"more than the limit of {limit} pixels", advice="raise max_pixels: --max-pixels"
+        )
+    return InputError(
+        f"{pixels} pixels, and the limit is {limit}",
+        advice=f"raise max_pixels to at least {pixels} to read it: --max-pixels",
+    )
+
+
+# The operation that turns a picture upright, by its orientation tag. (ImageOps.exif_transpose does
+# the same, but rewrites the EXIF, which loses unknown tags, and fails on some.)
+_TURNS: Final[Mapping[int, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) -> Picture:
+    """`account` is that of the image's file, if there is one."""
+    notes: list[str] = [] if account is None else list(account.notes)
+    stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
+    pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
+    if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
+        image.info["exif"] = metadata.EXIF_PREFIX + account.exif
+
+    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
+    turn = _TURNS.get(orientation)
+    upright = pixels if turn is None else pixels.transpose(turn)
+    flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
+    if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
+        flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
+    found = (account.icc if account else None) or upright.info.get("icc_profile")
+    flat, profile = colour.matched(flat, found)
+    icc = metadata.icc(upright, flat.mode, notes, profile)
+    if icc is not None and "icc" not in wanted.keep:
+        flat = colour.to_srgb(flat, icc, notes)
+    if "exif" not in wanted.keep:
+        exif = None
+    others = ancillary.collect(
+        image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
+    )
+    packet = metadata.xmp(
+        image,
+        notes,
+        turned=turn is not None,
+        strip_gps=wanted.strip_gps,
+        packet=account.xmp if account else None,
+        gone=(
+            xmp.EXTENDED,
+            *((GAIN_MAP,) if others.gain_map is None else ()),
+            *((VIDEO,) if others.video is None else ()),
+        ),
+        size=flat.size,
+    )
+    rgb, alpha = _arrays(flat)
+    return Picture(
+        rgb=rgb,
+        mode=cast(Mode, flat.mode),
+        alpha=alpha,
+        exif=exif,
+        icc=icc if "icc" in wanted.keep else None,
+        xmp=packet if "xmp" in wanted.keep else None,
+        notes=tuple(dict.fromkeys(_depth_once(notes, account))),
+        **others._asdict(),
+    )
+
+
+def _decoded(
+    image: Image.Image,
+    account: Account | None,
+    stored: list[str],
+    max_pixels: int,
+    notes: list[str],
+) -> Image.Image:
+    """The pixels as stored, repaired where Pillow misreads them."""
+    _check_size(image, max_pixels)
+    if image.format in ("EPS", "WMF"):  # Pillow would start another program
+        raise InputError(f"{image.format} is a drawing, not a picture; render it first")
+
+    # The walker of JPEG tells further pictures from previews and gain maps.
+    if getattr(image, "is_animated", False) and (account is None or image.format != "MPO"):
+        notes.append(FRAMES)
+    if any(";16" in raw for raw in stored):
+        notes.append(depth_note(16))
+    mend = mending.before_load(image)
+    _prepare(image)
+    image.load()
+    _check_size(image, max_pixels)  # in some formats the embedded picture has another size
+    return colour.with_depth(image if mend is None else mend(image, notes))
+
+
+def _depth_once(notes: list[str], account: Account | None) -> list[str]:
+    """The notes with one on the depth: that of the walker, which is exact."""
+    if account is None or account.bits is None:
+        return notes
+    own = depth_note(account.bits)
+    depths = {depth_note(bits) for bits in range(9, 65)}
+    return [own, *(note for note in notes if note not in depths)]
+
+
+def _arrays(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+    """Return the colours and the alpha of a picture in one of the four modes.
+
+    Works in strips that fit into a core's cache. Pillow's conversions and the bridge to numpy make
+    three copies. Through main memory they would take four times as long.
+    """
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if image.mode in ("LA", "RGBA") else None
+    rows = max(1, 2**18 // width)
+    for y in range(0, height, rows):
+        # In some versions of Pillow `crop` checks its limit of pixels; `resize` does not.
+        bottom = min(y + rows, height)
+        box = (0, y, width, bottom)
+        strip = image.resize((width, bottom - y), Image.Resampling.NEAREST, box)
+        rgb[y : y + rows] = np.asarray(strip.convert("RGB"))
+        if alpha is not None:
+            alpha[y : y + rows] = np.asarray(strip.getchannel("A"))
+    return rgb, alpha

@@ -1,0 +1,44 @@
+"""A picture at a few pixels a side, read as quickly as its format allows."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from aecodec.arrays import Floats
+
+__all__ = ["means_of_image", "means_of_jpeg"]
+
+_AREA = 8
+"""Pixels a side, at least, of an area whose mean is taken."""
+
+
+def means_of_image(image: Image.Image, side: int) -> Floats:
+    """(side,side,3): the mean colours, 0 to 1, of areas of an upright image in mode RGB."""
+    small = image.resize((side, side), Image.Resampling.BOX)
+    means: Floats = np.asarray(small, np.float32) / np.float32(255.0)
+    return means
+
+
+def means_of_jpeg(data: bytes, side: int, max_pixels: int) -> Floats | None:
+    """The same of a JPEG, which is decoded at down to an eighth of its size.
+
+    None for everything but a whole JPEG in RGB or grey of at most so many pixels: `load` reads it,
+    or says what is wrong with it.
+    """
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format != "JPEG" or image.mode not in ("L", "RGB"):
+                return None
+            if image.width * image.height > max_pixels:
+                return None
+            image.draft("RGB", (_AREA * side, _AREA * side))
+            return means_of_image(ImageOps.exif_transpose(image).convert("RGB"), side)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

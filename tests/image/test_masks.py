@@ -1,0 +1,164 @@
+"""Masks: what is read, and how what they cover is drawn from around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import samples
+from command import lines, run
+from PIL import Image
+
+import aecodec
+from aecodec.errors import InputError
+from aecodec.image.masks import filled, grown, read_mask
+
+
+def lines_over(shape: tuple[int, int], width: int = 4) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    for y in range(10, shape[0] - width, 40):
+        mask[y : y + width] = True
+    mask[:, shape[1] // 2 : shape[1] // 2 + width] = True
+    return mask
+
+
+def test_what_is_known_stays_as_it_is() -> None:
+    rgb = np.asarray(samples.photograph())
+    mask = lines_over(rgb.shape[:2])
+    out = filled(rgb, mask)
+    assert np.array_equal(out[~mask], rgb[~mask])
+    assert not np.array_equal(out[mask], rgb[mask])
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "chelsea.png"])
+def test_it_is_nearer_than_the_nearest_pixel(name: str) -> None:
+    rgb = np.asarray(samples.photograph(name))
+    mask = lines_over(rgb.shape[:2])
+    damaged = rgb.copy()
+    damaged[mask] = 255
+    error = np.square(filled(damaged, mask)[mask].astype(float) - rgb[mask]).mean()
+    above = rgb.copy()
+    for y in range(1, len(rgb)):
+        above[y] = np.where(mask[y][:, None], above[y - 1], rgb[y])
+    assert error < 0.7 * np.square(above[mask].astype(float) - rgb[mask]).mean()
+
+
+def test_what_lies_under_the_mask_does_not_count() -> None:
+    rgb = np.asarray(samples.photograph())
+    mask = lines_over(rgb.shape[:2])
+    black, white = rgb.copy(), rgb.copy()
+    black[mask], white[mask] = 0, 255
+    assert np.array_equal(filled(black, mask), filled(white, mask))
+
+
+def test_a_line_goes_on_along_its_direction() -> None:
+    y, x = np.mgrid[0:96, 0:128]
+    rgb = np.repeat(((y + x) // 6 % 2 * 200 + 20).astype(np.uint8)[..., None], 3, axis=2)
+    mask = np.zeros((96, 128), bool)
+    mask[40:46, 20:100] = True
+    assert np.abs(filled(rgb, mask).astype(int) - rgb)[mask].mean() < 25
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+def test_a_blank_page_stays_blank(value: int) -> None:
+    rgb = np.full((50, 70, 3), value, np.uint8)
+    mask = lines_over((50, 70))
+    assert np.array_equal(filled(rgb, mask), rgb)
+
+
+def test_a_hole_of_hundreds_of_pixels_is_filled_within_the_range() -> None:
+    rgb = np.asarray(samples.photograph("coffee.png", (0, 0, 400, 300)))
+    mask = np.zeros((300, 400), bool)
+    mask[40:260, 60:340] = True
+    out = filled(rgb, mask)
+    assert out[mask].std() > 1
+    assert np.array_equal(out[~mask], rgb[~mask])
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (2, 2), (3, 64)])
+def test_small_pictures_are_filled(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    mask = np.zeros(shape, bool)
+    mask[0, 0] = True
+    assert filled(rgb, mask).shape == rgb.shape
+
+
+def test_grown_is_a_square_around_each_pixel() -> None:
+    mask = np.zeros((9, 11), bool)
+    mask[0, 0] = mask[5, 6] = True
+    expected = np.zeros_like(mask)
+    expected[0:3, 0:3] = expected[3:8, 4:9] = True
+    assert np.array_equal(grown(mask, 2), expected)
+
+
+def test_masks_that_are_none_are_refused() -> None:
+    white = Image.new("L", (40, 30), 255)
+    with pytest.raises(InputError, match="has 40 x 30 pixels, and the picture 30 x 40"):
+        read_mask(white, (40, 30))
+    with pytest.raises(InputError, match="covers everything"):
+        read_mask(white, (30, 40))
+    with pytest.raises(InputError, match="covers nothing"):
+        read_mask(Image.new("1", (40, 30)), (30, 40))
+    with pytest.raises(InputError, match="the mask cannot be read"):
+        read_mask(b"no picture", (30, 40))
+    with pytest.raises(InputError, match="two dimensions"):
+        read_mask(np.ones((3, 4, 3), bool), (3, 4))
+
+
+def test_masks_of_every_kind_are_one(tmp_path: Path) -> None:
+    expected = lines_over((60, 80))
+    image = Image.fromarray(expected.astype(np.uint8) * 255)
+    image.convert("1").save(tmp_path / "mask.png")
+    for source in (expected, image, np.asarray(image.convert("1")), str(tmp_path / "mask.png")):
+        assert np.array_equal(read_mask(source, (60, 80)), expected)
+
+
+# --- compress --without ---------------------------------------------------------------------------
+
+
+def test_what_is_covered_costs_next_to_nothing() -> None:
+    rgb = np.asarray(samples.photograph("coffee.png", (0, 0, 320, 256)))
+    mask = lines_over(rgb.shape[:2])
+    scratched = rgb.copy()
+    scratched[mask] = 255
+    data = aecodec.compress(scratched, 80, without=mask)
+    assert len(data) < 0.9 * len(aecodec.compress(scratched, 80))
+    assert len(data) < 1.02 * len(aecodec.compress(rgb, 80))
+    drawn = np.asarray(aecodec.decompress(data)).astype(float)
+    assert np.square(drawn - rgb)[mask].mean() < 0.3 * np.square(255.0 - rgb)[mask].mean()
+
+
+def test_refinement_does_not_count_errors_under_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aecodec.coding import refinement
+
+    masks = []
+    strip = refinement._strip
+
+    def watched(*arguments: object) -> object:
+        found = strip(*arguments)  # type: ignore[arg-type]
+        masks.append(found.mask)
+        return found
+
+    monkeypatch.setattr(refinement, "_strip", watched)
+    rgb = np.asarray(samples.photograph())
+    mask = lines_over(rgb.shape[:2])
+    aecodec.compress(rgb, 60, effort=9, without=mask)
+    (found,) = masks
+    assert np.array_equal(found[0, 0, :120, :160] == 0, mask)
+
+
+def test_the_command_takes_a_mask(tmp_path: Path) -> None:
+    samples.photograph().save(tmp_path / "a.png")
+    Image.fromarray(lines_over((120, 160)).astype(np.uint8) * 255).save(tmp_path / "m.png")
+    Image.new("L", (8, 8), 255).save(tmp_path / "small.png")
+    done = run("compress", tmp_path / "a.png", "--without", tmp_path / "m.png")
+    assert done.returncode == 0, done.stderr
+    done = run("compress", tmp_path / "a.png", "-f", "--without", tmp_path / "small.png")
+    assert done.returncode == 1
+    assert lines(done.stderr) == [
+        f"aecodec: {tmp_path / 'a.png'}: the mask has 8 x 8 pixels, and the picture 160 x 120"
+    ]
+    done = run("compress", tmp_path, "-r", "-o", tmp_path / "o", "--without", tmp_path / "m.png")
+    assert done.returncode == 2
+    assert b"--without is for single files" in done.stderr

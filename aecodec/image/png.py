@@ -70,6 +70,8 @@ def write(
         bands = Bands(image.size, _bands_of(image))
     before, after = _metadata(image, options)
     width, height = bands.size
+    if height <= _rows_of_a_strip(width, len(image.getbands())):
+        threads = 1  # a single strip
     header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[image.mode], 0, 0, 0)
     file.write(SIGNATURE + _chunk(b"IHDR", header) + before)
     checksum = zlib.adler32(b"")

@@ -150,32 +150,25 @@ def compress(
             array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
         quality: 1 to 100; 75 has about the PSNR of JPEG at 75.
         model: the name of the weights; None takes those of `tune`.
-        tune: "eye" for weights that were trained for what people see, "psnr" for those that were
-            trained for squared error; None takes the default ones.
+        tune: "eye" or "psnr": weights for the eye or for squared error; None: the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
-        target_size: instead of a quality: the best file of at most so many bytes.
-        target_bpp: the same, in bits for each pixel.
-        target_psnr: instead of a quality: that of the lowest one with so many dB at least. Measured
-            is what `decompress` gives back: the grey of a grey picture, else R, G and B; and not
-            what lies hidden where alpha is 0. Where no quality has as many, the file is lossless.
-        target_ssimulacra2: instead of a quality: a file with this SSIMULACRA 2.1 score at least,
+        target_size: in place of a quality: the best file of at most so many bytes.
+        target_bpp: the same in bits per pixel.
+        target_psnr: in place of a quality: the lowest one with at least this PSNR in dB, measured
+            where alpha is not 0, on grey or on R, G and B. Without such a quality: lossless.
+        target_ssimulacra2: in place of a quality: a file with at least this SSIMULACRA 2.1 score,
             and at most half a point more; 90 is hard to tell from the picture, 70 is high quality.
-            Measured is what `decompress` gives back, upon a dark and a bright grey where alpha is
-            not 255.
-        lossless: store every tile exactly; the quality is then of no account.
-        without: a mask of the picture's size: what it covers (white, or True in an array (H,W)) is
-            drawn from its surroundings instead.
-        max_pixels: refuse larger pictures; a Picture has been loaded, and is not refused.
-        threads: how many to use at most, of those that the cores allow; 0: one for every core.
+        lossless: store every tile exactly and ignore the quality.
+        without: a mask (H,W); covered pixels (white, or True) are drawn from their surroundings.
+        max_pixels: refuse larger pictures, but not a Picture, which is loaded already.
+        threads: the largest number to use, within the number of cores; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
-        InputError: the picture or the mask can't be read, the picture is too large, or the mask has
-            another size, or covers nothing or everything.
+        InputError: the picture or the mask can't be read or used, or the picture is too large.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
-        ValueError: quality, effort, a target or threads out of range, two targets, or an unknown
-            device or tune.
-        TypeError: quality, effort or threads that are no whole numbers, as 75.0 and True are not.
+        ValueError: a number out of range, two targets, or an unknown device or tune.
+        TypeError: quality, effort or threads that are no whole numbers, such as 75.0 and True.
         WeightsError: no usable weights of that name.
     """
     from aecodec.networks import weights
@@ -317,7 +310,7 @@ class Codec:
         if without is not None:
             from aecodec.image.masks import filled, read_mask
 
-            covered = read_mask(without, picture.rgb.shape, max_pixels=max_pixels)
+            covered = read_mask(without, picture.rgb.shape)
             picture = dataclasses.replace(picture, rgb=filled(picture.rgb, covered))
         picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
@@ -482,9 +475,10 @@ class _Search:
     def _of_ssimulacra2(self, target: float) -> bytes:
         """The file with this score at least."""
         from aecodec.coding.score_control import lowest_reaching
+        from aecodec.networks.runtime import Options
         from aecodec.networks.ssimulacra2 import SMALLEST_SIDE
 
-        header = self.header
+        header, options = self.header, Options(threads=self.encoder.threads)
         if min(header.width, header.height) < SMALLEST_SIDE:
             raise RequestError(
                 f"a picture of {header.width}x{header.height} has no SSIMULACRA 2: it needs"
@@ -494,7 +488,7 @@ class _Search:
         def encode(quality: int, dead_zone: float) -> tuple[tuple[Header, CodedTiles], float]:
             chosen = dataclasses.replace(header, quality=quality)
             tiles, rgb = self.encoder.encode_and_draw(quality, self.effort, dead_zone)
-            score = _ssimulacra2(self.picture, shown(rgb, header), self.encoder.threads)
+            score = _ssimulacra2(self.picture, shown(rgb, header), options)
             return (chosen, tiles), score
 
         return _file(self.picture, *lowest_reaching(encode, target))
@@ -571,7 +565,7 @@ def _box(region: Sequence[int]) -> Box:
         raise ValueError(f"a region is x, y, width and height in pixels, not {region!r}") from None
 
 
-def _ssimulacra2(picture: Picture, rgb: Pixels, threads: int) -> float:
+def _ssimulacra2(picture: Picture, rgb: Pixels, options: Options) -> float:
     """The SSIMULACRA 2 score of what a decoder shows of its pixels (H,W,3)."""
     import numpy as np
 
@@ -580,6 +574,6 @@ def _ssimulacra2(picture: Picture, rgb: Pixels, threads: int) -> float:
 
     if picture.mode in ("L", "LA"):
         rgb = np.asarray(to_pil(rgb, "L").convert("RGB"))
-    found = ssimulacra2(*with_alpha(picture.alpha, picture.rgb, rgb), threads=threads)
+    found = ssimulacra2(*with_alpha(picture.alpha, picture.rgb, rgb), options=options)
     assert found is not None  # smaller pictures are refused
     return found

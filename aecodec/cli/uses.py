@@ -6,8 +6,9 @@ Light to import: `aecodec --help` imports this module.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ from aecodec.errors import AecodecError, InputError, OutputError, with_advice
 if TYPE_CHECKING:
     from aecodec.arrays import Floats, Pixels
     from aecodec.codec import Codec
+    from aecodec.uses.descriptors import Thumbnail
     from aecodec.uses.odd import Observation
     from aecodec.uses.similar import Index
 
@@ -89,12 +91,13 @@ def similar(
     from aecodec.uses.similar import groups, nearest
 
     threads = threads or cores()
+    read = functools.partial(of_file, max_pixels=max_pixels, threads=1)
     with Report(1, as_json, progress=False) as report:
         paths: list[str] = []
         parts: list[Floats] = []
         for folder in folders:
             with report.file(folder):
-                found, views = _described(folder, report, not no_index, max_pixels, threads)
+                found, views = _described(folder, report, read, keep=not no_index, threads=threads)
                 paths += found
                 parts.append(views)
         if not parts:
@@ -131,7 +134,7 @@ def _show_groups(found: Sequence[Any], count: int, report: Report) -> None:
 
 
 def _described(
-    folder: str, report: Report, keep: bool, max_pixels: int, threads: int
+    folder: str, report: Report, read: Callable[[str], Thumbnail], *, keep: bool, threads: int
 ) -> tuple[list[str], Floats]:
     """The paths and the descriptors of a folder's pictures."""
     if not os.path.isdir(folder):
@@ -149,7 +152,7 @@ def _described(
                 failed(path, fault)
 
     with _index(folder, report, keep) as index:
-        index.update(sources(), failed, max_pixels=max_pixels, threads=threads)
+        index.update(sources(), failed, read=read, threads=threads)
         keys, views = index.read()
     if not keys:
         raise InputError("there is no picture in this folder that can be read")

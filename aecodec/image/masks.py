@@ -44,10 +44,7 @@ _AT_ONCE: Final = 512
 
 
 def read_mask(
-    source: str | PathLike[str] | bytes | PIL.Image.Image | Bools,
-    shape: tuple[int, ...],
-    *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    source: str | PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
 ) -> Bools:
     """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey.
 
@@ -58,8 +55,9 @@ def read_mask(
         if mask.ndim != 2:
             raise InputError(f"a mask has two dimensions, not {mask.ndim}")
     else:
+        limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
         try:
-            mask = load(source, max_pixels=max_pixels, keep=()).rgb.mean(axis=2) > 127.0
+            mask = load(source, max_pixels=limit, keep=()).rgb.mean(axis=2) > 127.0
         except (InputError, OSError) as error:
             raise InputError(f"the mask cannot be read: {one_line(error)}") from None
     if mask.shape != shape[:2]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from aecodec.networks.runtime import Runtime
+    from aecodec.networks.runtime import Options, Runtime
 
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
@@ -53,13 +53,14 @@ MARGIN = 16
 """Pixels: the blur reaches 4 pixels at the last of three scales."""
 
 
-def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
+def ssimulacra2(a: Pixels, b: Pixels, *, options: Options | None = None) -> float | None:
     """Return the SSIMULACRA 2.1 score of two pictures (H,W,3 or 4) in sRGB: `a` is the original.
 
     100 is identical, 90 is hard to tell apart, 70 is high, 50 medium and 30 low quality; very bad
     pictures go below 0. Pictures with alpha are composed with a dark and with a bright grey, and
     the lower score counts, as in the author's tool. None for a picture with a side below
-    `SMALLEST_SIDE`. `threads` 0 = one for every core. Raises ValueError for other arrays.
+    `SMALLEST_SIDE`. The graph runs on a processor, with the threads of `options`; None: one for
+    every core. Raises ValueError for other arrays.
     """
     import numpy as np
 
@@ -71,7 +72,7 @@ def ssimulacra2(a: Pixels, b: Pixels, *, threads: int = 0) -> float | None:
         )
     if min(a.shape[:2]) < SMALLEST_SIDE:
         return None
-    runtime, shape = _runtime(threads), a.shape[:2]
+    runtime, shape = _runtime(0 if options is None else options.threads), a.shape[:2]
     if a.shape[2] == 3:
         return _score(runtime, _opaque(a), _opaque(b), shape)
     return min(_score(runtime, _upon(grey, a), _upon(grey, b), shape) for grey in GREYS)

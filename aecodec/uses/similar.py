@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.uses.descriptors import LENGTH, VERSION, VIEWS, Thumbnail, of_file, variants
 
@@ -53,6 +52,21 @@ class Group(NamedTuple):
     """Pictures that are copies of one another, and how alike each is to the most alike other."""
 
     members: tuple[Neighbour, ...]
+
+
+def _read(path: str) -> Thumbnail:
+    """The thumbnail of a file, made by one thread."""
+    return of_file(path, threads=1)
+
+
+def _attempt(read: Callable[[str], Thumbnail], path: str) -> Thumbnail | AecodecError:
+    """The thumbnail of a file, or the fault."""
+    try:
+        return read(path)
+    except AecodecError as error:
+        return error
+    except OSError as error:
+        return InputError(error.strerror or str(error))
 
 
 class Index:
@@ -122,14 +136,15 @@ class Index:
         sources: Iterable[tuple[str, str]],
         failed: Callable[[str, AecodecError], None],
         *,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        read: Callable[[str], Thumbnail] = _read,
         threads: int = 1,
         advanced: Callable[[int], None] = lambda count: None,
     ) -> int:
         """Describe new and changed files, and forget those that are gone; how many were described.
 
         `sources` are keys, by which the index knows pictures, and the paths of their files.
-        `failed` hears of files that cannot be read: they are not in the index.
+        `failed` hears of files that cannot be read: they are not in the index. `read` returns the
+        thumbnail of a file.
         """
         with self._translated():
             rows = self._db.execute("SELECT path, size, mtime_ns FROM pictures").fetchall()
@@ -152,21 +167,15 @@ class Index:
                     yield key, path, stamp
                 advanced(1)
 
-        def described(job: tuple[str, str, Stamp]) -> Thumbnail | AecodecError:
-            try:
-                return of_file(job[1], max_pixels=max_pixels, threads=1)
-            except AecodecError as error:
-                return error
-            except OSError as error:
-                return InputError(error.strerror or str(error))
-
         count = 0
         jobs = fresh()
         with ThreadPoolExecutor(threads) as pool:
             while batch := list(itertools.islice(jobs, _BATCH)):
-                found = list(zip(batch, pool.map(described, batch), strict=True))
+                outcomes = pool.map(
+                    _attempt, itertools.repeat(read), [path for _, path, _ in batch]
+                )
                 right: list[tuple[tuple[str, str, Stamp], Thumbnail]] = []
-                for job, outcome in found:
+                for job, outcome in zip(batch, outcomes, strict=True):
                     if isinstance(outcome, Thumbnail):
                         right.append((job, outcome))
                     else:

@@ -202,6 +202,7 @@ class _Commands(click.Group):
 
     elsewhere: ClassVar = {
         "similar": "uses",
+        "odd": "uses",
         "mend": "uses",
         "gallery": "gallery",
         "compare": "bench",

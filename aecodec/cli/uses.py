@@ -1,4 +1,4 @@
-"""The commands that use latents for more than storing pictures: `similar`, `mend`.
+"""The commands that use latents for more than storing pictures.
 
 Light to import: `aecodec --help` imports this module.
 """
@@ -19,11 +19,13 @@ from aecodec.cli.options import Number, Whole, device_option, pixels_option, thr
 from aecodec.errors import AecodecError, InputError, OutputError, with_advice
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats
+    from aecodec.arrays import Floats, Pixels
+    from aecodec.codec import Codec
     from aecodec.uses.descriptors import Thumbnail
+    from aecodec.uses.odd import Observation
     from aecodec.uses.similar import Index
 
-__all__ = ["mend", "similar"]
+__all__ = ["mend", "odd", "similar"]
 
 
 def _pictures(folder: str) -> Iterator[tuple[str, str, AecodecError | None]]:
@@ -270,3 +272,129 @@ def _all_of(source: str) -> bytes:
             return file.read()
     except OSError as error:
         raise InputError(f"cannot be read: {files.reason(error)}") from None
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--normal",
+    metavar="FOLDER",
+    help="Usual pictures to compare with.  [default: the pictures of FOLDER that are most alike]",
+)
+@click.option(
+    "-n",
+    "--count",
+    type=Whole(1),
+    default=20,
+    show_default=True,
+    help="How many pictures to name at most, the oddest first.",
+)
+@click.option(
+    "--heat",
+    metavar="FOLDER",
+    help="Write a picture of each of them into this folder, with its odd parts in red.",
+)
+@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@threads_option("Threads to compute with.  [default: the cores]")
+@device_option
+@pixels_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture.")
+def odd(
+    folder: str,
+    normal: str | None,
+    count: int,
+    heat: str | None,
+    model: str | None,
+    threads: int | None,
+    device: str,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
+    """Rank pictures by how unlike the others they are: broken ones first.
+
+    A score above 1 is odder than 98 % of usual pictures. The reason names what is odd.
+    """
+    from aecodec.codec import shared
+    from aecodec.networks import weights
+    from aecodec.uses.odd import Usual
+
+    with Report(1, as_json, progress=False) as report, report.file(folder):
+        coder = shared(weights.by_name(model), threads or 0, device)
+        seen = list(_observed(folder, report, coder, max_pixels))
+        if not seen:
+            raise InputError("there is no picture in this folder that can be read")
+        if normal is None:
+            usual = Usual([observation for _, observation in seen], mixed=True)
+        else:
+            usual = Usual([found for _, found in _observed(normal, report, coder, max_pixels)])
+        judged = [(usual.judge(observation), path) for path, observation in seen]
+        judged.sort(key=lambda found: -found[0].score)
+        for number, (judgement, path) in enumerate(judged[:count], 1):
+            values = {
+                "path": path,
+                "score": round(judgement.score, 3),
+                "reason": judgement.reason,
+                "figures": {name: round(value, 3) for name, value in judgement.figures.items()},
+            }
+            if heat is not None:
+                values["heat"] = _write_heat(heat, number, path, judgement.heat, max_pixels)
+            report.result(
+                f"{judgement.score:6.2f}  {files.shown(path)}  {judgement.reason}", values
+            )
+    return report.exit_code
+
+
+def _observed(
+    folder: str, report: Report, coder: Codec, max_pixels: int
+) -> Iterator[tuple[str, Observation]]:
+    """The pictures of a folder, as paths and what is kept of them."""
+    from aecodec.uses.odd import observe
+
+    if not os.path.isdir(folder):
+        raise InputError(f"{files.shown(folder)} is no folder")
+    for _, path, fault in _pictures(folder):
+        with report.file(path):
+            if fault is not None:
+                raise fault
+            yield path, observe(_pixels_of(path, max_pixels), coder)
+
+
+def _pixels_of(path: str, max_pixels: int) -> Pixels:
+    """The pixels (H,W,3) of an .aec file or another picture."""
+    from aecodec.bitstream import MAGIC
+    from aecodec.codec import decompress
+    from aecodec.image.load import load
+
+    try:
+        with open(path, "rb") as file:
+            is_compressed = file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise InputError(f"cannot be read: {files.reason(error)}") from None
+    if is_compressed:
+        return load(decompress(files.read_compressed(path), max_pixels=max_pixels)).rgb
+    return load(path, max_pixels=max_pixels).rgb
+
+
+def _write_heat(folder: str, number: int, path: str, heat: Floats, max_pixels: int) -> str:
+    """Write a picture with its odd parts in red, and return its name."""
+    import numpy as np
+
+    from aecodec.image.picture import to_pil
+    from aecodec.image.save import save
+    from aecodec.image.small import shrunk
+
+    small = shrunk(_pixels_of(path, max_pixels), 512)
+    height, width = small.shape[:2]
+    redness = np.clip(heat, 0.0, 2.0).repeat(64, axis=0).repeat(64, axis=1)[:height, :width] / 2.0
+    grey = small.mean(axis=2, keepdims=True) * 0.7
+    red = np.array([255.0, 30.0, 0.0])
+    shown = grey + (0.7 * redness[..., None]) * (red - grey)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {files.shown(folder)}: {files.reason(error)}") from None
+    stem = os.path.splitext(os.path.basename(path))[0]
+    target = os.path.join(folder, f"{number:03d}-{stem}.png")
+    with files.writing(target, force=True, mode=0o644) as file:
+        save(to_pil(np.rint(shown).astype(np.uint8), "RGB"), file, "PNG")
+    return target

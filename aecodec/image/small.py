@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Floats
+    from aecodec.arrays import Floats, Pixels
 
-__all__ = ["means_of_image", "means_of_jpeg"]
+__all__ = ["means_of_image", "means_of_jpeg", "shrunk"]
 
 _AREA = 8
 """Pixels a side, at least, of an area whose mean is taken."""
@@ -42,3 +42,15 @@ def means_of_jpeg(data: bytes, side: int, max_pixels: int) -> Floats | None:
             return means_of_image(ImageOps.exif_transpose(image).convert("RGB"), side)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def shrunk(rgb: Pixels, longest: int) -> Pixels:
+    """A picture (H,W,3) whose longer side has so many pixels at most."""
+    height, width = rgb.shape[:2]
+    factor = longest / max(height, width)
+    if factor >= 1.0:
+        return rgb
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS)
+    found: Pixels = np.asarray(small)
+    return found

@@ -44,7 +44,7 @@ MADE = {
         *("packed2/cats/1.aec", "photos/cats/1.jpg", "again.csv", "clustered/people/1.aec"),
     },
     "beyond-compression.md": {
-        *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png"),
+        *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png", "heat"),
     },
     "training.md": {"weights/mine/config.json", "photo.aec"},
     "benchmarking.md": {"report.html", "results.json", "images.csv", "page.html"},

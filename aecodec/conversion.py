@@ -303,11 +303,9 @@ class Decompression:
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Decode an `.aec` file into the format that the target's suffix names."""
-        from aecodec.networks.runtime import cores
-
         assert isinstance(data, bytes)
         container, coder = self._parse(data)
-        header, threads = container.header, min(self.run.threads or cores(), cores())
+        header = container.header
         name = files.picture_format(target)
         write: Callable[[BinaryIO], tuple[str, ...]]
         if name == "PNG" and self._preview is None:
@@ -315,14 +313,16 @@ class Decompression:
             size = self._region[2:] if self._region else (header.width, header.height)
 
             def write(file: BinaryIO) -> tuple[str, ...]:
-                return coder.decode_to_png(container, file, self._region, threads=threads)
+                return coder.decode_to_png(container, file, self._region)
         else:
             picture = self.decode(data)
             size = picture.size
 
             def write(file: BinaryIO) -> tuple[str, ...]:
                 from aecodec.image.save import save
+                from aecodec.networks.runtime import cores
 
+                threads = min(self.run.threads or cores(), cores())
                 return save(picture, file, name, threads=threads)
 
         def written(file: BinaryIO) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ A tile's own way, from pixels to its payload and back, stands in coding/tile.py.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import operator
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
@@ -336,30 +337,44 @@ class Codec:
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`."""
-        from aecodec.image import metadata
-        from aecodec.image.picture import to_pil
+        from aecodec.image.picture import from_bands
 
-        rgb, alpha = shown(self.decode_rgb(container, region), container.header), container.alpha
-        travelling = container.metadata
-        if region is not None:
-            part = _box(region)
-            travelling = metadata.of_part(travelling, part[2:])
-            if alpha is not None:
-                alpha = alpha[part.slices()]
-        return to_pil(rgb, container.header.mode.name, alpha, **travelling)
+        part = _part(container, region)
+        mode, alpha, travelling = _beside(container, region)
+        return from_bands(self._bands(container, part), (part.h, part.w), mode, alpha, **travelling)
+
+    def decode_to_png(
+        self,
+        container: bitstream.Container,
+        file: BinaryIO,
+        region: Sequence[int] | None = None,
+        *,
+        threads: int = 1,
+    ) -> tuple[str, ...]:
+        """Write the picture of a parsed file as a PNG while later tiles are decoded.
+
+        Never is the whole picture in memory. What was written before a fault is no picture. Returns
+        notes on what a PNG cannot hold.
+        """
+        from aecodec.image.save import save_bands
+
+        part = _part(container, region)
+        mode, alpha, travelling = _beside(container, region)
+        with contextlib.closing(self._bands(container, part)) as bands:
+            return save_bands(
+                bands, (part.h, part.w), file, mode, alpha, threads=threads, **travelling
+            )
 
     def decode_rgb(
         self, container: bitstream.Container, region: Sequence[int] | None = None
     ) -> Pixels:
         """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs."""
-        decoder, shape = self._decoder(container), container.header.grid.shape
-        wanted = None if region is None else _box(region)
-        if wanted and wanted.common(Box.of(shape)) != wanted:
-            raise RequestError(
-                "the region {},{},{},{} does not lie".format(*wanted)
-                + f" in the picture's {shape[1]} x {shape[0]} pixels"
-            )
-        return decoder.draw(wanted)
+        return self._decoder(container).draw(_part(container, region))
+
+    def _bands(self, container: bitstream.Container, part: Box) -> Generator[Pixels, None, None]:
+        """The pixels of a part as the file says that they are shown, from top to bottom."""
+        for band in self._decoder(container).bands(part):
+            yield shown(band, container.header)
 
     def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
@@ -556,6 +571,34 @@ def _psnr(picture: Picture, rgb: Pixels) -> float:
     if picture.mode in ("L", "LA"):
         return psnr(picture.rgb[..., 0], np.asarray(to_pil(rgb, "L")), picture.visible)
     return psnr(picture.rgb, rgb, picture.visible)
+
+
+def _part(container: bitstream.Container, region: Sequence[int] | None) -> Box:
+    """The pixels of a region; all of them without one. Raises RequestError, ValueError."""
+    shape = container.header.grid.shape
+    whole = Box.of(shape)
+    part = whole if region is None else _box(region)
+    if part.common(whole) != part:
+        raise RequestError(
+            "the region {},{},{},{} does not lie".format(*part)
+            + f" in the picture's {shape[1]} x {shape[0]} pixels"
+        )
+    return part
+
+
+def _beside(
+    container: bitstream.Container, region: Sequence[int] | None
+) -> tuple[str, Pixels | None, dict[str, Any]]:
+    """What a picture, or a part of it, has beside its colours: mode, alpha, metadata."""
+    from aecodec.image import metadata
+
+    alpha, travelling = container.alpha, container.metadata
+    if region is not None:
+        part = _box(region)
+        travelling = metadata.of_part(travelling, part[2:])
+        if alpha is not None:
+            alpha = alpha[part.slices()]
+    return container.header.mode.name, alpha, travelling
 
 
 def _box(region: Sequence[int]) -> Box:

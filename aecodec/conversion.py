@@ -27,6 +27,7 @@ from aecodec.errors import InputError, OutputError
 from aecodec.files import UNDATED, Job
 
 if TYPE_CHECKING:
+    from aecodec.bitstream import Container
     from aecodec.codec import Codec
     from aecodec.image.picture import Picture, PillowImage
     from aecodec.networks.weights import Weights
@@ -289,38 +290,53 @@ class Decompression:
 
     def decode(self, data: bytes) -> PillowImage:
         """The picture in an `.aec` file. Raises what `codec.decompress` raises."""
-        from aecodec import bitstream, codec
-
-        container = bitstream.parse(data, max_pixels=self.run.max_pixels)
-        coder = self._codecs.of(codec.weights_for(container))
+        container, coder = self._parse(data)
         if self._preview is not None:
             return coder.decode_preview(container, self._preview)
         return coder.decode(container, self._region)
 
+    def _parse(self, data: bytes) -> tuple[Container, Codec]:
+        from aecodec import bitstream, codec
+
+        container = bitstream.parse(data, max_pixels=self.run.max_pixels)
+        return container, self._codecs.of(codec.weights_for(container))
+
     def make(self, data: str | bytes, target: str) -> Made:
         """Decode an `.aec` file into the format that the target's suffix names."""
-        from aecodec import bitstream
+        from aecodec.networks.runtime import cores
 
         assert isinstance(data, bytes)
-        picture = self.decode(data)
-        header = bitstream.parse_header(data)[0]
+        container, coder = self._parse(data)
+        header, threads = container.header, min(self.run.threads or cores(), cores())
+        name = files.picture_format(target)
+        write: Callable[[BinaryIO], tuple[str, ...]]
+        if name == "PNG" and self._preview is None:
+            # Large pictures are written while they are decoded.
+            size = self._region[2:] if self._region else (header.width, header.height)
 
-        def save(file: BinaryIO) -> tuple[str, ...]:
-            return _save(picture, file, target, self.run.threads)
+            def write(file: BinaryIO) -> tuple[str, ...]:
+                return coder.decode_to_png(container, file, self._region, threads=threads)
+        else:
+            picture = self.decode(data)
+            size = picture.size
 
-        coded = header.width, header.height
-        return Made(picture.width, picture.height, coded, header.quality, save)
+            def write(file: BinaryIO) -> tuple[str, ...]:
+                from aecodec.image.save import save
+
+                return save(picture, file, name, threads=threads)
+
+        def written(file: BinaryIO) -> tuple[str, ...]:
+            return _written(write, file, target)
+
+        return Made(*size, (header.width, header.height), header.quality, written)
 
 
-def _save(picture: PillowImage, file: BinaryIO, target: str, threads: int) -> tuple[str, ...]:
-    """Write a picture in its target's format; what the format cannot hold."""
-    from aecodec.image.save import save
-    from aecodec.networks.runtime import cores
-
+def _written(
+    write: Callable[[BinaryIO], tuple[str, ...]], file: BinaryIO, target: str
+) -> tuple[str, ...]:
+    """What `write` returns; the system's faults are said with the target's name."""
     try:
-        return save(
-            picture, file, files.picture_format(target), threads=min(threads or cores(), cores())
-        )
+        return write(file)
     except OutputError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.strerror:  # the system's fault, not the format's

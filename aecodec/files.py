@@ -348,17 +348,21 @@ def writing(
     force: bool,
     dates: tuple[int, int] | None = None,
     mode: int = ANYONE,
+    sync_name: bool = True,
 ) -> Iterator[BinaryIO]:
     """A seekable binary file that becomes `target` if, and only if, the block succeeds.
 
     A pipe, a device or standard output gets everything at the end, or nothing. `dates` are the
     times of access and change in nanoseconds. A regular file has them before it gets its name. From
     its first byte on it has at most the permission bits `mode`, less those that umask withholds,
-    and no bit that a file which it replaces lacks.
+    and no bit that a file which it replaces lacks. What it holds outlasts a power cut; its name
+    does too, unless the caller syncs the folder itself, without `sync_name`.
     """
     if target != STDIO and not _is_special(target):
         with _replacing(target, force=force, dates=dates, mode=mode) as file:
             yield file
+        if sync_name:
+            sync_folder(os.path.dirname(os.path.realpath(target)))
         return
     buffer = io.BytesIO()
     yield buffer
@@ -407,7 +411,6 @@ def _replacing(
                 os.utime(temporary, ns=dates)
             if named or force:
                 _publish(temporary, real, force=force)
-            sync_folder(folder)
     finally:  # after an interruption too, wherever it struck
         with contextlib.suppress(OSError):
             os.unlink(temporary)

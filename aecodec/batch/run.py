@@ -27,6 +27,7 @@ __all__ = ["Convert", "Event", "Plan", "Summary", "convert"]
 COUNTED_AHEAD = 100_000
 """Up to this many files are counted before the first one is converted."""
 _BEGUN_AT_ONCE = 32
+_SYNC_SECONDS = 1.0
 
 Event: TypeAlias = "Result | Note | int"
 """The result of a file, a note for the user, or the number of files."""
@@ -167,8 +168,11 @@ class _Run:
                     self.results.count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
-                for result in workers(self.task, self._record_begin(self._to_do(items))):
-                    self.results.record(result)
+                try:
+                    for result in workers(self.task, self._record_begin(self._to_do(items))):
+                        self.results.record(result)
+                finally:
+                    self.results.sync_names()
         self.summary.passed = self.selection.passed
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
@@ -181,6 +185,8 @@ class _Run:
             raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
 
     def _workers(self) -> Convert:
+        self.task = dataclasses.replace(self.task, sync_names=False)
+        self.results.new_names = _NewNames()
         paths = (*self.plan.inputs, self.plan.output or "")
         if not all(map(storage.shared_by_processes, paths)):
             return pool.convert_here
@@ -348,6 +354,33 @@ class _Run:
         return self.task.remove and storage.stamp(job.target) is not None
 
 
+class _NewNames:
+    """Syncs the folders of new outputs about once a second, for all files of that time together.
+
+    If a power cut removes a name before, the next run makes the file again: it checks that an
+    output exists even if the manifest calls it done.
+    """
+
+    def __init__(self) -> None:
+        self._folders: set[str] = set()
+        self._synced = time.monotonic()
+
+    def add(self, target: str) -> None:
+        """Add a new output."""
+        if is_remote(target):
+            return
+        self._folders.add(os.path.dirname(os.path.realpath(target)))
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Sync all folders with new names now."""
+        for folder in self._folders:
+            files.sync_folder(folder)
+        self._folders.clear()
+        self._synced = time.monotonic()
+
+
 @dataclasses.dataclass
 class _Results:
     """Passes results on to the manifest, the summary and the caller."""
@@ -356,6 +389,13 @@ class _Results:
     naming: files.Naming
     tell: Callable[[Event], None]
     summary: Summary
+    new_names: _NewNames | None = None
+    """None where the workers sync the names of their outputs."""
+
+    def sync_names(self) -> None:
+        """Make the names of all outputs so far outlast a power cut."""
+        if self.new_names is not None:
+            self.new_names.sync()
 
     def record(self, result: Result) -> None:
         """Record a result, and report it."""
@@ -379,6 +419,8 @@ class _Results:
                     "height": result.height,
                     "seconds": round(result.seconds, 4),
                 }
+                if self.new_names is not None:
+                    self.new_names.add(result.target)
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)
                 self.tell_of_earlier_name(result.source, result.target, result.key)
         except OutputError as error:  # nothing is lost: the next run adopts the output

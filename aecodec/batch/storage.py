@@ -303,18 +303,19 @@ def write(
     force: bool,
     dates: tuple[int, int] | None = None,
     mode: int = files.ANYONE,
+    sync_name: bool = True,
 ) -> None:
     """Write a whole file, or none. Missing folders are made. Raises OutputError.
 
-    `dates` and `mode` are for files of this machine: see `files.writing`. Without `force` an
-    existing file is refused (OutputExistsError), even if it was created a moment ago.
+    `dates`, `mode` and `sync_name` are for files of this machine: see `files.writing`. Without
+    `force` an existing file is refused (OutputExistsError), even if it was created a moment ago.
     """
     if is_remote(target):
         _write_remote(target, data, force=force)
         return
     _make_folder(os.path.dirname(target))
     files.check_output(target, force=force)
-    with files.writing(target, force=force, dates=dates, mode=mode) as file:
+    with files.writing(target, force=force, dates=dates, mode=mode, sync_name=sync_name) as file:
         file.write(data)
 
 

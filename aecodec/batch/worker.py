@@ -77,6 +77,10 @@ class Task:
     """The policy for outputs that exist."""
     remove: bool = False
     keep_dates: bool = False
+    sync_names: bool = True
+    """Whether an output's name outlasts a power cut before its result is told. Without, the client
+    syncs the folders, many files at once. Deleting a source and replacing an output always wait for
+    it."""
     threads: int = 0
     """Threads of each worker; 0: one for every core."""
     device: str = "auto"
@@ -192,8 +196,11 @@ class _Files:
         if self._task.keep_dates and (state := job.stamp or storage.stamp(job.source)):
             dates = state.dates
         force, mode = self._task.replaces, source.mode
+        sync_name = self._task.sync_names or self._task.remove or force
         try:
-            storage.write(job.target, content, force=force, dates=dates, mode=mode)
+            storage.write(
+                job.target, content, force=force, dates=dates, mode=mode, sync_name=sync_name
+            )
         except OutputExistsError:
             # Another run was faster. Its output serves if its bytes are the same.
             if storage.read(job.target) != content:

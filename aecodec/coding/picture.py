@@ -15,7 +15,7 @@ from aecodec.coding.analysis import GREY, Analysis
 from aecodec.coding.efforts import EFFORTS, Effort
 from aecodec.coding.exact import ExactTiles
 from aecodec.coding.refinement import Refinement
-from aecodec.coding.synthesis import Synthesis
+from aecodec.coding.synthesis import Synthesis, stacked
 from aecodec.coding.workers import Workers, per_thread_pays, workers_for
 from aecodec.entropy.padding import Sides, TileShape
 from aecodec.geometry import Box, Grid, ceil_div
@@ -260,48 +260,69 @@ class PictureDecoder:
 
     def draw(self, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of the picture, or of a region: only the tiles that it needs."""
-        if not self._exact:
-            transforms = self._codec.transforms
-            return Synthesis(transforms, self._tiles, self._point, self._latents, region).draw()
+        return stacked(self.bands(region), region or Box.of(self._tiles.shape))
+
+    def bands(self, region: Box | None = None) -> Iterator[Pixels]:
+        """The same pixels from top to bottom, in bands (rows,w,3) of any height.
+
+        Later ones are computed while the caller works on one: it need not have the whole picture.
+        """
+        transforms = self._codec.transforms
         wanted = region or Box.of(self._tiles.shape)
         touched = self._tiles.touching(wanted)
-        if self._exact.issuperset(touched):
-            return draw_exact(self._payloads, self._tiles, wanted)
-        hidden = [self._tiles.box(number) for number in touched if number in self._exact]
-        needed = functools.partial(has_latents, hidden)
-        rgb = Synthesis(
-            self._codec.transforms, self._tiles, self._point, self._latents, region, needed
-        ).draw()
-        for number in self._exact.intersection(touched):
-            put_exact(self._payloads[number], self._tiles.box(number), rgb, wanted)
-        return rgb
+        exact = {number: self._tiles.box(number) for number in touched if number in self._exact}
+        if len(exact) == len(touched):
+            for y in dict.fromkeys(box.y for box in exact.values()):
+                row = Box(wanted.x, y, wanted.w, self._tiles.cell_height).common(wanted)
+                yield draw_exact(self._payloads, self._tiles, row or wanted)
+            return
+        needed = functools.partial(has_latents, list(exact.values()))
+        synthesis = Synthesis(transforms, self._tiles, self._point, self._latents, region, needed)
+        y = wanted.y
+        stored: dict[int, Pixels] = {}  # exact tiles, until the last band that shows them
+        for band in synthesis.bands():
+            shown = Box(wanted.x, y, wanted.w, len(band))
+            y += len(band)
+            for number, box in exact.items():
+                if both := box.common(shown):
+                    if number not in stored:
+                        stored[number] = vp8l.unpack(self._payloads[number], box.w, box.h)
+                    pixels = stored[number][both.within(box).slices()]
+                    band[both.within(shown).slices()] = pixels
+                    if box.y + box.h <= y:
+                        del stored[number]
+            yield band
 
     def draw_preview(self, scale: int) -> Pixels:
         """The picture at 1/scale of its width and height, rounded up."""
         runtime, (height, width) = self._codec.runtime, self._tiles.shape
         rgb = np.empty((ceil_div(height, scale), ceil_div(width, scale), 3), np.uint8)
         count = len(self._tiles)
+        draw = functools.partial(
+            self._draw_small, rgb, scale, self._codec.transforms.preview_channels(scale)
+        )
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
-            jobs = (
-                functools.partial(self._draw_small, rgb, number, scale) for number in range(count)
-            )
+            jobs = (functools.partial(draw, number) for number in range(count))
             for _ in workers.in_order(jobs):
                 pass
         return rgb
 
-    def _draw_small(self, rgb: Pixels, number: int, scale: int) -> None:
+    def _draw_small(self, rgb: Pixels, scale: int, channels: int, number: int) -> None:
         box = self._tiles.box(number)
         if number in self._exact:
             small = vp8l.reduced(vp8l.unpack(self._payloads[number], box.w, box.h), scale)
         else:
-            small = self._codec.transforms.preview(self._latents(number), self._point, scale)
+            v_hat = self._latents(number, channels)
+            small = self._codec.transforms.preview(v_hat, self._point, scale)
         place = rgb[box.slices(scale)]
         place[:] = small[: place.shape[0], : place.shape[1]]
 
-    def _latents(self, number: int) -> Floats:
+    def _latents(self, number: int, channels: int | None = None) -> Floats:
+        """v_hat of a tile (M,h/16,w/16), or of its first channels alone."""
         if number in self._exact:
             return no_latents(self._tiles.box(number), self._codec)
-        channels = self._codec.weights.config.latents
-        tile = TileShape.at(self._tiles.box(number), self._tiles.shape, channels)
-        return self._codec.decode(self._payloads[number], self._point, tile).v_hat
+        tile = TileShape.at(
+            self._tiles.box(number), self._tiles.shape, self._codec.weights.config.latents
+        )
+        return self._codec.decode(self._payloads[number], self._point, tile, channels).v_hat

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aecodec.networks.transforms import Transforms
     from aecodec.networks.weights import OperatingPoint
 
-__all__ = ["Synthesis"]
+__all__ = ["Synthesis", "stacked"]
 
 
 class Synthesis:
@@ -44,7 +44,10 @@ class Synthesis:
         self._wanted = region or whole
         parts = whole.parts(transforms.area8, config.synthesis_reach8)
         # The parts to synthesise, the areas at 1/8 that they read, and the cells of these areas.
-        self._parts = [part for box in parts if (part := box.common(self._wanted)) and needed(part)]
+        wanted = [part for box in parts if (part := box.common(self._wanted))]
+        self._parts = [part for part in wanted if needed(part)]
+        # The heights of the rows of parts, by their upper edges, from top to bottom.
+        self._heights = {part.y: part.h for part in wanted}
         self._seen = [part.aligned(8).grown(config.synthesis_reach8, shape) for part in self._parts]
         cell = Box.of(shape).parts(transforms.area16, config.synthesis_reach16)[0]
         grid, bounds = Grid(shape[1], shape[0], cell.w, cell.h), Box.around(self._seen).aligned(16)
@@ -66,23 +69,39 @@ class Synthesis:
 
     def draw(self) -> Pixels:
         """The pixels (h,w,3), computed while the tiles of later parts are decoded."""
-        rgb = np.empty((self._wanted.h, self._wanted.w, 3), np.uint8)
+        return stacked(self.bands(), self._wanted)
+
+    def bands(self) -> Iterator[Pixels]:
+        """The same pixels from top to bottom, in bands (rows,w,3) as high as the parts.
+
+        The next ones are computed while the caller works on one of them.
+        """
         # Threads that share sessions draw one part together, requested by this thread.
         runtime = self._transforms.runtime
         per_thread = per_thread_pays(runtime, len(self._parts))
         jobs = len(self._parts) if per_thread else self._v_hats.count
         try:
             with workers_for(runtime, jobs, per_thread=per_thread) as workers:
-                for _ in workers.in_order(self._jobs(rgb, workers), here=not per_thread):
-                    pass
+                begun: dict[int, Pixels] = {}
+                drawn = workers.in_order(self._jobs(begun, workers), here=not per_thread)
+                for y, height in self._heights.items():
+                    for _ in range(sum(part.y == y for part in self._parts)):
+                        next(drawn)
+                    band = begun.pop(y, None)
+                    yield self._empty(height) if band is None else band
         except BaseException:
             self._v_hats.forget()
             self._x8.forget()
             raise
-        return rgb
 
-    def _jobs(self, rgb: Pixels, workers: Workers) -> Iterator[Callable[[], None]]:
-        """The computation of each part. Its input and that of the next parts is begun before."""
+    def _empty(self, height: int) -> Pixels:
+        return np.empty((height, self._wanted.w, 3), np.uint8)
+
+    def _jobs(self, begun: dict[int, Pixels], workers: Workers) -> Iterator[Callable[[], None]]:
+        """The computation of each part. Its input and that of the next parts is begun before.
+
+        `begun` gets the bands that they are drawn into, by their upper edges.
+        """
         ahead = workers.ahead if workers.per_thread else 1
         for k in range(len(self._parts)):
             if workers.threaded:
@@ -92,12 +111,29 @@ class Synthesis:
                         self._v_hats.begin(self._views[number], workers.submit)
                 for near in self._seen[k : k + 1 + ahead] if workers.per_thread else ():
                     self._x8.begin(near, workers.submit)
-            yield functools.partial(self._draw_part, rgb, self._parts[k], self._seen[k])
+            part = self._parts[k]
+            if part.y not in begun:
+                begun[part.y] = self._empty(part.h)
+            yield functools.partial(self._draw_part, begun[part.y], part, self._seen[k])
 
-    def _draw_part(self, rgb: Pixels, part: Box, seen: Box) -> None:
+    def _draw_part(self, band: Pixels, part: Box, seen: Box) -> None:
         x8 = self._x8.read(seen)
         pixels = self._transforms.synthesise8(x8, part.within(seen), self._point)
-        rgb[part.within(self._wanted).slices()] = pixels
+        left = part.x - self._wanted.x
+        band[:, left : left + part.w] = pixels
+
+
+def stacked(bands: Iterator[Pixels], box: Box) -> Pixels:
+    """The pixels (h,w,3) of a box from its bands."""
+    rgb = first = next(bands)
+    if len(first) < box.h:
+        rgb = np.empty((box.h, box.w, 3), np.uint8)
+        rgb[: len(first)] = first
+    y = len(first)
+    for band in bands:
+        rgb[y : y + len(band)] = band
+        y += len(band)
+    return rgb
 
 
 def _synthesise16(

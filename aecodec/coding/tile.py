@@ -64,7 +64,7 @@ class Latents(NamedTuple):
     z_hat: Ints  # (N,rows/4,columns/4)
     symbols: tuple[Ints, Ints]  # the row of each step: checkerboard.py
     groups: tuple[Groups, Groups]  # the symbols' tables
-    v_hat: Floats  # (M,rows,columns)
+    v_hat: Floats  # (M,rows,columns), or its first channels
 
 
 class TileCodec:
@@ -115,19 +115,29 @@ class TileCodec:
             coded()
         return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat)
 
-    def decode(self, payload: bytes, point: OperatingPoint, tile: TileShape) -> Latents:
+    def decode(
+        self,
+        payload: bytes,
+        point: OperatingPoint,
+        tile: TileShape,
+        channels: int | None = None,
+    ) -> Latents:
         """The latents from the payload of a tile.
 
-        Raises CorruptError if the hash of the symbols differs, so wrong symbols never become a
-        picture.
+        All symbols must be decoded to reach the last ones, but with `channels` v_hat holds so many
+        of the first channels alone, or a few more: a preview needs no others. Raises CorruptError
+        if the hash of the symbols differs, so wrong symbols never become a picture.
         """
         tables, submit, board = self.weights.y_tables, self.runtime.submit, tile.board
+        few = tile
+        if channels is not None:  # the context reads some that a preview does not need
+            few = tile.of_channels(max(channels, self.weights.config.context_known))
         decoder = Decoder(payload[_HASH_SIZE:])
         z_hat = point.z_tables.decode(decoder, tile.z_rows, tile.z_columns)
         side = self.side_info(z_hat, point, tile)
         groups0 = tables[0].groups(side.scales.first)
         s0 = decoder.take(groups0)
-        means1 = submit(self._means_of_others, side, s0)
+        means1 = submit(self._means_of_others, side, few, board.first(s0, 0, few.channels))
         groups1 = tables[1].groups(side.scales.after(s0))
         s1 = decoder.take(groups1)
         decoder.finish()
@@ -135,7 +145,8 @@ class TileCodec:
             raise CorruptError("the decoded latents are not those that were written")
         with stage("means"):
             v_hat, mu1 = means1()
-        board.put(completed(s1.astype(np.float32), mu1), v_hat, 1)
+        v_hat = v_hat[: few.channels]
+        few.board.put(completed(board.first(s1, 1, few.channels).astype(np.float32), mu1), v_hat, 1)
         return Latents(z_hat, (s0, s1), (groups0, groups1), v_hat)
 
     def side_info(self, z_hat: Ints, point: OperatingPoint, tile: TileShape) -> SideInfo:
@@ -156,11 +167,15 @@ class TileCodec:
         coded = encoder.finish()
         return hashed() + coded
 
-    def _means_of_others(self, side: SideInfo, s0: Ints) -> tuple[Floats, Floats]:
-        """v_hat (M,rows,columns) of step 0, zero elsewhere, and the row of means of step 1."""
-        features = side.features()
+    def _means_of_others(self, side: SideInfo, few: TileShape, s0: Ints) -> tuple[Floats, Floats]:
+        """v_hat (M,rows,columns) of step 0, zero elsewhere, and the row of means of step 1.
+
+        s0 and the means are rows of the first channels, which `few` has.
+        """
+        features = side.features()._replace(tile=few)
         mu0 = self.means.first(features)
-        v_hat = side.tile.board.whole(completed(s0.astype(np.float32), mu0))
+        v_hat = np.zeros((side.tile.channels, few.rows, few.columns), np.float32)
+        few.board.put(completed(s0.astype(np.float32), mu0), v_hat[: few.channels], 0)
         return v_hat, self.means.second(features, v_hat)
 
     # --- Parts of it, for searches ----------------------------------------------------------------

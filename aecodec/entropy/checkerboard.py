@@ -79,6 +79,14 @@ class Checkerboard:
         for ours, theirs in self._views(row, array, step):
             theirs[:] = ours
 
+    def first(self, row: Array, step: int, channels: int) -> Array:
+        """Of a step's row the part of the first channels: their own row."""
+        if channels == self.shape[0]:
+            return row
+        blocks = self.blocks(row, step)
+        parts = [block[: (channels + 1 - odd) // 2] for odd, (_, _, block) in enumerate(blocks)]
+        return np.concatenate([part.ravel() for part in parts])
+
     def whole(self, *rows: Array) -> Array:
         """The array (M,h,w) of the rows of step 0 and step 1; zero without a row."""
         array = np.zeros(self.shape, rows[0].dtype)

@@ -27,6 +27,8 @@ first. A table without entries means that all its symbols are 0: nothing is code
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from aecodec.arrays import Array, Ints, Longs, Places
@@ -69,18 +71,22 @@ class Encoder:
             symbols = symbols.astype(np.int16)
         symbols = taken(symbols, groups.order)
         nonzero = np.flatnonzero(symbols != 0)  # several times as fast on booleans
-        coded, models, zeros = [], [], []
-        for t, part in parts:
+        others = taken(symbols, nonzero)
+        begins = nonzero.searchsorted([part.start for _, part in parts]).tolist()
+        ends = nonzero.searchsorted([part.stop for _, part in parts]).tolist()
+        coded, models, zeros, sparse = [], [], [], []
+        for (t, part), begin, end in zip(parts, begins, ends, strict=True):
             some, model, zero = symbols[part], tables.models.whole(t), _NO_ENTRY
             runs = tables.models.runs(t, len(some))
             if runs:
-                begin, end = nonzero.searchsorted((part.start, part.stop))
-                places = nonzero[begin:end] - part.start
-                self._add_places(places, len(some), runs)
-                some, model, zero = some[places], tables.models.others(t), tables.zero(t)
+                sparse.append(_Sparse(nonzero[begin:end], part, runs))
+                some, model, zero = others[begin:end], tables.models.others(t), tables.zero(t)
             coded.append(some)
             models.append(model)
             zeros.append(zero)
+        if sparse:
+            models_of_runs = [group.runs.model for group in sparse]
+            self._entries += zip(_lengths(sparse), models_of_runs, strict=True)
         used, counts = [t for t, _ in parts], [len(some) for some in coded]
         entries = np.concatenate(coded) - np.repeat(tables.first[used] - 1, counts)
         last = np.repeat(tables.lengths[used] - 1, counts)
@@ -88,16 +94,13 @@ class Encoder:
         beyond, edge = entries[escaped], last[escaped]
         entries[escaped] = np.clip(beyond, 0, edge)
         entries -= entries > np.repeat(np.array(zeros, np.int32), counts)
-        ends = np.cumsum(counts).tolist()
-        for model, count, end in zip(models, counts, ends, strict=True):
+        end = 0
+        for model, count in zip(models, counts, strict=True):
             if count:
-                self._entries.append((entries[end - count : end], model))
+                self._entries.append((entries[end : end + count], model))
+                end += count
         if len(escaped):
             self._add_escapes(np.where(beyond <= 0, -beyond, beyond - edge).astype(np.int64))
-
-    def _add_places(self, places: Places, count: int, runs: Runs) -> None:
-        """The positions of symbols other than 0 among `count` symbols."""
-        self._entries.append((_lengths(places, count, runs.longest), runs.model))
 
     def _add_escapes(self, excess: Longs) -> None:
         value = excess + 1
@@ -154,12 +157,9 @@ class Decoder:
             models.append(model)
             zeros.append(zero)
         used, counts = [t for t, _ in parts], [len(some) for some in coded]
-        found: list[Ints] = []
-        for model, count, zero in zip(models, counts, zeros, strict=True):
-            found.append(self._coder.decode(model, count))
-            if zero != _NO_ENTRY:
-                found[-1] += found[-1] >= zero
+        found = [self._coder.decode(model, n) for model, n in zip(models, counts, strict=True)]
         entries, order = np.concatenate(found), np.concatenate(coded)
+        entries += entries >= np.repeat(np.array(zeros, np.int32), counts)
         last = np.repeat(tables.lengths[used] - 1, counts)
         escaped = np.flatnonzero((entries == 0) | (entries == last))
         low = entries[escaped] == 0
@@ -210,20 +210,41 @@ class Decoder:
             raise CorruptError("the coded latents hold more than the picture needs")
 
 
-def _lengths(places: Places, count: int, longest: int) -> Ints:
-    """The runs of zeros before each of `places` among `count`, and after the last of them."""
-    zeros = np.empty(len(places) + 1, np.intp)
-    zeros[:-1], zeros[-1] = places, count
-    zeros[1:] -= places + 1
+class _Sparse(NamedTuple):
+    """A group whose zeros are coded as runs."""
+
+    places: Places  # of the symbols other than 0, among those of all groups
+    part: slice  # the group's place there
+    runs: Runs
+
+
+def _lengths(groups: list[_Sparse]) -> list[Ints]:
+    """For each group the runs of zeros before each of its places, and after the last of them.
+
+    All groups at once: a group of a small picture has a few places.
+    """
+    # What ends a run is a place, or the end of the group.
+    counts = np.array([len(group.places) + 1 for group in groups])
+    last = counts.cumsum() - 1
+    is_place = np.ones(last[-1] + 1, np.bool_)
+    is_place[last] = False
+    stops = np.empty(len(is_place), np.intp)
+    stops[is_place] = np.concatenate([group.places for group in groups])
+    stops[last] = [group.part.stop for group in groups]
+    starts = np.empty_like(stops)
+    starts[1:] = stops[:-1] + 1
+    starts[last - counts + 1] = [group.part.start for group in groups]
+    zeros = stops - starts
+    limits = [group.runs.longest for group in groups]
+    longest = np.repeat(limits, counts)
     full = zeros // longest
     zeros -= full * longest
-    if zeros[-1]:
-        full[-1] += 1  # the end of the array ends the last run
-    ends = full.cumsum()
-    ends[:-1] += np.arange(len(places))
-    entries = np.full(int(ends[-1]) + len(places), longest, np.int32)
-    entries[ends[:-1]] = zeros[:-1]
-    return entries
+    full[last] += zeros[last] > 0  # the end of the group ends the last run
+    ends = (full + is_place).cumsum()
+    sizes = np.diff(ends[last], prepend=0)
+    entries = np.repeat(np.array(limits, np.int32), sizes)
+    entries[ends[is_place] - 1] = zeros[is_place]
+    return np.split(entries, ends[last][:-1])
 
 
 def _distinct(extra: Array) -> list[int]:

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aecodec.arrays import Array, Bools, Floats, Indexes, Ints, Longs
+from aecodec.arrays import Array, Bools, Floats, Ints, Longs
 from aecodec.entropy.coder import SYMBOL_LIMIT, Decoder, Encoder
-from aecodec.entropy.tables import TableSet
+from aecodec.entropy.tables import Groups, TableSet
 from aecodec.errors import CorruptError
 
 __all__ = ["PARTS", "SLOPE_BITS", "HyperTables", "neighbours", "second_half"]
@@ -62,18 +62,21 @@ class HyperTables(NamedTuple):
         found: Longs = (scaled + unit // 2) // unit
         return found
 
-    def rows(self, z_hat: Ints) -> Iterator[tuple[Ints, Indexes]]:
-        """The coded symbols of z_hat (N,h,w): those of both halves, flat, and their tables."""
+    def halves(self, z_hat: Ints) -> Iterator[Ints]:
+        """The coded symbols of z_hat (N,h,w): those of the first half (N,...), of the second."""
         second = second_half(*z_hat.shape[1:])
-        first = z_hat[:, ~second]
-        yield first.ravel(), self._indexes(0, first.shape)
-        apart = (z_hat[:, second] - self.predictions(z_hat)).astype(np.int32)
-        yield apart.ravel(), self._indexes(1, apart.shape)
+        yield z_hat[:, ~second]
+        yield (z_hat[:, second] - self.predictions(z_hat)).astype(np.int32)
+
+    def rows(self, z_hat: Ints) -> Iterator[tuple[Ints, Groups]]:
+        """The symbols of both halves of z_hat (N,h,w), flat, and their groups."""
+        for half, symbols in enumerate(self.halves(z_hat)):
+            yield symbols.ravel(), self._groups(half, symbols.shape[1])
 
     def encode(self, encoder: Encoder, z_hat: Ints) -> None:
         """Add z_hat (N,h,w) to the encoder."""
-        for symbols, indexes in self.rows(z_hat):
-            encoder.add(symbols, self.tables.groups(indexes))
+        for symbols, groups in self.rows(z_hat):
+            encoder.add(symbols, groups)
 
     def decode(self, decoder: Decoder, h: int, w: int) -> Ints:
         """Decode z_hat (N,h,w). Raises CorruptError."""
@@ -89,22 +92,30 @@ class HyperTables(NamedTuple):
 
     def _take(self, decoder: Decoder, half: int, count: int) -> Ints:
         n = len(self.slope)
-        groups = self.tables.groups(self._indexes(half, (n, count)))
-        return decoder.take(groups).reshape(n, count)
+        return decoder.take(self._groups(half, count)).reshape(n, count)
 
     def bits(self, z_hat: Ints) -> float:
         """The ideal length of z_hat (N,h,w) in bits."""
         rows = self.rows(z_hat)
-        return sum(self.tables.costs.total(symbols, self.tables.groups(at)) for symbols, at in rows)
+        return sum(self.tables.costs.total(symbols, groups) for symbols, groups in rows)
 
     def costs(self, z_hat: Ints) -> Floats:
         """Bits of every element of z_hat (N,h,w); an escape without excess."""
         second = second_half(*z_hat.shape[1:])
         made = np.empty(z_hat.shape, np.float32)
-        for half, (symbols, at) in zip((~second, second), self.rows(z_hat), strict=True):
-            made[:, half] = self.tables.costs.each(symbols, at).reshape(len(z_hat), -1)
+        for half, (symbols, groups) in zip((~second, second), self.rows(z_hat), strict=True):
+            bits = self.tables.costs.each(symbols, groups.indexes)
+            made[:, half] = bits.reshape(len(z_hat), -1)
         return made
 
-    def _indexes(self, half: int, shape: tuple[int, ...]) -> Indexes:
-        n, count = shape
-        return np.repeat(np.arange(half * n, (half + 1) * n, dtype=np.uint8), count)
+    def _groups(self, half: int, count: int) -> Groups:
+        """The groups of a half: channel after channel, `count` symbols each, as they stand."""
+        n = len(self.slope)
+        first, empty = half * n, self.tables.empty
+        indexes = np.repeat(np.arange(first, first + n, dtype=np.uint8), count)
+        parts = [
+            (first + c, slice(c * count, (c + 1) * count))
+            for c in range(n if count else 0)
+            if not empty[first + c]
+        ]
+        return Groups(self.tables, indexes, np.arange(n * count), parts)

@@ -16,8 +16,6 @@ from aecodec import forks
 from aecodec.geometry import Box, ceil_div
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from aecodec.arrays import Array
     from aecodec.entropy.checkerboard import Checkerboard
 
@@ -74,6 +72,10 @@ class TileShape:
 
         return Checkerboard(self.channels, self.rows, self.columns)
 
+    def of_channels(self, channels: int) -> TileShape:
+        """The same tile with the first channels alone."""
+        return dataclasses.replace(self, channels=channels)
+
     @property
     def z_rows(self) -> int:
         """The rows of z_hat; one element describes 4x4 latents."""
@@ -106,23 +108,31 @@ def reflected(a: Array, sides: Sides, n: int, axis: int = 1) -> Array:
     Rows are the axis `axis`, columns the next one. If there are too few, they are reflected again;
     a single one is repeated.
     """
-    if any(sides[:2]):
-        a = _reflected_along(a, axis, *sides.margins(n)[:2])
-    if any(sides[2:]):
-        a = _reflected_along(a, axis + 1, *sides.margins(n)[2:])
-    return a
-
-
-def _reflected_along(a: Array, axis: int, before: int, after: int) -> Array:
     import numpy as np
 
-    size = a.shape[axis]
-    whole = np.empty((*a.shape[:axis], before + size + after, *a.shape[axis + 1 :]), a.dtype)
-    parts = np.split(whole, [before, before + size], axis)
-    places: list[np.ndarray] = [np.arange(-before, 0), np.arange(size, size + after)]
-    period = max(1, 2 * (size - 1))
-    for part, place in zip((parts[0], parts[2]), places, strict=True):
-        place %= period
-        part[:] = a.take(np.minimum(place, period - place), axis)
-    parts[1][:] = a
+    if not any(sides):
+        return a
+    top, bottom, left, right = sides.margins(n)
+    rows, columns = a.shape[axis : axis + 2]
+    before, after = a.shape[:axis], a.shape[axis + 2 :]
+    whole = np.empty((*before, top + rows + bottom, left + columns + right, *after), a.dtype)
+    place: list[slice] = [slice(None)] * a.ndim
+    place[axis : axis + 2] = slice(top, top + rows), slice(left, left + columns)
+    whole[tuple(place)] = a
+    # Columns first: the rows beyond the tile are then reflected with their columns.
+    place[axis + 1] = slice(None)
+    _reflect(whole[tuple(place)], axis + 1, left, right)
+    _reflect(whole, axis, top, bottom)
     return whole
+
+
+def _reflect(whole: Array, axis: int, before: int, after: int) -> None:
+    """Fill the first and the last places of an axis by reflecting those between them."""
+    size = whole.shape[axis] - before - after
+    period = max(1, 2 * (size - 1))
+    for at in (*range(-before, 0), *range(size, size + after)):
+        source = min(at % period, period - at % period)
+        here: list[slice | int] = [slice(None)] * whole.ndim
+        there = here.copy()
+        here[axis], there[axis] = before + at, before + source
+        whole[tuple(here)] = whole[tuple(there)]

@@ -116,19 +116,20 @@ def _depthwise(a: Exact, layer: _Layer) -> Exact:
     h, w, channels = a.shape
     padded = np.zeros((h + 2, w + 2, channels), layer.weight.dtype)
     padded[1:-1, 1:-1] = a
-    # Whole rows at once, and no more of them than stay in the cache.
+    # Whole rows at once, and no more of them than stay in the cache. einsum multiplies and adds in
+    # one pass through the memory; all sums are exact, so that their order is of no account.
     padded = padded.reshape(h + 2, -1)
-    taps = np.tile(layer.weight, w)
+    taps, bias = np.tile(layer.weight, w), np.tile(layer.bias, w)
     out = np.empty((h, w * channels), layer.weight.dtype)
+    down, right = padded.strides[0], channels * padded.itemsize
     some = max(1, AT_ONCE // (w * channels))
-    part = np.empty_like(out[:some])
     for first in range(0, h, some):
         acc = out[first : first + some]
-        acc[:] = np.tile(layer.bias, w)
-        for i in range(3):
-            for j in range(3):
-                near = padded[first + i : first + i + len(acc), j * channels :][:, : w * channels]
-                acc += np.multiply(near, taps[i, j], out=part[: len(acc)])
+        near = np.lib.stride_tricks.as_strided(
+            padded[first:], (3, 3, *acc.shape), (down, right, *padded.strides), writeable=False
+        )
+        np.einsum("ijyx,ijx->yx", near, taps, out=acc)
+        acc += bias
         _shift(acc, layer.bits)
     return out.reshape(h, w, channels)
 

@@ -11,6 +11,7 @@ The codec takes eight bits and three channels of an upright picture. The decoder
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ __all__ = [
     "Picture",
     "PillowImage",
     "fidelity",
+    "from_bands",
     "grey_of",
     "pillow_info",
     "reduced",
@@ -109,14 +111,34 @@ def to_pil(
     before coding and differ by their errors, so the mean has the least squared error. (Luma weights
     would add the error of green.)
     """
+    return from_bands(iter([rgb]), rgb.shape[:2], mode, alpha, exif, icc, xmp, **others)
+
+
+def from_bands(
+    bands: Iterator[Pixels],
+    shape: tuple[int, ...],
+    mode: str,
+    alpha: Pixels | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+    **others: Any,
+) -> Image.Image:
+    """As `to_pil`, from bands (rows,W,3) of the picture (H,W), each of which is freed at once."""
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if (alpha is not None) != (mode in ("LA", "RGBA")):
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
-    if mode in ("L", "LA"):
-        image = Image.fromarray(grey_of(rgb))
-    else:
-        image = Image.fromarray(np.ascontiguousarray(rgb))
+    height, width = shape
+    grey = mode in ("L", "LA")
+    image, y = Image.new("L" if grey else "RGB", (width, height), None), 0
+    for band in bands:
+        part = Image.fromarray(grey_of(band) if grey else np.ascontiguousarray(band))
+        if len(band) == height:
+            image = part
+        else:
+            image.paste(part, (0, y))
+        y += len(band)
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     image.info.update(pillow_info(exif, icc, xmp, **others))

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["write"]
+__all__ = ["Bands", "write"]
 
 Rows = npt.NDArray[np.uint8]
 
@@ -46,10 +46,19 @@ ISAL_LEVEL: Final = 3
 """ISA-L's highest level, and no slower than its lowest."""
 
 
-def write(image: Image.Image, file: BinaryIO, *, threads: int = 1, **options: Any) -> None:
+def write(
+    image: Image.Image,
+    file: BinaryIO,
+    *,
+    bands: Bands | None = None,
+    threads: int = 1,
+    **options: Any,
+) -> None:
     """Write a picture of mode L, LA, RGB or RGBA as a PNG.
 
     Args:
+        image: the picture; with `bands` its mode and metadata alone count.
+        bands: its pixels from top to bottom, which need not be there at once.
         file: open for writing; it need not be seekable.
         threads: how many compress at once.
         options: those of Pillow for metadata: exif, icc_profile, pnginfo, dpi.
@@ -57,13 +66,17 @@ def write(image: Image.Image, file: BinaryIO, *, threads: int = 1, **options: An
     """
     if image.mode not in COLOUR_TYPES:
         raise ValueError(f"mode must be one of {', '.join(COLOUR_TYPES)}, not {image.mode!r}")
+    if bands is None:
+        bands = Bands(image.size, _bands_of(image))
     before, after = _metadata(image, options)
-    width, height = image.size
+    width, height = bands.size
+    if height <= _rows_of_a_strip(width, len(image.getbands())):
+        threads = 1  # a single strip
     header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[image.mode], 0, 0, 0)
     file.write(SIGNATURE + _chunk(b"IHDR", header) + before)
     checksum = zlib.adler32(b"")
     data = b"\x78\x01"  # a zlib stream's head: window of 32 KiB, quick
-    for strip in _compressed(image, threads):
+    for strip in _compressed(_strips(bands, image.getbands()), threads):
         data += strip.deflated
         file.write(_chunk(b"IDAT", data))
         data = b""
@@ -73,41 +86,65 @@ def write(image: Image.Image, file: BinaryIO, *, threads: int = 1, **options: An
     file.write(after + _chunk(b"IEND", b""))
 
 
+class Bands(NamedTuple):
+    """The pixels of a picture, piece by piece."""
+
+    size: tuple[int, int]
+    """Width and height."""
+    rows: Iterator[Rows]
+    """(rows,width) or (rows,width,channels), from top to bottom."""
+
+
 class _Strip(NamedTuple):
     filtered: Rows
     deflated: bytes
 
 
-def _compressed(image: Image.Image, threads: int) -> Iterator[_Strip]:
-    """The picture's strips from top to bottom, a few of them ahead."""
+def _bands_of(image: Image.Image) -> Iterator[Rows]:
+    """The rows of a picture, in strips."""
     width, height = image.size
-    rows = max(1, STRIP // (width * len(image.getbands())))
-    starts = range(0, height, rows)
-    if threads <= 1 or len(starts) == 1:
-        yield from (_strip(image, y, rows) for y in starts)
+    rows = _rows_of_a_strip(width, len(image.getbands()))
+    for y in range(0, height, rows):
+        yield np.asarray(image.crop((0, y, width, min(y + rows, height))))
+
+
+def _rows_of_a_strip(width: int, channels: int) -> int:
+    return max(1, STRIP // (width * channels))
+
+
+def _strips(bands: Bands, channels: tuple[str, ...]) -> Iterator[tuple[Rows, int]]:
+    """The bytes (rows + 1,bytes) of each strip, with the row above in front, and the channels."""
+    row_bytes, count = bands.size[0] * len(channels), len(channels)
+    height = _rows_of_a_strip(bands.size[0], count)
+    above = np.zeros((1, row_bytes), np.uint8)
+    for band in bands.rows:
+        pixels = band.reshape(len(band), row_bytes)
+        for y in range(0, len(pixels), height):
+            current = pixels[y : y + height]
+            yield np.concatenate([above, current]), count
+            above = current[-1:]
+
+
+def _compressed(strips: Iterator[tuple[Rows, int]], threads: int) -> Iterator[_Strip]:
+    """The strips from top to bottom, a few of them ahead."""
+    if threads <= 1:
+        yield from (_strip(*strip) for strip in strips)
         return
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[_Strip]] = deque()
-        for y in starts:
-            ahead.append(pool.submit(_strip, image, y, rows))
+        for strip in strips:
+            ahead.append(pool.submit(_strip, *strip))
             if len(ahead) > 2 * threads:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
 
-def _strip(image: Image.Image, y: int, rows: int) -> _Strip:
-    """Filter and deflate the rows from y on."""
-    width, height = image.size
-    channels = len(image.getbands())
-    top = max(y - 1, 0)
-    part = image.crop((0, top, width, min(y + rows, height)))
-    pixels = np.asarray(part).reshape(part.height, width * channels)
-    if y == 0:
-        pixels = np.concatenate([np.zeros_like(pixels[:1]), pixels])
+def _strip(pixels: Rows, channels: int) -> _Strip:
+    """Filter and deflate rows; the first one is that above them."""
     above, current = pixels[:-1], pixels[1:]
     kind, drawing = AVERAGE, False
-    sampled = _sample(len(current), width * channels)
+    sampled = _sample(*current.shape)
     if np.mean(_filtered(SUB, above[sampled], current[sampled], channels)[:, 1:] == 0) > FLAT:
         drawing = True
         sizes = {

@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
+import numpy as np
 from PIL import ExifTags, Image
 
-from aecodec.errors import OutputError, one_line
+from aecodec.arrays import Pixels
+from aecodec.errors import AecodecError, OutputError, one_line
 from aecodec.image import ancillary, formats, metadata, outputs, png
-from aecodec.image.picture import MODES, Mode
+from aecodec.image.picture import MODES, Mode, grey_of, pillow_info
 from aecodec.stages import stage
 
-__all__ = ["save"]
+__all__ = ["save", "save_bands"]
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,15 @@ def save(
     format: str | None = None,
     *,
     threads: int = 1,
+    bands: png.Bands | None = None,
     **options: object,
 ) -> tuple[str, ...]:
     """Write a picture, with its metadata where the format has a place for it.
 
     ``format`` is Pillow's name of the format. Without it, the suffix of the path decides, and an
-    open file gets a PNG. ``threads`` is for the compression of a PNG. ``options`` are Pillow's for
-    the format; with an option on compression, Pillow writes the PNG.
+    open file gets a PNG. ``threads`` is for the compression of a PNG. ``bands`` are the pixels of a
+    PNG, in place of the picture's. ``options`` are Pillow's for the format; with an option on
+    compression, Pillow writes the PNG.
 
     Returns notes on what the format cannot hold. Raises OutputError if the format cannot hold the
     transparency, or if the file cannot be written.
@@ -105,8 +109,9 @@ def save(
         output = outputs.Output(image, keywords, notes)
         outputs.give(output, name, ancillary.of(image))
         with _opened(target) as file:
-            _write(output, name, file, threads)
-    except BrokenPipeError:  # the reader of a pipe has ended
+            _write(output, name, file, threads, bands)
+    except (AecodecError, MemoryError, BrokenPipeError):
+        # From decoding the bands; or the reader of a pipe has ended.
         raise
     except OSError as error:
         raise OutputError(
@@ -117,6 +122,41 @@ def save(
     except Exception as error:
         raise OutputError(f"cannot write the {name}: {one_line(error)}") from error
     return tuple(notes)
+
+
+def save_bands(
+    bands: Iterator[Pixels],
+    shape: tuple[int, ...],
+    file: BinaryIO,
+    mode: str,
+    alpha: Pixels | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+    *,
+    threads: int = 1,
+    **others: Any,
+) -> tuple[str, ...]:
+    """Write a PNG of bands (rows,W,3) of the picture (H,W): never is all of it in memory.
+
+    The other arguments are those of `to_pil`, threads, the result and the errors those of `save`.
+    Errors of the bands' decoding come through.
+    """
+    image = Image.new(mode, (1, 1))  # for the metadata
+    image.info.update(pillow_info(exif, icc, xmp, **others))
+    rows = _rows(bands, mode, alpha)
+    return save(image, file, "PNG", threads=threads, bands=png.Bands((shape[1], shape[0]), rows))
+
+
+def _rows(bands: Iterator[Pixels], mode: str, alpha: Pixels | None) -> Iterator[Pixels]:
+    """Bands (rows,W,3) in the channels of a mode, with its alpha (H,W)."""
+    y = 0
+    for band in bands:
+        shown = grey_of(band)[..., None] if mode in ("L", "LA") else band
+        if alpha is not None:
+            shown = np.concatenate([shown, alpha[y : y + len(band), :, None]], axis=2)
+        y += len(band)
+        yield shown
 
 
 def _add_metadata(
@@ -136,9 +176,11 @@ def _add_metadata(
             keywords.setdefault(key, content)
 
 
-def _write(output: outputs.Output, name: str, file: BinaryIO, threads: int) -> None:
+def _write(
+    output: outputs.Output, name: str, file: BinaryIO, threads: int, bands: png.Bands | None
+) -> None:
     if name == "PNG" and not _PILLOWS_PNG & set(output.keywords):
-        png.write(output.image, file, threads=threads, **output.keywords)
+        png.write(output.image, file, bands=bands, threads=threads, **output.keywords)
     elif output.finish is None:
         output.image.save(file, name, **output.keywords)
     else:

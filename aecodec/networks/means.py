@@ -46,7 +46,7 @@ class MeanFeatures(NamedTuple):
     features: Floats  # (1,F,rows,columns) and the margin
     mu: Floats  # (1,M,rows,columns) and the margin, of step 0
     margin: int
-    tile: TileShape
+    tile: TileShape  # rows of means are those of its channels
     point: OperatingPoint
 
 
@@ -77,13 +77,15 @@ class Means:
 
     def first(self, known: MeanFeatures) -> Floats:
         """The row of means of step 0."""
-        row: Floats = known.tile.board.row(known.tile.inside(known.mu[0], known.margin), 0)
+        tile = known.tile
+        row: Floats = tile.board.row(tile.inside(known.mu[0, : tile.channels], known.margin), 0)
         return row
 
     def second(self, known: MeanFeatures, v_hat: Floats) -> Floats:
         """The row of means of step 1, from v_hat (M,rows,columns) of step 0."""
         (mu,) = self._runtime.run("context", **self._context_inputs(known, v_hat))
-        row: Floats = known.tile.board.row(known.tile.inside(mu[0], self._reach), 1)
+        tile = known.tile
+        row: Floats = tile.board.row(tile.inside(mu[0, : tile.channels], self._reach), 1)
         return row
 
     def second_gradient(self, known: MeanFeatures, v_hat: Floats, by_mu: Floats) -> Floats:

@@ -30,6 +30,8 @@ AREA, SHARED_AREA = 768 * 768, 1024 * 1024
 computed twice; but what large ones compute in a layer fits into no cache, and takes memory. The
 blocks at 1/16 have wider margins, and compute less; and many threads that share an area, or a GPU,
 want more to share."""
+UNSEEN = 2e-5
+"""The share of a preview's variance that the latents which it leaves out may have."""
 
 
 class Transforms:
@@ -43,7 +45,7 @@ class Transforms:
         # What a pixel can depend on, in latents to each side. Half of it would do for photographs
         # (pixels within one level), but not for drawings: fine checks come back with errors of 255.
         self.margin = ceil_div(weights.config.synthesis_reach, 16)
-        self._preview = weights.preview
+        self._preview, self._deviation = weights.preview, weights.deviation
 
     def analyse8(self, rgb: Pixels, box: Box) -> Floats:
         """x8 (C,h/8,w/8) of `box` (multiples of 8 pixels) of a picture rgb (H,W,3)."""
@@ -118,22 +120,38 @@ class Transforms:
         )
         return float(error[0]), gradient[0]
 
+    def preview_channels(self, scale: int) -> int:
+        """How many of the first channels a preview needs: the others change next to nothing.
+
+        Half the width still shows fine texture, of which the variance says too little.
+        """
+        if scale == 2:
+            return self.config.latents
+        power = np.square(self._preview_map(scale)[:-1]).sum(axis=1)
+        power *= np.square(self._deviation)
+        left = 1.0 - power.cumsum() / power.sum()
+        return int(np.count_nonzero(left > UNSEEN)) + 1
+
+    def _preview_map(self, scale: int) -> Floats:
+        """(M + 1,3s^2): from y_hat and 1 to the s x s pixels of a latent, s = 16 / scale."""
+        fitted = self._preview.astype(np.float32)
+        m, side, part = len(fitted), 16 // scale, scale // 2
+        means: Floats = fitted.reshape(m, side, part, side, part, 3).mean(axis=(2, 4))
+        return means.reshape(m, -1)
+
     def preview(self, v_hat: Floats, point: OperatingPoint, scale: int) -> Pixels:
         """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4 or 8.
 
         A linear map, fitted at export, replaces the synthesis and the means of its pixels. It maps
-        each latent to its own pixels, without its neighbours.
+        each latent to its own pixels, without its neighbours. v_hat may be its first channels.
         """
         from aecodec.entropy.scales import one_blas_thread
 
         m, h, w = v_hat.shape
-        side, part = 16 // scale, scale // 2
-        fitted = self._preview.astype(np.float32)
-        means = fitted.reshape(m + 1, side, part, side, part, 3).mean(axis=(2, 4))
-        means = means.reshape(m + 1, -1)
-        y_hat = v_hat / point.gain
+        side, means = 16 // scale, self._preview_map(scale)
+        of_v = means[:m] / point.gain[:m, 0]
         with one_blas_thread:
-            values = y_hat.reshape(m, -1).T @ means[:m] + means[m]
+            values = v_hat.reshape(m, -1).T @ of_v + means[-1]
         np.clip(values, 0.0, 1.0, out=values)
         pixels = np.rint(255.0 * values).astype(np.uint8).reshape(h, w, side, side, 3)
         picture: Pixels = pixels.transpose(0, 2, 1, 3, 4).reshape(h * side, w * side, 3)

@@ -178,8 +178,9 @@ def _of_z(seen: list[Ints], slope: npt.NDArray[np.int32]) -> Histogram:
     none = TableSet(np.empty(0, np.uint32), np.empty(0, np.int32), np.empty(0, np.int32))
     histogram = Histogram(2 * len(slope), Z_SEEN)
     for z_hat in seen:
-        for symbols, tables in HyperTables(none, slope).rows(z_hat):
-            histogram.add(tables, symbols)
+        for half, symbols in enumerate(HyperTables(none, slope).halves(z_hat)):
+            tables = np.arange(half * len(slope), (half + 1) * len(slope), dtype=np.uint8)
+            histogram.add(np.repeat(tables, symbols.shape[1]), symbols.ravel())
     return histogram
 
 

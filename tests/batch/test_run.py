@@ -438,3 +438,39 @@ def test_options_of_a_plan_that_needs_no_manifest(packed: Path, here: Path) -> N
     assert sorted(p.name for p in Path("out").iterdir()) == ["p0000.aec", "p0003.aec"]
     assert len(lines(done.stdout)) == 3
     assert files.shown("in/p0000.png") in done.stdout.decode()
+
+
+@posix
+def test_names_of_a_run_are_synced_together(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    albums.fill(here / "in", 4)
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    plan = Plan(Task(), ["in"], "out", recursive=True, processes=1)
+    told: list[Event] = []
+    convert(plan, told.append)
+    done = [event for event in told if isinstance(event, Result) and event.status == "done"]
+    folders = {os.path.dirname(os.path.realpath(result.target)) for result in done}
+    assert len(done) == 4
+    # The workers are other processes: what is called here is the client's.
+    assert set(synced) == folders
+
+
+@pytest.mark.parametrize(
+    ("task", "waits"),
+    [
+        (Task(sync_names=False), False),
+        (Task(), True),
+        (Task(sync_names=False, remove=True), True),
+        (Task(sync_names=False, existing=Existing.REPLACE), True),
+    ],
+)
+def test_what_is_deleted_or_replaced_waits_for_the_disk(
+    here: Path, monkeypatch: pytest.MonkeyPatch, task: Task, waits: bool
+) -> None:
+    albums.fill(here / "in", 1)
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    source = albums.files(here / "in")[0]
+    made = Converter(task)({"source": [f"in/{source}"], "target": ["a.aec"]})
+    assert made["status"] == ["done"]
+    assert synced == ([str(here)] if waits else [])

@@ -13,6 +13,8 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec
 from aecodec.codec import Codec
+from aecodec.entropy.padding import TileShape
+from aecodec.geometry import Box
 from aecodec.networks import weights
 
 
@@ -36,6 +38,24 @@ def test_a_preview_is_the_picture_made_small(
     expected = coder.decode(container).reduce(scale)
     assert small.size == expected.size
     assert samples.psnr(small, expected) > 30.0
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_the_channels_that_a_preview_leaves_out_hardly_change_it(
+    coder: Codec, picture: Image.Image, scale: int
+) -> None:
+    container = bitstream.parse(coder.compress(picture, 90, tile_size=1024))
+    transforms, point = coder.tiles.transforms, coder.weights.at(90)
+    channels = transforms.preview_channels(scale)
+    assert channels < coder.weights.config.latents // 2
+    tile = TileShape.at(Box(0, 0, 299, 207), (207, 299), coder.weights.config.latents)
+    every, few = (
+        coder.tiles.decode(container.tiles[0], point, tile, n).v_hat for n in (None, channels)
+    )
+    assert len(few) >= channels
+    assert np.array_equal(few, every[: len(few)])
+    whole, part = (transforms.preview(v_hat, point, scale) for v_hat in (every, few))
+    assert samples.psnr(Image.fromarray(whole), Image.fromarray(part)) > 42.0
 
 
 def test_only_the_prior_runs_for_it(coder: Codec, picture: Image.Image) -> None:

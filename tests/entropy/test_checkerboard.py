@@ -74,3 +74,14 @@ def test_training_has_the_same_steps() -> None:
     inner = ones[:, 1:-1, 1:-1]
     for neighbour in (ones[:, :-2, 1:-1], ones[:, 2:, 1:-1], ones[:, 1:-1, :-2], ones[:, 1:-1, 2:]):
         assert np.array_equal(neighbour, ~inner)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_row_of_the_first_channels_is_a_part_of_the_row(shape: tuple[int, int, int]) -> None:
+    board = Checkerboard(*shape)
+    array = np.random.default_rng(2).normal(size=shape)
+    for channels in range(1, shape[0] + 1):
+        few = Checkerboard(channels, *shape[1:])
+        for step in (0, 1):
+            expected = few.row(array[:channels], step)
+            assert np.array_equal(board.first(board.row(array, step), step, channels), expected)

@@ -43,14 +43,19 @@ def test_the_second_half_is_predicted_as_the_format_says(shape: tuple[int, int])
     rng = np.random.default_rng(sum(shape))
     slope = [180, -77, 0]
     z_hat = np.rint(rng.normal(0, 9, (CHANNELS, *shape))).astype(np.int32)
-    (first, first_at), (second, second_at) = hyper_tables(slope).rows(z_hat)
+    (first, groups0), (second, groups1) = hyper_tables(slope).rows(z_hat)
     places = [(c, i, j) for c in range(CHANNELS) for i in range(shape[0]) for j in range(shape[1])]
     even = [p for p in places if (p[1] + p[2]) % 2 == 0]
     odd = [p for p in places if (p[1] + p[2]) % 2 == 1]
     assert first.tolist() == [z_hat[p] for p in even]
-    assert first_at.tolist() == [c for c, _, _ in even]
+    assert groups0.indexes.tolist() == [c for c, _, _ in even]
+    # The tables ascend: what stands channel after channel is grouped already.
+    for groups in (groups0, groups1):
+        expected = groups.tables.groups(groups.indexes)
+        assert groups.order.tolist() == expected.order.tolist()
+        assert groups.parts == expected.parts
     assert second.tolist() == [z_hat[p] - predicted(z_hat, slope, *p) for p in odd]
-    assert second_at.tolist() == [CHANNELS + c for c, _, _ in odd]
+    assert groups1.indexes.tolist() == [CHANNELS + c for c, _, _ in odd]
 
 
 def test_neighbours_outside_do_not_count() -> None:
@@ -98,7 +103,6 @@ def test_values_beyond_the_limit_are_damage() -> None:
     encoder = Encoder()
     for count, half in ((2, 0), (2, 1)):
         symbols = np.full(CHANNELS * count, large, np.int32)
-        at = made._indexes(half, (CHANNELS, count))
-        encoder.add(symbols, made.tables.groups(at))
+        encoder.add(symbols, made._groups(half, count))
     with pytest.raises(CorruptError, match="beyond"):
         made.decode(Decoder(encoder.finish()), 2, 2)

@@ -96,7 +96,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to compress: what the command line says, and what every worker is handed.
+    """The options of compression, from the command line to every worker.
 
     Plain values alone, so that it can be pickled, and be written down with what was made by it.
     """
@@ -119,24 +119,23 @@ class Encoding:
     target: Target | None = None
     """It takes the place of the quality."""
     lossless: bool = False
-    """Every tile is stored exactly; the quality is then of no account."""
+    """Every tile is stored exactly, and the quality is ignored."""
     min_savings: float | None = None
-    """Percent that the file must be smaller than its source; else the source is left alone."""
+    """The least saving in percent; a source that would save less is skipped."""
 
     @property
     def is_aimed(self) -> bool:
-        """Whether something else than `quality` decides about the quality of a file."""
+        """Whether `target` or `lossless` decides the quality of a file."""
         return self.lossless or self.target is not None
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
-        """Whether a source of so many bytes is left alone, since an output of so many saves too
-        little."""
+        """Whether a source is skipped, because an output of so many bytes saves too little."""
         if self.min_savings is None:
             return False
         return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in or bytes_out >= bytes_in
 
     def load(self, source: str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-        """Read a picture with what is kept of its metadata. Raises what `load` raises."""
+        """Read a picture with the metadata to keep. Raises the errors of `load`."""
         from aecodec.image.load import load
 
         try:

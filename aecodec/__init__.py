@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aecodec.pillow_plugin import open
     from aecodec.pillow_plugin import register as register_pillow
     from aecodec.uses.descriptors import features
+    from aecodec.uses.dream import augment
     from aecodec.uses.mend import mend
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "UnsupportedError",
     "WeightsError",
     "__version__",
+    "augment",
     "compress",
     "decompress",
     "features",
@@ -75,6 +77,7 @@ __version__ = "0.1.0"
 
 # Where each function lives, and what it is called there.
 _LAZY = {
+    "augment": ("uses.dream", "augment"),
     "compress": ("codec", "compress"),
     "decompress": ("codec", "decompress"),
     "features": ("uses.descriptors", "features"),

@@ -344,22 +344,18 @@ class Codec:
         return from_bands(self._bands(container, part), (part.h, part.w), mode, alpha, **travelling)
 
     def decode_to_png(
-        self,
-        container: bitstream.Container,
-        file: BinaryIO,
-        region: Sequence[int] | None = None,
-        *,
-        threads: int = 1,
+        self, container: bitstream.Container, file: BinaryIO, region: Sequence[int] | None = None
     ) -> tuple[str, ...]:
         """Write the picture of a parsed file as a PNG while later tiles are decoded.
 
-        Never is the whole picture in memory. What was written before a fault is no picture. Returns
-        notes on what a PNG cannot hold.
+        The whole picture is never in memory. After a fault the file is incomplete. Returns notes on
+        what a PNG cannot hold.
         """
         from aecodec.image.save import save_bands
 
         part = _part(container, region)
         mode, alpha, travelling = _beside(container, region)
+        threads = self.tiles.runtime.threads
         with contextlib.closing(self._bands(container, part)) as bands:
             return save_bands(
                 bands, (part.h, part.w), file, mode, alpha, threads=threads, **travelling

@@ -96,7 +96,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to compress: what the command line says, and what every worker is handed.
+    """The options of compression, from the command line to every worker.
 
     Plain values alone, so that it can be pickled, and be written down with what was made by it.
     """
@@ -119,24 +119,23 @@ class Encoding:
     target: Target | None = None
     """It takes the place of the quality."""
     lossless: bool = False
-    """Every tile is stored exactly; the quality is then of no account."""
+    """Every tile is stored exactly, and the quality is ignored."""
     min_savings: float | None = None
-    """Percent that the file must be smaller than its source; else the source is left alone."""
+    """The least saving in percent; a source that would save less is skipped."""
 
     @property
     def is_aimed(self) -> bool:
-        """Whether something else than `quality` decides about the quality of a file."""
+        """Whether `target` or `lossless` decides the quality of a file."""
         return self.lossless or self.target is not None
 
     def leaves(self, bytes_in: int, bytes_out: int) -> bool:
-        """Whether a source of so many bytes is left alone, since an output of so many saves too
-        little."""
+        """Whether a source is skipped, because an output of so many bytes saves too little."""
         if self.min_savings is None:
             return False
         return bytes_out > (1.0 - self.min_savings / 100.0) * bytes_in or bytes_out >= bytes_in
 
     def load(self, source: str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-        """Read a picture with what is kept of its metadata. Raises what `load` raises."""
+        """Read a picture with the metadata to keep. Raises the errors of `load`."""
         from aecodec.image.load import load
 
         try:
@@ -303,11 +302,9 @@ class Decompression:
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Decode an `.aec` file into the format that the target's suffix names."""
-        from aecodec.networks.runtime import cores
-
         assert isinstance(data, bytes)
         container, coder = self._parse(data)
-        header, threads = container.header, min(self.run.threads or cores(), cores())
+        header = container.header
         name = files.picture_format(target)
         write: Callable[[BinaryIO], tuple[str, ...]]
         if name == "PNG" and self._preview is None:
@@ -315,14 +312,16 @@ class Decompression:
             size = self._region[2:] if self._region else (header.width, header.height)
 
             def write(file: BinaryIO) -> tuple[str, ...]:
-                return coder.decode_to_png(container, file, self._region, threads=threads)
+                return coder.decode_to_png(container, file, self._region)
         else:
             picture = self.decode(data)
             size = picture.size
 
             def write(file: BinaryIO) -> tuple[str, ...]:
                 from aecodec.image.save import save
+                from aecodec.networks.runtime import cores
 
+                threads = min(self.run.threads or cores(), cores())
                 return save(picture, file, name, threads=threads)
 
         def written(file: BinaryIO) -> tuple[str, ...]:

@@ -204,6 +204,7 @@ class _Commands(click.Group):
         "similar": "uses",
         "odd": "uses",
         "mend": "uses",
+        "dream": "uses",
         "gallery": "gallery",
         "compare": "bench",
         "bench": "bench",

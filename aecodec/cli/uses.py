@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from aecodec.uses.odd import Observation
     from aecodec.uses.similar import Index
 
-__all__ = ["mend", "odd", "similar"]
+# Before click 8.4 its types are not generic.
+if TYPE_CHECKING:
+    SizeType = click.ParamType[tuple[int, int]]
+else:
+    SizeType = click.ParamType
+
+MOST_DREAMT = 8192
+"""Pixels of a side of a picture from the prior."""
+
+__all__ = ["dream", "mend", "odd", "similar"]
 
 
 def _pictures(folder: str) -> Iterator[tuple[str, str, AecodecError | None]]:
@@ -398,3 +407,85 @@ def _write_heat(folder: str, number: int, path: str, heat: Floats, max_pixels: i
     with files.writing(target, force=True, mode=0o644) as file:
         save(to_pil(np.rint(shown).astype(np.uint8), "RGB"), file, "PNG")
     return target
+
+
+class _Size(SizeType):
+    """WIDTHxHEIGHT in pixels."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        sides = [int(side) if side.isdecimal() and len(side) < 6 else 0 for side in (width, height)]
+        if not all(0 < side <= MOST_DREAMT for side in sides):
+            self.fail(f"{value!r} is not a size: give 512x384; a side has at most {MOST_DREAMT}")
+        return sides[0], sides[1]
+
+
+@click.command()
+@click.option(
+    "-o", "--output", metavar="PICTURE", required=True, help="The picture to write, such as a PNG."
+)
+@click.option("--size", type=_Size(), default="512x384", show_default=True, help="Of the picture.")
+@click.option(
+    "-q",
+    "--quality",
+    type=Whole(1, 100),
+    default=75,
+    show_default=True,
+    help="Of the latents: more is finer.",
+)
+@click.option(
+    "--seed", type=Whole(0), default=0, show_default=True, help="Another seed, another picture."
+)
+@click.option("--like", metavar="FILE", help="Vary this picture. The size is then its own.")
+@click.option(
+    "--strength",
+    type=Number(0.0, 10.0),
+    default=0.5,
+    show_default=True,
+    help="How far --like goes: 0 is the picture, 1 a strong change.",
+)
+@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
+@threads_option("Threads to compute with.  [default: the cores]")
+def dream(
+    output: str,
+    size: tuple[int, int],
+    quality: int,
+    seed: int,
+    like: str | None,
+    strength: float,
+    model: str | None,
+    force: bool,
+    threads: int | None,
+) -> int:
+    """Draw a picture from the prior, or vary one.
+
+    These are textures and variations. The prior knows how latents vary, and nothing of objects:
+    this is no picture generator.
+    """
+    from aecodec.image.save import save
+    from aecodec.uses.dream import augment, draw
+
+    try:
+        format_ = files.picture_format(output)
+    except files.UsageFault as fault:
+        raise click.UsageError(str(fault)) from None
+    with Report(1, as_json=False, progress=False) as report, report.file(like or output):
+        inputs = files.identities([like] if like else [])
+        files.check_output(output, force=force, inputs=inputs)
+        if like is None:
+            picture = draw(*size, quality=quality, seed=seed, model=model, threads=threads or 0)
+        else:
+            source = files.read_picture(like)
+            picture = augment(source, strength, seed, model=model, threads=threads or 0)
+        with files.writing(output, force=force, mode=0o666) as file:
+            for note in save(picture, file, format_):
+                report.say(f"{files.shown(output)}: note: {note}")
+        report.result(f"{files.shown(output)}  {picture.width} x {picture.height}", {})
+    return report.exit_code

@@ -1,4 +1,4 @@
-"""The tiles of a picture: coded, refined, and made into pixels again.
+"""The tiles of a picture: encoding, refinement and decoding.
 
 Tiles that are stored exactly have no latents. Their neighbours are coded as if they were grey.
 """
@@ -30,13 +30,13 @@ __all__ = ["CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exact"]
 
 
 def no_latents(box: Box, codec: TileCodec) -> Floats:
-    """v_hat of a tile that has none."""
+    """v_hat of an exact tile, which has no latents: zeros."""
     shape = codec.weights.config.latents, ceil_div(box.h, 16), ceil_div(box.w, 16)
     return np.zeros(shape, np.float32)
 
 
 def has_latents(hidden: Sequence[Box], part: Box) -> bool:
-    """Whether some pixel of a part lies in none of these tiles."""
+    """Whether these tiles leave a pixel of a part uncovered."""
     covered = [both for tile in hidden if (both := tile.common(part))]
     return sum(both.w * both.h for both in covered) < part.w * part.h
 
@@ -57,15 +57,15 @@ def draw_exact(payloads: Sequence[bytes], tiles: Grid, wanted: Box) -> Pixels:
 
 
 class CodedTiles(NamedTuple):
-    """What a file holds of its tiles."""
+    """The payloads of all tiles in raster order."""
 
     payloads: list[bytes]
     exact: frozenset[int] = frozenset()
-    """The numbers of those that are stored exactly."""
+    """The numbers of the exact tiles."""
 
 
 class PictureEncoder:
-    """Codes the tiles of one picture rgb (H,W,3); with `keep`, as often as one likes.
+    """Codes the tiles of one picture rgb (H,W,3); with `keep`, any number of times.
 
     Refinement does not count errors where `unseen` (H,W) is True.
     """
@@ -86,11 +86,11 @@ class PictureEncoder:
 
     @property
     def threads(self) -> int:
-        """How many may be used."""
+        """The largest number of threads."""
         return self._codec.runtime.threads
 
     def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> CodedTiles:
-        """The tiles' payloads."""
+        """The payloads of the tiles."""
         point = self._codec.weights.at(quality, dead_zone)
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
@@ -109,7 +109,7 @@ class PictureEncoder:
     def encode_and_draw(
         self, quality: int, effort: int, dead_zone: float = 0.0
     ) -> tuple[CodedTiles, Pixels]:
-        """The tiles' payloads, and the pixels that a decoder makes of them."""
+        """The payloads of the tiles, and the pixels that a decoder returns."""
         point, transforms = self._codec.weights.at(quality, dead_zone), self._codec.transforms
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
@@ -147,7 +147,7 @@ class PictureEncoder:
         return CodedTiles(payloads, exact), rgb
 
     def _choose(self, point: OperatingPoint) -> frozenset[int]:
-        """The numbers of the tiles that are better stored exactly."""
+        """The numbers of the tiles to store exactly."""
         chosen = (
             number
             for number, box in enumerate(self._tiles)
@@ -164,7 +164,7 @@ class PictureEncoder:
         transforms = self._codec.transforms
         found = Analysis(transforms, self._rgb, seen, hidden=hidden, keep=self._keep)
         if self._keep:
-            self._analyses = {exact: found}  # y of one set of tiles is enough memory
+            self._analyses = {exact: found}  # only one, because y takes memory
         return found
 
     def _encode(self, point: OperatingPoint, exact: frozenset[int]) -> CodedTiles:
@@ -208,13 +208,13 @@ class PictureEncoder:
         self, point: OperatingPoint, exact: frozenset[int], effort: Effort
     ) -> tuple[CodedTiles, Floats]:
         """The payloads of refined tiles, and the picture's v_hat (M,H/16,W/16)."""
-        # A tile is refined with its neighbours in sight: pixels near a border depend on both. Those
-        # that are still to come stand as one pass makes them, and their y waits for their turn.
+        # Pixels near a border depend on the tiles of both sides, so the refinement of a tile reads
+        # the latents of its neighbours. Later neighbours are not refined yet, but of one pass.
         codec, tiles = self._codec, self._tiles
         rows, columns = ceil_div(tiles.height, 16), ceil_div(tiles.width, 16)
         v_hat = np.zeros((codec.weights.config.latents, rows, columns), np.float32)
         analysis, rgb = self._analysis(exact), self._rgb
-        if exact:  # their pixels are right whatever the latents beside them are
+        if exact:  # no latents change their pixels
             rgb = rgb.copy()
             for number in exact:
                 rgb[tiles.box(number).slices()] = GREY
@@ -245,7 +245,7 @@ class PictureEncoder:
 
 
 class PictureDecoder:
-    """Makes pixels of the tiles' payloads; those numbered in `exact` are stored exactly."""
+    """Decodes the payloads of tiles to pixels; `exact` has the numbers of exact tiles."""
 
     def __init__(
         self,

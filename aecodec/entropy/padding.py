@@ -1,10 +1,10 @@
-"""Padding: what the networks of the entropy model see beyond the edges of a tile.
+"""Padding: the values beyond the edges of a tile for the networks of the entropy model.
 
-Outside a picture there is nothing: zeros, as in training. At an inner edge the picture continues,
-but no tile knows anything of another. Zeros there would say that the picture ends. Then means and
-scales would be wrong where the model is nearly certain, along every inner edge of every sky. So
+Outside a picture the networks see zeros, as in training. At an inner edge the picture continues,
+but a tile has no values of other tiles. Zeros there would mean the end of the picture, and make
+means and scales wrong along every inner edge in flat areas, where the model is nearly certain. So
 z_hat is repeated, and arrays with a value for every latent are reflected, x[-1] = x[1], which keeps
-the colours of the checkerboard. Encoder and decoder pad alike, with what both of them know.
+the colours of the checkerboard. Encoder and decoder pad in the same way, with known values.
 """
 
 from __future__ import annotations

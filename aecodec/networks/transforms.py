@@ -42,7 +42,7 @@ class Transforms:
         self.runtime = runtime
         self.area8 = AREA if runtime.workers else SHARED_AREA
         self.area16 = SHARED_AREA
-        # What a pixel can depend on, in latents to each side. Half of it would do for photographs
+        # The latents to each side that a pixel depends on. Half of them would do for photographs
         # (pixels within one level), but not for drawings: fine checks come back with errors of 255.
         self.margin = ceil_div(weights.config.synthesis_reach, 16)
         self._preview, self._deviation = weights.preview, weights.deviation

@@ -91,7 +91,7 @@ def test_a_png_that_is_written_while_tiles_are_decoded(
     made = bitstream.parse(coder.compress(original, 70, tile_size=64))
     in_small_parts(coder, monkeypatch)
     expected, file = coder.decode(made, region), io.BytesIO()
-    assert coder.decode_to_png(made, file, region, threads=coder.tiles.runtime.threads) == ()
+    assert coder.decode_to_png(made, file, region) == ()
     with Image.open(file) as written:
         assert written.mode == mode
         assert np.array_equal(np.asarray(written), np.asarray(expected))

@@ -13,9 +13,11 @@ import pytest
 import aecodec
 from aecodec import codec, errors, pillow_plugin
 from aecodec.uses import descriptors
+from aecodec.uses.dream import augment
 from aecodec.uses.mend import mend
 
 FUNCTIONS = {
+    "augment": augment,
     "compress": codec.compress,
     "decompress": codec.decompress,
     "features": descriptors.features,

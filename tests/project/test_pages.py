@@ -45,6 +45,7 @@ MADE = {
     },
     "beyond-compression.md": {
         *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png", "heat"),
+        *("dream.png", "varied.png"),
     },
     "training.md": {"weights/mine/config.json", "photo.aec"},
     "benchmarking.md": {"report.html", "results.json", "images.csv", "page.html"},
@@ -52,7 +53,7 @@ MADE = {
 """Files that are there after the commands of each page."""
 PRINTED = {
     "README.md": [r"\d+ \(160, 120\)\n"],
-    "beyond-compression.md": [r"1\.00\n"],
+    "beyond-compression.md": [r"1\.00\n", r"3 \(120, 160, 3\)\n"],
     "guide.md": [r"160 120 \d+\.\d+\ntruncated: \d+ of \d+ bytes\n", ""],
 }
 """What the Python blocks of each page print; a block of torchvision's has its own test."""

@@ -77,9 +77,10 @@ def _trees(root: Path) -> list[tuple[str, ast.Module]]:
 def chains(root: Path) -> dict[str, list[str]]:
     """For each name of a parameter the longest chain of modules that hand it on unchanged.
 
-    A module hands `x` on where one of its calls has the argument `x` or `object.x`, and a function
-    or class of that name, in this module or in one that it imports, has a parameter `x`. Callees
-    are found by name alone, so a chain is an upper bound.
+    A module hands `x` on where one of its calls has the argument `x`, which is a parameter of the
+    function around it, or `object.x`, and a function or class of the callee's name, in this module
+    or in one that it imports, has a parameter `x`. Callees are found by name alone, so a chain is
+    an upper bound.
     """
     trees = dict(_trees(root))
     takers = {module: _takers(tree) for module, tree in trees.items()}
@@ -103,17 +104,19 @@ def _takers(tree: ast.Module) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            arguments = node.args
-            every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-            found.setdefault(node.name, set()).update(a.arg for a in every)
+            found.setdefault(node.name, set()).update(a.arg for a in _arguments(node))
         elif isinstance(node, ast.ClassDef):
             fields = found.setdefault(node.name, set())
             for inner in node.body:
                 if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
                     fields.add(inner.target.id)
                 elif isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-                    fields.update(a.arg for a in (*inner.args.args, *inner.args.kwonlyargs))
+                    fields.update(a.arg for a in _arguments(inner))
     return found
+
+
+def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
+    return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
 
 
 def _imports(tree: ast.Module, known: Collection[str], *, deep: bool = True) -> set[str]:
@@ -126,25 +129,23 @@ def _imports(tree: ast.Module, known: Collection[str], *, deep: bool = True) -> 
     return found & set(known)
 
 
-def _handed_on(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """(name of the argument, name of the callee)."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            function = node.func
-            callee = (
-                function.attr
-                if isinstance(function, ast.Attribute)
-                else function.id
-                if isinstance(function, ast.Name)
-                else ""
-            )
-            for value in (*node.args, *(k.value for k in node.keywords)):
-                if isinstance(value, ast.BoolOp):  # `threads or 0`
-                    value = value.values[0]
-                if isinstance(value, ast.Name):
-                    yield value.id, callee
-                elif isinstance(value, ast.Attribute):
-                    yield value.attr, callee
+def _handed_on(
+    node: ast.AST, parameters: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str]]:
+    """(name of a parameter or attribute, name of the callee that gets it)."""
+    if isinstance(node, ast.FunctionDef):
+        parameters |= {argument.arg for argument in _arguments(node)}
+    for child in ast.iter_child_nodes(node):
+        yield from _handed_on(child, parameters)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+        callee = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for value in (*node.args, *(k.value for k in node.keywords)):
+            if isinstance(value, ast.BoolOp):  # `threads or 0`
+                value = value.values[0]
+            if isinstance(value, ast.Name) and value.id in parameters:
+                yield value.id, callee
+            elif isinstance(value, ast.Attribute):
+                yield value.attr, callee
 
 
 def _longest(graph: dict[str, set[str]]) -> list[str]:

@@ -22,6 +22,16 @@ from aecodec.uses.salvage import _moved_back, salvage
 SIZE = 576, 192
 
 
+def size_of(path: Path | str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 @pytest.fixture(scope="module")
 def whole(coder: Codec) -> bytes:
     """Three tiles side by side, with an ICC profile and an EXIF before them."""
@@ -216,8 +226,8 @@ def test_the_command_names_the_tiles(whole: bytes, tmp_path: Path) -> None:
     assert lines(done.stderr) == [f"{tmp_path / 'a.aec'}: tile 1 is lost: {place}"]
     (values,) = objects(done.stdout)
     assert values["whole"] is False
-    assert Image.open(out).size == SIZE
-    assert set(np.unique(np.asarray(Image.open(mask)))) == {0, BESIDE, DRAWN}
+    assert size_of(out) == SIZE
+    assert set(np.unique(pixels_of(mask))) == {0, BESIDE, DRAWN}
     again = run("mend", tmp_path / "a.aec", "-o", out)
     assert again.returncode == 1
     assert "exists already" in lines(again.stderr)[0]

@@ -17,6 +17,11 @@ from aecodec.uses.odd import FEWEST, FIGURES, Observation, Usual, observe
 CORNERS = [(x, y) for y in (0, 60, 140) for x in (0, 90, 190)]
 
 
+def size_of(path: Path | str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 def photographs() -> list[np.ndarray]:
     """Parts of three photographs, of 256 x 192 pixels."""
     return [
@@ -107,7 +112,7 @@ def test_the_command_ranks_a_folder(tmp_path: Path) -> None:
     found = objects(done.stdout)
     assert len(found) == 3
     assert found[0]["path"] == str(tmp_path / "photos" / "noise.png")
-    assert Image.open(str(found[0]["heat"])).size == (256, 160)
+    assert size_of(str(found[0]["heat"])) == (256, 160)
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

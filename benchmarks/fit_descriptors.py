@@ -1,6 +1,9 @@
 """Fit the two maps of the descriptors (`aecodec/uses/descriptors.py`).
 
     python benchmarks/fit_descriptors.py PHOTOGRAPHS... -o aecodec/uses/descriptors.safetensors
+        [--models small,base] [--add]
+
+`--add` fits the map from z_hat alone, for new weights, and keeps all else that the file holds.
 
 For each of the weights, least squares from z_hat at random qualities to mean colours. Then Fisher's
 discriminants of moments: the classes are photographs, their members random copies, some of them
@@ -18,7 +21,7 @@ import numpy.typing as npt
 from changes import random_change, resized
 from PIL import Image
 from rich.progress import track
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from aecodec import bitstream
 from aecodec.arrays import edge_padded
@@ -42,6 +45,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=600)
     parser.add_argument("--models", default="small,base")
+    parser.add_argument("--add", action="store_true")
     options = parser.parse_args()
 
     rng = np.random.default_rng(32)
@@ -55,6 +59,11 @@ def main() -> None:
         f"z_hat.{coder.weights.id.hex()}": fit_colours(coder, paths, rng).astype(np.float16)
         for coder in coders
     }
+    if options.add:
+        kept = load_file(options.output)
+        save_file({**kept, **maps}, options.output)
+        print(f"{len(paths)} photographs, {', '.join(maps)} added to {options.output}")
+        return
     zero = (
         np.zeros(descriptors.MOMENTS, np.float16),
         np.zeros((descriptors.MOMENTS, 64), np.float16),

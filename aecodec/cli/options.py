@@ -92,7 +92,7 @@ def tune_option(command: F) -> F:
     return click.option(
         "--tune",
         type=click.Choice(list(TUNED)),
-        help="Weights for PSNR, or for what people see (to be trained: none are shipped)."
+        help="Weights for what people see (by SSIMULACRA 2), or for PSNR."
         f"  [default: {DEFAULT_TUNE}]",
     )(command)
 

@@ -35,7 +35,7 @@ PEAK, RMSE = 1, 0.5
 """Of a pixel's value, in levels: what machines may differ by."""
 FEW = 64
 """Of so few pixels, all may differ by the peak."""
-SMALL, BASE = Codec(weights.by_name("small")), Codec(weights.by_name("base"))
+SMALL, BASE, EYE = (Codec(weights.by_name(name)) for name in ("small", "base", "small-eye"))
 
 
 def display_p3() -> bytes:
@@ -105,6 +105,7 @@ def pictures() -> dict[str, bytes]:
     made["tiles-wide"] = SMALL.compress(photo.crop((0, 0, 290, 40)), 85, tile_size=64)
     made["tiles-base"] = BASE.compress(photo.crop((0, 0, 200, 150)), 70, tile_size=64)
     made["base-q40"] = BASE.compress(photo.crop((50, 50, 201, 171)), 40)
+    made["eye-q50"] = EYE.compress(photo.crop((20, 20, 191, 140)), 50)
     made["base-grey"] = BASE.compress(photo.crop((50, 50, 150, 120)).convert("L"), 90)
 
     # Tiles stored exactly: all of them, or beside others; every transform of VP8L; no weights.

@@ -1,6 +1,6 @@
 """Makes the web decoder's weights of `weights/NAME`: one file each, and the list of them.
 
-    python web/tools/pack_weights.py small base
+    python web/tools/pack_weights.py small base small-eye
 
 `web/weights/NAME-ID-DIGEST.aecw` holds what decoding needs and nothing else. Integers, on which
 symbols depend, are kept to the last bit. The float networks' matrices are rounded to so many bits
@@ -267,4 +267,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["small", "base"])
+    main(sys.argv[1:] or ["small", "base", "small-eye"])

@@ -72,7 +72,8 @@ def test_info_names_the_weights(shelf: Path, here: Path) -> None:
     }
     shutil.copy(GOLDEN / "base-q75.aec", "base.aec")
     shutil.copy(shelf / "photo.aec", "small.aec")
-    done = run("info", "base.aec", "small.aec")
+    shutil.copy(GOLDEN / "small-eye-q75.aec", "small-eye.aec")
+    done = run("info", *(f"{name}.aec" for name in sorted(listed)))
     for name, model in listed.items():
         assert f"  model    {name} ({model})\n" in done.stdout.decode()
 

@@ -178,7 +178,9 @@ def test_a_sky_may_end_anywhere(either: weights.Weights, more: int) -> None:
     """
     smooth, picture = sky(128, 320 + more)
     error = pixels(aecodec.decompress(Codec(either).compress(picture, 10))) - smooth
-    assert np.abs(error.mean(axis=(0, 2))).max() < (3.0 if either.config.objective == "psnr" else 3.5)
+    assert np.abs(error.mean(axis=(0, 2))).max() < (
+        3.0 if either.config.objective == "psnr" else 3.5
+    )
 
 
 def test_tiles_side_by_side_are_tiles_one_after_the_other(small: weights.Weights) -> None:

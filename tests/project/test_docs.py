@@ -110,6 +110,19 @@ def test_the_first_sentences_say_what_was_measured() -> None:
     assert f" and {-bd['avif']['mean_curves']:.0f} % smaller than AVIF files." in readme
 
 
+def test_what_is_said_of_the_weights_for_the_eye_was_measured() -> None:
+    """By `benchmarks/eye.py`, on all 24 Kodak pictures."""
+    summary = results("eye-kodak")["summary"]["kodak"]
+    assert summary["pictures"] == 24
+    found = {measure: bd["aecodec:small-eye"]["avif"] for measure, bd in summary["bd_rate"].items()}
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"`--tune eye` they are {-found['ssimulacra2']:.0f} % smaller than AVIF" in readme
+    cells = [f"{found[m]:+.1f} %" for m in ("psnr", "ms_ssim", "ssimulacra2", "butteraugli")]
+    row = f"tune=iq) | {' | '.join(cells)} |"
+    for page in (DOCS / "benchmarking.md", WEIGHTS / "small-eye" / "README.md"):
+        assert row in page.read_text(encoding="utf-8"), page
+
+
 def test_what_the_cards_say_is_what_was_measured() -> None:
     """The BD-rates of `benchmarks/kodak.py` in the model cards."""
     for model, name in (("small", "kodak"), ("base", "kodak-base")):

@@ -54,10 +54,10 @@ STRIP = 512
 """Rows of pixels, at most, whose errors are taken at once: the gradient needs what every layer has
 computed, a kilobyte or so for each pixel."""
 
-RATE, RATE_FOR_THE_EYE = 0.3, 0.2
+RATE, RATE_FOR_THE_EYE = 0.3, 0.25
 RISE, FALL = 1.05, 0.6
 """The step's first length, and what it is multiplied by after success and failure."""
-SLIGHT = 3.0
+SLIGHT = 60.0
 """Bits for a quantisation step: for the eye, the gradient that moves a latent half as far as a
 large one does."""
 HOT, COLD = 1.0, 0.05

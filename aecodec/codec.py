@@ -48,6 +48,7 @@ __all__ = [
     "read_info",
     "verify",
     "weights_for",
+    "weights_of",
 ]
 
 DEFAULT_QUALITY = 75
@@ -234,12 +235,21 @@ def shown(rgb: Pixels, header: Header) -> Pixels:
 
 def weights_for(container: bitstream.Container) -> Weights:
     """The weights that a file names; any that there are, if none of its tiles needs them."""
+    all_exact = len(container.exact) == len(container.tiles)
+    return weights_of(container.header, all_exact=all_exact)
+
+
+def weights_of(header: Header, *, all_exact: bool) -> Weights:
+    """The weights that a header names; any that there are, if every tile is stored exactly.
+
+    Raises UnknownModelError.
+    """
     from aecodec.networks import weights
 
     try:
-        return weights.by_id(container.header.model_id)
+        return weights.by_id(header.model_id)
     except UnknownModelError:
-        if len(container.exact) < len(container.tiles):
+        if not all_exact:
             raise
         return weights.by_name(None)
 

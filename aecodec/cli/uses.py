@@ -16,7 +16,7 @@ import click
 from aecodec import files
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, echo
 from aecodec.cli.options import Number, Whole, device_option, pixels_option, threads_option
-from aecodec.errors import AecodecError, InputError, OutputError, with_advice
+from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError, with_advice
 
 if TYPE_CHECKING:
     from aecodec.arrays import Floats, Pixels
@@ -303,6 +303,7 @@ def _all_of(source: str) -> bytes:
     metavar="FOLDER",
     help="Write a picture of each of them into this folder, with its odd parts in red.",
 )
+@click.option("-f", "--force", is_flag=True, help="Write into a --heat folder that is not empty.")
 @click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
 @threads_option("Threads to compute with.  [default: the cores]")
 @device_option
@@ -313,6 +314,7 @@ def odd(
     normal: str | None,
     count: int,
     heat: str | None,
+    force: bool,
     model: str | None,
     threads: int | None,
     device: str,
@@ -328,6 +330,8 @@ def odd(
     from aecodec.uses.odd import Usual
 
     with Report(1, as_json, progress=False) as report, report.file(folder):
+        if heat is not None and not force and os.path.isdir(heat) and os.listdir(heat):
+            raise OutputExistsError(f"{files.shown(heat)} is not empty: -f writes into it")
         coder = shared(weights.by_name(model), threads or 0, device)
         seen = list(_observed(folder, report, coder, max_pixels))
         if not seen:
@@ -370,18 +374,9 @@ def _observed(
 
 def _pixels_of(path: str, max_pixels: int) -> Pixels:
     """The pixels (H,W,3) of an .aec file or another picture."""
-    from aecodec.bitstream import MAGIC
-    from aecodec.codec import decompress
-    from aecodec.image.load import load
+    from aecodec.bench.compared import picture_of
 
-    try:
-        with open(path, "rb") as file:
-            is_compressed = file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise InputError(f"cannot be read: {files.reason(error)}") from None
-    if is_compressed:
-        return load(decompress(files.read_compressed(path), max_pixels=max_pixels)).rgb
-    return load(path, max_pixels=max_pixels).rgb
+    return picture_of(path, max_pixels=max_pixels).rgb
 
 
 def _write_heat(folder: str, number: int, path: str, heat: Floats, max_pixels: int) -> str:

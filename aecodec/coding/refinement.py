@@ -30,7 +30,7 @@ for a quantisation step moves by rate * g / (|g| + SLIGHT) such steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -127,21 +127,21 @@ class Refinement:
 
     def run(self, effort: Effort) -> Latents:
         """The best latents found; those of y itself, if none are better."""
-        y, curvature = self._y, self._point.curvature
-        best: Latents
-        more: dict[str, Any] = (
-            {}
-            if self._codec.weights.config.objective == "psnr"
-            else {"rate": RATE_FOR_THE_EYE, "bounded": self.bounded}
-        )
         if not effort.annealing:
-            best, _ = descend(y, curvature, effort.descent, self.quantise, self.cost, **more)
-            return best
+            return self._descended(self._y, effort.descent)[0]
         gain = self._point.gain
-        moved = anneal(y * gain, effort.annealing, self.soft_gradient) / gain
-        best, least = descend(moved, curvature, effort.descent, self.quantise, self.cost, **more)
-        plain, _ = self.quantise(y)
+        moved = anneal(self._y * gain, effort.annealing, self.soft_gradient) / gain
+        best, least = self._descended(moved, effort.descent)
+        plain, _ = self.quantise(self._y)
         return best if least < self.cost(plain)[0] else plain
+
+    def _descended(self, y: Floats, iterations: int) -> tuple[Latents, float]:
+        """The best quantised latents on the path down from y (M,h,w), and their J."""
+        curvature, quantise, cost = self._point.curvature, self.quantise, self.cost
+        if self._codec.weights.config.objective == "psnr":
+            return descend(y, curvature, iterations, quantise, cost)
+        rate, bounded = RATE_FOR_THE_EYE, self.bounded
+        return descend(y, curvature, iterations, quantise, cost, rate, bounded)
 
     def quantise(self, y: Floats) -> tuple[Latents, Floats]:
         """The quantised latents of y (M,h,w), and y_hat."""

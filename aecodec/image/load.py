@@ -34,7 +34,7 @@ from aecodec.image.picture import Mode, Picture
 from aecodec.image.watch import WatchedFile
 from aecodec.stages import stage
 
-__all__ = ["load"]
+__all__ = ["load", "open_within"]
 
 _File: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 Source: TypeAlias = "_File | Image.Image | Pixels"
@@ -97,7 +97,7 @@ def _contents(source: _File, max_pixels: int) -> bytes:
             return _contents(file, max_pixels)
     if source.seekable():
         if source.seek(0, os.SEEK_END) > _LARGE:
-            with _open(source, max_pixels):
+            with open_within(source, max_pixels):
                 pass
         source.seek(0)
     return source.read()
@@ -109,7 +109,7 @@ def _from_file(data: bytes, wanted: _Wanted) -> Picture:
         raise InputError(f"a camera raw ({kind}): develop it first")
     file = WatchedFile(data)
     try:
-        image = _open(file, wanted.max_pixels)
+        image = open_within(file, wanted.max_pixels)
     except UnidentifiedImageError:
         if what := mending.described(memoryview(data)):
             raise InputError(what) from None
@@ -146,7 +146,7 @@ def _errors_named() -> Iterator[None]:
 _OPENING: Final = forks.Lock()
 
 
-def _open(source: BinaryIO, max_pixels: int) -> Image.Image:
+def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
     """Open a picture with `max_pixels` in place of Pillow's limit, which is a global variable.
 
     Pillow warns above `MAX_IMAGE_PIXELS` (89 million by default) and raises above twice as many.

@@ -18,6 +18,7 @@ import numpy as np
 from aecodec.errors import InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS
 from aecodec.image.load import load
+from aecodec.image.picture import grey_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +40,8 @@ _OWN: Final = 0.7
 """The share of it; the rest is that of the whole picture."""
 _NUGGET: Final = 1e-3
 """Variance, as a share of the whole, of what no neighbour can tell."""
+_PART: Final = 1024
+"""The side of the parts whose autocovariances are added up for that of the whole picture."""
 _AT_ONCE: Final = 512
 """Pixels whose systems of equations are solved together: 7 MB."""
 
@@ -57,7 +60,7 @@ def read_mask(
     else:
         limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
         try:
-            mask = load(source, max_pixels=limit, keep=()).rgb.mean(axis=2) > 127.0
+            mask = grey_of(load(source, max_pixels=limit, keep=()).rgb) > 127
         except (InputError, OSError) as error:
             raise InputError(f"the mask cannot be read: {one_line(error)}") from None
     if mask.shape != shape[:2]:
@@ -121,14 +124,17 @@ def filled(rgb: Pixels, mask: Bools) -> Pixels:
 def _autocovariance(field: Floats) -> Doubles:
     """(4R+1,4R+1): how alike the values of a field (h,w,3) are at each shift of up to 2R pixels
     down and across, 1 at none."""
-    height, width = (max(side, 4 * _REACH + 1) for side in field.shape[:2])
     apart = field - field.mean((0, 1))
-    # Zeros beyond the edge keep every system of equations solvable.
-    spectrum = np.fft.rfft2(apart, s=(height + 2 * _REACH, width + 2 * _REACH), axes=(0, 1))
-    power = np.square(np.abs(spectrum)).sum(2)
-    found = np.fft.irfft2(power, s=(height + 2 * _REACH, width + 2 * _REACH))
     shifts = np.arange(-2 * _REACH, 2 * _REACH + 1)
-    table: Doubles = found[np.ix_(shifts, shifts)]
+    table: Doubles = np.zeros((len(shifts), len(shifts)))
+    # In parts, for a transform of the whole would take ten times the picture's memory.
+    for y in range(0, len(apart), _PART):
+        for x in range(0, apart.shape[1], _PART):
+            part = apart[y : y + _PART, x : x + _PART]
+            # Zeros beyond the edge keep every system of equations solvable.
+            size = [max(side, 4 * _REACH + 1) + 2 * _REACH for side in part.shape[:2]]
+            power = np.square(np.abs(np.fft.rfft2(part, s=size, axes=(0, 1)))).sum(2)
+            table += np.fft.irfft2(power, s=size)[np.ix_(shifts, shifts)]
     none = table[2 * _REACH, 2 * _REACH]
     return table / none if none > 1e-3 else np.ones_like(table)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from aecodec.errors import InputError
+from aecodec.image.load import open_within
 
 if TYPE_CHECKING:
     from aecodec.arrays import Floats, Pixels
@@ -24,23 +26,23 @@ def means_of_image(image: Image.Image, side: int) -> Floats:
     return means
 
 
-def means_of_jpeg(data: bytes, side: int, max_pixels: int) -> Floats | None:
-    """The same of a JPEG, which is decoded at down to an eighth of its size.
+def means_of_jpeg(file: BinaryIO, side: int, max_pixels: int) -> Floats | None:
+    """The same of a JPEG in an open file, which is decoded at down to an eighth of its size.
 
     None for everything but a whole JPEG in RGB or grey of at most so many pixels: `load` reads it,
     or says what is wrong with it.
     """
-    if not data.startswith(b"\xff\xd8\xff"):
+    file.seek(0)
+    if file.read(3) != b"\xff\xd8\xff":
         return None
+    file.seek(0)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_within(file, max_pixels) as image:
             if image.format != "JPEG" or image.mode not in ("L", "RGB"):
-                return None
-            if image.width * image.height > max_pixels:
                 return None
             image.draft("RGB", (_AREA * side, _AREA * side))
             return means_of_image(ImageOps.exif_transpose(image).convert("RGB"), side)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (InputError, OSError, ValueError, SyntaxError):
         return None
 
 

@@ -18,10 +18,13 @@ against those in which pictures differ. `benchmarks/fit_descriptors.py` fits bot
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import io
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import numpy as np
 
@@ -190,22 +193,26 @@ def of_file(
     from aecodec.image.load import load
     from aecodec.image.small import means_of_jpeg
 
+    with _opened(source) as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            means = means_of_jpeg(file, _LUMA, max_pixels)
+            if means is not None:
+                return _of_colours(means)
+            return of_pixels(load(file, max_pixels=max_pixels).rgb)
+    data = source if isinstance(source, bytes) else read_compressed(os.fspath(source))
+    container = bitstream.parse(data, max_pixels=max_pixels)
+    thumbnail = of_container(container)
+    return _decoded(data, max_pixels, threads) if thumbnail is None else thumbnail
+
+
+@contextlib.contextmanager
+def _opened(source: str | PathLike[str] | bytes) -> Iterator[BinaryIO]:
+    """A file that can be read from any place: a pipe is read into memory."""
     if isinstance(source, bytes):
-        data = source
-    else:
-        with open(source, "rb") as file:
-            start = file.read(len(MAGIC))
-            data = start if start == MAGIC else start + file.read()
-    if data.startswith(MAGIC):
-        if not isinstance(source, bytes):
-            data = read_compressed(str(source))
-        container = bitstream.parse(data, max_pixels=max_pixels)
-        thumbnail = of_container(container)
-        return _decoded(data, max_pixels, threads) if thumbnail is None else thumbnail
-    means = means_of_jpeg(data, _LUMA, max_pixels)
-    if means is not None:
-        return _of_colours(means)
-    return of_pixels(load(data, max_pixels=max_pixels).rgb)
+        yield io.BytesIO(source)
+        return
+    with open(source, "rb") as file:
+        yield file if file.seekable() else io.BytesIO(file.read())
 
 
 def _decoded(data: bytes, max_pixels: int, threads: int) -> Thumbnail:

@@ -17,7 +17,7 @@ import numpy as np
 
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
-from aecodec.errors import AecodecError, CorruptError, UnknownModelError
+from aecodec.errors import AecodecError, CorruptError
 from aecodec.geometry import Box
 from aecodec.uses.salvage import Salvaged, salvage
 
@@ -69,7 +69,7 @@ def mend(
         UnknownModelError: the weights that the file names are not installed.
         DeviceError, ValueError, TypeError: as `decompress`.
     """
-    from aecodec.codec import check_tiles, shared
+    from aecodec.codec import check_tiles, shared, weights_of
     from aecodec.image.picture import to_pil
     from aecodec.image.preparation import made_neutral
 
@@ -78,8 +78,9 @@ def mend(
     exact = frozenset(
         n for n, section in found.tiles.items() if section.type == bitstream.SectionType.EXACT
     )
-    check_tiles(header, all_exact=len(exact) == len(found.tiles))
-    coder = shared(_weights(found, exact), threads, device)
+    all_exact = len(exact) == len(found.tiles)
+    check_tiles(header, all_exact=all_exact)
+    coder = shared(weights_of(header, all_exact=all_exact), threads, device)
     tiles = _Tiles(coder, found, exact)
     if not tiles.pixels and not tiles.v_hat:
         raise CorruptError(f"none of its {len(grid)} tiles is whole")
@@ -95,17 +96,6 @@ def mend(
     image = to_pil(rgb, mode, alpha, **metadata)
     boxes = tuple(grid.box(number) for number in missing)
     return Mended(image, mask, missing, boxes, len(grid), lost)
-
-
-def _weights(found: Salvaged, exact: frozenset[int]) -> Any:
-    from aecodec.networks import weights
-
-    try:
-        return weights.by_id(found.header.model_id)
-    except UnknownModelError:
-        if len(exact) < len(found.tiles):
-            raise
-        return weights.by_name(None)
 
 
 def _others(found: Salvaged) -> tuple[dict[str, Any], Pixels | None, tuple[str, ...]]:

@@ -22,6 +22,7 @@ import numpy as np
 from aecodec.arrays import edge_padded
 from aecodec.errors import InputError
 from aecodec.geometry import Box, ceil_div
+from aecodec.uses.descriptors import LUMA
 
 if TYPE_CHECKING:
     from aecodec.arrays import Array, Floats, Pixels
@@ -111,7 +112,7 @@ def _mean(values: Array) -> float:
 
 def _steps(rgb: Pixels) -> float:
     """How much the largest straight step stands out from its surroundings, as a logarithm."""
-    luma = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = rgb.astype(np.float32) @ LUMA
     largest = 0.0
     for plane in (luma, luma.T):
         rise = np.abs(np.diff(plane, axis=1))

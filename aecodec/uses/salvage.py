@@ -23,6 +23,7 @@ __all__ = ["Salvaged", "salvage"]
 
 _TILES: Final = (SectionType.TILE, SectionType.EXACT)
 _BEGINNINGS: Final = bytes(SectionType)
+_BEGINNING: Final = re.compile(b"[" + re.escape(_BEGINNINGS) + b"]")
 _POLYNOMIAL: Final = 0xEDB88320
 _MOST_SCANNED: Final = 2**31
 """Bytes under the checksums of what might be a section. A forged file has no more looked at."""
@@ -153,11 +154,10 @@ class _Scan:
 
     def next(self, offset: int, least: int) -> tuple[int, int] | None:
         """Where the next whole section begins, and its ordinal, which is `least` at least."""
-        data = self._data
-        for match in re.finditer(b"[" + re.escape(_BEGINNINGS) + b"]", data[offset:]):
-            ordinal = self.ordinal_at(offset + match.start())
+        for match in _BEGINNING.finditer(self._data, offset):
+            ordinal = self.ordinal_at(match.start())
             if ordinal is not None and ordinal >= least:
-                return offset + match.start(), ordinal
+                return match.start(), ordinal
             if self._left < 0:
                 return None
         return None

@@ -80,7 +80,6 @@ class Index:
 
     def __init__(self, path: str | None) -> None:
         self.path = path
-        self._views: Floats | None = None
         with self._translated():
             if path is not None and os.path.exists(path) and not os.path.isfile(path):
                 raise InputError(f"{path} is no file")
@@ -138,7 +137,6 @@ class Index:
         *,
         read: Callable[[str], Thumbnail] = _read,
         threads: int = 1,
-        advanced: Callable[[int], None] = lambda count: None,
     ) -> int:
         """Describe new and changed files, and forget those that are gone; how many were described.
 
@@ -165,7 +163,6 @@ class Index:
                 stamp = status.st_size, status.st_mtime_ns
                 if known.get(key) != stamp:
                     yield key, path, stamp
-                advanced(1)
 
         count = 0
         jobs = fresh()
@@ -186,7 +183,6 @@ class Index:
         with self._translated(), self._db:
             gone = [(os.fsencode(key),) for key in known if key not in seen]
             self._db.executemany("DELETE FROM pictures WHERE path = ?", gone)
-        self._views = None
         return count
 
     def _store(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import bjontegaard
+import browsers
 import command
 import numpy as np
 import pytest
@@ -381,20 +382,11 @@ def test_the_page_is_one_file_that_asks_for_nothing(benched: Benched) -> None:
     assert len(page) < 2e6
 
 
-def browser_path() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = browser_path()
     with api.sync_playwright() as playwright:
-        if path is None and not os.path.exists(playwright.chromium.executable_path):
-            pytest.skip("no Chromium is installed")
-        sandbox = [] if os.name == "nt" or os.getuid() else ["--no-sandbox"]
-        running = playwright.chromium.launch(executable_path=path, args=sandbox)
+        running = browsers.launched(playwright)
         yield running
         running.close()
 

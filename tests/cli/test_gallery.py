@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import os
 import shutil
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browsers
 import command
 import pytest
 import samples
@@ -230,18 +230,13 @@ def shown(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if not (DIST / "aecodec.js").is_file():
         pytest.skip("the decoder for browsers is not built: make web")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
     site = tmp_path_factory.mktemp("shown") / "site"
     make(pictures, "-o", site, "--decoder", DIST)
     handler = functools.partial(Quiet, directory=str(site))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with api.sync_playwright() as playwright:
-        sandbox = [] if os.name == "nt" or os.getuid() else ["--no-sandbox"]
-        browser = playwright.chromium.launch(executable_path=path, args=sandbox)
+        browser = browsers.launched(playwright)
         page = browser.new_page(viewport={"width": 900, "height": 700}, has_touch=True)
         page.set_default_timeout(120_000)
         page.asked = []

@@ -12,6 +12,7 @@ from PIL import Image
 
 import aecodec
 from aecodec.errors import InputError
+from aecodec.image import masks
 from aecodec.image.masks import filled, grown, read_mask
 
 
@@ -82,6 +83,15 @@ def test_small_pictures_are_filled(shape: tuple[int, int]) -> None:
     mask = np.zeros(shape, bool)
     mask[0, 0] = True
     assert filled(rgb, mask).shape == rgb.shape
+
+
+def test_a_picture_in_several_parts_is_filled_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb = np.asarray(samples.photograph())
+    mask = lines_over(rgb.shape[:2])
+    at_once = np.square(filled(rgb, mask)[mask].astype(float) - rgb[mask]).mean()
+    monkeypatch.setattr(masks, "_PART", 100)
+    in_parts = np.square(filled(rgb, mask)[mask].astype(float) - rgb[mask]).mean()
+    assert in_parts == pytest.approx(at_once, rel=0.05)
 
 
 def test_grown_is_a_square_around_each_pixel() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +115,31 @@ def test_a_turned_jpeg_is_described_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     photograph().transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", exif=exif.tobytes())
     assert alike(tmp_path / "a.jpg", photograph()) > 0.97
+
+
+def test_a_jpeg_above_the_limit_of_pillow_is_read_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph().save(tmp_path / "a.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = of_file(tmp_path / "a.jpg")
+    monkeypatch.undo()
+    assert np.array_equal(found.luma, of_file(tmp_path / "a.jpg").luma)
+    with pytest.raises(aecodec.InputError, match="134400"):
+        of_file(tmp_path / "a.jpg", max_pixels=100_000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_described(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    photograph().save(buffer, "PNG")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(buffer.getvalue(),))
+    writer.start()
+    assert alike(tmp_path / "pipe", photograph()) > 0.999
+    writer.join()
 
 
 def test_lossless_files_are_described_by_their_pixels() -> None:

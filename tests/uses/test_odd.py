@@ -113,6 +113,20 @@ def test_the_command_ranks_a_folder(tmp_path: Path) -> None:
     assert len(found) == 3
     assert found[0]["path"] == str(tmp_path / "photos" / "noise.png")
     assert size_of(str(found[0]["heat"])) == (256, 160)
+    heat = tmp_path / "heat"
+    written = {path.name: path.read_bytes() for path in heat.iterdir()}
+    assert len(written) == 3
+
+    (heat / min(written)).write_bytes(b"mine")
+    done = run("odd", tmp_path / "photos", "-n", "3", "--heat", heat)
+    assert done.returncode == 1
+    fault = f"{heat} is not empty: -f writes into it"
+    assert lines(done.stderr) == [f"aecodec: {tmp_path / 'photos'}: {fault}"]
+    assert (heat / min(written)).read_bytes() == b"mine"
+
+    done = run("odd", tmp_path / "photos", "-n", "3", "--heat", heat, "-f")
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes() for path in heat.iterdir()} == written
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
     python benchmarks/trials.py whole FOLDER [--steps 300] [--only NAME ...]
     python benchmarks/trials.py prior FOLDER --weights weights/small [--steps 600] [--only ...]
     python benchmarks/trials.py capacity FOLDER --weights weights/small [--steps 600] [--only ...]
+    python benchmarks/trials.py family FOLDER [--minutes 10] [--only ...]
     python benchmarks/trials.py draw
 
 FOLDER holds the photographs of the training. The figure is the BD-rate against JPEG on those that
@@ -13,6 +14,8 @@ the training holds out.
   from nothing on cached latents. Without the noise of the transforms, differences of some tenths of
   a percent show.
 - `capacity` does the same with priors of other widths.
+- `family` trains other kinds of autoencoder for an equal processor time, from the KLT start:
+  linear, sparse, denoising, and with attention. It also measures what each makes of noisy pictures.
 - `draw` draws `trials.svg`.
 
 All trials of a part see the same crops in the same order. The results are written to
@@ -27,12 +30,14 @@ import json
 import math
 import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,7 +48,7 @@ from aecodec.model.hyperprior import Context
 from aecodec.model.layers import Block, LevelTable, Spine, lambda_of, pointwise, round_ste
 from aecodec.networks.config import SIZES, ModelConfig
 from aecodec.training import loss, trainer
-from aecodec.training.checkpoint import Settings, load_ema
+from aecodec.training.checkpoint import CHECKPOINT, Settings, load_ema
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.optim import SoapAdam, parameter_groups
 from aecodec.training.validation import Validation
@@ -228,6 +233,105 @@ def train_whole(trial: Whole, folder: Path, steps: int) -> dict[str, Any]:
         stack.enter_context(patch.dict(SIZES, small=size))
         settings = Settings(steps=steps, lr=0.004, **trial.settings)
         return trainer.train(folder, Path(out), settings, device="cpu")
+
+
+# --- The family -----------------------------------------------------------------------------------
+
+
+class Attention(nn.Module):
+    """Attention of every latent to the 5x5 latents around it, as a residual branch.
+
+    (B,C,h,w) -> (B,C,h,w). Neighbours at fixed distances (Ramachandran et al. 2019, "Stand-Alone
+    Self-Attention in Vision Models") rather than fixed windows, so that a tile needs a margin and
+    no grid. A learned bias for each distance stands for the position. The last layer starts at
+    zero.
+    """
+
+    def __init__(self, channels: int, heads: int = 4, width: int = 64, reach: int = 2) -> None:
+        super().__init__()
+        self.heads, self.reach = heads, reach
+        self.query, self.key, self.value = (pointwise(channels, width) for _ in range(3))
+        self.out = pointwise(width, channels)
+        nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
+        nn.init.zeros_(self.out.bias)
+        self.place = nn.Parameter(torch.zeros(1, heads, 1, (2 * reach + 1) ** 2, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,h,w) -> the same."""
+        b, _, h, w = x.shape
+
+        def around(layer: nn.Conv2d) -> Tensor:  # (B,heads,width,places,h,w)
+            side = 2 * self.reach + 1
+            found = F.unfold(layer(x).float(), side, padding=self.reach)
+            return found.reshape(b, self.heads, -1, side * side, h, w)
+
+        query = self.query(x).float().reshape(b, self.heads, -1, 1, h, w)
+        likeness = (query * around(self.key)).sum(2, keepdim=True) / math.sqrt(query.shape[2])
+        share = torch.softmax(likeness + self.place, dim=3)
+        found = (share * around(self.value)).sum(3).reshape(b, -1, h, w)
+        out: Tensor = x + self.out(found)
+        return out
+
+
+class AttentiveAutoencoder(Autoencoder):
+    """Attention at 1/16: after the blocks of the analysis, before those of the synthesis."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.analysis.blocks16 = nn.Sequential(self.analysis.blocks16, Attention(config.latents))
+        self.synthesis.blocks16 = nn.Sequential(Attention(config.latents), self.synthesis.blocks16)
+
+
+FAMILY: dict[str, Whole] = {
+    "rate and distortion (as it is)": Whole(),
+    "linear (KLT)": Whole(config=dataclasses.asdict(SIZES["linear"])),
+    "sparse (L1)": Whole(settings={"sparse": True}),
+    "attention at 1/16": Whole(patches=_model(AttentiveAutoencoder)),
+}
+NOISE = 25.0
+"""Standard deviation of the noise that the family is tried with, in levels of 255."""
+
+
+def train_family(trial: Whole, folder: Path, minutes: float) -> dict[str, Any]:
+    """Train for so many minutes of processor time; the last validation, and of noisy pictures."""
+    torch.set_num_threads(1)
+    with ExitStack() as stack:
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for patched in trial.patches:
+            stack.enter_context(patch.object(*patched))
+        # On a busy machine a minute of the clock is no measure.
+        clock = types.SimpleNamespace(monotonic=time.process_time)
+        stack.enter_context(patch.object(trainer, "time", clock))
+        size = dataclasses.replace(SMALL, **trial.config, name="small")
+        stack.enter_context(patch.dict(SIZES, small=size))
+        settings = Settings(minutes=minutes, lr=0.004, validate_minutes=1e9, **trial.settings)
+        found = trainer.train(folder, out, settings, device="cpu", threads=1)
+        model, _ = load_ema(out / CHECKPOINT)
+    _, held_out = split_validation(find_photographs(folder), HELD_OUT)
+    return found | {"noisy_psnr": cleaned(model, Validation(held_out))}
+
+
+@torch.no_grad()
+def cleaned(model: Autoencoder, validation: Validation) -> dict[str, float]:
+    """Of pictures with Gaussian noise, the mean PSNR of what comes back, against the clean ones.
+
+    By level of quality, and of the noisy pictures themselves.
+    """
+    model.eval()
+    drawn = torch.Generator().manual_seed(0)
+    sums: dict[str, list[float]] = {}
+    for pixels in validation.pictures:
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255.0
+        noisy = x + NOISE / 255.0 * torch.randn(x.shape, generator=drawn)
+        shown = {"noisy": noisy.clamp(0.0, 1.0)}
+        for level in (0.2, 0.35, 0.5, 0.65):
+            output = model(shown["noisy"], torch.tensor([level]), noise=False)
+            shown[f"{level}"] = output.x_hat.clamp(0.0, 1.0)
+        for name, picture in shown.items():
+            error = float((picture - x).square().mean())
+            sums.setdefault(name, []).append(-10.0 * math.log10(error))
+    return {name: round(float(np.mean(values)), 2) for name, values in sums.items()}
 
 
 # --- The prior alone ------------------------------------------------------------------------------
@@ -485,37 +589,51 @@ def draw() -> None:
 def main() -> None:
     """Train, print, record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=("whole", "prior", "capacity", "draw"))
+    parser.add_argument("part", choices=("whole", "prior", "capacity", "family", "draw"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--only", nargs="+", metavar="NAME")
     options = parser.parse_args()
     if options.part == "draw":
         draw()
         return
-    whole = options.part == "whole"
+    family = options.part == "family"
+    whole = options.part == "whole" or family
     if options.folder is None or (not whole and options.weights is None):
-        parser.error("which photographs, and but for `whole`, which weights?")
+        parser.error("which photographs, and but for `whole` and `family`, which weights?")
     steps = options.steps or (300 if whole else 600)
-    parts: dict[str, dict[str, Any]] = {"whole": WHOLE, "prior": PRIOR, "capacity": CAPACITY}
+    parts: dict[str, dict[str, Any]] = {
+        "whole": WHOLE,
+        "prior": PRIOR,
+        "capacity": CAPACITY,
+        "family": FAMILY,
+    }
     trials = parts[options.part]
     cached = None if whole else Cached(options.weights, options.folder)
     results: list[dict[str, Any]] = []
     for name in options.only or trials:
         begun = time.monotonic()
-        if cached is None:
+        if family:
+            found = train_family(trials[name], options.folder, options.minutes)
+        elif cached is None:
             found = train_whole(trials[name], options.folder, steps)
         else:
             found = train_prior(trials[name], cached, steps)
+        count = found["step"] if family else steps
         result = {
             "name": name,
-            "steps": steps,
-            "megapixels": round(steps * 8 * 256**2 / 1e6),
+            "steps": count,
+            "megapixels": round(count * 8 * 256**2 / 1e6),
             "minutes": round((time.monotonic() - begun) / 60.0, 2),
             "bd_rate_jpeg": found["bd_rate_jpeg"] and round(found["bd_rate_jpeg"], 2),
             "curve": [[round(p["bpp"], 4), round(p["psnr"], 3)] for p in found["curve"]],
         }
+        if family:
+            result["minutes"] = options.minutes  # of processor time
+            result["zeros"] = [round(p["zeros"], 4) for p in found["curve"]]
+            result["noisy_psnr"] = found["noisy_psnr"]
         results.append(result)
         print(f"{name}: {result['bd_rate_jpeg']} % ({result['minutes']} min)", flush=True)
         if not options.only:

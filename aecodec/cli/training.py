@@ -67,6 +67,11 @@ __all__ = ["export", "train"]
     help="Share of squared error in the objective for the eye.  [default: 0.25]",
 )
 @click.option(
+    "--sparse",
+    is_flag=True,
+    help="A sparse autoencoder, for study: the L1 norm of the latents in place of their bits.",
+)
+@click.option(
     "--finish",
     is_flag=True,
     help="Second stage: freeze the encoder, and fine-tune the decoder on really quantised symbols. "

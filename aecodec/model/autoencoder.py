@@ -54,6 +54,7 @@ class Output:
     coded: Tensor  # (B,M,h,w), the whole numbers for them
     index: Tensor  # (B,M,h,w), y's table indexes, real-valued
     z: Tensor  # (B,N,h/4,w/4), before rounding
+    norm: Tensor | None = None  # (B,), the sum of |v|, where it stands for the rate of v
 
 
 @dataclasses.dataclass
@@ -79,6 +80,8 @@ class Autoencoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        # A sparse autoencoder: what shrinks the latents is their L1 norm, not their rate.
+        self.sparse = False
         self.analysis = Analysis(config)
         self.synthesis = Synthesis(config)
         self.hyper_analysis = HyperAnalysis(config)
@@ -202,14 +205,16 @@ class Autoencoder(nn.Module):
             coded=whole("coded"),
             index=whole("index"),
             z=whole("z"),
+            norm=v.abs().sum(dim=(1, 2, 3)) if self.sparse else None,
         )
 
     def _code(
         self, v: Tensor, sides: Sides, level: Tensor, gain: Tensor, noise: bool, finish: bool
     ) -> _Coded:
         """Code the tile v (B,M,h,w), which has neighbours on those sides."""
+        seen = v.detach() if self.sparse else v  # by what is to learn the rate
         with torch.set_grad_enabled(torch.is_grad_enabled() and not finish):
-            full = F.pad(v, (0, -v.shape[3] % 4, 0, -v.shape[2] % 4), "replicate")
+            full = F.pad(seen, (0, -v.shape[3] % 4, 0, -v.shape[2] % 4), "replicate")
             z = within(self.hyper_analysis(reflected(full, sides, 4)).float(), sides, 1)
             std = torch.exp(self.log_std)[None, :, None, None]
         z_hat = round_ste(z)
@@ -224,7 +229,7 @@ class Autoencoder(nn.Module):
         alone = self.scale_network.alone(scales, level)
         # What step 1's scales see is no way to teach step 0's symbols: they are as they are.
         coded = _whole(v - mu, self._least(alone, finish))
-        known = (replaced(v - mu, coded) + mu) / (std * gain) * first
+        known = (replaced(seen - mu, coded) + mu) / (std * gain) * first
         mu1 = within(
             self._second_means(features, known, parity, sides), sides, self.config.context_reach
         )
@@ -235,7 +240,7 @@ class Autoencoder(nn.Module):
         least = self._least(index, finish)
         coded = _whole(symbols, least)
         if noise:
-            y_bits = self._bits_with_noise(symbols, coded, index, least)
+            y_bits = self._bits_with_noise(seen - mu, coded, index, least)
         else:
             y_bits = self.y_bits_of(coded, index)
         return _Coded(

@@ -122,6 +122,9 @@ class ModelConfig:
 
 
 SIZES: dict[str, ModelConfig] = {
+    "linear": ModelConfig(
+        name="linear", analysis8=(), analysis16=(), synthesis16=(), synthesis8=()
+    ),
     "tiny": ModelConfig(
         name="tiny",
         stream8=32,
@@ -152,4 +155,6 @@ SIZES: dict[str, ModelConfig] = {
         context_blocks=2,
     ),
 }
-"""The named sizes: `tiny` for tests, `small` to be quick, `base` for smaller files."""
+"""The named sizes: `tiny` for tests, `small` to be quick, `base` for smaller files.
+
+The transforms of `linear` are small's without blocks: matrices of 16x16 pixels, at first a KLT."""

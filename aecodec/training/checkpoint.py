@@ -57,6 +57,7 @@ class Settings:
     start: str = "klt"  # or "random"
     objective: str = "psnr"  # or "eye"
     mse_share: float = 0.25  # of the eye's distortion; the rest is SSIMULACRA 2's
+    sparse: bool = False  # the latents' L1 norm stands for their bits
     finish: bool = False  # only what a decoder has learns, from the symbols that encoders code
     validation: int = 24  # pictures held out
     validate_minutes: float = 8.0  # (*)

@@ -54,7 +54,8 @@ def rate_distortion(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean over the batch of w(lambda) * (bpp + lambda * distortion), and its parts.
 
-    The distortion is 255^2 * MSE, or what `eye` says.
+    The distortion is 255^2 * MSE, or what `eye` says. Of a sparse autoencoder the L1 norm of the
+    latents, in quantisation steps a pixel, is added: its bits have no gradient by the latents.
 
     BD-rate averages the logarithm of the rate evenly over PSNR, so a picture's loss is divided by
     about the rate that goes with its lambda: bpp grows like lambda to the 0.5.
@@ -66,5 +67,8 @@ def rate_distortion(
     distortion = 255.0**2 * mse
     if eye is not None:
         distortion, parts["raw"] = eye(x, output.x_hat, mse)
+    if output.norm is not None:
+        parts["norm1"] = output.norm / pixels
+        bpp = bpp + parts["norm1"]
     loss = ((bpp + lam * distortion) * (lam / CENTRE) ** -0.5).mean()
     return loss, parts

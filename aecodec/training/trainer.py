@@ -340,6 +340,7 @@ def _loop(
 ) -> dict[str, Any]:
     """Train to the end of the schedule; the last validation."""
     settings, model = run.settings, run.model
+    model.sparse = settings.sparse
     eye = Eye(settings.mse_share) if settings.objective == "eye" else None
     batches = Batches(
         pictures,

@@ -80,6 +80,8 @@ class Validation:
     ) -> dict[str, Any]:
         """Mean curve over LEVELS, BD-rate against JPEG in percent (None: no common range).
 
+        "zeros" is the share of the latents' symbols that are 0.
+
         With `finish` of the symbols that encoders code, otherwise of plainly rounded ones.
         """
         rows: list[list[tuple[float, ...]]] = [[] for _ in LEVELS]
@@ -95,9 +97,11 @@ class Validation:
                 count = x.shape[2] * x.shape[3]
                 z_bpp = float(output.z_bits) / count
                 bpp = float(output.y_bits) / count + z_bpp
-                row.append((bpp, _psnr(float((error**2).mean())), z_bpp, eye))
+                zeros = float((output.coded == 0).double().mean())
+                row.append((bpp, _psnr(float((error**2).mean())), z_bpp, eye, zeros))
         means = [tuple(float(v) for v in np.mean(row, axis=0)) for row in rows]
-        curve = [{"bpp": b, "psnr": p, "z_bpp": z, "ssimulacra2": e} for b, p, z, e in means]
+        names = ("bpp", "psnr", "z_bpp", "ssimulacra2", "zeros")
+        curve = [dict(zip(names, values, strict=True)) for values in means]
         return {
             "bd_rate_jpeg": self._bd_rate(curve, "psnr"),
             "bd_rate_jpeg_ssimulacra2": self._bd_rate(curve, "ssimulacra2"),

@@ -1,11 +1,12 @@
 """Odd pictures: how unlike usual ones a picture is, and where.
 
-A picture is seen in eight figures. Four come from its latents y, in cells of 64 x 64 pixels of the
+A picture is seen in ten figures. Four come from its latents y, in cells of 64 x 64 pixels of the
 picture at 512 pixels a side: the Mahalanobis distances of the magnitudes of a cell's latents from
 those of usual cells (their mean, and that of the oddest fifth), that of the signed means, and that
 of the whole picture (Rippel, Mertens & Merhof 2021, "Modeling the Distribution of Normal Data in
-Pre-Trained Deep Features for Anomaly Detection"). Four come from pixels, for faults that
-photographs never have: straight steps, levels that no pixel has, rows that repeat, and flatness.
+Pre-Trained Deep Features for Anomaly Detection"). Six come from pixels, for faults that
+photographs never have: straight steps, levels that no pixel has, rows that repeat, flatness, grain
+even where a picture is smoothest, and channels in another order (`colours.py`).
 
 Each figure is measured in units of its spread among usual pictures: 1 is what one picture in fifty
 of those reaches. The score is the largest of them.
@@ -22,6 +23,7 @@ import numpy as np
 from aecodec.arrays import edge_padded
 from aecodec.errors import InputError
 from aecodec.geometry import Box, ceil_div
+from aecodec.uses.colours import LONGEST, exchanged
 from aecodec.uses.descriptors import LUMA
 
 if TYPE_CHECKING:
@@ -41,12 +43,17 @@ FIGURES: Final = (
     "missing levels",
     "repeated rows",
     "flatness",
+    "grain",
+    "order of channels",
 )
 _LONGEST: Final = 512
 _LARGEST: Final = 2048
 """Pixels a side of the middle part whose pixels are looked at."""
 _RUN: Final = 32
 """Pixels of a straight step."""
+_BLOCK: Final = 16
+_LEAST_GRAIN: Final = 0.5
+"""Levels of noise that do not count."""
 _AXES: Final = 60
 """Principal axes of magnitudes that count."""
 _FLOOR: Final = 0.01
@@ -62,7 +69,7 @@ class Observation(NamedTuple):
     magnitudes: Floats  # (n,M): the logarithm of the mean magnitude of each channel in each cell
     means: Floats  # (n,M): the mean of each channel in each cell
     rows: int  # of cells
-    pixels: Floats  # (4,): the last of the FIGURES
+    pixels: Floats  # (6,): the last of the FIGURES
 
 
 class Judgement(NamedTuple):
@@ -89,7 +96,8 @@ def observe(rgb: Pixels, coder: Codec) -> Observation:
     cells = edge_padded(y, 4 * rows, 4 * columns, axis=1).reshape(m, rows, 4, columns, 4)
     magnitudes = np.log(np.abs(cells).mean((2, 4)) + np.float32(1e-3)).reshape(m, -1).T
     means = cells.mean((2, 4)).reshape(m, -1).T
-    return Observation(magnitudes, means, rows, _pixel_figures(rgb))
+    pixels = np.append(_pixel_figures(rgb), np.float32(exchanged(shrunk(small, LONGEST))))
+    return Observation(magnitudes, means, rows, pixels)
 
 
 def _pixel_figures(rgb: Pixels) -> Floats:
@@ -103,16 +111,31 @@ def _pixel_figures(rgb: Pixels) -> Floats:
     down, across = (part[1:] == part[:-1]).all(2), (part[:, 1:] == part[:, :-1]).all(2)
     repeated = max(_mean(down.all(1)), _mean(across.all(0)))
     flat = np.log(_mean(across) + 1e-3)
-    return np.array([_steps(part), np.mean(missing), repeated, flat], np.float32)
+    luma = part.astype(np.float32) @ LUMA
+    return np.array([_steps(luma), np.mean(missing), repeated, flat, _grain(luma)], np.float32)
 
 
 def _mean(values: Array) -> float:
     return float(values.mean()) if values.size else 0.0
 
 
-def _steps(rgb: Pixels) -> float:
+def _grain(luma: Floats) -> float:
+    """The deviation of the noise where there is least texture, as a logarithm.
+
+    From second differences both ways, which smooth areas do not have (Immerkaer 1996, "Fast Noise
+    Variance Estimation"), in blocks of 16 x 16 pixels: a fifth of them have less.
+    """
+    if min(luma.shape) < _BLOCK + 2:
+        return float(np.log(_LEAST_GRAIN))
+    second = np.abs(np.diff(np.diff(luma, 2, axis=0), 2, axis=1))
+    rows, columns = second.shape[0] // _BLOCK, second.shape[1] // _BLOCK
+    blocks = second[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    deviation = blocks.mean((1, 3)) * (np.sqrt(np.pi / 2.0) / 6.0)
+    return float(np.log(np.quantile(deviation, 0.2) + _LEAST_GRAIN))
+
+
+def _steps(luma: Floats) -> float:
     """How much the largest straight step stands out from its surroundings, as a logarithm."""
-    luma = rgb.astype(np.float32) @ LUMA
     largest = 0.0
     for plane in (luma, luma.T):
         rise = np.abs(np.diff(plane, axis=1))

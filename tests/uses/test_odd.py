@@ -49,6 +49,8 @@ def broken(kind: str) -> np.ndarray:
         out = np.clip(out + noise, 0, 255).astype(np.uint8)
     elif kind == "blank":
         out[:] = 77
+    elif kind == "wrong order":
+        out = np.ascontiguousarray(out[..., ::-1])
     return out
 
 
@@ -66,6 +68,22 @@ def test_the_reason_names_the_fault(usual: Usual, coder: Codec) -> None:
     assert judgement.reason in FIGURES
     assert judgement.score == max(judgement.figures.values())
     assert usual.judge(observe(broken("stuck rows"), coder)).figures["repeated rows"] > 3
+    assert usual.judge(observe(broken("noise"), coder)).figures["grain"] > 2
+
+
+def test_channels_in_another_order_are_named(usual: Usual, coder: Codec) -> None:
+    """A cup of coffee is brown: with red and blue exchanged it is blue."""
+    right, wrong = (usual.judge(observe(broken(kind), coder)) for kind in ("", "wrong order"))
+    assert right.figures["order of channels"] < 0.5
+    assert wrong.figures["order of channels"] > 1.0
+    assert wrong.reason == "order of channels"
+
+
+def test_a_grey_or_tiny_picture_has_no_order_of_channels(coder: Codec) -> None:
+    grey = np.repeat(broken("")[..., :1], 3, axis=2)
+    order = FIGURES.index("order of channels") - 4
+    assert abs(observe(grey, coder).pixels[order]) < 1e-6
+    assert np.isfinite(observe(broken("")[:3, :5], coder).pixels).all()
 
 
 def test_the_heat_is_where_the_fault_is(usual: Usual, coder: Codec) -> None:

@@ -54,7 +54,8 @@ WARM = 200
 class DenoiserSettings:
     """How to train."""
 
-    minutes: float
+    minutes: float = 60.0
+    steps: int | None = None  # in place of the minutes
     batch: int = 16
     crop: int = 64
     lr: float = 1e-3
@@ -187,7 +188,13 @@ def train_denoiser(
     proof = Photographs(held_out or paths, smallest=smallest, workers=settings.threads)
     training = _Training(pictures, settings)
     begin, reported = time.monotonic(), -math.inf
-    while (done := (time.monotonic() - begin) / (60.0 * settings.minutes)) < 1.0:
+
+    def share() -> float:
+        if settings.steps is not None:
+            return training.step / settings.steps
+        return (time.monotonic() - begin) / (60.0 * settings.minutes)
+
+    while (done := share()) < 1.0:
         training.take_step(done)
         if time.monotonic() - reported > 60.0 * settings.report_minutes:
             reported = time.monotonic()

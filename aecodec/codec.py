@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from aecodec import bitstream
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, DEFAULT_TILE_SIZE, ColourMode, Header
 from aecodec.coding.efforts import DEFAULT_EFFORT, EFFORTS
+from aecodec.coding.strength import Strength
 from aecodec.coding.target import Target
 from aecodec.errors import LimitError, RequestError, UnknownModelError
 from aecodec.geometry import TILE_UNIT, Box, ceil_div
@@ -141,6 +142,7 @@ def compress(
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
     without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
+    denoise: Strength | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -162,6 +164,7 @@ def compress(
             and at most half a point more; 90 is hard to tell from the picture, 70 is high quality.
         lossless: store every tile exactly and ignore the quality.
         without: a mask (H,W); covered pixels (white, or True) are drawn from their surroundings.
+        denoise: remove noise of this standard deviation in 8-bit levels; "auto" estimates it.
         max_pixels: refuse larger pictures, but not a Picture, which is loaded already.
         threads: the largest number to use, within the number of cores; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
@@ -169,15 +172,14 @@ def compress(
         InputError: the picture or the mask can't be read or used, or the picture is too large.
         RequestError: no quality meets the target.
         DeviceError: no GPU that can be used.
-        ValueError: a number out of range, two targets, or an unknown device or tune.
+        ValueError: a number out of range, options that exclude others, unknown device or tune.
         TypeError: quality, effort or threads that are no whole numbers, such as 75.0 and True.
         WeightsError: no usable weights of that name.
     """
     from aecodec.networks import weights
 
-    target = Target.of(
-        size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
-    )
+    aims = {"bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
+    target = Target.of(size=target_size, **aims)
     coder = shared(weights.by_name(weights.chosen(model, tune)), threads, device)
     return coder.compress(
         image,
@@ -186,6 +188,7 @@ def compress(
         target=target,
         lossless=lossless,
         without=without,
+        denoise=denoise,
         max_pixels=max_pixels,
     )
 
@@ -300,6 +303,7 @@ class Codec:
         target: Target | None = None,
         lossless: bool = False,
         without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
+        denoise: Strength | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
@@ -316,7 +320,11 @@ class Codec:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
         if lossless and target is not None:
             raise ValueError("a lossless file or a target, not both")
+        if lossless and denoise is not None:
+            raise ValueError("a lossless file keeps the noise: lossless or denoise, not both")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
+        if denoise is not None:
+            picture = self.denoised(picture, denoise)
         covered = None
         if without is not None:
             from aecodec.image.masks import filled, read_mask
@@ -342,6 +350,12 @@ class Codec:
         if target is not None:
             return _Search(encoder, picture, header, effort).best(target)
         return _file(picture, header, encoder.encode(quality, effort))
+
+    def denoised(self, picture: Picture, strength: Strength) -> Picture:
+        """The picture without its noise, and with a note on it: see `coding.denoising.denoised`."""
+        from aecodec.coding.denoising import denoised
+
+        return denoised(picture, strength, self.tiles.runtime.options)
 
     def decode(
         self, container: bitstream.Container, region: Sequence[int] | None = None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 from aecodec import files, machine
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY
+from aecodec.coding.strength import Strength
 from aecodec.coding.target import Target
 from aecodec.errors import InputError, OutputError
 from aecodec.files import UNDATED, Job
@@ -122,6 +123,8 @@ class Encoding:
     """Every tile is stored exactly, and the quality is ignored."""
     min_savings: float | None = None
     """The least saving in percent; a source that would save less is skipped."""
+    denoise: Strength | None = None
+    """The deviation of the noise to remove, or "auto"."""
 
     @property
     def is_aimed(self) -> bool:
@@ -247,16 +250,21 @@ class Compression:
 
     def encode(self, picture: Picture) -> bytes:
         """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
+        return self.encoding.encode(picture, self._coder, self._without)
+
+    @property
+    def _coder(self) -> Codec:
         from aecodec.networks import weights
 
-        coder = self._codecs.of(self._weights or weights.by_name(self.encoding.model))
-        return self.encoding.encode(picture, coder, self._without)
+        return self._codecs.of(self._weights or weights.by_name(self.encoding.model))
 
     def make(self, data: str | bytes, target: str) -> Made:
         """Encode the picture in a file, given by its path or its bytes."""
         from aecodec import bitstream
 
         picture = self.load(data)
+        if self.encoding.denoise is not None:
+            picture = self._coder.denoised(picture, self.encoding.denoise)
         content = self.encode(picture)
         quality = bitstream.parse_header(content)[0].quality
 

@@ -49,6 +49,7 @@ _CODING: Final = (
     "target_psnr",
     "target_ssimulacra2",
     "lossless",
+    "denoise",
 )
 
 

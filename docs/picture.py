@@ -1,6 +1,9 @@
-"""Draws comparison.webp, the picture in the README: JPEG and aecodec at the same number of bytes.
+"""Draws the pictures of the documentation, of one photograph.
 
-python docs/picture.py          # after new weights; needs the extra `demo`
+    python docs/picture.py          # after new weights; needs the extra `demo`
+
+comparison.webp: JPEG and aecodec at the same number of bytes. denoise.webp: a noisy photograph
+compressed as it is, after non-local means, and with --denoise.
 """
 
 from __future__ import annotations
@@ -16,9 +19,21 @@ from PIL import Image, ImageDraw, ImageFont
 import aecodec
 from aecodec.metrics import psnr
 
+HERE = Path(__file__).parent
 QUALITY = 20
 BOX = (100, 0, 420, 240)
+FACE = (150, 50, 270, 170)
+SIGMA = 25
 MARGIN, CAPTION = 8, 24
+
+
+def astronaut() -> Image.Image:
+    """Eileen Collins; NASA, public domain."""
+    spec = find_spec("skimage")
+    assert spec is not None, 'pip install "aecodec[demo]"'
+    assert spec.submodule_search_locations
+    with Image.open(Path(spec.submodule_search_locations[0], "data", "astronaut.png")) as file:
+        return file.convert("RGB")
 
 
 def jpeg_of_at_least(image: Image.Image, size: int) -> bytes:
@@ -31,33 +46,68 @@ def jpeg_of_at_least(image: Image.Image, size: int) -> bytes:
     return buffer.getvalue()
 
 
-def main() -> int:
-    spec = find_spec("skimage")
-    assert spec is not None, 'pip install "aecodec[demo]"'
-    assert spec.submodule_search_locations
-    with Image.open(Path(spec.submodule_search_locations[0], "data", "astronaut.png")) as file:
-        original = file.convert("RGB")  # Eileen Collins; NASA, public domain
+def comparison() -> None:
+    """The original, JPEG and aecodec."""
+    original = astronaut()
     ours = aecodec.compress(original, QUALITY)
     theirs = jpeg_of_at_least(original, len(ours))
-    panels = [("original", None, original)]
+    panels: list[tuple[str, bytes | None, Image.Image]] = [("original", None, original)]
     for name, data, picture in (
         ("JPEG", theirs, Image.open(io.BytesIO(theirs))),
         ("aecodec", ours, aecodec.decompress(ours)),
     ):
         panels.append((name, data, picture.convert("RGB")))
+    _sheet(original, panels, BOX, 1, HERE / "comparison.webp")
 
-    width, height = BOX[2] - BOX[0], BOX[3] - BOX[1]
-    sheet = Image.new("RGB", (3 * width + 4 * MARGIN, height + 2 * MARGIN + CAPTION), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+
+def denoise() -> None:
+    """The noisy photograph, and what comes back of three files of it, at 200 %."""
+    from skimage.restoration import denoise_nl_means
+
+    original = astronaut()
+    rng = np.random.default_rng(1)
+    rgb = np.asarray(original)
+    noisy = np.rint(rgb + rng.normal(0.0, SIGMA, rgb.shape)).clip(0, 255).astype(np.uint8)
+    sigma = SIGMA / 255
+    means = denoise_nl_means(
+        noisy / 255, h=0.6 * sigma, sigma=sigma, patch_size=5, patch_distance=6, channel_axis=-1
+    )
+    files = {
+        "as it is": aecodec.compress(noisy),
+        "non-local means": aecodec.compress(np.rint(255 * means.clip(0, 1)).astype(np.uint8)),
+        "--denoise auto": aecodec.compress(noisy, denoise="auto"),
+    }
+    panels = [(name, data, aecodec.decompress(data)) for name, data in files.items()]
+    _sheet(original, panels, FACE, 2, HERE / "denoise.webp")
+
+
+def _sheet(
+    original: Image.Image,
+    panels: list[tuple[str, bytes | None, Image.Image]],
+    box: tuple[int, int, int, int],
+    scale: int,
+    path: Path,
+) -> None:
+    """Parts of pictures side by side, with their bytes and their PSNR against the original."""
+    width, height = scale * (box[2] - box[0]), scale * (box[3] - box[1])
+    size = len(panels) * (width + MARGIN) + MARGIN, height + 2 * MARGIN + CAPTION
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15 if width > 300 else 12)
     for number, (name, data, picture) in enumerate(panels):
         x = MARGIN + number * (width + MARGIN)
-        sheet.paste(picture.crop(BOX), (x, MARGIN))
+        part = picture.crop(box).resize((width, height), Image.Resampling.NEAREST)
+        sheet.paste(part, (x, MARGIN))
         text = name
         if data is not None:
             decibels = psnr(np.asarray(original), np.asarray(picture))
             text += f": {len(data):,} bytes, {decibels:.1f} dB"
         draw.text((x, MARGIN + height + 4), text, "black", font)
-    sheet.save(Path(__file__).with_name("comparison.webp"), quality=92, method=6)
+    sheet.save(path, quality=92, method=6)
+
+
+def main() -> int:
+    comparison()
+    denoise()
     return 0
 
 

@@ -100,7 +100,10 @@ class Task:
         """The options that decide the bytes of an output."""
         if self.verb == "decompress":
             return {}
-        return dataclasses.asdict(self.encoding)
+        options = dataclasses.asdict(self.encoding)
+        if self.encoding.denoise is None:  # manifests of before do not name it
+            del options["denoise"]
+        return options
 
 
 def rows(columns: Mapping[str, Sequence[Any]]) -> list[Result]:

@@ -27,6 +27,7 @@ from aecodec.cli.console import EXIT_SOME_FAILED, Report, Unwritable, echo, size
 from aecodec.cli.folders import Folders, folder_options
 from aecodec.cli.options import (
     Count,
+    Denoise,
     Number,
     RegionType,
     Whole,
@@ -36,6 +37,7 @@ from aecodec.cli.options import (
     tune_option,
 )
 from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS
+from aecodec.coding.strength import Strength
 from aecodec.coding.target import Target
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
 from aecodec.networks.weights import chosen
@@ -339,6 +341,12 @@ def commands() -> None:
     " surroundings (single files only).",
 )
 @click.option(
+    "--denoise",
+    type=Denoise(),
+    help="Remove noise before the picture is coded: auto estimates its strength, a number is its"
+    " standard deviation in 8-bit levels. Every decoder reads the file.",
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
@@ -373,6 +381,7 @@ def compress(
     target_ssimulacra2: float | None,
     lossless: bool,
     without: str | None,
+    denoise: Strength | None,
     min_savings: float | None,
     tune: str | None,
     model: str | None,
@@ -416,7 +425,10 @@ def compress(
         strict=strict,
         effort=effort,
         min_savings=min_savings,
+        denoise=denoise,
     )
+    if encoding.lossless and denoise is not None:
+        raise click.UsageError("--lossless keeps noise, --denoise removes it: give one of them")
     if folders.are_meant(inputs, output):
         if without is not None:
             raise click.UsageError("--without is for single files")

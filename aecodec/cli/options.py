@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
+from aecodec.coding.strength import MOST, Strength, checked
 from aecodec.networks.config import DEVICES
 from aecodec.networks.weights import DEFAULT_TUNE, TUNED
 
 __all__ = [
     "Count",
+    "Denoise",
     "Number",
     "RegionType",
     "Whole",
@@ -27,9 +29,10 @@ __all__ = [
 # Before click 8.4 its types are not generic.
 if TYPE_CHECKING:
     _CountType = click.ParamType[int]
+    _DenoiseType = click.ParamType[Strength]
     RegionType = click.ParamType[tuple[int, int, int, int]]
 else:
-    _CountType = RegionType = click.ParamType
+    _CountType = _DenoiseType = RegionType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +58,20 @@ class Count(_CountType):
         if not count:
             self.fail(f"{value!r} is not a number of {self.name}: give {self._example}")
         return count
+
+
+class Denoise(_DenoiseType):
+    """`auto`, or the deviation of the noise in 8-bit levels."""
+
+    name = "auto|LEVELS"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Strength:
+        try:
+            return checked(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto nor a number above 0 and at most {MOST:g}")
 
 
 class Whole(click.IntRange):

@@ -7,9 +7,10 @@ run. Where the extra `train` is missing, they say so in one line.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,32 @@ from aecodec.errors import InputError, one_line
 from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
 __all__ = ["export", "train"]
+
+# Before click 8.4 its types are not generic.
+if TYPE_CHECKING:
+    NoiseType = click.ParamType[tuple[float, float]]
+else:
+    NoiseType = click.ParamType
+
+
+class _Noise(NoiseType):
+    """LOW:HIGH in 8-bit levels."""
+
+    name = "LOW:HIGH"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        number = r"(\d{1,3}(?:\.\d{0,6})?)"
+        found = re.fullmatch(f"{number}:{number}", str(value).strip())
+        low, high = (float(part) for part in found.groups()) if found else (1.0, 0.0)
+        if not low <= high <= 255.0:
+            self.fail(
+                f"{value!r} is no range of noise: give LOW:HIGH in 8-bit levels, such as 5:30"
+            )
+        return low, high
 
 
 @click.command()
@@ -54,6 +81,12 @@ __all__ = ["export", "train"]
     "--drawings",
     type=click.FloatRange(0, 1),
     help="Share of the crops with synthetic drawings.  [default: 0.01]",
+)
+@click.option(
+    "--noise",
+    type=_Noise(),
+    help="Train a denoising autoencoder: the encoder sees crops with noise of LOW to HIGH 8-bit"
+    " levels, and the loss is against the clean ones.",
 )
 @click.option(
     "--objective",

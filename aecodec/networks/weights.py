@@ -11,6 +11,9 @@
         synthesis16.onnx, synthesis8.onnx
         training.safetensors        EMA weights to go on training from (optional)
         README.md                   the model card
+    weights/denoiser/
+        denoise.onnx, noise.onnx    needed to compress with --denoise, whatever the weights
+        README.md                   the model card
 
 Every `.aec` file states the model id of its weights: the first 8 bytes of a SHA-256 over the files
 that decoding depends on. Weights are never guessed.
@@ -51,6 +54,7 @@ __all__ = [
     "by_name",
     "card",
     "chosen",
+    "denoiser",
     "folders",
     "model_id",
 ]
@@ -70,6 +74,7 @@ ENCODER_FILES = (
     "synthesis_gradient.onnx",
     "context_gradient.onnx",
 )
+DENOISER, DENOISER_FILES = "denoiser", ("denoise.onnx", "noise.onnx")
 TUNED = {"eye": "small-eye", "psnr": "small"}
 """The weights of each `--tune`; all others are chosen by name."""
 DEFAULT_TUNE = "psnr"
@@ -96,19 +101,38 @@ def model_id(folder: pathlib.Path) -> bytes:
     return digest.digest()[:8]
 
 
-def folders() -> dict[str, pathlib.Path]:
-    """All folders of weights that are installed here, by name."""
+def _roots() -> list[pathlib.Path]:
+    """The folders that hold folders of weights, in the order in which they are searched."""
     roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
     package = _package()
     if isinstance(package, pathlib.Path):
         # The weights are inside the package in a wheel, and beside it in a source checkout.
         package = package.resolve()
         roots += [package / "weights_data", package.parent / "weights"]
+    return roots
+
+
+def folders() -> dict[str, pathlib.Path]:
+    """All folders of weights that are installed here, by name."""
     found: dict[str, pathlib.Path] = {}
-    for root in roots:
+    for root in _roots():
         for config in sorted(root.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
     return found
+
+
+def denoiser() -> pathlib.Path:
+    """The folder of the networks that remove noise. They are no weights that a file names.
+
+    Raises WeightsError where they are not installed.
+    """
+    for root in _roots():
+        if all((root / DENOISER / name).is_file() for name in DENOISER_FILES):
+            return root / DENOISER
+    raise WeightsError(
+        f"no networks that remove noise are installed: {DENOISER}/{DENOISER_FILES[0]} is missing"
+        f" beside the weights and in {SEARCH_VARIABLE}"
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

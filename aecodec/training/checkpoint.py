@@ -48,6 +48,9 @@ class Settings:
     decay_from: float = 0.3  # (*) share of the schedule after which the rate falls to zero
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
     drawings: float = 0.01  # (*) share of the crops that are drawn upon
+    # The weakest and the strongest noise, in 8-bit levels, that is added to the crops that the
+    # encoder sees. The loss is against the clean ones. None: no noise.
+    noise: tuple[float, float] | None = None
     clip: float = 1.0  # (*) photographs' gradients are half as long; drawings', up to 5,000
     # (*) Times the usual length: a longer gradient is left out. Clipping alone once let a drawing
     # lead base away: the next eleven steps were all wrong, and 17,000 more did not bring it back.
@@ -73,6 +76,8 @@ class Settings:
             raise ValueError(f"the objective is psnr or eye, not {self.objective}")
         if not 0.0 <= self.mse_share <= 1.0:
             raise ValueError("the share of squared error lies between 0 and 1")
+        if self.noise is not None and not 0.0 <= self.noise[0] <= self.noise[1] <= 255.0:
+            raise ValueError("noise goes from a lower to a higher level, between 0 and 255")
 
 
 class Run:
@@ -182,9 +187,11 @@ class Run:
 
 def objective_of(settings: dict[str, Any]) -> str:
     """What a run is for, as its options say it. Runs of before had no choice: squared error."""
+    noise = settings.get("noise")
+    noisy = "" if noise is None else " --noise {:g}:{:g}".format(*noise)
     if settings.get("objective", "psnr") == "psnr":
-        return "--objective psnr"
-    return f"--objective eye --mse-share {settings['mse_share']:g}"
+        return f"--objective psnr{noisy}"
+    return f"--objective eye --mse-share {settings['mse_share']:g}{noisy}"
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ from aecodec.training.checkpoint import (
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import Eye, draw_levels, rate_distortion
+from aecodec.training.noise import add_noise
 from aecodec.training.ssimulacra2 import score_of
 from aecodec.training.validation import Validation
 
@@ -265,7 +266,7 @@ def train(
         f"{len(pictures)} photographs, {pictures.megapixels:.0f} MP"
         f" ({pictures.skipped} too small or unreadable), {len(held_out)} held out"
     )
-    validation = Validation(held_out)
+    validation = Validation(held_out, noise=settings.noise)
 
     run = Run(out, settings, config)
     if run.path.exists():
@@ -464,8 +465,7 @@ def _forward(
     eye: Eye | None,
 ) -> tuple[Tensor, dict[str, Tensor], int]:
     """The loss of a batch, its parts, and how many pixels it had."""
-    x = torch.from_numpy(pixels).to(where, non_blocking=True).permute(0, 3, 1, 2)
-    x = x.contiguous(memory_format=torch.channels_last).float() / 255.0
+    x, clean = _pixels(pixels, where, settings.noise)
     config = model.config
     level = draw_levels(torch.from_numpy(uniform), config).to(where)
     tiles = TILINGS[int(torch.randint(len(TILINGS), ()))]
@@ -473,12 +473,34 @@ def _forward(
         tiles = 1, 1
     if tiles == (1, 1) and settings.crop > 64:  # most pictures do not end where z_hat does
         less = 16 * torch.randint(4, (2,)) * (torch.rand(()) < RAGGED)
-        x = x[:, :, : settings.crop - int(less[0]), : settings.crop - int(less[1])]
-        x = x.contiguous(memory_format=torch.channels_last)
+        height, width = settings.crop - int(less[0]), settings.crop - int(less[1])
+        x = x[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+        clean = clean[:, :, :height, :width]
     with torch.autocast(where.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         output = model(x, level, finish=settings.finish, tiles=tiles)
     lam = lambda_of(level, config.lambda_min, config.lambda_max)
-    return *rate_distortion(output, x, lam, eye), x[:, 0].numel()
+    return *rate_distortion(output, clean, lam, eye), x[:, 0].numel()
+
+
+def _pixels(
+    pixels: np.ndarray[Any, np.dtype[np.uint8]],
+    where: torch.device,
+    noise: tuple[float, float] | None,
+) -> tuple[Tensor, Tensor]:
+    """Crops (B,3,H,W) in [0,1] as the encoder sees them, and as they are to be decoded."""
+    crops = torch.from_numpy(pixels)
+    if noise is None:
+        x = crops.to(where, non_blocking=True).permute(0, 3, 1, 2)
+        x = x.contiguous(memory_format=torch.channels_last).float() / 255.0
+        return x, x
+    low, high = noise
+    level = (low + (high - low) * torch.rand(len(crops))) / 255.0
+    made = add_noise(crops.permute(0, 3, 1, 2).float() / 255.0, level)
+    x, clean = (
+        part.to(where).contiguous(memory_format=torch.channels_last)
+        for part in (made.noisy, made.clean)
+    )
+    return x, clean
 
 
 def _smooth(smooth: dict[str, float], loss: Tensor, parts: dict[str, Tensor], norm: Tensor) -> None:

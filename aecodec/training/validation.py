@@ -18,6 +18,7 @@ from aecodec.image.rgb import decode, jpeg, read
 from aecodec.metrics import bd_rate
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
+from aecodec.training.noise import add_noise
 from aecodec.training.ssimulacra2 import Ssimulacra2, score_of
 
 __all__ = ["Point", "Validation"]
@@ -58,9 +59,19 @@ def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
 
 
 class Validation:
-    """The held-out pictures, cut at the centre to multiples of 64 px and at most `side` px."""
+    """The held-out pictures, cut at the centre to multiples of 64 px and at most `side` px.
 
-    def __init__(self, paths: list[pathlib.Path], *, side: int = 640) -> None:
+    With `noise` (from, to, in 8-bit levels) the model gets them with noise of the middle of these
+    levels. What it makes of that is measured against the clean pictures, as JPEG of the clean ones.
+    """
+
+    def __init__(
+        self,
+        paths: list[pathlib.Path],
+        *,
+        side: int = 640,
+        noise: tuple[float, float] | None = None,
+    ) -> None:
         self.pictures: list[Pixels] = []
         for path in paths:
             pixels = read(path)
@@ -71,6 +82,7 @@ class Validation:
             self.pictures.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))
         if not self.pictures:
             raise ValueError("no validation picture could be read")
+        self.level = 0.0 if noise is None else sum(noise) / 2.0 / 255.0
         self.ssimulacra2 = Ssimulacra2()
         self.jpeg = _jpeg_curve(self.pictures, self.ssimulacra2)
 
@@ -86,11 +98,14 @@ class Validation:
         """
         rows: list[list[tuple[float, ...]]] = [[] for _ in LEVELS]
         measure = self.ssimulacra2.to(device)
-        for pixels in self.pictures:
+        for number, pixels in enumerate(self.pictures):
             x = _to_tensor(pixels, device)
+            seen = x
+            if self.level:
+                seen = self._with_noise(pixels, number).to(device)
             for row, level in zip(rows, LEVELS, strict=True):
                 at = torch.tensor([level], device=device)
-                output = model(x, at, noise=False, finish=finish)
+                output = model(seen, at, noise=False, finish=finish)
                 shown = clamp_pixels(output.x_hat)
                 error = shown - x * 255.0
                 eye = float(score_of(measure(x, shown / 255.0)))
@@ -107,6 +122,15 @@ class Validation:
             "bd_rate_jpeg_ssimulacra2": self._bd_rate(curve, "ssimulacra2"),
             "curve": curve,
         }
+
+    def _with_noise(self, pixels: Pixels, number: int) -> Tensor:
+        """The picture with the noise that it always has, and every other one with a camera's."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(number)
+            clean = _to_tensor(pixels, torch.device("cpu"))
+            level = torch.tensor([self.level])
+            made = add_noise(clean, level, camera=float(number % 2), grey=0.0)
+        return made.noisy.contiguous(memory_format=torch.channels_last)
 
     def _bd_rate(self, curve: list[dict[str, float]], by: str) -> float | None:
         try:

@@ -44,7 +44,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from aecodec.cli import bench, gallery, training, uses  # noqa: F401 named, so that bundlers take them
+    from aecodec.cli import (  # noqa: F401 named, so that bundlers take them
+        bench,
+        desktop,
+        gallery,
+        training,
+        uses,
+    )
 
 EXIT_INTERRUPTED = 130
 
@@ -206,6 +212,7 @@ class _Commands(click.Group):
         "mend": "uses",
         "dream": "uses",
         "gallery": "gallery",
+        "desktop": "desktop",
         "compare": "bench",
         "bench": "bench",
         "train": "training",

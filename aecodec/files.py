@@ -379,6 +379,26 @@ def writing(
                 rest = rest[stream.write(rest) :]
 
 
+def fill(target: str, data: bytes) -> None:
+    """Write all of `data` into a file that is there, which stays the same file; or a new one.
+
+    For a file that its owner holds open to read the result. Raises OutputError. If the disk is full
+    the file is left empty.
+    """
+    if not os.path.lexists(target):
+        with writing(target, force=False, sync_name=False) as new:
+            new.write(data)
+        return
+    with _writing(target), open(target, "r+b") as file:
+        try:
+            file.write(data)
+            file.truncate()
+            file.flush()
+        except OSError:
+            file.truncate(0)
+            raise
+
+
 @contextlib.contextmanager
 def _replacing(
     target: str, *, force: bool, dates: tuple[int, int] | None, mode: int

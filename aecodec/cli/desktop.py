@@ -94,7 +94,7 @@ def remove(system: bool) -> int:
             return report.exit_code
         for entry in reversed(entries):  # the first may have made the folders of all
             if entry.state() == "another's":
-                left = "note: is not as aecodec wrote it, and is left alone"
+                left = "note: it is not as aecodec wrote it, and is left alone"
                 report.say(f"aecodec: {files.shown(entry.path)}: {left}")
                 continue
             with report.file(entry.path):
@@ -136,7 +136,8 @@ def _readable_by_all(system: bool) -> Iterator[None]:
 def thumbnail(source: str, target: str, size: int, threads: int | None, max_pixels: int) -> int:
     """Write a thumbnail of an .aec file, as file managers ask for it.
 
-    It is a PNG in sRGB, without metadata, and replaces OUTPUT. A small picture is not enlarged.
+    It is a PNG in sRGB, without metadata, and takes the place of what is in OUTPUT. A small picture
+    is not enlarged.
     """
     from aecodec.uses import viewing
 
@@ -144,12 +145,8 @@ def thumbnail(source: str, target: str, size: int, threads: int | None, max_pixe
         machine.require(machine.LEAST)
         files.check_output(target, force=True, inputs=files.identities([source]))
         data = files.read_compressed(source)
-        small = viewing.thumbnail(data, size, max_pixels=max_pixels, threads=threads or 0)
-        mode = files.mode_of(source)
-        with files.writing(target, force=True, mode=mode, sync_name=False) as file:
-            from aecodec.image.save import save
-
-            save(small, file, "PNG")
+        made = viewing.thumbnail(data, size, max_pixels=max_pixels, threads=threads or 0)
+        files.fill(target, made)  # tumbler holds the file open, and reads what is in it then
     return report.exit_code
 
 

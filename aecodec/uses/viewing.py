@@ -2,7 +2,7 @@
 
 ::
 
-    .aec --thumbnail--> PIL.Image of at most so many pixels a side, in sRGB
+    .aec --thumbnail--> PNG of at most so many pixels a side, in sRGB
     .aec --(decompress)--> PNG of Copies --show--> the desktop's viewer
 
 A viewer reads its file when it likes, and nobody hears when it is closed. So the copies stay for
@@ -12,6 +12,7 @@ A viewer reads its file when it likes, and nobody hears when it is closed. So th
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import stat
@@ -20,14 +21,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aecodec import codec, files
 from aecodec.bitstream import DEFAULT_MAX_PIXELS, parse_header
 from aecodec.errors import AecodecError, OutputError
-
-if TYPE_CHECKING:
-    from aecodec.image.picture import PillowImage
 
 __all__ = ["Copies", "notify", "show", "thumbnail"]
 
@@ -40,14 +38,15 @@ _WAIT: Final = 10.0
 
 def thumbnail(
     data: bytes, longest: int, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int = 0
-) -> PillowImage:
-    """The picture of an .aec file at `longest` pixels a side at most, upright, never enlarged.
+) -> bytes:
+    """A PNG of the picture of an .aec file, at `longest` pixels a side at most, never enlarged.
 
-    It is RGB or RGBA, without metadata, and in sRGB: file managers ignore profiles. It comes from
-    the smallest preview that is large enough. Raises what `codec.decompress` raises.
+    It is upright, RGB or RGBA, without metadata, and in sRGB: file managers ignore profiles. It
+    comes from the smallest preview that is large enough. Raises what `codec.decompress` raises.
     """
     from aecodec.image import picture
     from aecodec.image.colour import to_srgb
+    from aecodec.image.save import save
 
     header = parse_header(data).header
     side = max(header.width, header.height)
@@ -61,7 +60,11 @@ def thumbnail(
     )
     small = picture.thumbnail(decoded, longest)
     profile = small.info.pop("icc_profile", None)
-    return small if profile is None else to_srgb(small, profile, [])
+    if profile is not None:
+        small = to_srgb(small, profile, [])
+    file = io.BytesIO()
+    save(small, file, "PNG")
+    return file.getvalue()
 
 
 # --- Copies ---------------------------------------------------------------------------------------

@@ -278,6 +278,8 @@ def entries(folder: str, command: str) -> list[Entry]:
     """The files of a data folder by which the desktop runs the program at the path `command`."""
     kind = MIME_TYPE.replace("/", "-")
     program, quoted = _escaped(command), _escaped(_quoted(command))
+    if "%" in command:  # GLib looks for the program before it makes %% a single one
+        quoted = f"env {quoted}"
     thumbnailer = (
         "[Thumbnailer Entry]\n"
         f"TryExec={program}\n"
@@ -364,7 +366,7 @@ def command_path() -> str:
             f"there is no command aecodec beside {files.shown(sys.executable)}, which the desktop"
             " could run: install aecodec with pip"
         )
-    if not path.isprintable():
+    if not path.isprintable() or ("%" in path and "=" in path):
         raise AecodecError(f"{files.shown(path)}: a desktop entry cannot name such a path")
     return path
 

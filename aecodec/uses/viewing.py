@@ -62,6 +62,7 @@ def thumbnail(
     profile = small.info.pop("icc_profile", None)
     if profile is not None:
         small = to_srgb(small, profile, [])
+        small.info.clear()
     file = io.BytesIO()
     save(small, file, "PNG")
     return file.getvalue()
@@ -86,6 +87,8 @@ class Copies:
     def name_for(self, source: str) -> str:
         """The path of the next copy: viewers show its name, so it is that of the source."""
         stem = os.path.splitext(files.RESTORED.name(source))[0]
+        # xdg-open 1.1 takes a backslash for the begin of an escape.
+        stem = "".join(c if c.isprintable() and c != "\\" else "_" for c in stem)
         path, number = os.path.join(self._folder, f"{stem}.png"), 1
         while os.path.lexists(path):
             number += 1

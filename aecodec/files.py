@@ -379,14 +379,14 @@ def writing(
                 rest = rest[stream.write(rest) :]
 
 
-def fill(target: str, data: bytes) -> None:
-    """Write all of `data` into a file that is there, which stays the same file; or a new one.
+def fill(target: str, data: bytes, *, mode: int = ANYONE) -> None:
+    """Write `data` into a regular file that is there, which stays the same file; or as `writing`.
 
     For a file that its owner holds open to read the result. Raises OutputError. If the disk is full
     the file is left empty.
     """
-    if not os.path.lexists(target):
-        with writing(target, force=False, sync_name=False) as new:
+    if not os.path.isfile(target):
+        with writing(target, force=False, mode=mode, sync_name=False) as new:
             new.write(data)
         return
     with _writing(target), open(target, "r+b") as file:

@@ -146,7 +146,8 @@ def thumbnail(source: str, target: str, size: int, threads: int | None, max_pixe
         files.check_output(target, force=True, inputs=files.identities([source]))
         data = files.read_compressed(source)
         made = viewing.thumbnail(data, size, max_pixels=max_pixels, threads=threads or 0)
-        files.fill(target, made)  # tumbler holds the file open, and reads what is in it then
+        # tumbler holds the file open, and reads what is in it then.
+        files.fill(target, made, mode=files.mode_of(source))
     return report.exit_code
 
 

@@ -53,6 +53,9 @@ SYSTEM: Final = "/usr/local/share"
 SANDBOX: Final = "/usr"
 """All that a thumbnailer sees that gnome-desktop runs, apart from the picture."""
 
+_LARGEST: Final = 2**16
+"""Bytes of a file, at most, that aecodec may have written."""
+
 _PICTURE: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="128" height="128" viewBox="0 0 128 128">
   <defs>
@@ -109,7 +112,8 @@ class Entry:
         """What is at the path now. `ours` is a file exactly as some version of aecodec wrote it."""
         try:
             status = os.lstat(self.path)
-            text = Path(self.path).read_bytes().decode() if stat.S_ISREG(status.st_mode) else ""
+            small = stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST
+            text = Path(self.path).read_bytes().decode() if small else ""
         except FileNotFoundError:
             return "absent"
         except (OSError, UnicodeDecodeError):

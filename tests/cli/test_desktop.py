@@ -119,6 +119,25 @@ def test_remove_leaves_nothing_in_a_new_home(home: dict[str, str], here: Path) -
     assert not (here / "data").exists()
 
 
+def test_without_the_desktops_programs_it_says_what_to_run(
+    home: dict[str, str], here: Path
+) -> None:
+    (here / "bin").mkdir()
+    (here / "data").rmdir()
+    alone = {**home, "PATH": str(here / "bin")}
+    done = run("desktop", "install", env=alone)
+    assert done.returncode == 0
+    assert lines(done.stderr)[:2] == [
+        "aecodec: note: update-mime-database is not installed (package shared-mime-info): run it on"
+        f" {here / 'data/mime'}",
+        "aecodec: note: update-desktop-database is not installed (package desktop-file-utils): run"
+        f" it on {here / 'data/applications'}",
+    ]
+    assert sorted(tree(here / "data")) == NAMES
+    assert run("desktop", "remove", env=alone).returncode == 0
+    assert not (here / "data").exists()
+
+
 def test_a_file_that_we_did_not_write_stays(home: dict[str, str], here: Path) -> None:
     place = here / "data" / NAMES[3]
     place.parent.mkdir()
@@ -430,6 +449,7 @@ def test_a_thumbnail_is_upright_keeps_alpha_and_drops_metadata(here: Path) -> No
     picture.save("a.png", exif=exif)
     assert run("compress", "a.png").returncode == 0
     assert run("desktop", "thumbnail", "a.aec", "t.png", "--size", "64").returncode == 0
+    assert stat.S_IMODE(os.stat("t.png").st_mode) <= stat.S_IMODE(os.stat("a.aec").st_mode)
     with Image.open("t.png") as small:
         assert (small.mode, small.size) == ("RGBA", (48, 64))
         assert small.getpixel((24, 8))[3] == 0

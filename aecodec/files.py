@@ -389,11 +389,12 @@ def fill(target: str, data: bytes, *, mode: int = ANYONE) -> None:
         with writing(target, force=False, mode=mode, sync_name=False) as new:
             new.write(data)
         return
-    with _writing(target), open(target, "r+b") as file:
+    with _writing(target), open(target, "r+b", buffering=0) as file:
+        rest = memoryview(data)
         try:
-            file.write(data)
+            while rest:
+                rest = rest[file.write(rest) :]
             file.truncate()
-            file.flush()
         except OSError:
             file.truncate(0)
             raise

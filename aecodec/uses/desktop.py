@@ -272,7 +272,8 @@ def _remove_caches(folders: Sequence[str]) -> None:
                     os.unlink(os.path.join(folder, cache))
             _remove_folders([os.path.join(folder, kind) for kind in ("packages", "image")])
         elif name == "applications" and os.listdir(folder) == ["mimeinfo.cache"]:
-            os.unlink(os.path.join(folder, "mimeinfo.cache"))
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, "mimeinfo.cache"))
 
 
 # --- What is installed ----------------------------------------------------------------------------

@@ -308,6 +308,7 @@ __all__ = [
     "MAX_HEADER_SIZE",
     "MAX_SIDE",
     "METADATA",
+    "MIME_TYPE",
     "Attachment",
     "ColourMode",
     "Container",
@@ -325,6 +326,7 @@ __all__ = [
 ]
 
 MAGIC: Final = b"\x89AEC\r\n\x1a\n"
+MIME_TYPE: Final = "image/x-aec"
 MAJOR: Final = 1
 MINOR: Final = 0
 NEUTRAL: Final = 1

@@ -379,6 +379,27 @@ def writing(
                 rest = rest[stream.write(rest) :]
 
 
+def fill(target: str, data: bytes, *, mode: int = ANYONE) -> None:
+    """Write `data` into a regular file that is there, which stays the same file; or as `writing`.
+
+    For a file that its owner holds open to read the result. Raises OutputError. If the disk is full
+    the file is left empty.
+    """
+    if not os.path.isfile(target):
+        with writing(target, force=False, mode=mode, sync_name=False) as new:
+            new.write(data)
+        return
+    with _writing(target), open(target, "r+b", buffering=0) as file:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            file.truncate()
+        except OSError:
+            file.truncate(0)
+            raise
+
+
 @contextlib.contextmanager
 def _replacing(
     target: str, *, force: bool, dates: tuple[int, int] | None, mode: int

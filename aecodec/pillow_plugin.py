@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "MIME_TYPE", "AecFileError", "AecImageFile", "open", "register"]
 
 FORMAT: Final = "AEC"
-MIME_TYPE: Final = "image/x-aec"
+MIME_TYPE: Final = bitstream.MIME_TYPE
 _CODING: Final = (
     "quality",
     "model",

@@ -46,7 +46,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from aecodec.cli import bench, gallery, training, uses  # noqa: F401 named, so that bundlers take them
+    from aecodec.cli import (  # noqa: F401 named, so that bundlers take them
+        bench,
+        desktop,
+        gallery,
+        training,
+        uses,
+    )
 
 EXIT_INTERRUPTED = 130
 
@@ -208,6 +214,7 @@ class _Commands(click.Group):
         "mend": "uses",
         "dream": "uses",
         "gallery": "gallery",
+        "desktop": "desktop",
         "compare": "bench",
         "bench": "bench",
         "train": "training",

@@ -385,7 +385,8 @@ def _item(number: int, picture: Shown) -> str:
         f'<li id="p{number}"><a href="{quoted(picture.file)}" data-width="{picture.width}"'
         f' data-height="{picture.height}" data-facts="{html.escape(facts)}">'
         f'<img src="{quoted(picture.thumbnail)}" width="{picture.width}" height="{picture.height}"'
-        f' alt="{name}" loading="lazy" decoding="async"><span>{name}</span></a></li>'
+        f' alt="{name}" loading="lazy" decoding="async"><span aria-hidden="true">{name}</span></a>'
+        "</li>"
     )
 
 

@@ -331,6 +331,34 @@ def test_keys_touch_and_wheel(shown: Any) -> None:
     assert page.evaluate("document.activeElement.textContent") == "a cup & a <b>"
 
 
+def test_keys_go_on_at_the_last_picture_and_move_an_enlarged_one(shown: Any) -> None:
+    """A button that is disabled while it has the focus takes no more keys."""
+    page = shown
+    page.goto(page.url.partition("#")[0])
+    page.locator("#pictures a").last.click()
+    page.keyboard.press("ArrowLeft")
+    assert "6 of 7" in page.text_content("#caption")
+    page.focus("#next")
+    page.keyboard.press("Enter")
+    assert page.is_disabled("#next")
+    page.keyboard.press("ArrowLeft")
+    assert "6 of 7" in page.text_content("#caption")
+    page.mouse.click(100, 100)  # beside the picture: no button has the focus
+    page.keyboard.press("PageUp")
+    assert "5 of 7" in page.text_content("#caption")
+    whole(page)
+    left = "document.querySelector('#stage canvas').getBoundingClientRect().left"
+    for _ in range(6):
+        page.keyboard.press("+")
+    middle = page.evaluate(left)
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(left) == pytest.approx(middle - 900 / 8)
+    assert "5 of 7" in page.text_content("#caption")
+    page.keyboard.press("PageDown")
+    assert "6 of 7" in page.text_content("#caption")
+    page.keyboard.press("Escape")
+
+
 def test_an_address_opens_its_picture_and_going_back_closes_it(shown: Any) -> None:
     page = shown
     start = page.url.partition("#")[0]

@@ -30,9 +30,11 @@ function open(number, { push = true } = {}) {
   $("caption").replaceChildren(name, ` · ${number + 1} of ${links.length} · ${link.dataset.facts}`);
   $("trouble").textContent = "";
   $("download").href = link.href;
+  const focused = document.activeElement;
   $("previous").disabled = number === 0;
   $("next").disabled = number === links.length - 1;
   if (!box.open) box.showModal();
+  else if (focused?.disabled) ["previous", "next", "close"].map($).find((button) => !button.disabled).focus();
   const kept = drawn.get(number);
   if (kept?.whole) {
     drawn.delete(number); // and last again
@@ -141,6 +143,16 @@ function zoom(factor, x = room().width / 2, y = room().height / 2) {
   place();
 }
 
+/** Move the window over a larger picture, by a part of the window; false where all is in it. */
+function pan(across, down) {
+  const { width, height } = room();
+  if (across ? size.width * view.scale <= width + 1 : size.height * view.scale <= height + 1) return false;
+  view.x -= across * width;
+  view.y -= down * height;
+  place();
+  return true;
+}
+
 const toActual = (x, y) => zoom(1 / devicePixelRatio / view.scale, x, y);
 addEventListener("resize", () => shown >= 0 && fit());
 
@@ -156,8 +168,12 @@ for (const [id, work] of Object.entries({
   $(id).addEventListener("click", work);
 }
 const keys = {
-  ArrowLeft: () => open(shown - 1),
-  ArrowRight: () => open(shown + 1),
+  ArrowLeft: () => pan(-1 / 8, 0) || open(shown - 1),
+  ArrowRight: () => pan(1 / 8, 0) || open(shown + 1),
+  ArrowUp: () => pan(0, -1 / 8),
+  ArrowDown: () => pan(0, 1 / 8),
+  PageUp: () => open(shown - 1),
+  PageDown: () => open(shown + 1),
   Home: () => open(0),
   End: () => open(links.length - 1),
   "+": () => zoom(1.5),
@@ -166,8 +182,9 @@ const keys = {
   0: fit,
   1: () => toActual(),
 };
-box.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+// Wherever the focus is: a click on the picture takes it from the buttons.
+addEventListener("keydown", (event) => {
+  if (shown < 0 || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });

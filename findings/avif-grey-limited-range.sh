@@ -10,7 +10,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install pillow==13.0.0 imagecodecs==2026.3.6 \
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile pillow==13.0.0 imagecodecs==2026.3.6 \
   opencv-python-headless==5.0.0.93 "pyvips[binary]==3.2.0" pyvips-binary==8.18.7 numpy==2.4.6
 env/bin/python - <<'PY'
 import cv2

@@ -14,7 +14,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 export HF_HOME="$folder" HF_HUB_OFFLINE=1
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile datasets==5.2.0 pillow==13.0.0 numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
+  datasets==5.2.0 pillow==13.0.0 numpy==2.4.6
 env/bin/python - <<'PY'
 import io
 

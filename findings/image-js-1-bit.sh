@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install pillow==13.0.0 numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile pillow==13.0.0 numpy==2.4.6
 npm init --yes > /dev/null
 npm install --silent --no-audit --no-fund image-js@1.7.0 pngjs@7.0.0
 env/bin/python - <<'PY'

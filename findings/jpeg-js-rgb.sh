@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install pillow==13.0.0
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile pillow==13.0.0
 npm init --yes > /dev/null
 npm install --silent --no-audit --no-fund jpeg-js@0.4.4 jimp@1.6.1 sharp@0.35.5
 env/bin/python - <<'PY'

@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install onnx==1.23.2 numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile onnx==1.23.2 numpy==2.4.6
 env/bin/python - <<'PY'
 import os
 

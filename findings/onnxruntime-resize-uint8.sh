@@ -12,7 +12,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install onnxruntime==1.32.0 onnx==1.23.2 numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
+  onnxruntime==1.32.0 onnx==1.23.2 numpy==2.4.6
 env/bin/python - <<'PY'
 import numpy as np
 import onnxruntime

@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install \
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
   pillow==13.0.0 imagecodecs==2026.3.6 opencv-python-headless==5.0.0.93 numpy==2.4.6
 env/bin/python - <<'PY'
 import io

@@ -10,7 +10,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install pillow==13.0.0 imagecodecs==2026.3.6 numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
+  pillow==13.0.0 imagecodecs==2026.3.6 numpy==2.4.6
 env/bin/python - <<'PY'
 import io
 import struct

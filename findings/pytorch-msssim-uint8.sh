@@ -10,7 +10,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile pytorch-msssim==1.0.0 "torch>=2.13,<2.14" numpy==2.4.6
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
+  pytorch-msssim==1.0.0 "torch>=2.13,<2.14" numpy==2.4.6
 env/bin/python - <<'PY'
 import torch
 from pytorch_msssim import SSIM, ms_ssim, ssim

@@ -10,7 +10,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv env
-env/bin/python -m pip --quiet --disable-pip-version-check install \
+env/bin/python -m pip --quiet --disable-pip-version-check install --no-compile \
   "pyvips[binary]==3.2.0" pyvips-binary==8.18.7 pillow==13.0.0
 env/bin/python - <<'PY'
 import pyvips

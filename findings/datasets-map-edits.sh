@@ -3,7 +3,7 @@
 #
 # The guide shows `map` with a function that changes pictures. A picture that was opened from a file has a name,
 # and datasets then stores the name alone. What was changed in place is lost; a changed copy is stored.
-# Seen: after putpixel or paste, and after Dataset.from_dict of an edited picture, the old pixels are read.
+# Seen: after paste within the function, and after Dataset.from_dict of an edited picture, the old pixels are read.
 # The same function on the same picture held as bytes keeps the change.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,7 +3,7 @@
 #
 # Its guide says that `map` can add a column, and its Image feature is said to decode pictures when they are read.
 # A picture that a function has read is encoded again afterwards, by Pillow in the format that it was in, with
-# Pillow's default options. The guide does not say so, and there is neither a warning nor an option.
+# Pillow's default options. The guide does not say so, and there is no warning.
 # Seen, for pictures that are held as bytes, as all are that come from Parquet files:
 # - a JPEG of quality 98, 4:4:4, becomes one of quality 75, 4:2:0, with errors up to 37, in an eighth of the bytes.
 # - a lossless WebP becomes a lossy one. An AVIF of quality 95 becomes one of 75.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # libvips 8.18.7 makes 16-bit colours of 8-bit ones unevenly: every second step of a ramp all but vanishes.
 #
-# The usual way from 8 to 16 bits is times 257; the PNG specification recommends it ("Sample depth scaling").
+# The usual way from 8 to 16 bits is times 257, the linear one that the PNG specification calls the most accurate
+# ("Sample depth rescaling").
 # libvips has a way of its own for colours: an even v becomes 256 v, an odd one 256 v + 255.
 # So 253 and 254 become 65023 and 65024, one apart, and 254 and 255 are 511 apart.
 # Seen: the steps of colourspace("rgb16") are 511 and 1 by turns; those of grey pictures are all 257.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # OpenCV 5.0.0 turns a JPEG by its orientation unless told otherwise, a TIFF always, and an AVIF never.
 #
-# Its documentation says that imread turns an image by its Exif orientation "by default", and that
-# IMREAD_IGNORE_ORIENTATION and IMREAD_UNCHANGED prevent it. HEIF (ISO/IEC 23008-12), which AVIF is, demands
+# Its documentation says that imread turns an image by its Exif orientation, except with
+# IMREAD_IGNORE_ORIENTATION or IMREAD_UNCHANGED. HEIF (ISO/IEC 23008-12), which AVIF is, demands
 # that a reader applies an image's rotation (irot), which is an essential property.
 # Seen, for one picture that is to be turned by 90 degrees: a PNG and a WebP are treated as a JPEG is; a TIFF is
 # turned with both flags as well; an AVIF lies on its side with all. libvips turns the same AVIF.

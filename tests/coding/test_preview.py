@@ -40,7 +40,7 @@ def test_a_preview_is_the_picture_made_small(
     small = coder.decode_preview(container, scale)
     expected = coder.decode(container).reduce(scale)
     assert small.size == expected.size
-    assert samples.psnr(small, expected) > (30.0 if scale < QUICK else 26.0)
+    assert samples.psnr(small, expected) > 30.0
 
 
 @pytest.mark.parametrize("scale", [4, 8])
@@ -61,21 +61,20 @@ def test_the_channels_that_a_preview_leaves_out_hardly_change_it(
     assert samples.psnr(Image.fromarray(whole), Image.fromarray(part)) > 42.0
 
 
-def test_a_sixteenth_is_drawn_from_half_of_the_latents(coder: Codec, picture: Image.Image) -> None:
+def test_a_sixteenth_is_drawn_from_half_of_the_latents(coder: Codec) -> None:
+    picture = samples.photograph("astronaut.png", (0, 0, 512, 512))
     container = bitstream.parse(coder.compress(picture, 75))
     fresh = Codec(coder.weights)
     small = np.asarray(fresh.decode_preview(container, QUICK))
     assert {name for name, _ in fresh.tiles.runtime._sessions} == {"mean_features"}
-    tile = TileShape.at(Box(0, 0, 299, 207), (207, 299), coder.weights.config.latents)
+    tile = TileShape.at(Box(0, 0, 512, 512), (512, 512), coder.weights.config.latents)
     point, payload = coder.weights.at(75), container.tiles[0]
     half = coder.tiles.decode_half(payload, point, tile, 40)
     every = coder.tiles.decode(payload, point, tile).v_hat[:40]
     board = tile.of_channels(40).board
     assert np.array_equal(board.row(half, 0), board.row(every, 0))
     assert not np.array_equal(board.row(half, 1), board.row(every, 1))
-    expected = coder.decode(container).reduce(QUICK)
-    apart = np.abs(small.astype(int) - np.asarray(expected))
-    assert apart.mean() < 8.0
+    assert samples.psnr(Image.fromarray(small), coder.decode(container).reduce(QUICK)) > 26.0
 
 
 def test_estimates_of_step_1_are_sharp_at_edges_and_exact_on_slopes() -> None:
@@ -90,10 +89,9 @@ def test_estimates_of_step_1_are_sharp_at_edges_and_exact_on_slopes() -> None:
 
 
 def test_small_tiles_are_decoded_whole(coder: Codec, picture: Image.Image) -> None:
-    part = picture.crop((0, 0, 100, 207))
-    container = bitstream.parse(coder.compress(part, 80))
+    container = bitstream.parse(coder.compress(picture, 80))
     from_eighth = coder.decode_preview(container, 8).reduce(2)
-    assert samples.psnr(coder.decode_preview(container, QUICK), from_eighth) > 45.0
+    assert samples.psnr(coder.decode_preview(container, QUICK), from_eighth) > 40.0
 
 
 def test_only_the_prior_runs_for_it(coder: Codec, picture: Image.Image) -> None:

@@ -30,9 +30,8 @@ __all__ = ["QUICK", "CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exac
 
 QUICK = 16
 """From this scale on a preview is drawn from half of the latents."""
-QUICK_SIDE = 512
-"""Of tiles with shorter sides all latents are decoded: in a small picture each shows much, and it
-takes little time."""
+QUICK_PIXELS = 2**22
+"""Of smaller pictures all latents are decoded: each shows much there, and it takes little time."""
 
 
 def no_latents(box: Box, codec: TileCodec) -> Floats:
@@ -304,7 +303,7 @@ class PictureDecoder:
     def draw_preview(self, scale: int) -> Pixels:
         """The picture at 1/scale of its width and height, rounded up.
 
-        From QUICK on half of the latents are enough: each decoded one is a pixel or more.
+        From QUICK on half of the latents are enough for a large one: each is a pixel or more.
         """
         runtime, (height, width) = self._codec.runtime, self._tiles.shape
         rgb = np.empty((ceil_div(height, scale), ceil_div(width, scale), 3), np.uint8)
@@ -320,11 +319,11 @@ class PictureDecoder:
         return rgb
 
     def _draw_small(self, rgb: Pixels, scale: int, channels: int, number: int) -> None:
-        box = self._tiles.box(number)
+        box, (height, width) = self._tiles.box(number), self._tiles.shape
         if number in self._exact:
             small = vp8l.reduced(vp8l.unpack(self._payloads[number], box.w, box.h), scale)
         else:
-            quick = scale >= QUICK and min(box.w, box.h) >= QUICK_SIDE
+            quick = scale >= QUICK and height * width >= QUICK_PIXELS
             v_hat = self._latents(number, channels, half=quick)
             small = self._codec.transforms.preview(v_hat, self._point, scale)
         place = rgb[box.slices(scale)]

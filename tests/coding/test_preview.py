@@ -62,19 +62,19 @@ def test_the_channels_that_a_preview_leaves_out_hardly_change_it(
 
 
 def test_a_sixteenth_is_drawn_from_half_of_the_latents(coder: Codec) -> None:
-    picture = samples.photograph("astronaut.png", (0, 0, 512, 512))
-    container = bitstream.parse(coder.compress(picture, 75))
+    picture = samples.photograph("astronaut.png", (0, 0, 512, 512)).resize((2048, 2048))
+    container = bitstream.parse(coder.compress(picture, 60))
     fresh = Codec(coder.weights)
-    small = np.asarray(fresh.decode_preview(container, QUICK))
+    small = fresh.decode_preview(container, QUICK)
     assert {name for name, _ in fresh.tiles.runtime._sessions} == {"mean_features"}
-    tile = TileShape.at(Box(0, 0, 512, 512), (512, 512), coder.weights.config.latents)
-    point, payload = coder.weights.at(75), container.tiles[0]
+    assert 28.0 < samples.psnr(small, coder.decode_preview(container, 8).reduce(2)) < 40.0
+    tile = TileShape.at(Box(0, 0, 1024, 1024), (2048, 2048), coder.weights.config.latents)
+    point, payload = coder.weights.at(60), container.tiles[0]
     half = coder.tiles.decode_half(payload, point, tile, 40)
     every = coder.tiles.decode(payload, point, tile).v_hat[:40]
     board = tile.of_channels(40).board
     assert np.array_equal(board.row(half, 0), board.row(every, 0))
     assert not np.array_equal(board.row(half, 1), board.row(every, 1))
-    assert samples.psnr(Image.fromarray(small), coder.decode(container).reduce(QUICK)) > 26.0
 
 
 def test_estimates_of_step_1_are_sharp_at_edges_and_exact_on_slopes() -> None:
@@ -88,7 +88,7 @@ def test_estimates_of_step_1_are_sharp_at_edges_and_exact_on_slopes() -> None:
         assert np.array_equal(found[:, inside, inside], whole[:, inside, inside])
 
 
-def test_small_tiles_are_decoded_whole(coder: Codec, picture: Image.Image) -> None:
+def test_small_pictures_are_decoded_whole(coder: Codec, picture: Image.Image) -> None:
     container = bitstream.parse(coder.compress(picture, 80))
     from_eighth = coder.decode_preview(container, 8).reduce(2)
     assert samples.psnr(coder.decode_preview(container, QUICK), from_eighth) > 40.0

@@ -9,7 +9,7 @@ Coding every tile both ways would double the time for photographs. So a fast tes
 comes first. Photographs have noise, so few neighbours are equal. Their neighbours differ little,
 least of all in colour. A tile within these bounds is coded by the networks without a trial. Most
 of the others are photographs, too. A quick stream, of the least effort, shows that they are: if
-even a fifth of its bytes costs more than the networks' error, the real stream is not made.
+even a quarter of its bytes costs more than the networks' error, the real stream is not made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ minus green. (Kodak: 16.6 and 2.5.)"""
 ROWS: Final = 8
 """The test reads one row of this many."""
 
-SMALLEST: Final = 0.2
+SMALLEST: Final = 0.25
 """The least share of the quick stream's bytes that the real one is taken to have. (Thumbnails of
 photographs and drawings have 0.57 and more, a photograph repeated 16 times 0.28. Small patterns
 that repeat have less, but the networks' error is larger on those.)"""

@@ -133,7 +133,7 @@ def interpolated(v_hat: Floats, board: Checkerboard) -> Floats:
     left, right = around[:, 1:-1, :-2], around[:, 1:-1, 2:]
     second = np.maximum(np.minimum(above, below), np.minimum(left, right))
     third = np.minimum(np.maximum(above, below), np.maximum(left, right))
-    estimates = np.float32(0.5) * (second + third)
+    estimates: Floats = np.float32(0.5) * (second + third)
     board.put(board.row(v_hat, 0), estimates, 0)
     return estimates
 

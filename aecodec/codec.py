@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 DEFAULT_QUALITY = 75
-PREVIEWS = (2, 4, 8)
+PREVIEWS = (2, 4, 8, 16)
 """What a preview may divide the width and the height by."""
 FEW_PIXELS = 2**12
 """On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
@@ -206,7 +206,7 @@ def decompress(
 
     Args:
         region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
-        preview: 2, 4 or 8: a picture of 1/2, 1/4 or 1/8 of the width and height, coarse and fast.
+        preview: 2, 4, 8 or 16: a picture of 1/2 to 1/16 of the width and height, coarse and fast.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
@@ -403,7 +403,7 @@ class Codec:
 
         scale = _whole_number("preview", scale)
         if scale not in PREVIEWS:
-            raise ValueError(f"a preview's scale is 2, 4 or 8, not {scale}")
+            raise ValueError(f"a preview's scale is 2, 4, 8 or 16, not {scale}")
         rgb = shown(self._decoder(container).draw_preview(scale), container.header)
         alpha = None if container.alpha is None else reduced(container.alpha, scale)
         travelling = metadata.of_part(container.metadata, (rgb.shape[1], rgb.shape[0]))

@@ -279,8 +279,8 @@ class Compression:
 class Decompression:
     """From an `.aec` file to a picture. Safe to be shared between threads.
 
-    With a region (x, y, width, height in pixels) to that part alone, with a preview (2, 4 or 8) to
-    a picture of that fraction of the size.
+    With a region (x, y, width, height in pixels) to that part alone, with a preview (2, 4, 8 or 16)
+    to a picture of that fraction of the size.
     """
 
     verb: Literal["decompress"] = "decompress"

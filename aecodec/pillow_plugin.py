@@ -52,6 +52,9 @@ _CODING: Final = (
     "denoise",
 )
 
+_MORE_OF_A_QUICK_ONE: Final = 1.5
+"""Times the wanted size that a preview of 1/16 must have: `draft`."""
+
 
 class AecFileError(AecodecError, OSError):
     """What went wrong with an .aec file, for those who go through Pillow.
@@ -95,8 +98,9 @@ class AecImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Make `load` give a preview of 1/2, 1/4 or 1/8: the smallest not smaller than `size`.
+        """Make `load` give a preview of 1/2 to 1/16: the smallest not smaller than `size`.
 
+        Of 1/16, which shows half of what the file holds, it takes one at least half as large again.
         Pillow's own `thumbnail` asks for it. As with JPEG the mode stays, the result says what
         became of the picture, and None that nothing did.
         """
@@ -104,7 +108,8 @@ class AecImageFile(ImageFile.ImageFile):
             return None
         width, height = self.size
         for scale in reversed(codec.PREVIEWS):
-            if width // scale >= size[0] and height // scale >= size[1]:
+            more = _MORE_OF_A_QUICK_ONE if scale == max(codec.PREVIEWS) else 1.0
+            if width // scale >= more * size[0] and height // scale >= more * size[1]:
                 self._preview = scale
                 self._size = (ceil_div(width, scale), ceil_div(height, scale))
                 return self.mode, (0, 0, width / scale, height / scale)

@@ -12,7 +12,7 @@ package `aecodec` (a clone): this Python runs it then.
 | compress | a picture's file | an .aec file, by the command |
 | decompress | an .aec file | a PNG file, by the command |
 | pixels | an .aec file in memory | pixels in memory |
-| preview | an .aec file in memory | pixels at a quarter of the size |
+| preview | an .aec file in memory | pixels at a quarter of the size, or of that of --scale |
 | folder | the pictures of --folder | .aec files, by the command in a process of its own |
 
 A command is timed from the start of its process to the end. For the rest each build has one
@@ -48,7 +48,6 @@ from typing import Any
 WAYS = ("compress", "decompress", "pixels", "preview")
 EXACT = ("compress", "decompress", "pixels", "folder")
 """Where both builds must make the same."""
-PREVIEW = 4
 
 
 # ------------------------------------------------------------------------------------- the process
@@ -80,7 +79,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     import aecodec
 
     data = Path(task["source"]).read_bytes()
-    preview = PREVIEW if task["way"] == "preview" else None
+    preview = task["scale"] if task["way"] == "preview" else None
     begun, begun_cpu = time.perf_counter(), time.process_time()
     image = aecodec.decompress(data, threads=task["threads"], preview=preview)
     wall, cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
@@ -228,6 +227,7 @@ def main() -> int:
     parser.add_argument("--qualities", default="75")
     parser.add_argument("--threads", default="2")
     parser.add_argument("--model", default="small")
+    parser.add_argument("--scale", type=int, default=4, help="of the preview")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--other-bytes", action="store_true", help="results may differ")
     parser.add_argument("--json", type=Path)
@@ -285,6 +285,7 @@ def compare(options: argparse.Namespace, ways: Sequence[str], scratch: str) -> i
                             jobs.append(partial(build.command, arguments, out))
                         else:
                             task = {"way": way, "source": source, "threads": int(threads)}
+                            task["scale"] = options.scale
                             jobs.append(partial(build.do, task))
                     for job in jobs:
                         job()  # warm

@@ -483,7 +483,7 @@ def _chosen(options: Collection[str]) -> str | None:
 @click.option(
     "--preview",
     type=click.Choice([str(n) for n in PREVIEWS]),
-    help="Decode a quick, coarse picture of 1/2, 1/4 or 1/8 of the width and height.",
+    help="Decode a quick, coarse picture of 1/2 to 1/16 of the width and height.",
 )
 @folder_options
 @output_options

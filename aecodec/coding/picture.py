@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from aecodec.coding.tile import TileCodec
     from aecodec.networks.weights import OperatingPoint
 
-__all__ = ["CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exact"]
+__all__ = ["QUICK", "CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exact"]
+
+QUICK = 16
+"""From this scale on a preview is drawn from half of the latents."""
+QUICK_PIXELS = 2**22
+"""Of smaller pictures all latents are decoded: each shows much there, and it takes little time."""
 
 
 def no_latents(box: Box, codec: TileCodec) -> Floats:
@@ -170,6 +175,8 @@ class PictureEncoder:
     def _encode(self, point: OperatingPoint, exact: frozenset[int]) -> CodedTiles:
         """The tiles' payloads, of one pass each."""
         runtime, count = self._codec.runtime, len(self._tiles)
+        if count == 1 and (coded := self._exact.trial(self._tiles.box(0), point)):
+            return CodedTiles([coded], exact)
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
             jobs = self._jobs(workers, point, exact)
@@ -294,7 +301,10 @@ class PictureDecoder:
             yield band
 
     def draw_preview(self, scale: int) -> Pixels:
-        """The picture at 1/scale of its width and height, rounded up."""
+        """The picture at 1/scale of its width and height, rounded up.
+
+        From QUICK on half of the latents are enough for a large one: each is a pixel or more.
+        """
         runtime, (height, width) = self._codec.runtime, self._tiles.shape
         rgb = np.empty((ceil_div(height, scale), ceil_div(width, scale), 3), np.uint8)
         count = len(self._tiles)
@@ -309,20 +319,24 @@ class PictureDecoder:
         return rgb
 
     def _draw_small(self, rgb: Pixels, scale: int, channels: int, number: int) -> None:
-        box = self._tiles.box(number)
+        box, (height, width) = self._tiles.box(number), self._tiles.shape
         if number in self._exact:
             small = vp8l.reduced(vp8l.unpack(self._payloads[number], box.w, box.h), scale)
         else:
-            v_hat = self._latents(number, channels)
+            quick = scale >= QUICK and height * width >= QUICK_PIXELS
+            v_hat = self._latents(number, channels, half=quick)
             small = self._codec.transforms.preview(v_hat, self._point, scale)
         place = rgb[box.slices(scale)]
         place[:] = small[: place.shape[0], : place.shape[1]]
 
-    def _latents(self, number: int, channels: int | None = None) -> Floats:
-        """v_hat of a tile (M,h/16,w/16), or of its first channels alone."""
+    def _latents(self, number: int, channels: int | None = None, *, half: bool = False) -> Floats:
+        """v_hat of a tile (M,h/16,w/16), or of its first channels alone; half of it estimated."""
         if number in self._exact:
             return no_latents(self._tiles.box(number), self._codec)
         tile = TileShape.at(
             self._tiles.box(number), self._tiles.shape, self._codec.weights.config.latents
         )
-        return self._codec.decode(self._payloads[number], self._point, tile, channels).v_hat
+        payload = self._payloads[number]
+        if half and channels is not None:
+            return self._codec.decode_half(payload, self._point, tile, channels)
+        return self._codec.decode(payload, self._point, tile, channels).v_hat

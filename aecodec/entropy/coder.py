@@ -27,6 +27,7 @@ first. A table without entries means that all its symbols are 0: nothing is code
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,6 @@ SYMBOL_LIMIT = 2**30
 
 _CHUNK = 16
 _SHORT = 1 << 15
-_NO_ENTRY = SYMBOL_LIMIT
 _ESCAPE_BITS = 32
 
 
@@ -70,37 +70,52 @@ class Encoder:
         if -_SHORT <= least <= most < _SHORT:  # `take` is faster on smaller types
             symbols = symbols.astype(np.int16)
         symbols = taken(symbols, groups.order)
-        nonzero = np.flatnonzero(symbols != 0)  # several times as fast on booleans
-        others = taken(symbols, nonzero)
-        begins = nonzero.searchsorted([part.start for _, part in parts]).tolist()
-        ends = nonzero.searchsorted([part.stop for _, part in parts]).tolist()
-        coded, models, zeros, sparse = [], [], [], []
-        for (t, part), begin, end in zip(parts, begins, ends, strict=True):
-            some, model, zero = symbols[part], tables.models.whole(t), _NO_ENTRY
-            runs = tables.models.runs(t, len(some))
-            if runs:
-                sparse.append(_Sparse(nonzero[begin:end], part, runs))
-                some, model, zero = others[begin:end], tables.models.others(t), tables.zero(t)
-            coded.append(some)
-            models.append(model)
-            zeros.append(zero)
-        if sparse:
-            models_of_runs = [group.runs.model for group in sparse]
-            self._entries += zip(_lengths(sparse), models_of_runs, strict=True)
-        used, counts = [t for t, _ in parts], [len(some) for some in coded]
-        entries = np.concatenate(coded) - np.repeat(tables.first[used] - 1, counts)
+        used, counts = [t for t, _ in parts], [part.stop - part.start for _, part in parts]
+        models = tables.models.whole(used)
+        sparse = [
+            (number, runs)
+            for number, count in enumerate(counts)
+            if (runs := tables.models.runs(used[number], count))
+        ]
+        if sparse or sum(counts) < len(symbols):
+            symbols = self._add_runs(symbols, groups, sparse, counts)
+        entries = symbols - np.repeat(tables.first[used] - 1, counts)
         last = np.repeat(tables.lengths[used] - 1, counts)
         escaped = np.flatnonzero((entries <= 0) | (entries >= last))
         beyond, edge = entries[escaped], last[escaped]
         entries[escaped] = np.clip(beyond, 0, edge)
-        entries -= entries > np.repeat(np.array(zeros, np.int32), counts)
-        end = 0
-        for model, count in zip(models, counts, strict=True):
+        ends = list(accumulate(counts))
+        for number, _ in sparse:
+            models[number] = tables.models.others(used[number])
+            some = entries[ends[number] - counts[number] : ends[number]]
+            some -= some > tables.zero(used[number])
+        for model, count, end in zip(models, counts, ends, strict=True):
             if count:
-                self._entries.append((entries[end : end + count], model))
-                end += count
+                self._entries.append((entries[end - count : end], model))
         if len(escaped):
             self._add_escapes(np.where(beyond <= 0, -beyond, beyond - edge).astype(np.int64))
+
+    def _add_runs(
+        self, symbols: Ints, groups: Groups, sparse: list[tuple[int, Runs]], counts: list[int]
+    ) -> Ints:
+        """Add the runs of zeros of sparse groups, given by their numbers among the parts.
+
+        Returns the symbols that are still to be coded, of `counts` symbols for each group.
+        """
+        nonzero = np.flatnonzero(symbols != 0)  # several times as fast on booleans
+        others = taken(symbols, nonzero)
+        coded = [symbols[part] for _, part in groups.parts]
+        parts = [groups.parts[number][1] for number, _ in sparse]
+        begins = nonzero.searchsorted([part.start for part in parts]).tolist()
+        ends = nonzero.searchsorted([part.stop for part in parts]).tolist()
+        found = []
+        for (number, runs), part, begin, end in zip(sparse, parts, begins, ends, strict=True):
+            coded[number], counts[number] = others[begin:end], end - begin
+            found.append(_Sparse(nonzero[begin:end], part, runs))
+        if found:
+            models = [group.runs.model for group in found]
+            self._entries += zip(_lengths(found), models, strict=True)
+        return np.concatenate(coded)
 
     def _add_escapes(self, excess: Longs) -> None:
         value = excess + 1
@@ -146,20 +161,18 @@ class Decoder:
         if not parts:
             return symbols
         # The counts come from the dimensions; constriction aborts on an absurd one.
-        coded, models, zeros = [], [], []
-        for t, part in parts:
-            some, model, zero = groups.order[part], tables.models.whole(t), _NO_ENTRY
-            runs = tables.models.runs(t, len(some))
-            if runs:
-                places = self._take_places(len(some), runs)
-                some, model, zero = some[places], tables.models.others(t), tables.zero(t)
-            coded.append(some)
-            models.append(model)
-            zeros.append(zero)
-        used, counts = [t for t, _ in parts], [len(some) for some in coded]
+        used, coded = [t for t, _ in parts], [groups.order[part] for _, part in parts]
+        models, sparse = tables.models.whole(used), []
+        for number, some in enumerate(coded):
+            if runs := tables.models.runs(used[number], len(some)):
+                coded[number] = some[self._take_places(len(some), runs)]
+                models[number] = tables.models.others(used[number])
+                sparse.append(number)
+        counts = [len(some) for some in coded]
         found = [self._coder.decode(model, n) for model, n in zip(models, counts, strict=True)]
+        for number in sparse:
+            found[number] += found[number] >= tables.zero(used[number])
         entries, order = np.concatenate(found), np.concatenate(coded)
-        entries += entries >= np.repeat(np.array(zeros, np.int32), counts)
         last = np.repeat(tables.lengths[used] - 1, counts)
         escaped = np.flatnonzero((entries == 0) | (entries == last))
         low = entries[escaped] == 0
@@ -244,7 +257,8 @@ def _lengths(groups: list[_Sparse]) -> list[Ints]:
     sizes = np.diff(ends[last], prepend=0)
     entries = np.repeat(np.array(limits, np.int32), sizes)
     entries[ends[is_place] - 1] = zeros[is_place]
-    return np.split(entries, ends[last][:-1])
+    stops_of = ends[last].tolist()
+    return [entries[a:b] for a, b in zip([0, *stops_of], stops_of, strict=False)]
 
 
 def _distinct(extra: Array) -> list[int]:

@@ -40,15 +40,17 @@ class Models:
 
     def __init__(self, tables: TableSet) -> None:
         self._tables = tables
-        self._whole: dict[int, object] = {}
+        self._whole: list[object] = [None] * len(tables)
         self._others: dict[int, object] = {}
         self._runs: dict[int, Runs | None] = {}
 
-    def whole(self, t: int) -> object:
-        """Table t."""
-        if t not in self._whole:
-            self._whole[t] = categorical(self._tables.table(t))
-        return self._whole[t]
+    def whole(self, used: list[int]) -> list[object]:
+        """The models of tables."""
+        known = self._whole
+        for t in used:
+            if known[t] is None:
+                known[t] = categorical(self._tables.table(t))
+        return [known[t] for t in used]
 
     def others(self, t: int) -> object:
         """Table t without its entry for 0."""

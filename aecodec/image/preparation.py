@@ -23,6 +23,8 @@ __all__ = ["is_neutral", "made_neutral", "prepared", "with_hidden_filled"]
 TINT: Final = 1
 """Channels of a black and white picture may differ by this, because JPEG rounds colours."""
 ROWS: Final = 64
+APART: Final = 16
+"""Of so many rows and columns one is looked at first: most pictures show colour there."""
 
 
 def prepared(picture: Picture, *, lossless: bool) -> tuple[Picture, bool]:
@@ -41,11 +43,16 @@ def prepared(picture: Picture, *, lossless: bool) -> tuple[Picture, bool]:
 
 def is_neutral(rgb: Pixels, tint: int = 0) -> bool:
     """Whether the channels of rgb (H,W,3) differ by no more than `tint`."""
-    for y in range(0, rgb.shape[0], ROWS):  # most pictures show colour in the first rows
-        rows = rgb[y : y + ROWS]
-        if int((rows.max(axis=2) - rows.min(axis=2)).max()) > tint:
-            return False
-    return True
+    if _colour(rgb[::APART, ::APART]) > tint:
+        return False
+    return all(_colour(rgb[y : y + ROWS]) <= tint for y in range(0, rgb.shape[0], ROWS))
+
+
+def _colour(rgb: Pixels) -> int:
+    """The largest difference between the channels of a pixel of rgb (H,W,3)."""
+    r, g, b = (rgb[..., channel] for channel in range(3))  # ten times as fast as along an axis of 3
+    most, least = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
+    return int((most - least).max())
 
 
 def made_neutral(rgb: Pixels) -> Pixels:

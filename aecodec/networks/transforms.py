@@ -30,8 +30,9 @@ AREA, SHARED_AREA = 768 * 768, 1024 * 1024
 computed twice; but what large ones compute in a layer fits into no cache, and takes memory. The
 blocks at 1/16 have wider margins, and compute less; and many threads that share an area, or a GPU,
 want more to share."""
-UNSEEN = 2e-5
-"""The share of a preview's variance that the latents which it leaves out may have."""
+UNSEEN, UNSEEN_IN_PIXELS = 2e-5, 1e-4
+"""The share of a preview's variance that the latents which it leaves out may have; the second where
+a latent becomes one pixel."""
 
 
 class Transforms:
@@ -130,7 +131,7 @@ class Transforms:
         power = np.square(self._preview_map(scale)[:-1]).sum(axis=1)
         power *= np.square(self._deviation)
         left = 1.0 - power.cumsum() / power.sum()
-        return int(np.count_nonzero(left > UNSEEN)) + 1
+        return int(np.count_nonzero(left > (UNSEEN_IN_PIXELS if scale == 16 else UNSEEN))) + 1
 
     def _preview_map(self, scale: int) -> Floats:
         """(M + 1,3s^2): from y_hat and 1 to the s x s pixels of a latent, s = 16 / scale."""
@@ -140,7 +141,7 @@ class Transforms:
         return means.reshape(m, -1)
 
     def preview(self, v_hat: Floats, point: OperatingPoint, scale: int) -> Pixels:
-        """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4 or 8.
+        """A small picture (16h/scale,16w/scale,3) from v_hat (M,h,w); scale is 2, 4, 8 or 16.
 
         A linear map, fitted at export, replaces the synthesis and the means of its pixels. It maps
         each latent to its own pixels, without its neighbours. v_hat may be its first channels.

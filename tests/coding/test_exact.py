@@ -17,9 +17,12 @@ from PIL import Image, ImageDraw
 import aecodec
 from aecodec import bitstream, codec
 from aecodec.coding import exact
+from aecodec.entropy.padding import ALONE
 from aecodec.errors import CorruptError, LimitError, RequestError
+from aecodec.geometry import Box
 from aecodec.image import preparation, vp8l
 from aecodec.image.picture import Picture
+from aecodec.networks import weights
 
 
 def page(width: int, height: int) -> np.ndarray:
@@ -152,6 +155,21 @@ def test_no_tile_that_is_looked_at_stays_below_the_floor(quality: int) -> None:
 
 
 # --- Beside coded tiles ---------------------------------------------------------------------------
+
+
+def test_a_photograph_with_a_border_is_tried_with_the_quick_stream_alone() -> None:
+    rgb = np.full((256, 256, 3), 255, np.uint8)
+    rgb[60:200, 40:220] = np.asarray(samples.photograph("coffee.png", (100, 100, 280, 240)))
+    coder = codec.shared(weights.by_name(), 1, "cpu")
+    box, point = Box.of(rgb.shape), coder.weights.at(75)
+    tiles = exact.ExactTiles(coder.tiles, rgb)
+    assert not tiles.choose(box, point, ALONE)
+    payload = tiles.trial(box, point)
+    assert payload == coder.tiles.encode(coder.tiles.analyse(rgb, box), point)[1]
+    assert tiles.trial(box, coder.weights.at(74)) is None
+    assert tiles._quick
+    assert not tiles._streams
+    assert bitstream.parse(coder.compress(rgb)).tiles == (payload,)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,12 @@ from PIL import Image
 import aecodec
 from aecodec import bitstream, codec
 from aecodec.codec import Codec
+from aecodec.coding.picture import QUICK
+from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.padding import TileShape
 from aecodec.geometry import Box
 from aecodec.networks import weights
+from aecodec.networks.means import interpolated
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,39 @@ def test_the_channels_that_a_preview_leaves_out_hardly_change_it(
     assert samples.psnr(Image.fromarray(whole), Image.fromarray(part)) > 42.0
 
 
+def test_a_sixteenth_is_drawn_from_half_of_the_latents(coder: Codec) -> None:
+    picture = samples.photograph("astronaut.png", (0, 0, 512, 512)).resize((2048, 2048))
+    container = bitstream.parse(coder.compress(picture, 60))
+    fresh = Codec(coder.weights)
+    small = fresh.decode_preview(container, QUICK)
+    assert {name for name, _ in fresh.tiles.runtime._sessions} == {"mean_features"}
+    assert 28.0 < samples.psnr(small, coder.decode_preview(container, 8).reduce(2)) < 40.0
+    tile = TileShape.at(Box(0, 0, 1024, 1024), (2048, 2048), coder.weights.config.latents)
+    point, payload = coder.weights.at(60), container.tiles[0]
+    half = coder.tiles.decode_half(payload, point, tile, 40)
+    every = coder.tiles.decode(payload, point, tile).v_hat[:40]
+    board = tile.of_channels(40).board
+    assert np.array_equal(board.row(half, 0), board.row(every, 0))
+    assert not np.array_equal(board.row(half, 1), board.row(every, 1))
+
+
+def test_estimates_of_step_1_are_sharp_at_edges_and_exact_on_slopes() -> None:
+    board = Checkerboard(2, 6, 8)
+    edge = np.zeros((2, 6, 8), np.float32)
+    edge[:, :, 3:] = 100.0
+    slope = np.add.outer(2.0 * np.arange(6), 3.0 * np.arange(8)).astype(np.float32)
+    slopes = slope[None].repeat(2, 0)
+    for whole, inside in ((edge, slice(None)), (slopes, slice(1, -1))):
+        found = interpolated(board.whole(board.row(whole, 0)), board)
+        assert np.array_equal(found[:, inside, inside], whole[:, inside, inside])
+
+
+def test_small_pictures_are_decoded_whole(coder: Codec, picture: Image.Image) -> None:
+    container = bitstream.parse(coder.compress(picture, 80))
+    from_eighth = coder.decode_preview(container, 8).reduce(2)
+    assert samples.psnr(coder.decode_preview(container, QUICK), from_eighth) > 40.0
+
+
 def test_only_the_prior_runs_for_it(coder: Codec, picture: Image.Image) -> None:
     data = coder.compress(picture)
     fresh = Codec(coder.weights)
@@ -90,7 +126,7 @@ def test_one_pixel_stays_one_pixel() -> None:
 
 def test_what_cannot_be_meant(picture: Image.Image) -> None:
     data = aecodec.compress(picture)
-    with pytest.raises(ValueError, match="2, 4 or 8"):
+    with pytest.raises(ValueError, match="2, 4, 8 or 16"):
         aecodec.decompress(data, preview=3)
     with pytest.raises(ValueError, match="not both"):
         aecodec.decompress(data, preview=2, region=(0, 0, 16, 16))
@@ -124,6 +160,11 @@ def test_pillow_drafts_and_makes_thumbnails(picture: Image.Image, tmp_path: Path
         assert opened.size == (75, 52)
         assert opened.draft("RGB", (10, 10)) is None  # once
         assert np.asarray(opened).shape == (52, 75, 3)
+    with Image.open(source) as opened:
+        assert opened.draft("RGB", (13, 9)) == ("RGB", (0, 0, 299 / 8, 207 / 8))
+    with Image.open(source) as opened:  # at least half as large again
+        assert opened.draft("RGB", (12, 8)) == ("RGB", (0, 0, 299 / 16, 207 / 16))
+        assert np.asarray(opened).shape == (13, 19, 3)
     with Image.open(source) as opened:
         assert opened.draft("RGB", (200, 200)) is None
         assert np.asarray(opened).shape == (207, 299, 3)

@@ -422,6 +422,9 @@ class Converter:
             if _is_gone(job):  # since the line before
                 return result
             raise InputError("has changed since it was read: it is kept")
+        if gone := storage.replaced(job.source, job.target):
+            lost = f"the source is kept, since its {', '.join(gone)} cannot be kept with the output"
+            return dataclasses.replace(result, notes=(*result.notes, lost))
         try:
             storage.remove(job.source)
         except OutputError:

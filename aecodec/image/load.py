@@ -27,7 +27,7 @@ from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
 from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
-from aecodec.image.parts import Account, account_for
+from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
 from aecodec.image.picture import Mode, Picture
@@ -239,6 +239,8 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
     if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
+    if account is not None:
+        notes += _unread(image, account)
 
     orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
     turn = _TURNS.get(orientation)
@@ -297,13 +299,27 @@ def _decoded(
     # The walker of JPEG tells further pictures from previews and gain maps.
     if getattr(image, "is_animated", False) and (account is None or image.format != "MPO"):
         notes.append(FRAMES)
-    if any(";16" in raw for raw in stored):
+    if any(";16" in raw and "BGR;16" not in raw for raw in stored):  # that is 5, 6 and 5 bits
         notes.append(depth_note(16))
     mend = mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # in some formats the embedded picture has another size
     return colour.with_depth(image if mend is None else mend(image, notes))
+
+
+def _unread(image: Image.Image, account: Account) -> Iterator[str]:
+    """Notes on metadata that a part of the file holds, and that nobody has read."""
+    found = {
+        "EXIF": account.exif or "exif" in image.info,
+        "XMP": account.xmp or _XMP & image.info.keys(),
+    }
+    for kind, content in found.items():
+        if not content and any(p.fate is Fate.KEPT and p.text == kind for p in account.parts):
+            yield f"{kind} that cannot be read is dropped"
+
+
+_XMP: Final = {"xmp", "XML:com.adobe.xmp"}
 
 
 def _depth_once(notes: list[str], account: Account | None) -> list[str]:

@@ -12,14 +12,15 @@ Kinds without a repair are refused in one line.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from aecodec.errors import InputError
 from aecodec.image import colour
@@ -76,8 +77,12 @@ def before_load(image: Image.Image) -> Mend | None:
         from aecodec.image import photoshop_file
 
         mend = photoshop_file.before_load(image)
+    elif image.format == "PNG":
+        mend = _with_sixteen_bit_key(image)
     if mend is not None:
         return partial(_mended_by, mend)
+    if image.format == "TGA" and _has_attributes(image):
+        return _without_attributes
     if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
         from aecodec.image.parts import fits
 
@@ -93,6 +98,61 @@ def _mended_by(
     mend: Callable[[Image.Image], Image.Image], image: Image.Image, notes: list[str]
 ) -> Image.Image:
     return mend(image)
+
+
+def _with_sixteen_bit_key(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
+    """The transparency of a PNG of 16 bits a channel, which one colour of its 2**48 stands for.
+
+    Pillow reads the upper byte of each channel, so that no colour is that one. Read as if it were
+    of the other byte order, it has the lower bytes.
+    """
+    key = image.info.get("transparency")
+    if image.mode != "RGB" or not isinstance(key, tuple):
+        return None
+    if not isinstance(image, ImageFile.ImageFile) or image.fp is None:
+        return None
+    if [tile.args for tile in image.tile][:1] != ["RGB;16B"]:
+        return None
+    from aecodec.image.jpeg2000 import contents
+
+    data = bytes(contents(cast(BinaryIO, image.fp)))
+
+    def mend(loaded: Image.Image) -> Image.Image:
+        low = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+        low.load()
+        wanted = np.array(key, np.uint16)
+        hidden = (np.asarray(loaded) == wanted >> 8) & (np.asarray(low) == wanted & 255)
+        mended = loaded.copy()
+        del mended.info["transparency"]
+        mended.putalpha(Image.fromarray(np.where(hidden.all(axis=2), 0, 255).astype(np.uint8)))
+        return mended
+
+    return mend
+
+
+def _has_attributes(image: Image.Image) -> bool:
+    """Whether pixels or palette of a TGA have 16 bits, of which one is an attribute."""
+    palette = getattr(image.palette, "rawmode", None)
+    return palette == "BGRA;15Z" or any(
+        "BGRA;15" in str(tile.args) for tile in getattr(image, "tile", ())
+    )
+
+
+def _without_attributes(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A TGA of 16 bits a pixel without its attribute bits, which Pillow takes for transparency.
+
+    Programs disagree on what they mean. Taken for it, they would hide the colours of a picture.
+    """
+    if image.mode == "P":
+        notes.append("palette converted to RGB")
+    whole = image.convert("RGBA")
+    low, high = whole.getchannel("A").getextrema()
+    if low != high:
+        notes.append("attribute bits of the pixels (TGA)")
+    mended = whole.convert("RGB")
+    mended.info = dict(image.info)
+    return mended
 
 
 def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:

@@ -82,7 +82,8 @@ def walk(data: memoryview, account: Account) -> None:
     if text := bytes(data[18 : 18 + identity]).strip(b"\0 "):
         account.add(_ID)
         account.texts.append(Text("", text.decode("utf-8", "surrogateescape")))
-    if kind & 7 == 2 and depth == 32 and not flags & 15:
+    alpha = (kind & 7, entry_bits if mapped else depth) in ((1, 32), (2, 32), (3, 16))
+    if alpha and not flags & 15:
         account.add(_CHANNEL)
     start = 18 + identity + (entries * ceil_div(entry_bits, 8) if mapped else 0)
     sample = ceil_div(depth, 8)

@@ -10,7 +10,7 @@ not continued.
 from __future__ import annotations
 
 import functools
-from os import PathLike
+import os
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -47,7 +47,7 @@ _AT_ONCE: Final = 512
 
 
 def read_mask(
-    source: str | PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
+    source: str | os.PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
 ) -> Bools:
     """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey.
 
@@ -62,7 +62,9 @@ def read_mask(
         try:
             mask = grey_of(load(source, max_pixels=limit, keep=()).rgb) > 127
         except (InputError, OSError) as error:
-            raise InputError(f"the mask cannot be read: {one_line(error)}") from None
+            name = f" {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
+            why = one_line(error).removeprefix("cannot read the picture: ")
+            raise InputError(f"the mask{name} cannot be read: {why}") from None
     if mask.shape != shape[:2]:
         (h, w), (height, width) = mask.shape, shape[:2]
         raise InputError(f"the mask has {w} x {h} pixels, and the picture {width} x {height}")

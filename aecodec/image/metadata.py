@@ -115,15 +115,18 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
     return _Tiff(exif).resolution()
 
 
-def descriptive_tags(tags: Image.Exif) -> bytes | None:
-    """Return the entries of a directory that hold outside its file; None if there are none."""
+def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | None:
+    """Return the entries of a directory that hold outside its file; None if there are none.
+
+    With those of the Exif and the GPS directory, or without.
+    """
     from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
     kept = Image.Exif()
     for tag in KEPT_IN_EXIF:
         if tag in tags:
             kept[tag] = _as_stored(tags[tag])
-    for directory in SUBDIRECTORIES:
+    for directory in SUBDIRECTORIES if directories else ():
         if subtags := tags.get_ifd(directory):
             inner = {tag: _as_stored(value) for tag, value in subtags.items()}
             if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
@@ -144,7 +147,9 @@ def as_stored(tags: Image.Exif) -> None:
 
 
 def _as_stored(value: object) -> object:
-    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("latin-1", "replace")
+    return value  # of bytes, Pillow makes a list of numbers where it does not know the tag
 
 
 class _Entry(NamedTuple):

@@ -112,6 +112,8 @@ def test_masks_that_are_none_are_refused() -> None:
         read_mask(Image.new("1", (40, 30)), (30, 40))
     with pytest.raises(InputError, match="the mask cannot be read"):
         read_mask(b"no picture", (30, 40))
+    with pytest.raises(InputError, match=r"the mask gone\.png cannot be read: No such file"):
+        read_mask("gone.png", (30, 40))
     with pytest.raises(InputError, match="two dimensions"):
         read_mask(np.ones((3, 4, 3), bool), (3, 4))
 

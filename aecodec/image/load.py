@@ -58,15 +58,21 @@ def load(
     position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
     note into an error. A Pillow image has only the metadata that Pillow read from its file.
 
-    Raises InputError if a picture cannot be read completely, and ValueError for an unknown kind of
-    metadata.
+    Raises InputError if a picture cannot be read completely, ValueError for an unknown kind of
+    metadata, and TypeError for what is none of these.
     """
     if unknown := set(keep) - set(metadata.KINDS):
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     wanted = _Wanted(max_pixels, keep, strip_gps)
+    known = (np.ndarray, Image.Image, str, os.PathLike, bytes, bytearray, memoryview)
+    if not isinstance(source, known) and not hasattr(source, "seekable"):
+        raise TypeError(
+            "a picture is a path, bytes, an open file, a Pillow image or a NumPy array, "
+            f"not {type(source).__name__}"
+        )
     with _errors_named():
         if isinstance(source, np.ndarray):
-            source = Image.fromarray(source)
+            source = _of_array(source)
         if isinstance(source, Image.Image):
             picture = _to_picture(source, None, wanted)
         else:
@@ -74,6 +80,19 @@ def load(
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
     return picture
+
+
+def _of_array(values: Pixels) -> Image.Image:
+    """Pillow makes an image of one dimension, too, and says little of what it refuses."""
+    try:
+        if values.ndim in (2, 3):
+            return Image.fromarray(values)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(
+        f"an array of {values.dtype} and shape {values.shape} is no picture: "
+        "give uint8 of shape (H,W), (H,W,3), or (H,W,4) with alpha"
+    )
 
 
 class _Wanted(NamedTuple):

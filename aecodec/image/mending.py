@@ -320,8 +320,41 @@ _COMPRESSIONS: Final = {
 _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
+_OTHER_KINDS: Final = (
+    (0, b"\x89AEC\r\n", "an .aec file: decompress it first"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n", "JPEG XL"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"P7\n", "PAM"),
+    (0, b"PF\n", "PFM of three channels"),
+    (0, b"AT&TFORM", "DjVu"),
+)
+"""Where a file has which bytes, and its kind."""
+_HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
+
+
+def _other_kind(data: memoryview) -> str | None:
+    start = bytes(data[:1024])
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return "HEIC, which is not read"
+    if b"<svg" in start:
+        return "SVG, which is not read"
+    for at, mark, kind in _OTHER_KINDS:
+        if start[at : at + len(mark)] == mark:
+            return kind if ":" in kind else f"{kind}, which is not read"
+    return None
+
+
 def described(data: memoryview) -> str | None:
-    """Describe a TIFF or PSD that Pillow does not open; None for any other file."""
+    """Describe a file of another known kind, or a TIFF or PSD, that Pillow does not open.
+
+    None for any other file.
+    """
+    if kind := _other_kind(data):
+        return kind
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:

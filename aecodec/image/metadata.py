@@ -49,6 +49,7 @@ EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec l
 
 # --- EXIF ---------------------------------------------------------------------------------------
 
+_UNREADABLE: Final = "EXIF that cannot be read is dropped"
 SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
@@ -72,12 +73,15 @@ def exif(
         if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
             raise ValueError("no TIFF structure")
     except Exception:  # Pillow has several parsers, which raise different errors
-        notes.append("EXIF that cannot be read is dropped")
+        notes.append(_UNREADABLE)
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
     upright = (height, width) if turnable in range(5, 9) else (width, height)
-    return turnable, _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+    cleaned = _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+    if cleaned is None and not strip_gps and any(tiff[8:]):
+        notes.append(_UNREADABLE)  # there is no directory where the header says
+    return turnable, cleaned
 
 
 def sized(

@@ -323,6 +323,17 @@ def test_of_repeated_tags_the_first_counts(order: str, big: bool) -> None:
         assert [text.text for text in got.texts] == ["the second text"] * (tag == 270)
 
 
+def test_values_of_types_that_exif_has_not_are_lost() -> None:
+    camera = Ifd({36867: (2, "2001:02:03 04:05:06"), 40000: (16, [1])})
+    assert notes(plain(subs={34665: [camera]})) == ("tag 40000 of another type",)
+    data = bytearray(tiff(plain(tags={315: (2, "somebody"), 305: (2, "program")})))
+    at = data.index(struct.pack("<HH", 315, 2))
+    data[at + 2] = 99
+    got = load(bytes(data))
+    assert got.notes == ("tag 315 of another type",)
+    assert b"program" in (got.exif or b"")
+
+
 def test_xmp_in_two_places() -> None:
     resource = b"8BIM" + struct.pack(">HHI", 1060, 0, 12)
     one = b"<x:xmpmeta/>"

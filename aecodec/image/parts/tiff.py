@@ -43,6 +43,7 @@ from aecodec.image.parts.tiff_exif import (
     INTEROP,
     KEPT_IN_EXIF,
     MAX_VALUE,
+    OTHER_TYPE,
     TOO_LARGE,
     copied_exif,
 )
@@ -253,6 +254,7 @@ PARTS: Final = (
     _SUBIFDS,
     _PRIVATE,
     _UNKNOWN,
+    OTHER_TYPE,
     _REPEATED,
     _SECOND_TEXT,
     TOO_LARGE,

@@ -21,6 +21,7 @@ __all__ = [
     "INTEROP",
     "KEPT_IN_EXIF",
     "MAX_VALUE",
+    "OTHER_TYPE",
     "TOO_LARGE",
     "copied_exif",
     "directory_bytes",
@@ -67,6 +68,9 @@ EXIF_TAGS: Final = frozenset(
 MAX_VALUE: Final = 2**23
 """Bytes of a value that is kept, and of all values together that EXIF keeps."""
 TOO_LARGE: Final = Part("any tag of more than 8 MiB", LOST, "a tag that is too large to keep")
+
+
+OTHER_TYPE: Final = Part("a tag of a type that EXIF has not", LOST, "tag N of another type")
 
 
 class _Value(NamedTuple):
@@ -134,9 +138,12 @@ class _Copy:
         for entry in directory.entries.values():
             if tags is not None and entry.tag not in tags:
                 continue
-            if entry.tag in (EXIF, GPS, INTEROP) or entry.type in (13, 16, 17, 18):
+            if entry.tag in (EXIF, GPS, INTEROP) or entry.type in (13, 18):
+                continue  # directories
+            if entry.at < 0 or not entry.count:
                 continue
-            if entry.type not in SIZES or entry.at < 0 or not entry.count:
+            if entry.type not in SIZES or entry.type in (16, 17):
+                self.account.lost(f"tag {entry.tag}", OTHER_TYPE.text.replace("N", str(entry.tag)))
                 continue
             if entry.size > self.left:
                 self.account.lost(f"tag {entry.tag}", TOO_LARGE.text)

@@ -139,7 +139,7 @@ class Encoding:
         from aecodec.image.load import load
 
         try:
-            return load(
+            picture = load(
                 source,
                 max_pixels=max_pixels,
                 keep=self.keep,
@@ -151,6 +151,11 @@ class Encoding:
                 advice = "`aecodec decompress` restores it"
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
+        if self.lossless or not picture.is_hidden:
+            return picture
+        if self.strict:
+            raise InputError(f"refused by strict: {_HIDDEN}")
+        return replace(picture, notes=(*picture.notes, _HIDDEN))
 
     def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
         """The bytes of the `.aec` file, without what the mask in a file covers.
@@ -165,6 +170,9 @@ class Encoding:
             "without": without,
         }
         return coder.compress(picture, **how)
+
+
+_HIDDEN = "colours of a picture that is transparent everywhere: --lossless keeps them"
 
 
 def _is_compressed(source: str | bytes) -> bool:

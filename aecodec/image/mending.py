@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, BinaryIO, Final, TypeAlias, cast
 
@@ -79,8 +79,14 @@ def before_load(image: Image.Image) -> Mend | None:
         mend = photoshop_file.before_load(image)
     elif image.format == "PNG":
         mend = _with_sixteen_bit_key(image)
+    elif image.format == "XBM":
+        mend = _with_black_ink
     if mend is not None:
         return partial(_mended_by, mend)
+    if image.format == "SUN" and isinstance(image, ImageFile.ImageFile):
+        image.tile = [
+            tile._replace(args=_replaced(tile.args, _PADDED_FIRST)) for tile in image.tile
+        ]
     if image.format == "TGA" and _has_attributes(image):
         return _without_attributes
     if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
@@ -131,6 +137,13 @@ def _with_sixteen_bit_key(image: Image.Image) -> Callable[[Image.Image], Image.I
     return mend
 
 
+def _with_black_ink(image: Image.Image) -> Image.Image:
+    """An XBM, whose bits of 1 are the foreground: black, as X11 and Netpbm have it."""
+    mended = Image.eval(image.convert("L"), lambda value: 255 - value).convert("1")
+    mended.info = dict(image.info)
+    return mended
+
+
 def _has_attributes(image: Image.Image) -> bool:
     """Whether pixels or palette of a TGA have 16 bits, of which one is an attribute."""
     palette = getattr(image.palette, "rawmode", None)
@@ -168,9 +181,15 @@ def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
     image.tile = [tile._replace(args=_replaced(tile.args, modes)) for tile in image.tile]
 
 
-def _replaced(args: Any, modes: dict[str, str]) -> Any:
-    """A decoder's arguments, of which the first is the raw mode."""
+def _replaced(args: Any, modes: Mapping[str, str]) -> Any:
+    """A decoder's arguments, of which the first is the raw mode, or the only one."""
+    if isinstance(args, str):
+        return modes.get(args, args)
     return (modes.get(args[0], args[0]), *args[1:]) if isinstance(args, tuple) else args
+
+
+_PADDED_FIRST: Final = {"RGBX": "XRGB", "BGRX": "XBGR"}
+"""The fourth byte of a pixel of a Sun raster stands before the colours, and not behind them."""
 
 
 def _refused(mode: str, kind: _Kind) -> str:

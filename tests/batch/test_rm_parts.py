@@ -19,6 +19,7 @@ import aecodec
 from aecodec.batch import Converter, Task
 from aecodec.batch.worker import least_psnr
 from aecodec.conversion import Encoding
+from aecodec.errors import InputError
 from aecodec.image.load import load
 from aecodec.image.picture import Picture, fidelity
 
@@ -81,6 +82,23 @@ def test_an_output_takes_its_sources_place(here: Path) -> None:
     other = {"source": ["b.jpg"], "target": ["b.aec"]}
     Converter(Task())(other)
     assert os.stat("b.aec").st_mtime_ns > 10**18 + 1
+
+
+def test_a_picture_that_is_all_transparent_is_kept(here: Path) -> None:
+    """Its colours would be gone. Some programs leave alpha 0 where they do not mean it."""
+    image = carriers.IMAGE.convert("RGBA")
+    image.putalpha(0)
+    image.save("a.png")
+    Image.new("RGBA", (20, 10), (1, 2, 3, 0)).save("spacer.png")
+    columns = {"source": ["a.png", "spacer.png"], "target": ["a.aec", "spacer.aec"]}
+    (noted, *more), fine = Converter(Task(remove=True))(columns)["notes"]
+    assert "transparent everywhere" in noted and more and fine == ()
+    assert Path("a.png").exists() and not Path("spacer.png").exists()
+    exact = Task(remove=True, encoding=Encoding(lossless=True))
+    assert Converter(exact)({"source": ["a.png"], "target": ["b.aec"]})["notes"] == [()]
+    with pytest.raises(InputError, match="refused by strict: colours"):
+        image.save("a.png")
+        Encoding(strict=True).load("a.png")
 
 
 @posix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import carriers
 import numpy as np
 import pytest
 from other_carriers import sources
@@ -122,6 +123,7 @@ def test_icons() -> None:
     assert notes(ico(plain), "ICO") == []
     assert notes(ico(plain, plain), "ICO") == ["further sizes of the icon"]
     assert notes(ico(plain, behind=b"PK"), "ICO") == [BEHIND]
+    assert load(ico(carriers.pngs()["sixteen bits"])).notes == ("16 bits a channel reduced to 8",)
     assert notes(ico(plain)[:-1], "ICO") == [CUT]
     assert notes(ico(plain, kind=2, spot=(3, 4)), "CUR") == ["hot spot of the cursor"]
     info = PngImagePlugin.PngInfo()
@@ -329,6 +331,19 @@ def test_sun() -> None:
     assert load(data).notes == ()
     assert notes(data + b"PK", "SUN") == [BEHIND]
     assert notes(data[:-1], "SUN") == [CUT]
+    for kind, colours in ((1, RGB[..., ::-1]), (3, RGB)):  # the fourth byte stands before them
+        for fourth, expected in ((0, ()), (RGB[..., :1], ("further channels",))):
+            pixels = np.concatenate([np.zeros_like(RGB[..., :1]) + fourth, colours], axis=2)
+            head = struct.pack(">8I", 0x59A66A95, 32, 24, 32, pixels.size, kind, 0, 0)
+            got = load(head + pixels.tobytes())
+            np.testing.assert_array_equal(got.rgb, RGB)
+            assert got.notes == expected
+
+
+def test_the_ink_of_an_xbm_is_black() -> None:
+    """As X11, Netpbm and ImageMagick have it; Pillow has it white."""
+    got = load(b"#define a_width 8\n#define a_height 1\nstatic char a_bits[] = {\n0x0f };\n")
+    assert got.rgb[0, :, 0].tolist() == [0] * 4 + [255] * 4
 
 
 def test_xbm() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -400,6 +401,23 @@ def test_big_endian_bigtiff_is_walked_though_pillow_does_not_open_it() -> None:
     assert account.exif is not None and b"somebody" in account.exif
     with pytest.raises(InputError, match="BigTIFF, big endian"):
         load(data)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_deflated_strips_of_either_order_of_bits(turned: bool) -> None:
+    """Undamaged they are not said to be damaged, damaged they are."""
+    strip = zlib.compress(RGB.tobytes())
+    other = bytes(int(f"{byte:08b}"[::-1], 2) for byte in strip)
+    tags = {266: (3, 2 if turned else 1)}
+    for damage, expected in ((b"", False), (b"\xa5\x5a", True)):
+        block = (other if turned else strip)[: -4 - len(damage)] + damage + strip[:0]
+        block += (other if turned else strip)[-4:]
+        data = tiff(picture([block], W, H, compression=8, tags=tags))
+        try:
+            found = load(data).notes
+        except InputError:
+            found = ("damaged",)
+        assert any("damaged" in note for note in found) == expected
 
 
 def test_a_forged_file_does_not_take_long() -> None:

@@ -122,6 +122,7 @@ def _inside(picture: memoryview, account: Account) -> None:
         return
     inner = Account()
     png.walk(picture, inner)
+    account.bits = inner.bits or account.bits
     for part in inner.parts:
         if part.fate is LOST:
             account.add(part)

@@ -251,7 +251,15 @@ class Compression:
 
     def load(self, data: str | bytes) -> Picture:
         """The picture in a file, given by its path or its bytes."""
-        return self.encoding.load(data, self.run.max_pixels)
+        picture = self.encoding.load(data, self.run.max_pixels)
+        if self._without is None:
+            return picture
+        from aecodec.image.masks import without_copies
+
+        bare = without_copies(picture)
+        if self.encoding.strict and bare.notes:
+            raise InputError(f"refused by strict: {'; '.join(bare.notes)}")
+        return bare
 
     def encode(self, picture: Picture) -> bytes:
         """The bytes of the `.aec` file. Raises what `codec.compress` raises."""

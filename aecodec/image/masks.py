@@ -9,6 +9,7 @@ not continued.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,9 @@ import numpy as np
 
 from aecodec.errors import InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS
+from aecodec.image import metadata
 from aecodec.image.load import load
-from aecodec.image.picture import grey_of
+from aecodec.image.picture import Picture, grey_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-__all__ = ["filled", "grown", "read_mask"]
+__all__ = ["filled", "grown", "read_mask", "without_copies"]
 
 _REACH: Final = 14
 """How far the known pixels lie that count, in pixels."""
@@ -44,6 +46,29 @@ _PART: Final = 1024
 """The side of the parts whose autocovariances are added up for that of the whole picture."""
 _AT_ONCE: Final = 512
 """Pixels whose systems of equations are solved together: 7 MB."""
+
+
+_PICTURES_IN_XMP: Final = (b"GImage:Data", b"GDepth:Data")
+
+
+def without_copies(picture: Picture) -> Picture:
+    """A picture without what else shows what a mask covers, with a note on each.
+
+    That is its gain map, its video, and XMP that holds a picture or a depth map.
+    """
+    shown = [
+        name
+        for name, there in (("gain map", picture.gain_map), ("video", picture.video))
+        if there is not None
+    ]
+    found = metadata.of_part(picture.metadata, (picture.width, picture.height))
+    if any(mark in (found["xmp"] or b"") for mark in _PICTURES_IN_XMP):
+        found["xmp"] = None
+        shown.append("XMP")
+    if not shown:
+        return picture
+    notes = (f"{name}, which may show what is covered" for name in shown)
+    return dataclasses.replace(picture, **found, notes=(*picture.notes, *notes))
 
 
 def read_mask(

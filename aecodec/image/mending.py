@@ -81,6 +81,8 @@ def before_load(image: Image.Image) -> Mend | None:
         mend = _with_sixteen_bit_key(image)
     elif image.format == "XBM":
         mend = _with_black_ink
+    elif image.format == "GIF" and (box := _smaller_frame(image)):
+        return partial(_with_background, box, image.info["background"])
     if mend is not None:
         return partial(_mended_by, mend)
     if image.format == "SUN" and isinstance(image, ImageFile.ImageFile):
@@ -135,6 +137,32 @@ def _with_sixteen_bit_key(image: Image.Image) -> Callable[[Image.Image], Image.I
         return mended
 
     return mend
+
+
+def _smaller_frame(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """The box of a GIF's first image, if the screen around it has the background's colour."""
+    boxes = [tuple(tile.extents) for tile in getattr(image, "tile", ()) if tile.extents]
+    if "background" not in image.info or "transparency" in image.info or len(boxes) != 1:
+        return None
+    return boxes[0] if boxes[0] != (0, 0, *image.size) else None
+
+
+def _with_background(
+    box: tuple[int, int, int, int], background: int, image: Image.Image, notes: list[str]
+) -> Image.Image:
+    """A GIF whose screen has the colour of its background, and not the first of its palette."""
+    if image.mode == "L":  # a palette that only counts up, which Pillow leaves out
+        screen = Image.new("L", image.size, background)
+        screen.paste(image.crop(box), box)
+    else:
+        notes.append("palette converted to RGB")
+        palette = getattr(image, "global_palette", None)
+        grey = bytes([background] * 3)
+        colour = grey if palette is None else palette.palette[3 * background :][:3]
+        screen = Image.new("RGB", image.size, tuple(bytes(colour).ljust(3, b"\0")))
+        screen.paste(image.convert("RGB").crop(box), box)
+    screen.info = dict(image.info)
+    return screen
 
 
 def _with_black_ink(image: Image.Image) -> Image.Image:

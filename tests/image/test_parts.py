@@ -224,6 +224,26 @@ def test_one_colour_of_16_bits_is_transparent() -> None:
     assert picture.rgb[1, 0].tolist() == [0x12, 0x56, 0x12]
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_around_a_small_gif_is_the_background(grey: bool) -> None:
+    """Pillow draws the first colour of the palette there."""
+    from PIL import Image
+
+    image = carriers.GREY if grey else carriers.IMAGE.quantize(16)
+    whole = carriers.encoded("GIF", image.crop((0, 0, 32, 24)))
+    data = bytearray(whole)
+    at = data.index(b"\x2c\0\0\0\0\x20\0\x18\0")
+    data[6:10], data[11] = struct.pack("<HH", 64, 48), 5
+    data[at + 1 : at + 5] = struct.pack("<HH", 8, 4)
+    with Image.open(io.BytesIO(whole)) as opened:
+        inside = np.asarray(opened.convert("RGB"))
+    picture = load(bytes(data))
+    np.testing.assert_array_equal(picture.rgb[4:28, 8:40], inside)
+    background = list(data[13 + 15 :][:3])
+    assert picture.rgb[0, 0].tolist() == picture.rgb[-1, -1].tolist() == background
+    assert picture.notes == (() if picture.mode == "L" else (PALETTE,))
+
+
 def test_extended_xmp_is_joined_and_no_longer_claimed() -> None:
     packet = loaded("JPEG", "extended xmp").xmp
     assert packet is not None

@@ -33,8 +33,14 @@ _ASPECT: Final = Part("extension area: pixel aspect ratio", LOST, "pixels that a
 _TIME: Final = Part("extension area: job time", LOST, "time spent on the picture")
 _DEVELOPER: Final = Part("developer area", LOST, "developer area (TGA)")
 _CHANNEL: Final = Part(
-    "fourth channel without attribute bits", LOST, "a further channel, taken for transparency"
+    "channel of transparency without attribute bits",
+    LOST,
+    "a further channel, taken for transparency",
 )
+_ATTRIBUTE: Final = Part(
+    "sixteenth bit of the pixels, if it varies", LOST, "attribute bits of the pixels (TGA)"
+)
+"""`mending.py` tells it, where the pixels are decoded."""
 _BEHIND: Final = Part("bytes behind the last part", LOST, "data behind the picture")
 _UNKNOWN: Final = Part("run lengths of more than 20 million packets", LOST, "what is behind it")
 _CUT: Final = Part("pixels that break off", LOST, f"{DAMAGED}: the end of the file is missing")
@@ -54,6 +60,7 @@ PARTS: Final = (
     _TIME,
     _DEVELOPER,
     _CHANNEL,
+    _ATTRIBUTE,
     _BEHIND,
     _UNKNOWN,
     _CUT,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from aecodec import codec
 from aecodec.errors import InputError
-from aecodec.image import signalling
+from aecodec.image import mending, signalling
 from aecodec.image.load import load
 
 
@@ -377,5 +377,5 @@ def test_what_is_no_picture_is_named() -> None:
     ):
         with pytest.raises(InputError, match=f"{what}, which is not read"):
             load(data)
-    with pytest.raises(InputError, match=r"an \.aec file: decompress it first"):
-        load(codec.compress(rgb))
+    said = mending.described(memoryview(codec.compress(rgb)))  # the plugin may be registered
+    assert said == "an .aec file: decompress it first"

@@ -245,6 +245,8 @@ def test_a_channel_that_no_mask_covers_is_lost() -> None:
     five = (0x7C00, 0x3E0, 0x1F, 0x8000)
     assert load(bitmap(short & 0x7FFF, 3, five)).notes == ()
     assert load(bitmap(short ^ (short & 1) << 15, 3, five)).notes == ("transparency",)
+    forged = (0x7C00, 0x3E0, 0x1F, 0xFFFF8000)
+    assert notes(bitmap(short ^ (short & 1) << 15, 3, forged), "BMP") == ["transparency"]
     six = (0xF800, 0x7E0, 0x1F, 0)
     assert load(bitmap(short, 3, six)).notes == (), "five, six and five bits are no 16 a channel"
     dds = bytearray(saved("DDS", IMAGE.convert("RGBA")))

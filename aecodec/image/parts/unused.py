@@ -17,6 +17,7 @@ def varies(
     ``first`` is the offset of the pixels, ``stride`` the bytes from row to row, ``size`` the bytes
     of a pixel (2 or 4, little-endian). Rows beyond the end of the file are left out.
     """
+    mask &= 2 ** (8 * size) - 1
     height = min(height, (len(data) - first) // stride if stride else 0)
     if not mask or width <= 0 or height <= 0:
         return False

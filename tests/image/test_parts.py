@@ -306,6 +306,11 @@ def test_damage_is_said(name: str, change: object, said: str) -> None:
     assert any(note.startswith(DAMAGED) and said in note for note in notes), notes
 
 
+def test_a_webp_that_ends_with_its_first_header_is_walked() -> None:
+    data = carriers.webps()["metadata"][:20]
+    assert f"{DAMAGED}: the end of the file is missing" in account_for(data, "WEBP").notes
+
+
 def test_wrong_restart_markers_are_damage() -> None:
     data = bytearray(carriers.jpegs()["restarts"])
     assert list(account_for(data, "JPEG").notes) == []

@@ -72,8 +72,8 @@ def walk(data: memoryview, account: Account) -> None:
         kind, size = struct.unpack_from("<4sI", data, at)
         start = at + 8
         at = start + size + size % 2
-        if kind == b"VP8X" and not seen and size:
-            flags = data[start]
+        if kind == b"VP8X" and not seen:
+            flags = int.from_bytes(data[start : start + 1], "little")  # 0 where the file ends
         _chunk(kind, kind in seen, flags, account)
         seen.add(kind)
         if at > end + size % 2:

@@ -737,11 +737,19 @@ def _pack_header(header: Header, body_size: int) -> bytes:
 # --- Reading ------------------------------------------------------------------------------------
 
 
+def _check_type(data: object) -> None:
+    """TypeError for a path, which many would give, and for everything else that is no bytes."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        what = type(data).__name__
+        raise TypeError(f"the bytes of an .aec file are needed, not {what}: read the file first")
+
+
 def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
     """Read the header of a file of which at least the first `MAX_HEADER_SIZE` bytes are given.
 
     (A file that is shorter than this is given whole.) Sets no limit on the number of pixels.
     """
+    _check_type(data)
     head = bytes(data[:MAX_HEADER_SIZE])
     _check_magic(head)
     if len(head) < _FIXED_SIZE:
@@ -802,6 +810,7 @@ def parse(
     ``max_metadata`` bounds each kind of metadata, uncompressed. Raises FormatError for what is
     not a valid file, and LimitError for a valid one beyond the limits given.
     """
+    _check_type(data)
     data = bytes(data)  # a copy only of what could change under our feet
     header, size, file_size, version = parse_header(data)
     if header.pixels > max_pixels:

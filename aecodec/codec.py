@@ -327,9 +327,10 @@ class Codec:
             picture = self.denoised(picture, denoise)
         covered = None
         if without is not None:
-            from aecodec.image.masks import filled, read_mask
+            from aecodec.image.masks import filled, read_mask, without_copies
 
             covered = read_mask(without, picture.rgb.shape)
+            picture = without_copies(picture)
             picture = dataclasses.replace(picture, rgb=filled(picture.rgb, covered))
         picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]

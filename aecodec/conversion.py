@@ -142,7 +142,7 @@ class Encoding:
         from aecodec.image.load import load
 
         try:
-            return load(
+            picture = load(
                 source,
                 max_pixels=max_pixels,
                 keep=self.keep,
@@ -154,6 +154,11 @@ class Encoding:
                 advice = "`aecodec decompress` restores it"
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
+        if self.lossless or not picture.is_hidden:
+            return picture
+        if self.strict:
+            raise InputError(f"refused by strict: {_HIDDEN}")
+        return replace(picture, notes=(*picture.notes, _HIDDEN))
 
     def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
         """The bytes of the `.aec` file, without what the mask in a file covers.
@@ -168,6 +173,9 @@ class Encoding:
             "without": without,
         }
         return coder.compress(picture, **how)
+
+
+_HIDDEN = "colours of a picture that is transparent everywhere: --lossless keeps them"
 
 
 def _is_compressed(source: str | bytes) -> bool:
@@ -246,7 +254,15 @@ class Compression:
 
     def load(self, data: str | bytes) -> Picture:
         """The picture in a file, given by its path or its bytes."""
-        return self.encoding.load(data, self.run.max_pixels)
+        picture = self.encoding.load(data, self.run.max_pixels)
+        if self._without is None:
+            return picture
+        from aecodec.image.masks import without_copies
+
+        bare = without_copies(picture)
+        if self.encoding.strict and bare.notes:
+            raise InputError(f"refused by strict: {'; '.join(bare.notes)}")
+        return bare
 
     def encode(self, picture: Picture) -> bytes:
         """The bytes of the `.aec` file. Raises what `codec.compress` raises."""

@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 import stat
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -240,7 +241,70 @@ def mode_of(source: str) -> int:
         status = os.fstat(sys.stdin.fileno()) if source == STDIO else os.stat(source)
     except (OSError, ValueError, AttributeError):
         return ANYONE
-    return stat.S_IMODE(status.st_mode) & ANYONE if stat.S_ISREG(status.st_mode) else ANYONE
+    if not stat.S_ISREG(status.st_mode):
+        return ANYONE
+    return stat.S_IMODE(status.st_mode) & ANYONE & ~_only_listed(source)
+
+
+_GROUP, _MASK = 0x04, 0x10
+"""Tags of the entries of an access control list (acl(5))."""
+
+
+def _only_listed(source: str) -> int:
+    """The bits of the group that an access control list gives to others than the group.
+
+    Where there is a list, the bits of the group are the most that it gives to anybody.
+    """
+    held = b"" if source == STDIO else attributes(source).get(_ACCESS, b"")
+    whole = held[4 : 4 + max(len(held) - 4, 0) // 8 * 8]
+    entries: dict[int, int] = {tag: bits for tag, bits, _ in struct.iter_unpack("<HHI", whole)}
+    if _MASK not in entries:
+        return 0
+    return 0o070 & ~((entries.get(_GROUP, 0) & entries[_MASK]) << 3)
+
+
+_ACCESS = "system.posix_acl_access"
+_LIST = "access control list"
+
+
+def replaced(source: str, target: str) -> tuple[str, ...]:
+    """Give an output the date and the extended attributes of its source, to take its place.
+
+    Returns the names of what the output lacks: attributes of a user's programs (`user.*`) that its
+    file system does not take, and "access control list" for permissions beyond the bits, which are
+    compared and not copied. Python shows attributes on Linux alone.
+    """
+    wanted = attributes(source)
+    with contextlib.suppress(OSError):
+        status = os.stat(source)
+        os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    for name in wanted.keys() - {_ACCESS}:
+        with contextlib.suppress(OSError):
+            os.setxattr(target, name, wanted[name])
+    if wanted:
+        _sync(target)
+    there = attributes(target)
+    lacking = sorted(name for name, value in wanted.items() if there.get(name) != value)
+    return tuple(_LIST if name == _ACCESS else f"attribute {shown(name)}" for name in lacking)
+
+
+def attributes(path: str) -> dict[str, bytes]:
+    """The extended attributes of a file that are no business of the system's, by name."""
+    found = {}
+    with contextlib.suppress(OSError, AttributeError):  # none here, or no such system
+        for name in os.listxattr(path):
+            if name.startswith("user.") or name == _ACCESS:
+                found[name] = os.getxattr(path, name)
+    return found
+
+
+def _sync(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_compressed(source: str) -> bytes:
@@ -487,12 +551,7 @@ def _publish(temporary: str, target: str, *, force: bool) -> None:
 
 def sync_folder(folder: str) -> None:
     """Make the rename survive a power cut, where a folder can be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(folder)
 
 
 @contextlib.contextmanager

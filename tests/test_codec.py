@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,10 @@ def test_verify_finds_damage() -> None:
     data[-9] ^= 16
     with pytest.raises(FormatError):
         codec.verify(bytes(data))
+
+
+@pytest.mark.parametrize("read", [aecodec.decompress, aecodec.read_info, aecodec.mend])
+def test_a_path_is_no_file(read: Callable[[object], object]) -> None:
+    for given in ("photo.aec", Path("photo.aec"), None):
+        with pytest.raises(TypeError, match=r"the bytes of an \.aec file are needed"):
+            read(given)

@@ -12,6 +12,7 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -80,6 +81,7 @@ def _serve(task: Task, pipe: Connection) -> None:
     """The main function of a worker: answer batches until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the exit deletes temporary files
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # notes say the same
     machine.spare_addresses()
     with contextlib.suppress(EOFError, OSError):
         try:

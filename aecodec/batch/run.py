@@ -87,6 +87,8 @@ class Summary:
     left: int = 0
     failed: int = 0
     passed: int = 0
+    kinds: tuple[str, ...] = ()
+    """The suffixes of files that were passed over as no pictures, the most frequent first."""
     pixels: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -174,6 +176,7 @@ class _Run:
                 finally:
                     self.results.sync_names()
         self.summary.passed = self.selection.passed
+        self.summary.kinds = tuple(kind for kind, _ in self.selection.kinds.most_common() if kind)
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
 

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeAlias
 
@@ -74,6 +75,8 @@ class Selection:
     files_from: str | None = None
     links: bool = True
     passed: int = 0
+    kinds: Counter[str] = dataclasses.field(default_factory=Counter)
+    """Of those that are no pictures, by their suffix."""
 
     def __post_init__(self) -> None:
         self._suffixes, self._is_wanted = _kinds(compressed=self.naming is files.RESTORED)
@@ -243,6 +246,7 @@ class Selection:
         except AecodecError as error:
             return Fault(entry.path, error)
         self.passed += 1
+        self.kinds[os.path.splitext(entry.name)[1].lower()] += 1
         return False
 
     # --- Lists ----------------------------------------------------------------------------------

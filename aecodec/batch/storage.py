@@ -362,6 +362,14 @@ def _write_remote(target: str, data: bytes, *, force: bool) -> None:
         raise OutputError(f"cannot write {shown(target)}: {reason(error)}") from error
 
 
+def replaced(source: str, target: str) -> tuple[str, ...]:
+    """Give an output what it needs to take its source's place: see `files.replaced`.
+
+    A remote file has neither a date that can be set nor attributes.
+    """
+    return () if is_remote(source) else files.replaced(source, target)
+
+
 def remove(path: str) -> None:
     """Delete a file. Raises OutputError."""
     try:

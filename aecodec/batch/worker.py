@@ -425,11 +425,9 @@ class Converter:
             if _is_gone(job):  # since the line before
                 return result
             raise InputError("has changed since it was read: it is kept")
-        try:
-            storage.remove(job.source)
-        except OutputError:
-            if not _is_gone(job):
-                raise
+        if lacking := storage.replaced(job.source, job.target):
+            return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
+        _remove(job)
         return result
 
     def _far_from_source(self, job: Job, written: bytes, result: Result) -> str:
@@ -458,6 +456,19 @@ class Converter:
             f"the source is kept, since the output is unlike it: {found:.1f} dB, "
             f"where quality {quality} gives {least:.0f} at least"
         )
+
+
+def _kept_for(lacking: Sequence[str]) -> str:
+    return f"the source is kept, since its {', '.join(lacking)} cannot be kept with the output"
+
+
+def _remove(job: Job) -> None:
+    """Delete the source, unless another run was faster."""
+    try:
+        storage.remove(job.source)
+    except OutputError:
+        if not _is_gone(job):
+            raise
 
 
 def _is_gone(job: Job) -> bool:

@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
@@ -69,6 +70,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # every file name can be printed
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # notes say the same in our words
     machine.spare_addresses()
     try:
         code = commands.main(prog_name="aecodec", standalone_mode=False)

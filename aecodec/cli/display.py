@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -189,6 +189,10 @@ class View:
             click.echo(f"aecodec: and {more:,} more: the manifest lists all", err=True)
 
 
+_KINDS: Final = 5
+"""The suffixes that are named of files that were ignored."""
+
+
 def _sentence(summary: Summary, *, dry_run: bool) -> str:
     total = summary.done + summary.kept + summary.left + summary.failed
     parts = [
@@ -201,7 +205,11 @@ def _sentence(summary: Summary, *, dry_run: bool) -> str:
     if summary.failed:
         parts.append(f"{summary.failed:,} failed")
     if summary.passed:
-        parts.append(f"{summary.passed:,} of another kind ignored")
+        kinds = ", ".join(
+            [*map(shown, summary.kinds[:_KINDS]), *["..."] * bool(summary.kinds[_KINDS:])]
+        )
+        kinds = f" ({kinds})" if kinds else ""
+        parts.append(f"{summary.passed:,} of another kind ignored{kinds}")
     text = ", ".join(parts)
     if dry_run or not summary.bytes_out:
         return text

@@ -74,7 +74,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--rm",
         "remove",
         is_flag=True,
-        help="Delete each source after its output was written, synced and verified by decoding.",
+        help="Delete each source after its output was written, synced and verified by decoding. "
+        "The output gets its date.",
     ),
     click.option("--keep-dates", is_flag=True, help="Give each output the date of its source."),
     click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing."),

@@ -23,7 +23,7 @@ from PIL import Image, Jpeg2KImagePlugin
 
 from aecodec.errors import InputError
 from aecodec.image.parts.boxes import boxes
-from aecodec.image.parts.jp2 import Codestream, codestream, colour_boxes
+from aecodec.image.parts.jp2 import Codestream, channel_order, codestream, colour_boxes
 from aecodec.image.signalling import colour_space
 
 __all__ = ["before_load", "contents"]
@@ -66,15 +66,28 @@ def before_load(image: Image.Image) -> Callable[[Image.Image], Image.Image] | No
         if space not in (b"", b"RGB ", b"GRAY") and not (space == b"CMYK" and image.mode == "CMYK"):
             name = space.decode("latin-1").strip()
             raise InputError(f"JPEG 2000 with a profile for {name}, which is not supported")
+    order = channel_order(data)
     raw = bytes(data[:4]) == b"\xff\x4f\xff\x51"
     content = data if raw else next((b.content for b in boxes(data) if b.type == b"jp2c"), data[:0])
     stream = codestream(content)
     depths = [component.bits for component in stream.components]
+    if order and (image.mode not in ("RGB", "RGBA") or len(order) != len(depths)):
+        raise InputError("JPEG 2000 whose channels are in an order that is not read")
     if image.mode.startswith("I;16") or image.mode in ("P", "PA") or set(depths) <= {8}:
-        return None
+        return (lambda loaded: _in_order(loaded, order)) if order else None
     if max(depths) > 8 and any(colour.number == _SYCC for colour in colours):
         raise InputError("JPEG 2000 of sYCC above 8 bits a channel, which is not read")
-    return lambda loaded: _mended(loaded, content, stream)
+    return lambda loaded: _in_order(_mended(loaded, content, stream), order)
+
+
+def _in_order(image: Image.Image, order: tuple[int, ...]) -> Image.Image:
+    """The channels of a picture in this order; none: as they are."""
+    if not order:
+        return image
+    bands = image.split()
+    mended = Image.merge(image.mode, [bands[number] for number in order])
+    mended.info = dict(image.info)
+    return mended
 
 
 def _mended(image: Image.Image, content: memoryview, stream: Codestream) -> Image.Image:

@@ -27,7 +27,7 @@ from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
 from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
-from aecodec.image.parts import Account, account_for
+from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
 from aecodec.image.picture import Mode, Picture
@@ -58,15 +58,21 @@ def load(
     position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
     note into an error. A Pillow image has only the metadata that Pillow read from its file.
 
-    Raises InputError if a picture cannot be read completely, and ValueError for an unknown kind of
-    metadata.
+    Raises InputError if a picture cannot be read completely, ValueError for an unknown kind of
+    metadata, and TypeError for what is none of these.
     """
     if unknown := set(keep) - set(metadata.KINDS):
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     wanted = _Wanted(max_pixels, keep, strip_gps)
+    known = (np.ndarray, Image.Image, str, os.PathLike, bytes, bytearray, memoryview)
+    if not isinstance(source, known) and not hasattr(source, "seekable"):
+        raise TypeError(
+            "a picture is a path, bytes, an open file, a Pillow image or a NumPy array, "
+            f"not {type(source).__name__}"
+        )
     with _errors_named():
         if isinstance(source, np.ndarray):
-            source = Image.fromarray(source)
+            source = _of_array(source)
         if isinstance(source, Image.Image):
             picture = _to_picture(source, None, wanted)
         else:
@@ -74,6 +80,19 @@ def load(
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
     return picture
+
+
+def _of_array(values: Pixels) -> Image.Image:
+    """Pillow makes an image of one dimension, too, and says little of what it refuses."""
+    try:
+        if values.ndim in (2, 3):
+            return Image.fromarray(values)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(
+        f"an array of {values.dtype} and shape {values.shape} is no picture: "
+        "give uint8 of shape (H,W), (H,W,3), or (H,W,4) with alpha"
+    )
 
 
 class _Wanted(NamedTuple):
@@ -239,6 +258,8 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
     if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
+    if account is not None:
+        notes += _unread(image, account)
 
     orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
     turn = _TURNS.get(orientation)
@@ -297,13 +318,27 @@ def _decoded(
     # The walker of JPEG tells further pictures from previews and gain maps.
     if getattr(image, "is_animated", False) and (account is None or image.format != "MPO"):
         notes.append(FRAMES)
-    if any(";16" in raw for raw in stored):
+    if any(";16" in raw and "BGR;16" not in raw for raw in stored):  # that is 5, 6 and 5 bits
         notes.append(depth_note(16))
     mend = mending.before_load(image)
     _prepare(image)
     image.load()
     _check_size(image, max_pixels)  # in some formats the embedded picture has another size
     return colour.with_depth(image if mend is None else mend(image, notes))
+
+
+def _unread(image: Image.Image, account: Account) -> Iterator[str]:
+    """Notes on metadata that a part of the file holds, and that nobody has read."""
+    found = {
+        "EXIF": account.exif or "exif" in image.info,
+        "XMP": account.xmp or _XMP & image.info.keys(),
+    }
+    for kind, content in found.items():
+        if not content and any(p.fate is Fate.KEPT and p.text == kind for p in account.parts):
+            yield f"{kind} that cannot be read is dropped"
+
+
+_XMP: Final = {"xmp", "XML:com.adobe.xmp"}
 
 
 def _depth_once(notes: list[str], account: Account | None) -> list[str]:

@@ -9,16 +9,18 @@ not continued.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from os import PathLike
+import os
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from aecodec.errors import InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS
+from aecodec.image import metadata
 from aecodec.image.load import load
-from aecodec.image.picture import grey_of
+from aecodec.image.picture import Picture, grey_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-__all__ = ["filled", "grown", "read_mask"]
+__all__ = ["filled", "grown", "read_mask", "without_copies"]
 
 _REACH: Final = 14
 """How far the known pixels lie that count, in pixels."""
@@ -46,8 +48,31 @@ _AT_ONCE: Final = 512
 """Pixels whose systems of equations are solved together: 7 MB."""
 
 
+_PICTURES_IN_XMP: Final = (b"GImage:Data", b"GDepth:Data")
+
+
+def without_copies(picture: Picture) -> Picture:
+    """A picture without what else shows what a mask covers, with a note on each.
+
+    That is its gain map, its video, and XMP that holds a picture or a depth map.
+    """
+    shown = [
+        name
+        for name, there in (("gain map", picture.gain_map), ("video", picture.video))
+        if there is not None
+    ]
+    found = metadata.of_part(picture.metadata, (picture.width, picture.height))
+    if any(mark in (found["xmp"] or b"") for mark in _PICTURES_IN_XMP):
+        found["xmp"] = None
+        shown.append("XMP")
+    if not shown:
+        return picture
+    notes = (f"{name}, which may show what is covered" for name in shown)
+    return dataclasses.replace(picture, **found, notes=(*picture.notes, *notes))
+
+
 def read_mask(
-    source: str | PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
+    source: str | os.PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
 ) -> Bools:
     """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey.
 
@@ -62,7 +87,9 @@ def read_mask(
         try:
             mask = grey_of(load(source, max_pixels=limit, keep=()).rgb) > 127
         except (InputError, OSError) as error:
-            raise InputError(f"the mask cannot be read: {one_line(error)}") from None
+            name = f" {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
+            why = one_line(error).removeprefix("cannot read the picture: ")
+            raise InputError(f"the mask{name} cannot be read: {why}") from None
     if mask.shape != shape[:2]:
         (h, w), (height, width) = mask.shape, shape[:2]
         raise InputError(f"the mask has {w} x {h} pixels, and the picture {width} x {height}")

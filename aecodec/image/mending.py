@@ -12,14 +12,15 @@ Kinds without a repair are refused in one line.
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from aecodec.errors import InputError
 from aecodec.image import colour
@@ -76,8 +77,20 @@ def before_load(image: Image.Image) -> Mend | None:
         from aecodec.image import photoshop_file
 
         mend = photoshop_file.before_load(image)
+    elif image.format == "PNG":
+        mend = _with_sixteen_bit_key(image)
+    elif image.format == "XBM":
+        mend = _with_black_ink
+    elif image.format == "GIF" and (box := _smaller_frame(image)):
+        return partial(_with_background, box, image.info["background"])
     if mend is not None:
         return partial(_mended_by, mend)
+    if image.format == "SUN" and isinstance(image, ImageFile.ImageFile):
+        image.tile = [
+            tile._replace(args=_replaced(tile.args, _PADDED_FIRST)) for tile in image.tile
+        ]
+    if image.format == "TGA" and _has_attributes(image):
+        return _without_attributes
     if image.format == "FITS" and (file := getattr(image, "fp", None)) is not None:
         from aecodec.image.parts import fits
 
@@ -95,6 +108,94 @@ def _mended_by(
     return mend(image)
 
 
+def _with_sixteen_bit_key(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
+    """The transparency of a PNG of 16 bits a channel, which one colour of its 2**48 stands for.
+
+    Pillow reads the upper byte of each channel, so that no colour is that one. Read as if it were
+    of the other byte order, it has the lower bytes.
+    """
+    key = image.info.get("transparency")
+    if image.mode != "RGB" or not isinstance(key, tuple):
+        return None
+    if not isinstance(image, ImageFile.ImageFile) or image.fp is None:
+        return None
+    if [tile.args for tile in image.tile][:1] != ["RGB;16B"]:
+        return None
+    from aecodec.image.jpeg2000 import contents
+
+    data = bytes(contents(cast(BinaryIO, image.fp)))
+
+    def mend(loaded: Image.Image) -> Image.Image:
+        low = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+        low.load()
+        wanted = np.array(key, np.uint16)
+        hidden = (np.asarray(loaded) == wanted >> 8) & (np.asarray(low) == wanted & 255)
+        mended = loaded.copy()
+        del mended.info["transparency"]
+        mended.putalpha(Image.fromarray(np.where(hidden.all(axis=2), 0, 255).astype(np.uint8)))
+        return mended
+
+    return mend
+
+
+def _smaller_frame(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """The box of a GIF's first image, if the screen around it has the background's colour."""
+    boxes = [tuple(tile.extents) for tile in getattr(image, "tile", ()) if tile.extents]
+    if "background" not in image.info or "transparency" in image.info or len(boxes) != 1:
+        return None
+    return boxes[0] if boxes[0] != (0, 0, *image.size) else None
+
+
+def _with_background(
+    box: tuple[int, int, int, int], background: int, image: Image.Image, notes: list[str]
+) -> Image.Image:
+    """A GIF whose screen has the colour of its background, and not the first of its palette."""
+    if image.mode == "L":  # a palette that only counts up, which Pillow leaves out
+        screen = Image.new("L", image.size, background)
+        screen.paste(image.crop(box), box)
+    else:
+        notes.append("palette converted to RGB")
+        palette = getattr(image, "global_palette", None)
+        grey = bytes([background] * 3)
+        colour = grey if palette is None else palette.palette[3 * background :][:3]
+        screen = Image.new("RGB", image.size, tuple(bytes(colour).ljust(3, b"\0")))
+        screen.paste(image.convert("RGB").crop(box), box)
+    screen.info = dict(image.info)
+    return screen
+
+
+def _with_black_ink(image: Image.Image) -> Image.Image:
+    """An XBM, whose bits of 1 are the foreground: black, as X11 and Netpbm have it."""
+    mended = Image.eval(image.convert("L"), lambda value: 255 - value).convert("1")
+    mended.info = dict(image.info)
+    return mended
+
+
+def _has_attributes(image: Image.Image) -> bool:
+    """Whether pixels or palette of a TGA have 16 bits, of which one is an attribute."""
+    palette = getattr(image.palette, "rawmode", None)
+    return palette == "BGRA;15Z" or any(
+        "BGRA;15" in str(tile.args) for tile in getattr(image, "tile", ())
+    )
+
+
+def _without_attributes(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A TGA of 16 bits a pixel without its attribute bits, which Pillow takes for transparency.
+
+    Programs disagree on what they mean. Taken for it, they would hide the colours of a picture.
+    """
+    if image.mode == "P":
+        notes.append("palette converted to RGB")
+    whole = image.convert("RGBA")
+    low, high = whole.getchannel("A").getextrema()
+    if low != high:
+        notes.append("attribute bits of the pixels (TGA)")
+    mended = whole.convert("RGB")
+    mended.info = dict(image.info)
+    return mended
+
+
 def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
     """Correct the decoder of a TIFF."""
     kind = _Kind(image)
@@ -108,9 +209,15 @@ def _set_right(image: TiffImagePlugin.TiffImageFile) -> None:
     image.tile = [tile._replace(args=_replaced(tile.args, modes)) for tile in image.tile]
 
 
-def _replaced(args: Any, modes: dict[str, str]) -> Any:
-    """A decoder's arguments, of which the first is the raw mode."""
+def _replaced(args: Any, modes: Mapping[str, str]) -> Any:
+    """A decoder's arguments, of which the first is the raw mode, or the only one."""
+    if isinstance(args, str):
+        return modes.get(args, args)
     return (modes.get(args[0], args[0]), *args[1:]) if isinstance(args, tuple) else args
+
+
+_PADDED_FIRST: Final = {"RGBX": "XRGB", "BGRX": "XBGR"}
+"""The fourth byte of a pixel of a Sun raster stands before the colours, and not behind them."""
 
 
 def _refused(mode: str, kind: _Kind) -> str:
@@ -260,8 +367,41 @@ _COMPRESSIONS: Final = {
 _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
+_OTHER_KINDS: Final = (
+    (0, b"\x89AEC\r\n", "an .aec file: decompress it first"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n", "JPEG XL"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"P7\n", "PAM"),
+    (0, b"PF\n", "PFM of three channels"),
+    (0, b"AT&TFORM", "DjVu"),
+)
+"""Where a file has which bytes, and its kind."""
+_HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
+
+
+def _other_kind(data: memoryview) -> str | None:
+    start = bytes(data[:1024])
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return "HEIC, which is not read"
+    if b"<svg" in start:
+        return "SVG, which is not read"
+    for at, mark, kind in _OTHER_KINDS:
+        if start[at : at + len(mark)] == mark:
+            return kind if ":" in kind else f"{kind}, which is not read"
+    return None
+
+
 def described(data: memoryview) -> str | None:
-    """Describe a TIFF or PSD that Pillow does not open; None for any other file."""
+    """Describe a file of another known kind, or a TIFF or PSD, that Pillow does not open.
+
+    None for any other file.
+    """
+    if kind := _other_kind(data):
+        return kind
     tiff = Tiff(data)
     directory = tiff.directory(tiff.first) if tiff.order else None
     if directory is None:

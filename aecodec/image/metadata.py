@@ -49,6 +49,7 @@ EXIF_PREFIX: Final = b"Exif\0\0"  # Pillow's convention, taken from JPEG; .aec l
 
 # --- EXIF ---------------------------------------------------------------------------------------
 
+_UNREADABLE: Final = "EXIF that cannot be read is dropped"
 SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
@@ -72,12 +73,15 @@ def exif(
         if tiff and tiff[:4] not in (b"II*\0", b"MM\0*"):
             raise ValueError("no TIFF structure")
     except Exception:  # Pillow has several parsers, which raise different errors
-        notes.append("EXIF that cannot be read is dropped")
+        notes.append(_UNREADABLE)
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
     upright = (height, width) if turnable in range(5, 9) else (width, height)
-    return turnable, _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+    cleaned = _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+    if cleaned is None and not strip_gps and any(tiff[8:]):
+        notes.append(_UNREADABLE)  # there is no directory where the header says
+    return turnable, cleaned
 
 
 def sized(
@@ -115,15 +119,18 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
     return _Tiff(exif).resolution()
 
 
-def descriptive_tags(tags: Image.Exif) -> bytes | None:
-    """Return the entries of a directory that hold outside its file; None if there are none."""
+def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | None:
+    """Return the entries of a directory that hold outside its file; None if there are none.
+
+    With those of the Exif and the GPS directory, or without.
+    """
     from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
     kept = Image.Exif()
     for tag in KEPT_IN_EXIF:
         if tag in tags:
             kept[tag] = _as_stored(tags[tag])
-    for directory in SUBDIRECTORIES:
+    for directory in SUBDIRECTORIES if directories else ():
         if subtags := tags.get_ifd(directory):
             inner = {tag: _as_stored(value) for tag, value in subtags.items()}
             if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
@@ -144,7 +151,9 @@ def as_stored(tags: Image.Exif) -> None:
 
 
 def _as_stored(value: object) -> object:
-    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("latin-1", "replace")
+    return value  # of bytes, Pillow makes a list of numbers where it does not know the tag
 
 
 class _Entry(NamedTuple):

@@ -84,6 +84,13 @@ def _resolution(output: Output, ancillary: Ancillary) -> Ancillary:
     return Ancillary(ancillary.resolution)
 
 
+def _resolution_of_page(output: Output, ancillary: Ancillary) -> Ancillary:
+    """A PDF has a size on paper: without a resolution that of Pillow, 72 pixels an inch."""
+    if ancillary.resolution:
+        output.keywords.setdefault("dpi", ancillary.resolution)
+    return Ancillary(ancillary.resolution)
+
+
 def _comment(output: Output, ancillary: Ancillary) -> Ancillary:
     """One comment."""
     found = comments(ancillary.texts)[:1]
@@ -214,7 +221,7 @@ _GIVERS: Final[dict[str, Callable[[Output, Ancillary], Ancillary]]] = {
     "JPEG": _jpeg,
     "JPEG2000": _comment,
     "MPO": _jpeg,
-    "PDF": _resolution,
+    "PDF": _resolution_of_page,
     "PNG": _png,
     "TIFF": _tiff,
     "WEBP": _in_exif,

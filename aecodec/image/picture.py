@@ -89,6 +89,16 @@ class Picture:
         """(H,W): False where alpha is 0; None without alpha."""
         return None if self.alpha is None else self.alpha != 0
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether all of it is transparent, and yet there are colours: alpha may mean other things.
+
+        Some programs leave it 0 in pictures that they show without it.
+        """
+        if self.alpha is None or self.alpha.any():
+            return False
+        return bool((self.rgb != self.rgb[:1, :1]).any())
+
 
 _METADATA: Final = ("exif", "icc", "xmp", *Ancillary._fields)
 """The fields of a Picture that are metadata."""

@@ -102,11 +102,11 @@ def save(
     _add_metadata(image, name, writer, keywords, notes)
     try:
         if name == "TIFF":
-            tags = _tiff_tags(keywords.pop("exif", None), keywords.pop("xmp", None))
-            keywords["exif"] = tags
-            if "compression" not in options and any(d in tags for d in metadata.SUBDIRECTORIES):
-                del keywords["compression"]  # libtiff, which compresses, cannot write those
+            exif = keywords.pop("exif", None)
+            keywords["exif"] = _tiff_tags(exif, keywords.pop("xmp", None))
         output = outputs.Output(image, keywords, notes)
+        if name == "TIFF" and isinstance(exif, bytes):
+            _add_directories(output, exif.removeprefix(metadata.EXIF_PREFIX))
         outputs.give(output, name, ancillary.of(image))
         with _opened(target) as file:
             _write(output, name, file, threads, bands)
@@ -233,13 +233,21 @@ def _fitted(image: Image.Image, name: str, writer: _Writer, notes: list[str]) ->
     return image
 
 
+def _add_directories(output: outputs.Output, exif: bytes) -> None:
+    from aecodec.image import tiff_output
+
+    output.finish = lambda written: tiff_output.with_directories(written, exif)
+    if tiff_output.has_maker_notes(exif):
+        output.notes.append(tiff_output.MAKER_NOTES)
+
+
 def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
     """Gather what goes in a TIFF's own directory, without the layout of another file."""
     tags = Image.Exif()
     if isinstance(exif, bytes):
         source = Image.Exif()
         source.load(exif)
-        if kept := metadata.descriptive_tags(source):
+        if kept := metadata.descriptive_tags(source, directories=False):
             tags.load(kept)
             metadata.as_stored(tags)
     if isinstance(xmp, bytes):

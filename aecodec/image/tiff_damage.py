@@ -52,8 +52,9 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile) -> bool:
     bits = max(tiff.numbers(directory.entries.get(258)), default=1)
     # The size of the whole picture, with its blocks filled up to their full size.
     left = 2 * (width + across) * (height + down) * samples * ceil_div(bits, 8)
+    turned = tiff.number(directory.entries.get(266), 1) == 2
     for block in blocks:
-        given = _inflated(block, left)
+        given = _inflated(block, left, turned=turned)
         if given is None:
             return True
         left -= given
@@ -71,12 +72,20 @@ def _blocks(tiff: Tiff, directory: Directory) -> Iterator[memoryview]:
         yield tiff.data[offset : offset + length]
 
 
-def _inflated(block: memoryview, limit: int) -> int | None:
-    """The bytes that a deflate stream expands to; None if it is damaged."""
+_TURNED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in reverse order."""
+
+
+def _inflated(block: memoryview, limit: int, *, turned: bool) -> int | None:
+    """The bytes that a deflate stream expands to; None if it is damaged.
+
+    ``turned``: the bits of its bytes are in reverse order (FillOrder).
+    """
     stream = zlib.decompressobj()
     given, rest = 0, block[:0].tobytes()
     for at in range(0, len(block), _PIECE):
         rest = block[at : at + _PIECE].tobytes()
+        rest = rest.translate(_TURNED) if turned else rest
         while rest and not stream.eof:
             try:
                 given += len(stream.decompress(rest, _PIECE))

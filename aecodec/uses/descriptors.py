@@ -211,7 +211,11 @@ def _opened(source: str | PathLike[str] | bytes) -> Iterator[BinaryIO]:
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
-    with open(source, "rb") as file:
+    from aecodec.files import reading
+
+    with reading():
+        file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
+    with file:
         yield file if file.seekable() else io.BytesIO(file.read())
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import carriers
 import pytest
 from command import run
 from PIL import Image
+from system import posix
 
 import aecodec
 from aecodec.batch import Converter, Task
 from aecodec.batch.worker import least_psnr
 from aecodec.conversion import Encoding
+from aecodec.errors import InputError
 from aecodec.image.load import load
 from aecodec.image.picture import Picture, fidelity
 
@@ -61,6 +65,67 @@ def test_a_folder_with_one_of_each(here: Path) -> None:
     results = [json.loads(line) for line in done.stdout.splitlines()]
     noted = {Path(r["source"]).name for r in results if r.get("source") and r.get("notes")}
     assert noted == lost
+
+
+def test_an_output_takes_its_sources_place(here: Path) -> None:
+    """With its date, which may be all that tells when a picture was taken, and its attributes."""
+    data = carriers.jpegs()["plain"]
+    for name in ("a.jpg", "b.jpg"):
+        Path(name).write_bytes(data)
+        os.utime(name, ns=(10**18 + 1, 10**18 + 1))
+    told = _with_attribute("a.jpg", b"from box 12")
+    one = {"source": ["a.jpg"], "target": ["a.aec"]}
+    assert Converter(Task(remove=True))(one)["notes"] == [()]
+    assert not Path("a.jpg").exists()
+    assert os.stat("a.aec").st_mtime_ns == 10**18 + 1
+    assert not told or os.getxattr("a.aec", "user.xdg.comment") == b"from box 12"
+    other = {"source": ["b.jpg"], "target": ["b.aec"]}
+    Converter(Task())(other)
+    assert os.stat("b.aec").st_mtime_ns > 10**18 + 1
+
+
+def test_a_picture_that_is_all_transparent_is_kept(here: Path) -> None:
+    """Its colours would be gone. Some programs leave alpha 0 where they do not mean it."""
+    image = carriers.IMAGE.convert("RGBA")
+    image.putalpha(0)
+    image.save("a.png")
+    Image.new("RGBA", (20, 10), (1, 2, 3, 0)).save("spacer.png")
+    columns = {"source": ["a.png", "spacer.png"], "target": ["a.aec", "spacer.aec"]}
+    (noted, *more), fine = Converter(Task(remove=True))(columns)["notes"]
+    assert "transparent everywhere" in noted and more and fine == ()
+    assert Path("a.png").exists() and not Path("spacer.png").exists()
+    exact = Task(remove=True, encoding=Encoding(lossless=True))
+    assert Converter(exact)({"source": ["a.png"], "target": ["b.aec"]})["notes"] == [()]
+    with pytest.raises(InputError, match="refused by strict: colours"):
+        image.save("a.png")
+        Encoding(strict=True).load("a.png")
+
+
+@posix
+def test_what_no_output_can_have_keeps_the_source(here: Path) -> None:
+    """An access control list: the output is for the owner alone, and says nothing of others."""
+    Path("a.jpg").write_bytes(carriers.jpegs()["plain"])
+    os.chmod("a.jpg", 0o600)
+    entries = ((1, 6, -1), (2, 4, 1), (4, 0, -1), (16, 4, -1), (32, 0, -1))
+    held = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr("a.jpg", "system.posix_acl_access", held)
+    except (AttributeError, OSError):
+        pytest.skip("a file system without access control lists")
+    assert os.stat("a.jpg").st_mode & 0o777 == 0o640  # the bits of the group are the list's
+    columns = Converter(Task(remove=True))({"source": ["a.jpg"], "target": ["a.aec"]})
+    kept = "the source is kept, since its access control list cannot be kept with the output"
+    assert columns["notes"] == [(kept,)]
+    assert Path("a.jpg").exists()
+    assert os.stat("a.aec").st_mode & 0o777 == 0o600
+
+
+def _with_attribute(name: str, value: bytes) -> bool:
+    try:
+        os.setxattr(name, "user.xdg.comment", value)
+    except (AttributeError, OSError):
+        return False  # no such system, or file system
+    return True
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])

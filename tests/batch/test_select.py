@@ -79,6 +79,7 @@ def test_selected_by_content_as_well_as_by_suffix(here: Path) -> None:
     chosen = Selection(["in"], None, RESTORED, recursive=True)
     assert [key for key, _ in names(list(chosen))] == ["by another name", "small.aec"]
     assert chosen.passed == 6
+    assert chosen.kinds == {"": 2, ".bak": 1, ".jpeg": 1, ".png": 1, ".txt": 1}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import command
 import pytest
 import samples
+import tiffs
 from command import lines, one_fault, run, take
 from PIL import Image
 from system import posix
@@ -269,3 +270,16 @@ def test_strict_refuses_what_would_be_noted(shelf: Path, here: Path) -> None:
     done = run("compress", "two.tif")
     assert done.returncode == 0
     assert lines(done.stderr) == ["two.tif: note: several frames or pages: only the first is kept"]
+
+
+def test_pillows_warnings_are_no_messages(here: Path) -> None:
+    """It says of a broken directory what a note says, in two lines of its own."""
+    tags = {34665: (4, [10**6])}
+    Path("a.tif").write_bytes(
+        tiffs.tiff(tiffs.picture([bytes(64)], 8, 8, bits=[8], photometric=1, tags=tags))
+    )
+    for more in ((), ("-j", "1")):
+        done = run("compress", "-f", "a.tif", *more)
+        said = lines(done.stderr)
+        assert done.returncode == 0
+        assert said and all("note" in line or "done" in line for line in said), said

@@ -137,6 +137,26 @@ def test_photographs_are_coded_as_without_the_choice(
     assert aecodec.compress(photograph, quality=quality) == data
 
 
+@pytest.mark.parametrize("quality", [50, 95])
+def test_computed_gradients_are_exact(quality: int) -> None:
+    """No two neighbours of them are equal, and yet a lossless coder needs few bits."""
+    y, x = np.mgrid[0:96, 0:128]
+    slanted = np.stack([x + y // 2, 2 * x, 255 - y], -1).astype(np.uint8)
+    for rgb in (np.repeat(x[..., None] * 2, 3, 2).astype(np.uint8), slanted):
+        webp = io.BytesIO()
+        Image.fromarray(rgb).save(webp, "WEBP", lossless=True, exact=True)
+        data = aecodec.compress(rgb, quality=quality)
+        assert np.array_equal(back(data), rgb)
+        assert len(data) <= 1.02 * webp.tell() + 100
+
+
+def test_few_pixels_are_stored_with_the_better_effort() -> None:
+    thin = np.asarray(samples.photograph().convert("RGB").resize((3, 300)))
+    usual = io.BytesIO()
+    Image.fromarray(thin).save(usual, "WEBP", lossless=True, exact=True)
+    assert len(vp8l.pack(thin)) < 0.6 * usual.tell()
+
+
 def test_the_cheaper_way_is_taken_by_rate_and_distortion() -> None:
     """A drawing with noise costs a lossless coder much: only a high quality is worth that."""
     rng = np.random.default_rng(0)

@@ -15,8 +15,9 @@ import samples
 from pictures import encoded, gradient, png
 from PIL import Image
 
+from aecodec import codec
 from aecodec.errors import InputError
-from aecodec.image import signalling
+from aecodec.image import mending, signalling
 from aecodec.image.load import load
 
 
@@ -356,5 +357,25 @@ def test_arrays(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read.rgb, other.rgb)
         if other.alpha is not None:
             np.testing.assert_array_equal(read.alpha, other.alpha)
-    with pytest.raises(InputError, match="cannot read the picture"):
+    with pytest.raises(InputError, match="an array of uint8 and shape"):
         load(np.zeros((4, 4, 7), np.uint8))
+
+
+def test_what_is_no_picture_is_named() -> None:
+    for given in (None, 5, ["a.png"]):
+        with pytest.raises(TypeError, match=f"not {type(given).__name__}"):
+            load(given)  # type: ignore[arg-type]
+    rgb = np.zeros((4, 5, 3), np.uint8)
+    for array in (rgb[0, :, 0], rgb[None], rgb[..., :1], rgb.astype(float), rgb.astype("u2")):
+        with pytest.raises(InputError, match=f"an array of {array.dtype} and shape"):
+            load(array)
+    for data, what in (
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a\0", "JPEG XL"),
+        (b"P7\nWIDTH 4\n", "PAM"),
+        (b'<?xml version="1.0"?><svg/>', "SVG"),
+    ):
+        with pytest.raises(InputError, match=f"{what}, which is not read"):
+            load(data)
+    said = mending.described(memoryview(codec.compress(rgb)))  # the plugin may be registered
+    assert said == "an .aec file: decompress it first"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import carriers
 import numpy as np
 import pytest
 import samples
@@ -13,7 +15,8 @@ from PIL import Image
 import aecodec
 from aecodec.errors import InputError
 from aecodec.image import masks
-from aecodec.image.masks import filled, grown, read_mask
+from aecodec.image.load import load
+from aecodec.image.masks import filled, grown, read_mask, without_copies
 
 
 def lines_over(shape: tuple[int, int], width: int = 4) -> np.ndarray:
@@ -112,6 +115,8 @@ def test_masks_that_are_none_are_refused() -> None:
         read_mask(Image.new("1", (40, 30)), (30, 40))
     with pytest.raises(InputError, match="the mask cannot be read"):
         read_mask(b"no picture", (30, 40))
+    with pytest.raises(InputError, match=r"the mask gone\.png cannot be read: No such file"):
+        read_mask("gone.png", (30, 40))
     with pytest.raises(InputError, match="two dimensions"):
         read_mask(np.ones((3, 4, 3), bool), (3, 4))
 
@@ -172,3 +177,25 @@ def test_the_command_takes_a_mask(tmp_path: Path) -> None:
     done = run("compress", tmp_path, "-r", "-o", tmp_path / "o", "--without", tmp_path / "m.png")
     assert done.returncode == 2
     assert b"--without is for single files" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["gain map and video", "samsung"])
+def test_nothing_else_shows_what_is_covered(what: str) -> None:
+    mask = np.zeros((carriers.HEIGHT, carriers.WIDTH), bool)
+    mask[10:14, 10:20] = True
+    info = aecodec.decompress(aecodec.compress(carriers.jpegs()[what], without=mask)).info
+    assert not {"gain_map", "video"} & info.keys()
+    assert b"MotionPhoto" not in info.get("xmp", b"") and b"GainMap" not in info.get("xmp", b"")
+
+
+def test_what_a_mask_leaves_out_besides_is_said() -> None:
+    picture = load(carriers.jpegs()["gain map and video"])
+    assert without_copies(picture).notes == (
+        "gain map, which may show what is covered",
+        "video, which may show what is covered",
+    )
+    depth = dataclasses.replace(load(carriers.jpegs()["plain"]), xmp=b'<a GDepth:Data="AAAA"/>')
+    bare = without_copies(depth)
+    assert (bare.xmp, bare.notes) == (None, ("XMP, which may show what is covered",))
+    plain = load(carriers.jpegs()["xmp"])
+    assert without_copies(plain) is plain

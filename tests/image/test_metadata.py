@@ -7,6 +7,7 @@ import struct
 import warnings
 from pathlib import Path
 
+import carriers
 import numpy as np
 import pytest
 import samples
@@ -348,3 +349,12 @@ def test_an_adobe_cmyk_jpeg_is_not_inverted() -> None:
     picture = load(data)
     assert picture.notes == ("CMYK without a profile converted to RGB, colours may differ",)
     assert samples.psnr(Image.fromarray(picture.rgb), photograph()) > 25
+
+
+def test_exif_without_a_directory_is_noted() -> None:
+    exif = bytearray(carriers.exif())
+    exif[10:14] = b"\x7f" * 4  # the offset of the first directory
+    picture = load(carriers.encoded("JPEG", exif=bytes(exif)))
+    assert (picture.exif, picture.notes) == (None, ("EXIF that cannot be read is dropped",))
+    empty = load(carriers.encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + bytes(6)))
+    assert (empty.exif, empty.notes) == (None, ())

@@ -30,6 +30,7 @@ MODES = (
     "1-bit black and white stored as greyscale",
 )
 SEVERAL = {"ICNS", "ICO"}  # Pillow writes smaller sizes, too
+UNSAID = {("BMP", "RGBA"), ("DIB", "RGBA")}  # Pillow writes transparency that no header states
 
 
 def exif() -> Image.Exif:
@@ -69,6 +70,8 @@ def test_pillows_savers() -> None:
             seen.add(format)
             if format in SEVERAL:
                 assert noted == ["further sizes of the icon"]
+            elif (format, mode) in UNSAID:
+                assert noted == ["further channels"]
             else:
                 assert noted == [], (format, mode)
     assert len(seen) >= 17

@@ -174,3 +174,11 @@ def test_the_size_of_a_jpeg_with_everything_is_right() -> None:
     save(image, buffer, "JPEG")
     assert load(buffer.getvalue()).notes == ()
     assert struct.unpack(">H", buffer.getvalue()[:2]) == (0xFFD8,)
+
+
+@pytest.mark.parametrize("resolution", [None, (144.0, 144.0)])
+def test_a_pdf_has_a_size_on_paper(resolution: tuple[float, float] | None) -> None:
+    buffer = io.BytesIO()
+    assert save(picture_with(resolution=resolution), buffer, "PDF") == ()
+    width, height = (64, 48) if resolution is None else (32, 24)
+    assert f"/MediaBox [ 0 0 {width}.0 {height}.0 ]".encode() in buffer.getvalue()

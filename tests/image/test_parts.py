@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import struct
+import zlib
 
 import carriers
+import numpy as np
 import pytest
 
 from aecodec.errors import InputError
@@ -36,11 +39,22 @@ LOST: dict[tuple[str, str], tuple[str, ...]] = {
     ("JPEG", "unknown app"): ("unknown segment APP7",),
     ("JPEG", "icc incomplete"): ("ICC profile",),
     ("JPEG", "two xmp"): ("second XMP packet",),
+    ("JPEG", "two exif"): ("second EXIF",),
+    ("JPEG", "exif of another mark"): ("unknown segment APP1",),
     ("JPEG", "extended xmp, a piece missing"): ("extended XMP",),
     ("JPEG", "zip"): ("archive (ZIP) behind the picture",),
     ("JPEG", "tail"): (TAIL,),
     ("JPEG", "second jpeg"): ("second picture behind the picture",),
     ("JPEG", "stereo"): (FRAMES,),
+    ("PNG", "two exif"): ("second EXIF",),
+    ("PNG", "exif and raw exif"): ("second EXIF",),
+    ("PNG", "xmp and raw xmp"): ("second XMP packet",),
+    ("PNG", "two xmp"): ("second XMP packet",),
+    ("PNG", "icc and raw icc"): ("second ICC profile",),
+    ("PNG", "two icc"): ("second ICC profile",),
+    ("PNG", "broken icc"): ("ICC profile that cannot be read",),
+    ("PNG", "two iptc"): ("second IPTC block",),
+    ("PNG", "bad time"): ("a time that cannot be read",),
     ("PNG", "aspect"): ("pixels that are not square",),
     ("PNG", "raw other"): ("ImageMagick's raw profile app12",),
     ("PNG", "cicp pq"): ("HDR colour (cICP, PQ)",),
@@ -54,8 +68,11 @@ LOST: dict[tuple[str, str], tuple[str, ...]] = {
     ("WEBP", "c2pa"): ("content credentials",),
     ("WEBP", "unknown"): ("unknown chunk zzzz",),
     ("WEBP", "second exif"): ("second chunk EXIF",),
+    ("WEBP", "not announced"): ("EXIF that is not announced", "XMP that is not announced"),
     ("WEBP", "animation"): (FRAMES,),
     ("WEBP", "tail"): (TAIL,),
+    ("GIF", "two xmp"): ("second XMP packet", PALETTE),
+    ("GIF", "two icc"): ("second ICC profile", PALETTE),
     ("GIF", "plain text"): ("text drawn over the picture", PALETTE),
     ("GIF", "application"): ("data of MYAPPL  1.0", PALETTE),
     ("GIF", "unknown"): ("unknown extension 119", PALETTE),
@@ -161,6 +178,72 @@ def test_what_is_kept_is_there() -> None:
     assert (loaded("PNG", "cicp p3").icc or b"")[36:40] == b"acsp"
 
 
+def test_of_what_is_stored_twice_the_first_is_kept() -> None:
+    exif = loaded("JPEG", "exif").exif
+    assert exif is not None
+    for name, what in (
+        ("JPEG", "two exif"),
+        ("JPEG", "exif, continued"),
+        ("PNG", "two exif"),
+        ("PNG", "exif with a prefix"),
+        ("PNG", "raw exif"),
+        ("PNG", "raw app1"),
+        ("PNG", "exif and raw exif"),
+    ):
+        assert loaded(name, what).exif == exif, (name, what)
+    for what in ("xmp and raw xmp", "two xmp"):
+        assert b'dc:source="a"' in (loaded("PNG", what).xmp or b"")
+    for what in ("icc and raw icc", "two icc"):
+        assert loaded("PNG", what).icc == carriers.profile()
+    assert loaded("PNG", "two iptc").iptc == carriers.IPTC
+    assert b'dc:source="gif"' in (loaded("GIF", "two xmp").xmp or b"")
+    assert loaded("GIF", "two icc").icc == carriers.profile()
+
+
+def test_an_arithmetic_jpeg_is_whole() -> None:
+    """Its decoder reads otherwise than that of Huffman's codes: damage is not looked for."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(carriers.ARITHMETIC)) as image:
+        expected = np.asarray(image)
+    np.testing.assert_array_equal(loaded("JPEG", "arithmetic").rgb[..., 0], expected)
+
+
+def test_one_colour_of_16_bits_is_transparent() -> None:
+    """By all bits of it: the upper bytes of other colours are the same."""
+    values = np.full((2, 3, 3), 0x1234, np.uint16)
+    values[0, 1, 2], values[1] = 0x1256, (0x1234, 0x5634, 0x1234)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"tRNS", struct.pack(">3H", 0x1234, 0x1234, 0x1234))]
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = carriers.pngs()["plain"][:8] + b"".join(carriers.chunk(*part) for part in parts)
+    picture = load(data)
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[0, 255, 0], [255, 255, 255]]
+    assert picture.rgb[1, 0].tolist() == [0x12, 0x56, 0x12]
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_around_a_small_gif_is_the_background(grey: bool) -> None:
+    """Pillow draws the first colour of the palette there."""
+    from PIL import Image
+
+    image = carriers.GREY if grey else carriers.IMAGE.quantize(16)
+    whole = carriers.encoded("GIF", image.crop((0, 0, 32, 24)))
+    data = bytearray(whole)
+    at = data.index(b"\x2c\0\0\0\0\x20\0\x18\0")
+    data[6:10], data[11] = struct.pack("<HH", 64, 48), 5
+    data[at + 1 : at + 5] = struct.pack("<HH", 8, 4)
+    with Image.open(io.BytesIO(whole)) as opened:
+        inside = np.asarray(opened.convert("RGB"))
+    picture = load(bytes(data))
+    np.testing.assert_array_equal(picture.rgb[4:28, 8:40], inside)
+    background = list(data[13 + 15 :][:3])
+    assert picture.rgb[0, 0].tolist() == picture.rgb[-1, -1].tolist() == background
+    assert picture.notes == (() if picture.mode == "L" else (PALETTE,))
+
+
 def test_extended_xmp_is_joined_and_no_longer_claimed() -> None:
     packet = loaded("JPEG", "extended xmp").xmp
     assert packet is not None
@@ -221,6 +304,11 @@ def test_damage_is_said(name: str, change: object, said: str) -> None:
     data = change(carriers.FORMATS[name]()["plain"])  # type: ignore[operator]
     notes = list(account_for(data, name).notes)
     assert any(note.startswith(DAMAGED) and said in note for note in notes), notes
+
+
+def test_a_webp_that_ends_with_its_first_header_is_walked() -> None:
+    data = carriers.webps()["metadata"][:20]
+    assert f"{DAMAGED}: the end of the file is missing" in account_for(data, "WEBP").notes
 
 
 def test_wrong_restart_markers_are_damage() -> None:

@@ -316,6 +316,9 @@ def test_metadata_of_jpeg_2000() -> None:
         got = load(jp2() + content)
         assert got.notes == ()
         assert getattr(got, name) == {"exif": raw, "xmp": PACKET, "iptc": iptc}[name]
+        again = load(jp2() + content + content[:-1] + b"T")
+        assert getattr(again, name) == getattr(got, name)
+        assert [note.split()[:2] for note in again.notes] == [["second", name.upper()]]
     inside = load(jp2() + box(b"xml ", b'<?xml version="1.0"?>' + PACKET))
     assert inside.xmp is not None and inside.notes == ()
     commented = load(saved(IMAGE, "JPEG2000", comment="scanned from box 12"))
@@ -352,6 +355,17 @@ def test_what_is_lost_of_jpeg_2000() -> None:
     at = raw.index(b"\xff\x52")
     segment = b"\xff\x64" + struct.pack(">HH", 4 + 3, 0) + b"\1\2\3"
     assert "binary comment" in notes(raw[:at] + segment + raw[at:], "JPEG2000")
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
+def test_channels_of_jpeg_2000_in_another_order(order: tuple[int, ...]) -> None:
+    """Pillow takes them in theirs, whatever cdef says."""
+    stored = np.ascontiguousarray(RGB[..., list(order)])
+    data = imagecodecs.jpeg2k_encode(stored, codecformat="jp2", reversible=True, level=0)
+    said = b"".join(struct.pack(">3H", n, 0, colour + 1) for n, colour in enumerate(order))
+    got = load(with_header_box(data, box(b"cdef", struct.pack(">H", 3) + said)))
+    np.testing.assert_array_equal(got.rgb, RGB)
+    assert got.notes == ()
 
 
 def test_the_profile_of_jpeg_2000_is_taken() -> None:

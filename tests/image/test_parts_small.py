@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import carriers
 import numpy as np
 import pytest
 from other_carriers import sources
@@ -71,6 +72,10 @@ def test_psd_resources() -> None:
     assert got.notes == ()
     assert (got.exif, got.icc, got.iptc, got.xmp) == (raw, profile, iptc, packet)
     assert account_for(psd(content), "PSD").resolution == (300, 300)
+    assert notes(psd(resource(1060, packet) + resource(1060, b"<x/>")), "PSD") == [
+        "second XMP packet"
+    ]
+    assert notes(psd(resource(1058, raw) + resource(1058, raw + b"\0")), "PSD") == ["second EXIF"]
     assert notes(psd(resource(2000, bytes(26))), "PSD") == ["Photoshop path"]
     assert notes(psd(resource(4567, b"plug-in")), "PSD") == ["Photoshop resource 4567"]
 
@@ -118,6 +123,7 @@ def test_icons() -> None:
     assert notes(ico(plain), "ICO") == []
     assert notes(ico(plain, plain), "ICO") == ["further sizes of the icon"]
     assert notes(ico(plain, behind=b"PK"), "ICO") == [BEHIND]
+    assert load(ico(carriers.pngs()["sixteen bits"])).notes == ("16 bits a channel reduced to 8",)
     assert notes(ico(plain)[:-1], "ICO") == [CUT]
     assert notes(ico(plain, kind=2, spot=(3, 4)), "CUR") == ["hot spot of the cursor"]
     info = PngImagePlugin.PngInfo()
@@ -200,6 +206,57 @@ def test_tga() -> None:
     assert notes(bytes(alpha), "TGA") == ["a further channel, taken for transparency"]
 
 
+@pytest.mark.parametrize("rle", [False, True])
+def test_the_sixteenth_bit_of_a_tga_hides_no_colour(rle: bool) -> None:
+    """Pillow takes it for transparency; programs disagree on which way, if at all."""
+    values = np.tile(np.arange(16, dtype="<u2") * 0x421, (4, 1))  # greys of five bits
+    values[1] |= 0x8000
+    rows = b"".join(bytes([0x0F]) * rle + row.tobytes() for row in values)
+    head = struct.pack("<3B5s4H2B", 0, 0, 10 if rle else 2, bytes(5), 0, 0, 16, 4, 16, 0x20)
+    got = load(head + rows)
+    assert (got.mode, got.notes) == ("RGB", ("attribute bits of the pixels (TGA)",))
+    assert got.rgb[:, 15, 1].tolist() == [123] * 4
+    same = load(head + b"".join(bytes([0x0F]) * rle + values[1].tobytes() for _ in range(4)))
+    assert (same.mode, same.notes) == ("RGB", ())
+
+
+# --- Bits that no colour takes --------------------------------------------------------------------
+
+
+def bitmap(pixels: np.ndarray, compression: int = 0, masks: tuple[int, ...] = ()) -> bytes:
+    """A BMP of 16 or 32 bits a pixel, with a header of version 4 where there are masks."""
+    height, width = pixels.shape
+    bits, size = 8 * pixels.itemsize, 108 if masks else 40
+    head = struct.pack("<IiiHHIIiiII", size, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    if masks:
+        head += struct.pack("<4I", *masks) + b"BGRs" + bytes(48)
+    body = head + pixels[::-1].tobytes()
+    return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, 14 + size) + body
+
+
+def test_a_channel_that_no_mask_covers_is_lost() -> None:
+    grey = np.arange(64, dtype="<u4").reshape(4, 16) * 0x10101
+    hidden = grey | np.arange(64, dtype="<u4").reshape(4, 16) << 24
+    assert load(bitmap(grey)).notes == load(bitmap(grey | np.uint32(0xFF000000))).notes == ()
+    assert load(bitmap(hidden)).notes == ("further channels",)
+    told = load(bitmap(hidden, 3, (0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
+    assert (told.mode, told.notes) == ("RGBA", ())
+    short = grey.astype("<u2")
+    five = (0x7C00, 0x3E0, 0x1F, 0x8000)
+    assert load(bitmap(short & 0x7FFF, 3, five)).notes == ()
+    assert load(bitmap(short ^ (short & 1) << 15, 3, five)).notes == ("transparency",)
+    forged = (0x7C00, 0x3E0, 0x1F, 0xFFFF8000)
+    assert notes(bitmap(short ^ (short & 1) << 15, 3, forged), "BMP") == ["transparency"]
+    six = (0xF800, 0x7E0, 0x1F, 0)
+    assert load(bitmap(short, 3, six)).notes == (), "five, six and five bits are no 16 a channel"
+    dds = bytearray(saved("DDS", IMAGE.convert("RGBA")))
+    assert notes(bytes(dds), "DDS") == []
+    dds[80:84], dds[104:108] = struct.pack("<I", 0x40), bytes(4)  # no mask for transparency
+    assert notes(bytes(dds), "DDS") == []
+    dds[131] = 7
+    assert notes(bytes(dds), "DDS") == ["further channels"]
+
+
 # --- The others ---------------------------------------------------------------------------------
 
 
@@ -276,6 +333,19 @@ def test_sun() -> None:
     assert load(data).notes == ()
     assert notes(data + b"PK", "SUN") == [BEHIND]
     assert notes(data[:-1], "SUN") == [CUT]
+    for kind, colours in ((1, RGB[..., ::-1]), (3, RGB)):  # the fourth byte stands before them
+        for fourth, expected in ((0, ()), (RGB[..., :1], ("further channels",))):
+            pixels = np.concatenate([np.zeros_like(RGB[..., :1]) + fourth, colours], axis=2)
+            head = struct.pack(">8I", 0x59A66A95, 32, 24, 32, pixels.size, kind, 0, 0)
+            got = load(head + pixels.tobytes())
+            np.testing.assert_array_equal(got.rgb, RGB)
+            assert got.notes == expected
+
+
+def test_the_ink_of_an_xbm_is_black() -> None:
+    """As X11, Netpbm and ImageMagick have it; Pillow has it white."""
+    got = load(b"#define a_width 8\n#define a_height 1\nstatic char a_bits[] = {\n0x0f };\n")
+    assert got.rgb[0, :, 0].tolist() == [0] * 4 + [255] * 4
 
 
 def test_xbm() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from aecodec.image.parts import account_for
 from aecodec.image.parts.account import FRAMES, Fate
 from aecodec.image.parts.directories import Tiff
 from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
+from aecodec.image.save import save
 
 W, H = 12, 8
 RGB = np.arange(W * H * 3, dtype=np.uint8).reshape(H, W, 3)
@@ -142,9 +144,57 @@ def test_descriptive_tags_come_back(order: str, big: bool) -> None:
     assert tags.keys() <= entries.entries.keys()
 
 
-def restored_tiff(image: Image.Image) -> bytes:
-    from aecodec.image.save import save
+@kinds
+def test_a_tiff_gets_the_directories_of_exif_as_they_are(order: str, big: bool) -> None:
+    """Every value with its type, in a compressed file; a move of maker notes is said."""
+    camera = Ifd(
+        {
+            33434: (5, [(1, 250)]),
+            36864: (7, b"0232"),
+            36867: (2, "2001:02:03 04:05:06"),
+            37380: (10, [(-1, 3)]),
+            37500: (7, b"MAKER" * 20),
+            60000: (8, [-5, 7, 9]),
+        },
+        subs={40965: [Ifd({1: (2, "R98")})]},
+    )
+    position = Ifd({1: (2, "N"), 2: (5, [51, 30, (4012, 100)]), 5: (1, [1])})
+    source = tiff(plain(subs={34665: [camera], 34853: [position]}), order=order, big=big)
+    got = load(source)
+    image = aecodec.decompress(aecodec.compress(source))
+    written = io.BytesIO()
+    assert save(image, written, "TIFF") == (
+        "TIFF moves the maker notes, whose inner offsets may be wrong then",
+    )
+    back = Tiff(memoryview(written.getvalue()))
+    assert back.number(back.directory(back.first).entries[259]) == 8  # type: ignore[union-attr]
+    with Image.open(written) as again:
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(image))
+    held = Tiff(memoryview(got.exif or b""))
+    for pointer, inner in ((34665, 40965), (34853, None)):
+        found, expected = (_inside(tiff, pointer) for tiff in (back, held))
+        assert found == expected
+        assert inner is None or _inside(back, pointer, inner) == {1: (2, (b"R98\0",))}
 
+
+def _inside(tiff: Tiff, *pointers: int) -> dict[int, tuple[int, tuple[object, ...]]]:
+    """Type and values of the entries of a directory that tags point to."""
+    directory = tiff.directory(tiff.first)
+    for pointer in pointers:
+        assert directory is not None
+        directory = tiff.directory(tiff.number(directory.entries[pointer]))
+    assert directory is not None
+    return {
+        entry.tag: (
+            entry.type,
+            tiff.ratios(entry) if entry.type in (5, 8, 10) else (bytes(tiff.bytes_of(entry)),),
+        )
+        for entry in directory.entries.values()
+        if entry.tag not in (40965,)
+    }
+
+
+def restored_tiff(image: Image.Image) -> bytes:
     out = io.BytesIO()
     save(image, out, "TIFF")
     return out.getvalue()
@@ -252,6 +302,47 @@ def smaller(**tags: object) -> Ifd:
     return picture([half.tobytes()], W // 2, H // 2, tags=tags)  # type: ignore[arg-type]
 
 
+@kinds
+def test_of_repeated_tags_the_first_counts(order: str, big: bool) -> None:
+    """TIFF does not allow them. tifffile writes a second description."""
+    word = order + "HH"
+    for tag, changed, note in (
+        (270, 270, ()),
+        (315, 315, ("second tag 315",)),
+        (65000, 65000, ("second tag 65000", "private tag 65000")),
+    ):
+        data = tiff(
+            plain(tags={tag: (2, "the first text"), tag + 1: (2, "the second text")}),
+            order=order,
+            big=big,
+        )
+        assert data.count(struct.pack(word, tag + 1, 2)) == 1
+        data = data.replace(struct.pack(word, tag + 1, 2), struct.pack(word, changed, 2))
+        got = load(data)
+        assert got.notes == note
+        assert tag > 60000 or b"the first text" in (got.exif or b"")
+        assert [text.text for text in got.texts] == ["the second text"] * (tag == 270)
+
+
+def test_values_of_types_that_exif_has_not_are_lost() -> None:
+    camera = Ifd({36867: (2, "2001:02:03 04:05:06"), 40000: (16, [1])})
+    assert notes(plain(subs={34665: [camera]})) == ("tag 40000 of another type",)
+    data = bytearray(tiff(plain(tags={315: (2, "somebody"), 305: (2, "program")})))
+    at = data.index(struct.pack("<HH", 315, 2))
+    data[at + 2] = 99
+    got = load(bytes(data))
+    assert got.notes == ("tag 315 of another type",)
+    assert b"program" in (got.exif or b"")
+
+
+def test_xmp_in_two_places() -> None:
+    resource = b"8BIM" + struct.pack(">HHI", 1060, 0, 12)
+    one = b"<x:xmpmeta/>"
+    assert notes(plain(tags={700: (1, one), 34377: (7, resource + one)})) == ()
+    other = plain(tags={700: (1, one), 34377: (7, resource + one.upper())})
+    assert notes(other) == ("second XMP packet",)
+
+
 def test_further_directories() -> None:
     reduced, mask = {254: (4, 1)}, {254: (4, 4)}
     half = [RGB[::2, ::2].tobytes()]
@@ -310,6 +401,23 @@ def test_big_endian_bigtiff_is_walked_though_pillow_does_not_open_it() -> None:
     assert account.exif is not None and b"somebody" in account.exif
     with pytest.raises(InputError, match="BigTIFF, big endian"):
         load(data)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_deflated_strips_of_either_order_of_bits(turned: bool) -> None:
+    """Undamaged they are not said to be damaged, damaged they are."""
+    strip = zlib.compress(RGB.tobytes())
+    other = bytes(int(f"{byte:08b}"[::-1], 2) for byte in strip)
+    tags = {266: (3, 2 if turned else 1)}
+    for damage, expected in ((b"", False), (b"\xa5\x5a", True)):
+        block = (other if turned else strip)[: -4 - len(damage)] + damage + strip[:0]
+        block += (other if turned else strip)[-4:]
+        data = tiff(picture([block], W, H, compression=8, tags=tags))
+        try:
+            found = load(data).notes
+        except InputError:
+            found = ("damaged",)
+        assert any("damaged" in note for note in found) == expected
 
 
 def test_a_forged_file_does_not_take_long() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import struct
@@ -12,6 +13,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from aecodec.image import signalling
 from aecodec.image.load import load
 from aecodec.image.parts import Text
 from aecodec.image.picture import Picture
@@ -152,6 +154,24 @@ def exif(orientation: int = 1, dimensions: tuple[int, int] = (WIDTH, HEIGHT)) ->
     return tags.tobytes()
 
 
+ARITHMETIC = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4"
+    "UG1RV19iZ2hnPk1xeXBkeFxlZ2P/yQALCAAQABABAREA/8wABgAQEAX/2gAIAQEAAD8A/wBtnu+vwnL4hGUYll5lI/j/"
+    "2Q=="
+)
+"""16 x 16 pixels of grey by arithmetic coding, which Pillow does not write: cjpeg -arithmetic."""
+
+
+def profile() -> bytes:
+    """A profile of Display P3."""
+    found = signalling.from_code_points(12, 13, said_by="").icc
+    assert found is not None
+    return found
+
+
+OTHER_IPTC = IPTC[:-1] + b"T"
+
+
 @cache
 def jpegs() -> dict[str, bytes]:
     plain = encoded("JPEG", quality=90)
@@ -178,6 +198,12 @@ def jpegs() -> dict[str, bytes]:
         "dots a centimetre": plain[:13] + bytes([2, 0, 118, 0, 118]) + plain[18:],
         "aspect": plain[:13] + bytes([0, 0, 2, 0, 1]) + plain[18:],
         "exif": encoded("JPEG", exif=exif()),
+        "two exif": with_segments(plain, segment(0xE1, exif()), segment(0xE1, exif(3))),
+        "exif, continued": with_segments(
+            plain, segment(0xE1, exif()[:60]), segment(0xE1, b"Exif\0\0" + exif()[60:])
+        ),
+        "exif of another mark": app(0xE1, b"Exif\0\xff" + exif()[6:]),
+        "arithmetic": ARITHMETIC,
         "comments": with_segments(plain, segment(0xFE, b"box 12"), segment(0xFE, b"caf\xe9")),
         "jfxx": app(0xE0, b"JFXX\0\x10" + GAIN_MAP),
         "iptc": with_segments(plain, photoshop(resource(0x0404, IPTC))),
@@ -271,6 +297,15 @@ def raw_profile(kind: str, content: bytes) -> bytes:
     return chunk(b"zTXt", f"Raw profile type {kind}\0\0".encode() + zlib.compress(text))
 
 
+def iccp(content: bytes) -> bytes:
+    return chunk(b"iCCP", b"name\0\0" + zlib.compress(content))
+
+
+def international(source: str) -> bytes:
+    """XMP in an iTXt."""
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet(f'dc:source="{source}"'))
+
+
 @cache
 def pngs() -> dict[str, bytes]:
     plain = encoded("PNG")
@@ -295,6 +330,24 @@ def pngs() -> dict[str, bytes]:
         "texts": encoded("PNG", pnginfo=texts),
         "xmp": encoded("PNG", pnginfo=xmp),
         "exif": encoded("PNG", exif=exif()),
+        "exif with a prefix": more(b"eXIf", exif()),
+        "two exif": with_chunks(plain, chunk(b"eXIf", exif()[6:]), chunk(b"eXIf", exif(3)[6:])),
+        "raw exif": with_chunks(plain, raw_profile("exif", exif())),
+        "raw app1": with_chunks(plain, raw_profile("APP1", exif())),
+        "exif and raw exif": with_chunks(
+            plain, raw_profile("exif", exif(3)), chunk(b"eXIf", exif()[6:])
+        ),
+        "xmp and raw xmp": with_chunks(
+            plain, raw_profile("xmp", packet('dc:source="b"')), international("a")
+        ),
+        "two xmp": with_chunks(plain, international("a"), international("b")),
+        "icc and raw icc": with_chunks(
+            plain, raw_profile("icc", profile() + bytes(4)), iccp(profile())
+        ),
+        "two icc": with_chunks(plain, iccp(profile()), iccp(profile() + bytes(4))),
+        "broken icc": more(b"iCCP", b"name\0\0no deflate"),
+        "two iptc": with_chunks(plain, raw_profile("iptc", IPTC), raw_profile("iptc", OTHER_IPTC)),
+        "bad time": more(b"tIME", b"1999"),
         "dpi": encoded("PNG", dpi=(300, 240)),
         "aspect": more(b"pHYs", struct.pack(">IIB", 2, 1, 0)),
         "time": more(b"tIME", struct.pack(">HBBBBB", 2001, 2, 3, 4, 5, 6)),
@@ -346,6 +399,7 @@ def webps() -> dict[str, bytes]:
         "c2pa": more(b"C2PA", bytes(40)),
         "unknown": more(b"zzzz", b"\1" * 41),
         "second exif": more(b"EXIF", exif(3)),
+        "not announced": plain[:20] + bytes([0]) + plain[21:],
         "animation": encoded("WEBP", save_all=True, append_images=frames),
         "tail": plain + b"tail",
         "padding": plain + bytes(10),
@@ -367,8 +421,11 @@ def gifs() -> dict[str, bytes]:
     xmp = b"\x21\xff\x0bXMP DataXMP" + packet('dc:source="gif"')
     xmp += b"\1" + bytes(range(255, -1, -1)) + b"\0"
     other = IMAGE.transpose(Image.Transpose.ROTATE_180)
+    icc = gif_extension(0xFF, b"ICCRGBG1012", profile()[:255], profile()[255:])
     return {
         "plain": plain,
+        "two xmp": more(xmp + xmp.replace(b'"gif"', b'"fig"')),
+        "two icc": more(icc + icc.replace(b"desc", b"csed")),
         "comment": more(gif_extension(0xFE, b"a comment of", b" two blocks")),
         "loop": more(gif_extension(0xFF, b"NETSCAPE2.0", b"\1\0\0")),
         "xmp": more(xmp),

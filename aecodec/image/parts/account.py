@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 __all__ = [
     "DAMAGED",
@@ -26,6 +26,7 @@ __all__ = [
     "KEPT",
     "LOST",
     "MAX_PARTS",
+    "SECOND",
     "VIDEO",
     "Account",
     "Attachment",
@@ -78,6 +79,18 @@ class Part:
     fate: Fate
     text: str = ""
     """Lost: the note, such as "GeoTIFF tags". Harmless: the reason. Kept: where, such as "EXIF"."""
+
+
+SECOND: Final = {
+    kind: Part(f"second {name}", Fate.LOST, f"second {name}")
+    for kind, name in (
+        ("exif", "EXIF"),
+        ("icc", "ICC profile"),
+        ("xmp", "XMP packet"),
+        ("iptc", "IPTC block"),
+    )
+}
+"""Metadata of which an `.aec` file holds one of each kind."""
 
 
 class Text(NamedTuple):
@@ -140,6 +153,14 @@ class Account:
             part = Part("further parts", Fate.LOST, f"more than {MAX_PARTS} kinds of parts")
         self._known.add(part)
         self.parts.append(part)
+
+    def take(self, kind: Literal["exif", "icc", "xmp", "iptc"], content: bytes) -> None:
+        """Keep the content of a kind of metadata. The first counts; another one is lost."""
+        first = getattr(self, kind)
+        if not first:
+            setattr(self, kind, content or None)
+        elif content and content != first:
+            self.add(SECOND[kind])
 
     def kept(self, name: str, where: str = "") -> None:
         self.add(Part(name, Fate.KEPT, where))

@@ -8,6 +8,7 @@ from typing import Final
 
 from aecodec.geometry import ceil_div
 from aecodec.image import signalling
+from aecodec.image.parts import unused
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 
 __all__ = ["PARTS", "walk"]
@@ -17,6 +18,8 @@ _RESOLUTION: Final = Part("resolution", KEPT, "resolution")
 _COLOURS: Final = Part("colours of a V4 or V5 header", KEPT, "ICC")
 _INTENT: Final = Part("rendering intent of a V5 header", HARMLESS, "a suggestion for printing")
 _DEPTH: Final = Part("bit fields of more than 8 bits", LOST, reduced(10))
+_ALPHA: Final = Part("transparency of 16-bit pixels", LOST, "transparency")
+_UNUSED: Final = Part("bits of pixels that no mask covers", LOST, "further channels")
 _RESERVED: Final = Part("reserved bytes of the file header", LOST, "unknown data in the header")
 _GAP: Final = Part("bytes between headers and pixels", LOST, "unknown data before the pixels")
 _SHORT: Final = Part("pixels beyond the end", LOST, f"{DAMAGED}: the end of the file is missing")
@@ -30,6 +33,8 @@ PARTS: Final = (
     _COLOURS,
     _INTENT,
     _DEPTH,
+    _ALPHA,
+    _UNUSED,
     _RESERVED,
     _GAP,
     _SHORT,
@@ -81,6 +86,9 @@ def walk(data: memoryview, account: Account) -> None:
         account.add(_GAP)
     if bits in (16, 32) and compression in _BIT_FIELDS:
         _depth(data, start + 40, account)
+    if bits in (16, 32) and compression in (0, *_BIT_FIELDS):
+        masks = _masks(data, start + 40, size, bits) if compression else _USUAL_MASKS[bits]
+        _unused(data, first, abs(width), abs(height), bits, masks, account)
     if compression in _RLE or compression > 3:
         last = first + stated
     else:
@@ -97,6 +105,33 @@ def _depth(data: memoryview, at: int, account: Account) -> None:
     bits = max(mask.bit_count() for mask in masks)
     if bits > 8:
         account.bits = bits
+
+
+_USUAL_MASKS: Final = {16: (0x7FFF, 0), 32: (0xFFFFFF, 0)}
+
+
+def _masks(data: memoryview, at: int, header: int, bits: int) -> tuple[int, int]:
+    """The bits of the colours together, and those of transparency."""
+    red, green, blue, alpha = struct.unpack_from("<4I", bytes(data[at : at + 16]).ljust(16, b"\0"))
+    return red | green | blue, alpha if header >= 56 else 0
+
+
+def _unused(
+    data: memoryview,
+    first: int,
+    width: int,
+    height: int,
+    bits: int,
+    masks: tuple[int, int],
+    account: Account,
+) -> None:
+    """Bits that Pillow passes over: all that are no colours, and transparency of 16 bits."""
+    colours, alpha = masks
+    place = (data, first, ceil_div(width * bits, 32) * 4, width, height, bits // 8)
+    if bits == 16 and unused.varies(*place, alpha):
+        account.add(_ALPHA)
+    if unused.varies(*place, ~(colours | alpha) & (2**bits - 1)):
+        account.add(_UNUSED)
 
 
 def _profile(data: memoryview, start: int, size: int, last: int, account: Account) -> None:

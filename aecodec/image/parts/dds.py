@@ -13,6 +13,7 @@ import struct
 from typing import Final
 
 from aecodec.geometry import ceil_div
+from aecodec.image.parts import unused
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 from aecodec.image.parts.tiff import is_blank
 
@@ -27,6 +28,7 @@ _VOLUME: Final = Part("slices of a volume", LOST, "slices of a volume")
 _ARRAY: Final = Part("elements of an array", LOST, "further pictures")
 _HDR: Final = Part("format BC6H", LOST, "HDR values (BC6H) reduced to 8 bits")
 _DEPTH: Final = Part("masks of more than 8 bits", LOST, reduced(10))
+_UNUSED: Final = Part("bits of pixels that no mask covers", LOST, "further channels")
 _NORMALS: Final = Part("format BC5", LOST, "a texture of two channels, not a picture")
 _BEHIND: Final = Part("bytes behind the first surface", LOST, "data behind the picture")
 _CUT: Final = Part("surface that breaks off", LOST, f"{DAMAGED}: the end of the file is missing")
@@ -41,6 +43,7 @@ PARTS: Final = (
     _ARRAY,
     _HDR,
     _DEPTH,
+    _UNUSED,
     _NORMALS,
     _BEHIND,
     _CUT,
@@ -93,6 +96,11 @@ def walk(data: memoryview, account: Account) -> None:
     elif pixel_flags & 0x40 and any(mask.bit_count() > 8 for mask in masks[:3]):
         account.bits = max(mask.bit_count() for mask in masks[:3])
         account.lost(_DEPTH.name, reduced(account.bits))
+    if pixel_flags & 0x40 and bits in (16, 32):
+        covered = masks[0] | masks[1] | masks[2] | (masks[3] if pixel_flags & 1 else 0)
+        rest = ~covered & (2**bits - 1)
+        if unused.varies(data, start, width * bits // 8, width, height, bits // 8, rest):
+            account.add(_UNUSED)
     if pixel_flags & 0x20:
         start += 1024
     further = {_MIPMAPS, _CUBE, _VOLUME, _ARRAY} & set(account.parts)

@@ -79,6 +79,8 @@ class Directory:
     """Offset of the next directory of the chain; 0: none."""
     broken: bool
     """It goes beyond the end of the file, or has more entries than are read."""
+    repeated: tuple[Entry, ...] = ()
+    """The later entries of repeated tags."""
 
 
 class Tiff:
@@ -109,13 +111,16 @@ class Tiff:
         start = at + counter
         within = min(count, _MAX_ENTRIES, (len(self.data) - start) // entry)
         entries: dict[int, Entry] = {}
+        repeated: list[Entry] = []
         for position in range(start, start + within * entry, entry):
             found = self._entry(position)
-            entries.setdefault(found.tag, found)
+            if entries.setdefault(found.tag, found) is not found:
+                repeated.append(found)
         end = start + count * entry + link
         whole = within == count and end <= len(self.data)
         following = self._number(end - link, link) if whole else 0
-        return Directory(at, min(end, len(self.data)), entries, following, broken=not whole)
+        stop = min(end, len(self.data))
+        return Directory(at, stop, entries, following, not whole, tuple(repeated))
 
     def _entry(self, at: int) -> Entry:
         order = self.order

@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from aecodec.image.parts.account import DAMAGED, FRAMES, HARMLESS, KEPT, LOST, Account, Part, Text
+from aecodec.image.parts.account import (
+    DAMAGED,
+    FRAMES,
+    HARMLESS,
+    KEPT,
+    LOST,
+    SECOND,
+    Account,
+    Part,
+    Text,
+)
 
 __all__ = ["PARTS", "walk"]
 
@@ -44,6 +54,8 @@ PARTS: Final = (
     _PLAIN,
     *_APPLICATIONS.values(),
     _APPLICATION,
+    SECOND["xmp"],
+    SECOND["icc"],
     _EXTENSION,
     _SHORT,
     _UNKNOWN,
@@ -169,6 +181,6 @@ def _application(data: memoryview, at: int, end: int, account: Account) -> None:
         # The packet is not divided into sub-blocks. The 258 bytes after it end it for readers that
         # expect sub-blocks.
         packet = bytes(data[first:end])
-        account.xmp = packet[:-258] if packet[-258:-256] == b"\x01\xff" else packet
+        account.take("xmp", packet[:-258] if packet[-258:-256] == b"\x01\xff" else packet)
     elif name == b"ICCRGBG1012":
-        account.icc = _content(data, first)
+        account.take("icc", _content(data, first))

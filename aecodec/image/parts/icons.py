@@ -14,7 +14,7 @@ import struct
 from typing import Final
 
 from aecodec.image.parts import png
-from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
+from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part, reduced
 from aecodec.image.parts.boxes import printable
 from aecodec.image.parts.tiff import is_blank
 
@@ -25,6 +25,7 @@ _PICTURE: Final = Part("the largest picture", KEPT, "the picture")
 _SIZES: Final = Part("further pictures", LOST, "further sizes of the icon")
 _HOT_SPOT: Final = Part("hot spot", LOST, "hot spot of the cursor")
 _INSIDE: Final = Part("metadata of the PNG inside", LOST, "metadata of the picture in the icon")
+_DEPTH: Final = Part("16 bits a channel of the PNG inside", LOST, reduced(16))
 _MASK: Final = Part("block of a mask", KEPT, "transparency")
 _CONTENTS: Final = Part("blocks TOC, icnV", HARMLESS, "the structure of the file")
 _OTHER: Final = Part("any other block", LOST, "block N of the icon")
@@ -37,6 +38,7 @@ PARTS: Final = (
     _SIZES,
     _HOT_SPOT,
     _INSIDE,
+    _DEPTH,
     _MASK,
     _CONTENTS,
     _OTHER,
@@ -122,6 +124,7 @@ def _inside(picture: memoryview, account: Account) -> None:
         return
     inner = Account()
     png.walk(picture, inner)
+    account.bits = inner.bits or account.bits
     for part in inner.parts:
         if part.fate is LOST:
             account.add(part)

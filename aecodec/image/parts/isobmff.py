@@ -225,8 +225,8 @@ class _Walk:
             self.account.lost(f"uuid {identity.hex()}", f"box of private data {identity.hex()[:8]}")
             return
         self.account.add(part)
-        if part.fate is KEPT and self.account.xmp is None and len(content) < _MAX_XMP:
-            self.account.xmp = bytes(content[16:])
+        if part.fate is KEPT and len(content) < _MAX_XMP:
+            self.account.take("xmp", bytes(content[16:]))
 
     def _broken(self, content: memoryview) -> None:
         if is_blank(content):

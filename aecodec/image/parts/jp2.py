@@ -26,6 +26,7 @@ from aecodec.image.parts.account import (
     HARMLESS,
     KEPT,
     LOST,
+    SECOND,
     Account,
     Part,
     Text,
@@ -34,7 +35,15 @@ from aecodec.image.parts.account import (
 from aecodec.image.parts.boxes import BROKEN, Box, boxes, named
 from aecodec.image.parts.tiff import is_blank
 
-__all__ = ["PARTS", "Codestream", "Component", "codestream", "colour_boxes", "walk"]
+__all__ = [
+    "PARTS",
+    "Codestream",
+    "Component",
+    "channel_order",
+    "codestream",
+    "colour_boxes",
+    "walk",
+]
 
 _STRUCTURE: Final = "the structure of the file"
 _HOW: Final = "says how the pixels are stored"
@@ -123,6 +132,7 @@ PARTS: Final = (
     *_TOP.values(),
     *dict.fromkeys(_UUIDS.values()),
     _OTHER_UUID,
+    *(SECOND[kind] for kind in ("exif", "xmp", "iptc")),
     *_HEADER.values(),
     _ENUMERATED,
     _OTHER_COLOURS,
@@ -177,9 +187,9 @@ def walk(data: memoryview, account: Account) -> None:
             if not is_blank(box.content):
                 kind = bytes(box.content[4:8])
                 account.add(_CUT if kind in _TOP or kind == b"jp2c" else _BEHIND)
-        elif box.type == b"xml " and _is_xmp(box.content) and account.xmp is None:
+        elif box.type == b"xml " and _is_xmp(box.content):
             account.add(_XMP)
-            account.xmp = bytes(box.content[:_MAX_VALUE])
+            account.take("xmp", bytes(box.content))
         elif box.type in _TOP:
             account.add(_TOP[box.type])
         else:
@@ -258,6 +268,28 @@ def colour_boxes(data: memoryview) -> list[_Colours]:
     return [_colr(box.content) for box in boxes(header) if box.type == b"colr"]
 
 
+def channel_order(data: memoryview) -> tuple[int, ...]:
+    """The numbers of the channels that are red, green, blue and transparency (cdef).
+
+    Empty where the channels are in that order, or nothing says so: Pillow takes them in theirs.
+    """
+    if bytes(data[:4]) == _RAW:
+        return ()
+    header = next((box.content for box in boxes(data) if box.type == b"jp2h"), data[:0])
+    content = next((box.content for box in boxes(header) if box.type == b"cdef"), header[:0])
+    places: dict[int, int] = {}
+    for at in range(2, min(len(content) - 5, 2 + 6 * 16), 6):
+        channel, kind, colour = struct.unpack_from(">3H", content, at)
+        if kind == 0 and 1 <= colour <= 3:
+            places[colour - 1] = channel
+        elif kind in (1, 2) and colour == 0:
+            places[3] = channel
+    if len(places) < 3:
+        return ()
+    order = tuple(places[place] for place in sorted(places))
+    return () if order == tuple(range(len(order))) else order
+
+
 def _colours(content: memoryview, account: Account) -> None:
     colours = _colr(content)
     if colours.method == 1 and colours.number in (0, 12, 15, 16, 17, 18):
@@ -309,12 +341,12 @@ def _uuid(content: memoryview, account: Account) -> None:
         account.lost(part.name, f"{part.text} that is too large to keep")
         return
     account.add(part)
-    if part is _XMP and account.xmp is None:
-        account.xmp = bytes(value)
-    elif part is _EXIF and account.exif is None:
-        account.exif = bytes(value).removeprefix(b"Exif\0\0")
-    elif part is _IPTC and account.iptc is None:
-        account.iptc = bytes(value)
+    if part is _XMP:
+        account.take("xmp", bytes(value))
+    elif part is _EXIF:
+        account.take("exif", bytes(value).removeprefix(b"Exif\0\0"))
+    elif part is _IPTC:
+        account.take("iptc", bytes(value))
     elif part is _PHOTOSHOP:
         photoshop.walk(value, account)
 

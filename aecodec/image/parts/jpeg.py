@@ -19,12 +19,13 @@ from typing import Final
 
 from aecodec.image import xmp
 from aecodec.image.parts import jpeg_behind, jpeg_stream, photoshop
-from aecodec.image.parts.account import HARMLESS, KEPT, LOST, Account, Part, Text
+from aecodec.image.parts.account import HARMLESS, KEPT, LOST, SECOND, Account, Part, Text
 from aecodec.image.parts.jpeg_behind import ISO_GAIN_MAP, XMP
 
 __all__ = ["PARTS", "XMP_EXTENSION", "walk"]
 
 XMP_EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
+_EXIF_PREFIX: Final = b"Exif\0\0"
 MAX_PACKET: Final = 2**24
 """Bytes of XMP, joined."""
 
@@ -48,7 +49,7 @@ _APPLICATIONS: Final = (
     (0xE0, b"AMPF\0", Part("APP0 AMPF", HARMLESS, "says that MPF follows")),
     (0xE0, b"CIFF", Part("APP0 CIFF", LOST, "camera settings (CIFF)")),
     (0xE0, b"II", Part("APP0 CIFF", LOST, "camera settings (CIFF)")),
-    (0xE1, b"Exif\0", _EXIF),
+    (0xE1, _EXIF_PREFIX, _EXIF),
     (0xE1, XMP, _XMP),
     (0xE1, XMP_EXTENSION, _EXTENDED),
     (0xE1, b"FLIR\0", Part("APP1 FLIR", LOST, "thermal data (FLIR)")),
@@ -76,7 +77,6 @@ _APPLICATIONS: Final = (
 _C2PA: Final = Part("APP11 C2PA", LOST, "content credentials")
 _DUCKY_TEXT: Final = Part("APP12 Ducky with a text", LOST, "comment (APP12)")
 _UNKNOWN_APP: Final = Part("any other APPn", LOST, "unknown segment APPn")
-_SECOND_XMP: Final = Part("second APP1 XMP", LOST, "second XMP packet")
 _XMP_LOST: Final = Part("APP1 extended XMP that cannot be joined", LOST, "extended XMP")
 _ICC_LOST: Final = Part("APP2 ICC_PROFILE of which a part is missing", LOST, "ICC profile")
 _ASPECT: Final = Part("APP0 JFIF, an aspect ratio other than 1", LOST, "pixels that are not square")
@@ -91,7 +91,8 @@ PARTS: Final = (
     _DUCKY_TEXT,
     _UNKNOWN_APP,
     _LATE,
-    _SECOND_XMP,
+    SECOND["exif"],
+    SECOND["xmp"],
     _XMP_LOST,
     _ICC_LOST,
     _ASPECT,
@@ -114,6 +115,7 @@ def walk(data: memoryview, account: Account) -> None:
         _segment(segment, data, account, found)
     if jpeg.late:
         account.add(_LATE)  # Pillow has not read it
+    _exif(found.exif, account)
     _photoshop(found, account)
     _xmp(found, account)
     _icc(found, account)
@@ -127,6 +129,7 @@ def walk(data: memoryview, account: Account) -> None:
 class _Found:
     """Content that several segments share."""
 
+    exif: list[bytes] = field(default_factory=list)
     packets: list[bytes] = field(default_factory=list)
     extensions: dict[bytes, dict[int, memoryview]] = field(default_factory=dict)
     """The pieces of extended XMP by digest and offset."""
@@ -176,6 +179,10 @@ def _take_jfif(content: memoryview, at: int, account: Account, found: _Found) ->
         account.add(_ASPECT)
 
 
+def _take_exif(content: memoryview, at: int, account: Account, found: _Found) -> None:
+    found.exif.append(bytes(content[len(_EXIF_PREFIX) :]))
+
+
 def _take_xmp(content: memoryview, at: int, account: Account, found: _Found) -> None:
     found.packets.append(bytes(content[len(XMP) :]))
 
@@ -210,6 +217,7 @@ def _take_resources(content: memoryview, at: int, account: Account, found: _Foun
 
 _TAKES: Final[dict[Part, Callable[[memoryview, int, Account, _Found], None]]] = {
     _JFIF: _take_jfif,
+    _EXIF: _take_exif,
     _XMP: _take_xmp,
     _EXTENDED: _take_extension,
     _ICC: _take_profile,
@@ -232,6 +240,18 @@ def _is_plain_ducky(content: bytes) -> bool:
     return True
 
 
+def _exif(segments: list[bytes], account: Account) -> None:
+    """EXIF of one segment or, like Pillow's, continued in the next; another one is lost."""
+    whole: list[bytes] = []
+    for content in segments:
+        if whole and content[:4] not in (b"II*\0", b"MM\0*"):
+            whole[-1] += content
+        else:
+            whole.append(content)
+    for content in whole:
+        account.take("exif", content)
+
+
 def _photoshop(found: _Found, account: Account) -> None:
     if not found.resources:
         return
@@ -244,7 +264,7 @@ def _photoshop(found: _Found, account: Account) -> None:
             found.packets.append(packet)
             account.xmp = packet
         elif found.packets[-1] != packet:
-            account.add(_SECOND_XMP)
+            account.add(SECOND["xmp"])
 
 
 def _xmp(found: _Found, account: Account) -> None:
@@ -255,7 +275,7 @@ def _xmp(found: _Found, account: Account) -> None:
         return
     packet = found.packets[-1]  # Pillow's choice
     if any(other != packet for other in found.packets):
-        account.add(_SECOND_XMP)
+        account.add(SECOND["xmp"])
     digest = xmp.extended_digest(packet).encode("utf-8", "replace")
     if digest and digest in found.extensions:
         try:

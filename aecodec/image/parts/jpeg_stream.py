@@ -34,6 +34,7 @@ class Segment(NamedTuple):
 
 _SOI, _EOI, _SOS, _DRI, _COM, _DNL, _DHT = 0xD8, 0xD9, 0xDA, 0xDD, 0xFE, 0xDC, 0xC4
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ARITHMETIC: Final = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xDC, 0xDE, 0xDF})
 _RESTARTS_IN_DATA: Final = range(0xD0, 0xD8)
@@ -67,6 +68,8 @@ class Jpeg:
     frame: bytes = b""
     """SOF's payload."""
     progressive: bool = False
+    arithmetic: bool = False
+    """Coded arithmetically, in place of Huffman's codes."""
     zeros_are_blocks: bool = True
     """Whether a flat part of a picture can be coded as a run of bits 0."""
     interval: int = 0
@@ -147,6 +150,7 @@ def _take(jpeg: Jpeg, segment: Segment, data: memoryview) -> None:
     elif marker in _FRAMES:
         jpeg.frame = bytes(data[start:end])
         jpeg.progressive = marker in _PROGRESSIVE
+        jpeg.arithmetic = marker in _ARITHMETIC
     elif marker == _DHT:
         jpeg.zeros_are_blocks &= _zeros_end_blocks(bytes(data[start:end]))
     elif marker == _DRI:
@@ -190,6 +194,8 @@ def check_scans(jpeg: Jpeg, data: memoryview, account: Account) -> None:
             account.add(_ZEROS)
         following = data[scan.end + 1 : scan.end + 2]
         if following == bytes([_EOI]):
-            account.scan = scan.start, scan.end
+            # An arithmetic decoder needs no byte of the end: it goes on with zeros.
+            if not jpeg.arithmetic:
+                account.scan = scan.start, scan.end
         elif following and following[0] != _DNL:
             account.add(_MARKERS)

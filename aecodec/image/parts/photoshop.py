@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from aecodec.image.parts.account import HARMLESS, KEPT, LOST, Account, Part, Text
+from aecodec.image.parts.account import HARMLESS, KEPT, LOST, SECOND, Account, Part, Text
 
 __all__ = ["PARTS", "iptc_block", "walk"]
 
@@ -97,6 +97,8 @@ PARTS: Final = (
     *(part for default, other, _ in _EMPTY.values() for part in (default, other)),
     _PATH,
     _UNKNOWN,
+    SECOND["iptc"],
+    SECOND["xmp"],
     _BROKEN,
 )
 
@@ -134,17 +136,15 @@ def _resource(number: int, content: bytes, account: Account) -> None:
         account.lost(f"resource {number}", f"Photoshop resource {number}")
     else:
         account.add(part)
-    if number == 0x0404 and content:
+    if number == 0x0404:
         # No program writes a second one on purpose. It is not joined, because IIM has an order.
-        if account.iptc not in (None, content):
-            account.lost("second resource 1028 IPTC", "second IPTC block")
-        account.iptc = account.iptc or content
+        account.take("iptc", content)
     elif number == 0x03ED and len(content) >= 12 and account.resolution is None:
         across, down = struct.unpack_from(">I4xI", content)
         if across and down:
             account.resolution = across / 65536, down / 65536
-    elif number == 0x0424 and account.xmp is None:
-        account.xmp = content
+    elif number == 0x0424:
+        account.take("xmp", content)
     elif number == 0x040B and content:
         account.texts.append(Text("URL", content.decode("utf-8", "surrogateescape")))
 

@@ -16,6 +16,7 @@ from aecodec.image.parts.account import (
     HARMLESS,
     KEPT,
     LOST,
+    SECOND,
     Account,
     Part,
     Text,
@@ -77,13 +78,17 @@ _CHUNKS: Final = {
 _FIRST_FRAME: Final = Part("chunk fcTL of the picture itself", HARMLESS, "how long it is shown")
 _ASPECT: Final = Part("chunk pHYs of an aspect ratio", LOST, "pixels that are not square")
 _XMP: Final = Part("chunk iTXt XML:com.adobe.xmp", KEPT, "XMP")
-_RAW_EXIF: Final = Part("text 'Raw profile type exif'", KEPT, "EXIF")
+_RAW_EXIF: Final = Part("text 'Raw profile type exif', or 'APP1'", KEPT, "EXIF")
 _RAW_XMP: Final = Part("text 'Raw profile type xmp'", KEPT, "XMP")
 _RAW_IPTC: Final = Part("text 'Raw profile type iptc' or '8bim'", KEPT, "IPTC")
 _RAW_ICC: Final = Part("text 'Raw profile type icc'", KEPT, "ICC")
 _RAW: Final = Part(
     "text 'Raw profile type' of another kind", LOST, "ImageMagick's raw profile NAME"
 )
+_BROKEN_PROFILE: Final = Part(
+    "chunk iCCP that cannot be unpacked", LOST, "ICC profile that cannot be read"
+)
+_BAD_TIME: Final = Part("chunk tIME of another length", LOST, "a time that cannot be read")
 _HDR: Final = Part("chunk cICP of PQ or HLG", LOST, "HDR colour (cICP, PQ)")
 _DEPTH: Final = Part("16 bits a channel", LOST, "16 bits a channel reduced to 8")
 _UNKNOWN: Final = Part("any other chunk", LOST, "unknown chunk NAME")
@@ -105,6 +110,9 @@ PARTS: Final = (
     _RAW_IPTC,
     _RAW_ICC,
     _RAW,
+    *SECOND.values(),
+    _BROKEN_PROFILE,
+    _BAD_TIME,
     _HDR,
     _DEPTH,
     _UNKNOWN,
@@ -164,6 +172,7 @@ def walk(data: memoryview, account: Account) -> None:
     colours: dict[bytes, bytes] = {}
     grey = False
     texts = 0
+    raws: list[Text] = []
     pixels_seen = False
     unknown: set[bytes] = set()
     for kind, content in _chunks(data, account):
@@ -178,8 +187,10 @@ def walk(data: memoryview, account: Account) -> None:
                 account.lost(f"chunk {name}", f"unknown chunk {name}")
             continue
         pixels_seen = pixels_seen or kind == b"IDAT"
-        if kind in (b"gAMA", b"cHRM", b"cICP", b"sRGB", b"iCCP"):
+        if kind in (b"gAMA", b"cHRM", b"cICP", b"sRGB"):
             colours[kind] = bytes(content) if len(content) <= 64 else b""
+        elif kind in _METADATA:
+            part = _METADATA[kind](bytes(content), account) or part
         elif kind == b"IHDR" and len(content) >= 10:
             grey = content[9] in (0, 4)
             if content[8] == 16:
@@ -189,18 +200,36 @@ def walk(data: memoryview, account: Account) -> None:
         elif kind in _TEXT_READERS:
             texts += len(content)
             if texts <= _MAX_TEXTS:
-                _text(kind, bytes(content), account)
+                _text(kind, bytes(content), account, raws)
             else:
                 account.add(_BROKEN_TEXT)
             continue
-        elif kind == b"pHYs":
-            _resolution(bytes(content), account)
-        elif kind == b"tIME" and len(content) == 7:
-            moment = "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}Z"
-            text = moment.format(*struct.unpack(">HBBBBB", content))
-            account.texts.append(Text(TIME, text))
         account.add(part)
+    for raw in raws:  # what the chunks of the format say counts before
+        _raw_profile(raw, account)
     _colours(colours, grey, account)
+
+
+def _exif(content: bytes, account: Account) -> None:
+    account.take("exif", content.removeprefix(_EXIF_PREFIX))
+
+
+def _profile(content: bytes, account: Account) -> Part | None:
+    """The profile that Pillow reads, which is the last one. The first counts."""
+    try:
+        _, packed = content.split(b"\0", 1)
+        account.take("icc", _inflated(packed[1:]))
+    except (ValueError, zlib.error):
+        return _BROKEN_PROFILE
+    return None
+
+
+def _time(content: bytes, account: Account) -> Part | None:
+    if len(content) != 7:
+        return _BAD_TIME
+    moment = "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}Z"
+    account.texts.append(Text(TIME, moment.format(*struct.unpack(">HBBBBB", content))))
+    return None
 
 
 def _resolution(content: bytes, account: Account) -> None:
@@ -213,13 +242,22 @@ def _resolution(content: bytes, account: Account) -> None:
         account.add(_ASPECT)
 
 
+_METADATA: Final[dict[bytes, Callable[[bytes, Account], Part | None]]] = {
+    b"eXIf": _exif,
+    b"iCCP": _profile,
+    b"pHYs": _resolution,
+    b"tIME": _time,
+}
+"""Readers of chunks; a result is the part that the chunk is in place of the usual one."""
+
+
 def _colours(chunks: dict[bytes, bytes], grey: bool, account: Account) -> None:
     signal = signalling.from_png(
         cicp=chunks.get(b"cICP"),
         gama=chunks.get(b"gAMA"),
         chrm=chunks.get(b"cHRM"),
         srgb=chunks.get(b"sRGB"),
-        has_iccp=b"iCCP" in chunks,
+        has_iccp=account.icc is not None,
         grey=grey,
     )
     if signal.icc is not None:
@@ -230,10 +268,13 @@ def _colours(chunks: dict[bytes, bytes], grey: bool, account: Account) -> None:
 
 # --- Texts --------------------------------------------------------------------------------------
 
+_EXIF_PREFIX: Final = b"Exif\0\0"
+_XMP_PREFIX: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _RAW_PROFILE: Final = re.compile(r"Raw profile type (\w+)$", re.IGNORECASE)
 
 
-def _text(kind: bytes, content: bytes, account: Account) -> None:
+def _text(kind: bytes, content: bytes, account: Account, raws: list[Text]) -> None:
+    """Take a text; those that hold metadata of another format are added to `raws`."""
     try:
         text = _TEXT_READERS[kind](content)
     except (ValueError, zlib.error):
@@ -241,8 +282,9 @@ def _text(kind: bytes, content: bytes, account: Account) -> None:
         return
     if text.keyword == "XML:com.adobe.xmp":
         account.add(_XMP)
-    elif raw := _RAW_PROFILE.match(text.keyword):
-        _raw_profile(raw[1].lower(), text.text, account)
+        account.take("xmp", text.text.encode("utf-8" if kind == b"iTXt" else "latin-1"))
+    elif _RAW_PROFILE.match(text.keyword):
+        raws.append(text)
     else:
         account.add(_CHUNKS[kind])
         account.texts.append(text)
@@ -288,31 +330,32 @@ def _inflated(content: bytes) -> bytes:
     return text
 
 
-def _raw_profile(kind: str, text: str, account: Account) -> None:
+def _raw_profile(raw: Text, account: Account) -> None:
     """Metadata as ImageMagick and ExifTool store it: a name, a length, and hexadecimal digits."""
-    if kind == "exif":
-        account.add(_RAW_EXIF)  # Pillow reads it
-        return
+    kind = raw.keyword.split()[-1].lower()
     try:
-        _, length, *lines = text.strip("\n").split("\n")
+        _, length, *lines = raw.text.strip("\n").split("\n")
         content = bytes.fromhex("".join(lines))
         if len(content) != int(length):
             raise ValueError("another length")
     except ValueError:
         account.add(_BROKEN_TEXT)
         return
-    if kind in ("iptc", "8bim") and content.startswith(b"8BIM"):
+    if kind == "exif" or (kind == "app1" and content.startswith(_EXIF_PREFIX)):
+        account.add(_RAW_EXIF)
+        account.take("exif", content.removeprefix(_EXIF_PREFIX))
+    elif kind in ("iptc", "8bim") and content.startswith(b"8BIM"):
         account.add(_RAW_IPTC)
         photoshop.walk(content, account)
     elif kind == "iptc" and content.startswith(b"\x1c"):
         account.add(_RAW_IPTC)
-        account.iptc = account.iptc or content
-    elif kind == "xmp" and account.xmp is None:
+        account.take("iptc", content)
+    elif kind == "xmp" or (kind == "app1" and content.startswith(_XMP_PREFIX)):
         account.add(_RAW_XMP)
-        account.xmp = content
-    elif kind in ("icc", "icm") and account.icc is None:
+        account.take("xmp", content.removeprefix(_XMP_PREFIX))
+    elif kind in ("icc", "icm"):
         account.add(_RAW_ICC)
-        account.icc = content
+        account.take("icc", content)
     else:
         account.lost(f"text 'Raw profile type {kind}'", f"ImageMagick's raw profile {kind}")
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from aecodec.geometry import ceil_div
 from aecodec.image.parts import photoshop
-from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
+from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, SECOND, Account, Part
 from aecodec.image.parts.boxes import printable
 from aecodec.image.parts.tiff import is_blank
 
@@ -84,6 +84,8 @@ PARTS: Final = (
     _ICC,
     _EXIF,
     _EXIF_3,
+    SECOND["exif"],
+    SECOND["icc"],
     _LAYERS,
     _MASK,
     *(part for part in _BLOCKS.values() if part is not _LAYERS),
@@ -223,7 +225,9 @@ def _resources(data: memoryview, account: Account) -> None:
         if number in (1039, 1058, 1059) and len(content) == size <= _MAX_VALUE:
             account.add({1039: _ICC, 1058: _EXIF, 1059: _EXIF_3}[number])
             if number == 1058:
-                account.exif = bytes(content).removeprefix(b"Exif\0\0") or None
+                account.take("exif", bytes(content).removeprefix(b"Exif\0\0"))
+            elif number == 1039:
+                account.take("icc", bytes(content))
         elif size > _MAX_VALUE:
             account.lost(f"resource {number}", f"Photoshop resource {number}")
         elif len(others) + size > 2 * _MAX_VALUE:

@@ -23,6 +23,15 @@ _CHUNKS: Final = {
     b"C2PA": Part("chunk C2PA", LOST, "content credentials"),
 }
 _FRAMES: Final = Part("further chunks ANMF", LOST, FRAMES)
+_UNSAID: Final = {
+    kind: Part(
+        f"{part.name}, which VP8X does not announce", LOST, f"{part.text} that is not announced"
+    )
+    for kind, part in _CHUNKS.items()
+    if kind in (b"ICCP", b"EXIF", b"XMP ")
+}
+"""libwebp passes over them, and so do viewers."""
+_FLAGS: Final = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _SECOND: Final = Part("a second ICCP, EXIF or 'XMP '", LOST, "second chunk NAME")
 _UNKNOWN: Final = Part("any other chunk", LOST, "unknown chunk NAME")
 _SHORT: Final = Part("a chunk beyond the end", LOST, f"{DAMAGED}: the end of the file is missing")
@@ -33,6 +42,7 @@ _TAIL: Final = Part("bytes behind the container", LOST, "unknown data behind the
 PARTS: Final = (
     *_CHUNKS.values(),
     _FRAMES,
+    *_UNSAID.values(),
     _SECOND,
     _UNKNOWN,
     _SHORT,
@@ -42,7 +52,6 @@ PARTS: Final = (
 )
 
 _MAX_CHUNKS: Final = 100_000
-_ONCE: Final = (b"ICCP", b"EXIF", b"XMP ")
 _NOT_ZERO: Final = re.compile(rb"[^\0]")
 
 
@@ -55,13 +64,17 @@ def walk(data: memoryview, account: Account) -> None:
     if stated > len(data):
         account.add(_SHORT)
     end = min(stated, len(data))
-    at, seen = 12, set()
+    at, flags = 12, 0
+    seen: set[bytes] = set()
     for _ in range(_MAX_CHUNKS):
         if at + 8 > end:
             break
         kind, size = struct.unpack_from("<4sI", data, at)
-        at += 8 + size + size % 2
-        _chunk(kind, kind in seen, account)
+        start = at + 8
+        at = start + size + size % 2
+        if kind == b"VP8X" and not seen:
+            flags = int.from_bytes(data[start : start + 1], "little")  # 0 where the file ends
+        _chunk(kind, kind in seen, flags, account)
         seen.add(kind)
         if at > end + size % 2:
             account.add(_SHORT)
@@ -73,12 +86,14 @@ def walk(data: memoryview, account: Account) -> None:
         account.add(_TAIL if _NOT_ZERO.search(data, end) is not None else _PADDING)
 
 
-def _chunk(kind: bytes, again: bool, account: Account) -> None:
+def _chunk(kind: bytes, again: bool, flags: int, account: Account) -> None:
     part = _CHUNKS.get(kind)
     name = kind.decode("latin-1").strip() if kind.strip().isalnum() else kind.hex()
     if part is None:
         account.lost(f"chunk {name}", f"unknown chunk {name}")
-    elif again and kind in _ONCE:
+    elif not flags & _FLAGS.get(kind, 0xFF) and kind in _FLAGS:
+        account.add(_UNSAID[kind])
+    elif again and kind in _FLAGS:
         account.lost(f"second chunk {name}", f"second chunk {name}")
     elif again and kind == b"ANMF":
         account.add(_FRAMES)

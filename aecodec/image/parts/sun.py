@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from aecodec.image.parts import unused
 from aecodec.image.parts.account import DAMAGED, HARMLESS, KEPT, LOST, Account, Part
 from aecodec.image.parts.tiff import is_blank
 
@@ -19,7 +20,7 @@ __all__ = ["PARTS", "walk"]
 
 _HEADER: Final = Part("header, colour map", HARMLESS, "says how the pixels are stored")
 _PIXELS: Final = Part("rows", KEPT, "the picture")
-_CHANNEL: Final = Part("fourth channel of 32 bits", LOST, "further channels")
+_CHANNEL: Final = Part("fourth channel of 32 bits, if it varies", LOST, "further channels")
 _BEHIND: Final = Part("bytes behind the rows", LOST, "data behind the picture")
 _CUT: Final = Part("rows that break off", LOST, f"{DAMAGED}: the end of the file is missing")
 
@@ -34,7 +35,8 @@ def walk(data: memoryview, account: Account) -> None:
     width, height, depth, length, kind, _, colours = struct.unpack_from(">7I", data, 4)
     account.add(_HEADER)
     account.add(_PIXELS)
-    if depth == 32:
+    place = (data, 32 + colours, width * 4, width, height, 4)
+    if depth == 32 and (kind == 2 or unused.varies(*place, 0xFF)):  # the first byte of a pixel
         account.add(_CHANNEL)
     end = 32 + colours + (length if kind == 2 else (width * depth + 15) // 16 * 2 * height)
     if end > len(data):

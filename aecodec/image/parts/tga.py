@@ -33,8 +33,14 @@ _ASPECT: Final = Part("extension area: pixel aspect ratio", LOST, "pixels that a
 _TIME: Final = Part("extension area: job time", LOST, "time spent on the picture")
 _DEVELOPER: Final = Part("developer area", LOST, "developer area (TGA)")
 _CHANNEL: Final = Part(
-    "fourth channel without attribute bits", LOST, "a further channel, taken for transparency"
+    "channel of transparency without attribute bits",
+    LOST,
+    "a further channel, taken for transparency",
 )
+_ATTRIBUTE: Final = Part(
+    "sixteenth bit of the pixels, if it varies", LOST, "attribute bits of the pixels (TGA)"
+)
+"""`mending.py` tells it, where the pixels are decoded."""
 _BEHIND: Final = Part("bytes behind the last part", LOST, "data behind the picture")
 _UNKNOWN: Final = Part("run lengths of more than 20 million packets", LOST, "what is behind it")
 _CUT: Final = Part("pixels that break off", LOST, f"{DAMAGED}: the end of the file is missing")
@@ -54,6 +60,7 @@ PARTS: Final = (
     _TIME,
     _DEVELOPER,
     _CHANNEL,
+    _ATTRIBUTE,
     _BEHIND,
     _UNKNOWN,
     _CUT,
@@ -82,7 +89,8 @@ def walk(data: memoryview, account: Account) -> None:
     if text := bytes(data[18 : 18 + identity]).strip(b"\0 "):
         account.add(_ID)
         account.texts.append(Text("", text.decode("utf-8", "surrogateescape")))
-    if kind & 7 == 2 and depth == 32 and not flags & 15:
+    alpha = (kind & 7, entry_bits if mapped else depth) in ((1, 32), (2, 32), (3, 16))
+    if alpha and not flags & 15:
         account.add(_CHANNEL)
     start = 18 + identity + (entries * ceil_div(entry_bits, 8) if mapped else 0)
     sample = ceil_div(depth, 8)

@@ -32,6 +32,7 @@ from aecodec.image.parts.account import (
     LOST,
     Account,
     Part,
+    Text,
     reduced,
 )
 from aecodec.image.parts.directories import Directory, Entry, Tiff
@@ -42,6 +43,7 @@ from aecodec.image.parts.tiff_exif import (
     INTEROP,
     KEPT_IN_EXIF,
     MAX_VALUE,
+    OTHER_TYPE,
     TOO_LARGE,
     copied_exif,
 )
@@ -51,6 +53,7 @@ __all__ = ["PARTS", "is_blank", "walk"]
 # --- Tags ---------------------------------------------------------------------------------------
 
 _MAKER_NOTE: Final = 37500
+_DESCRIPTION: Final = 270
 _LAYOUT: Final = {
     254: "NewSubfileType",
     255: "SubfileType",
@@ -190,6 +193,8 @@ _POINTER: Final = Part(
 _PRIVATE: Final = Part("any tag from 32768 on that is not known", LOST, "private tag N")
 _UNKNOWN: Final = Part("any other tag that is not known", LOST, "unknown tag N")
 
+_REPEATED: Final = Part("a tag that is repeated with another value", LOST, "second tag N")
+_SECOND_TEXT: Final = Part("tag 270 ImageDescription, a second one", KEPT, "text Description")
 _CHANNELS: Final = Part("channels beyond colour and alpha", LOST, "further channels")
 _DEPTH: Final = Part("tag 258 BitsPerSample above 8", LOST, reduced(16))
 _PALETTE: Final = Part(
@@ -249,6 +254,9 @@ PARTS: Final = (
     _SUBIFDS,
     _PRIVATE,
     _UNKNOWN,
+    OTHER_TYPE,
+    _REPEATED,
+    _SECOND_TEXT,
     TOO_LARGE,
     _MANY,
     _BROKEN,
@@ -315,11 +323,13 @@ class _Walk:
         if directory.broken:
             self.account.add(_BROKEN)
         self.reach = max(self.reach, directory.end)
-        for entry in directory.entries.values():
+        for entry in (*directory.entries.values(), *directory.repeated):
             if entry.at < 0:
                 self.account.add(_OUTSIDE)
             else:
                 self.reach = max(self.reach, entry.at + entry.size)
+        for entry in directory.repeated:
+            self._again(entry, directory.entries[entry.tag])
         for starts, lengths in ((273, 279), (324, 325), (288, 289), (513, 514)):
             if starts in directory.entries:
                 end = self._end_of_pixels(directory, starts, lengths)
@@ -327,6 +337,18 @@ class _Walk:
                     self.account.add(_SHORT)
                 self.reach = max(self.reach, end)
         return True
+
+    def _again(self, entry: Entry, first: Entry) -> None:
+        """A tag that is repeated, which TIFF does not allow."""
+        value = self.tiff.bytes_of(entry)
+        if value == self.tiff.bytes_of(first) and entry.type == first.type:
+            return
+        if entry.tag == _DESCRIPTION and len(value) <= MAX_VALUE:  # as tifffile writes
+            self.account.add(_SECOND_TEXT)
+            text = bytes(value).rstrip(b"\0").decode("utf-8", "surrogateescape")
+            self.account.texts.append(Text("Description", text))
+        else:
+            self.account.lost(f"tag {entry.tag}, a second one", f"second tag {entry.tag}")
 
     def _end_of_pixels(self, directory: Directory, starts: int, lengths: int) -> int:
         """The end of the last strip or tile; the end of the file if it is not stated."""
@@ -418,7 +440,7 @@ class _Walk:
             self.account.lost(_XMP.name, TOO_LARGE.text)
             return
         self.account.add(_XMP)
-        self.account.xmp = bytes(value).rstrip(b"\0") or None
+        self.account.take("xmp", bytes(value).rstrip(b"\0"))
 
     def _iptc(self, entry: Entry, value: memoryview) -> None:
         """IPTC: some writers pad it, and some of those that store LONGs swap its bytes."""
@@ -433,8 +455,7 @@ class _Walk:
         if is_blank(memoryview(content)[end:]):
             content = content[:end]
         self.account.add(_IPTC)
-        if content:
-            self.account.iptc = content
+        self.account.take("iptc", content)
 
     def _photoshop(self, entry: Entry, value: memoryview) -> None:
         self.account.add(_PHOTOSHOP)

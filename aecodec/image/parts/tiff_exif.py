@@ -9,6 +9,8 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from aecodec.image.parts.account import LOST, Account, Part
 from aecodec.image.parts.directories import SIZES, Directory, Tiff
 
@@ -19,8 +21,11 @@ __all__ = [
     "INTEROP",
     "KEPT_IN_EXIF",
     "MAX_VALUE",
+    "OTHER_TYPE",
     "TOO_LARGE",
     "copied_exif",
+    "directory_bytes",
+    "subdirectories",
 ]
 
 KEPT_IN_EXIF: Final = {
@@ -65,6 +70,9 @@ MAX_VALUE: Final = 2**23
 TOO_LARGE: Final = Part("any tag of more than 8 MiB", LOST, "a tag that is too large to keep")
 
 
+OTHER_TYPE: Final = Part("a tag of a type that EXIF has not", LOST, "tag N of another type")
+
+
 class _Value(NamedTuple):
     """One entry to write: a value, or a directory that it points to."""
 
@@ -79,33 +87,48 @@ def copied_exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
     """A TIFF structure with the entries that describe the picture; None if there are none."""
     copy = _Copy(tiff, account)
     values = copy.values(first, KEPT_IN_EXIF.keys() | EXIF_TAGS)
-    for pointer in (EXIF, GPS):
-        directory = copy.directory(first, pointer)
-        if directory is None:
-            continue
-        inner = copy.values(directory)
-        interop = copy.directory(directory, INTEROP) if pointer == EXIF else None
-        if interop is not None:
-            inner.append(_Value(INTEROP, 4, 1, b"", copy.values(interop)))
-        if inner:
-            values.append(_Value(pointer, 4, 1, b"", inner))
+    for pointer, inner in copy.subdirectories(first).items():
+        values.append(_Value(pointer, 4, 1, b"", inner))
     if not values:
         return None
     header = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}[tiff.order]
-    return header + _written(values, 8, tiff.order)
+    return header + directory_bytes(values, 8, tiff.order)
+
+
+def subdirectories(
+    tiff: Tiff, first: Directory, order: str, account: Account
+) -> dict[int, list[_Value]]:
+    """The entries of the Exif and the GPS directory by the tag of each, in a byte order."""
+    copy = _Copy(tiff, account, swapped=tiff.order != order)
+    return copy.subdirectories(first)
 
 
 class _Copy:
     """Copies entries unchanged, up to a limit of bytes for all together."""
 
-    def __init__(self, tiff: Tiff, account: Account) -> None:
+    def __init__(self, tiff: Tiff, account: Account, *, swapped: bool = False) -> None:
         self.tiff = tiff
         self.account = account
+        self.swapped = swapped
         self.left = MAX_VALUE
 
     def directory(self, directory: Directory, pointer: int) -> Directory | None:
         entry = directory.entries.get(pointer)
         return None if entry is None else self.tiff.directory(self.tiff.number(entry))
+
+    def subdirectories(self, first: Directory) -> dict[int, list[_Value]]:
+        found = {}
+        for pointer in (EXIF, GPS):
+            directory = self.directory(first, pointer)
+            if directory is None:
+                continue
+            inner = self.values(directory)
+            interop = self.directory(directory, INTEROP) if pointer == EXIF else None
+            if interop is not None:
+                inner.append(_Value(INTEROP, 4, 1, b"", self.values(interop)))
+            if inner:
+                found[pointer] = inner
+        return found
 
     def values(self, directory: Directory, tags: Collection[int] | None = None) -> list[_Value]:
         """The entries of a directory that have one of these tags; None: all but pointers."""
@@ -115,18 +138,29 @@ class _Copy:
         for entry in directory.entries.values():
             if tags is not None and entry.tag not in tags:
                 continue
-            if entry.tag in (EXIF, GPS, INTEROP) or entry.type in (13, 16, 17, 18):
+            if entry.tag in (EXIF, GPS, INTEROP) or entry.type in (13, 18):
+                continue  # directories
+            if entry.at < 0 or not entry.count:
                 continue
-            if entry.type not in SIZES or entry.at < 0 or not entry.count:
+            if entry.type not in SIZES or entry.type in (16, 17):
+                self.account.lost(f"tag {entry.tag}", OTHER_TYPE.text.replace("N", str(entry.tag)))
                 continue
             if entry.size > self.left:
                 self.account.lost(f"tag {entry.tag}", TOO_LARGE.text)
                 continue
             self.left -= entry.size
-            yield _Value(entry.tag, entry.type, entry.count, bytes(self.tiff.bytes_of(entry)))
+            content = bytes(self.tiff.bytes_of(entry))
+            if self.swapped:
+                width = min(SIZES[entry.type], _WIDTHS.get(entry.type, 8))
+                content = np.frombuffer(content, f"u{width}").byteswap().tobytes()
+            yield _Value(entry.tag, entry.type, entry.count, content)
 
 
-def _written(values: list[_Value], at: int, order: str) -> bytes:
+_WIDTHS: Final = {5: 4, 10: 4}
+"""Bytes of the integers of a fraction."""
+
+
+def directory_bytes(values: list[_Value], at: int, order: str) -> bytes:
     """A directory that begins at an offset, with the values and directories behind it."""
     table = struct.pack(order + "H", len(values))
     behind = bytearray()
@@ -134,7 +168,7 @@ def _written(values: list[_Value], at: int, order: str) -> bytes:
     for value in sorted(values, key=lambda value: value.tag):
         place = struct.pack(order + "I", start + len(behind))
         if value.directory is not None:
-            behind += _written(value.directory, start + len(behind), order)
+            behind += directory_bytes(value.directory, start + len(behind), order)
         elif len(value.content) <= 4:
             place = value.content.ljust(4, b"\0")
         else:

@@ -304,7 +304,7 @@ def train_family(trial: Whole, folder: Path, minutes: float) -> dict[str, Any]:
         # On a busy machine a minute of the clock is no measure.
         clock = types.SimpleNamespace(monotonic=time.process_time)
         stack.enter_context(patch.object(trainer, "time", clock))
-        size = dataclasses.replace(SMALL, **trial.config, name="small")
+        size = dataclasses.replace(SMALL, **{**trial.config, "name": "small"})
         stack.enter_context(patch.dict(SIZES, small=size))
         settings = Settings(minutes=minutes, lr=0.004, validate_minutes=1e9, **trial.settings)
         found = trainer.train(folder, out, settings, device="cpu", threads=1)

@@ -9,8 +9,8 @@ Coding every tile both ways would double the time for photographs. So a fast tes
 comes first. Photographs have noise, so few neighbours are equal, and few are what the others
 foretell. Their neighbours differ little, least of all in colour. A tile within these bounds is
 coded by the networks without a trial. Most of the others are photographs, too. A quick stream, of
-the least effort, shows that they are: if even a quarter of its bytes costs more than the networks'
-error, the real stream is not made.
+the least effort, shows that they are: if it is large, and a quarter of its bytes costs more than
+the networks' error, the real stream is not made.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ ROWS: Final = 8
 """The test reads one row of this many."""
 
 SMALLEST: Final = 0.25
-"""The least share of the quick stream's bytes that the real one is taken to have. (Thumbnails of
-photographs and drawings have 0.57 and more, a photograph repeated 16 times 0.28. Small patterns
-that repeat have less, but the networks' error is larger on those.)"""
+"""The least share of a busy tile's quick stream that the real one is taken to have. (Thumbnails of
+photographs and drawings have 0.57 and more, a photograph repeated 16 times 0.28.)"""
+BUSY: Final = 0.5
+"""Bytes a pixel of a quick stream. With fewer the real stream of a gradient or of a pattern that
+repeats may have a twentieth of its bytes."""
 
 FLOOR: Final = ((1, 8.0), (10, 14.0), (30, 22.0), (50, 25.0), (75, 28.0), (90, 32.0), (100, 38.0))
 """Quality, and the least PSNR in dB of a tile."""
@@ -133,4 +135,5 @@ class ExactTiles:
             return len(self._streams[box])
         if box not in self._quick:
             self._quick[box] = vp8l.quick_size(self._rgb[box.slices()])
-        return SMALLEST * self._quick[box]
+        quick = self._quick[box]
+        return SMALLEST * quick if quick > BUSY * box.h * box.w else 0.0

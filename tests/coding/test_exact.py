@@ -150,6 +150,17 @@ def test_computed_gradients_are_exact(quality: int) -> None:
         assert len(data) <= 1.02 * webp.tell() + 100
 
 
+def test_a_quick_stream_that_is_no_guide_is_not_asked() -> None:
+    """Its stream of the least effort is 17 times as large as the real one."""
+    rgb = np.repeat(
+        np.add.outer(np.linspace(0, 120, 120), np.linspace(0, 127.5, 160))[..., None], 3, 2
+    )
+    rgb = rgb.astype(np.uint8)
+    assert vp8l.quick_size(rgb) > 10 * len(vp8l.pack(rgb))
+    for quality in (50, 75):
+        assert np.array_equal(back(aecodec.compress(rgb, quality=quality)), rgb)
+
+
 def test_few_pixels_are_stored_with_the_better_effort() -> None:
     thin = np.asarray(samples.photograph().convert("RGB").resize((3, 300)))
     usual = io.BytesIO()

@@ -47,6 +47,8 @@ CAMERA = {"camera, base ISO": (0.0008, 0.00001), "camera, high ISO": (0.006, 0.0
 OPTIONS = Options(threads=1, device="cpu")
 ALWAYS = ("noisy", "aecodec", "aecodec auto", "NLM 0.6")
 AT_25 = ("NLM 0.8", "OpenCV")
+SLOW = ("gaussian 25", "camera, high ISO")
+"""The kinds of noise for BM3D and for pictures of 12 megapixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +156,7 @@ METHODS: dict[str, Callable[[Case], Pixels]] = {
 # --- Measuring ------------------------------------------------------------------------------------
 
 
-def measured(case: Case, method: str) -> dict[str, Any]:
+def measured(case: Case, method: str, qualities: tuple[int, ...] = QUALITIES) -> dict[str, Any]:
     """PSNR and SSIMULACRA 2 against the clean picture, without coding and by quality; CPU time."""
     start = time.process_time()
     made = METHODS[method](case)
@@ -169,7 +171,7 @@ def measured(case: Case, method: str) -> dict[str, Any]:
         "ssimulacra2": ssimulacra2(case.clean, made),
         "coded": [],
     }
-    for quality in QUALITIES:
+    for quality in qualities:
         data = aecodec.compress(made, quality, threads=1, device="cpu")
         seen = np.asarray(aecodec.decompress(data, threads=1, device="cpu"))
         row["coded"].append(
@@ -228,7 +230,7 @@ def tables(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if names == "with BM3D":
                 chosen = {row["picture"] for row in of_kind if row["method"] == "BM3D"}
             base = {
-                row["picture"]: row["coded"][QUALITIES.index(75)]["bytes"]
+                row["picture"]: _at_75(row)["bytes"]
                 for row in of_kind
                 if row["method"] == "NLM 0.6"
             }
@@ -236,7 +238,7 @@ def tables(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 those = [r for r in of_kind if r["method"] == method and r["picture"] in chosen]
                 if len(those) < len(chosen) or not those:
                     continue
-                coded = [row["coded"][QUALITIES.index(75)] for row in those]
+                coded = [_at_75(row) for row in those]
 
                 found.append(
                     {
@@ -255,6 +257,11 @@ def tables(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         ),
                     }
                 )
+    return found
+
+
+def _at_75(row: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(point for point in row["coded"] if point["quality"] == 75)
     return found
 
 
@@ -287,15 +294,15 @@ def main() -> None:
         clean_rows.append(auto_on_clean(path.stem, clean))
         for case in cases(path.stem, clean, number):
             methods = [*ALWAYS, *(AT_25 if case.kind == "gaussian 25" else ())]
-            if options.bm3d and chosen(path, options.bm3d):
+            if options.bm3d and case.kind in SLOW and chosen(path, options.bm3d):
                 methods.append("BM3D")
             rows += [measured(case, method) for method in methods]
         print(path.stem, flush=True)
     large = [
-        measured(case, method)
+        measured(case, method, (75,))
         for number, (name, clean) in enumerate(mosaics(pictures, options.large))
         for case in cases(name, clean, number)
-        if case.kind in ("gaussian 25", "camera, high ISO")
+        if case.kind in SLOW
         for method in ALWAYS
     ]
     means = tables(rows) + [

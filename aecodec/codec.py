@@ -156,8 +156,7 @@ def compress(
         model: the name of the weights; None takes those of `tune`.
         tune: "eye" or "psnr": weights for the eye or for squared error; None: the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
-        target_size: in place of a quality: the best file of at most so many bytes.
-        target_bpp: the same in bits per pixel.
+        target_size, target_bpp: in place of a quality: the best file of so many bytes or bpp.
         target_psnr: in place of a quality: the lowest one with at least this PSNR in dB, measured
             where alpha is not 0, on grey or on R, G and B. Without such a quality: lossless.
         target_ssimulacra2: in place of a quality: a file with at least this SSIMULACRA 2.1 score,
@@ -179,13 +178,12 @@ def compress(
     from aecodec.networks import weights
 
     aims = {"bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
-    target = Target.of(size=target_size, **aims)
     coder = shared(weights.by_name(weights.chosen(model, tune)), threads, device)
     return coder.compress(
         image,
         quality,
         effort=effort,
-        target=target,
+        target=Target.of(size=target_size, **aims),
         lossless=lossless,
         without=without,
         denoise=denoise,

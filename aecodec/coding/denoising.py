@@ -39,7 +39,7 @@ BRIGHTNESSES = 9
 """From 0 to 255: for each the noise has a deviation."""
 DARKEST, LIGHTEST = 4, 251
 """Cells beyond these means are clipped: their noise says little."""
-USUAL = 100.0
+USUAL = 20.0
 """So many cells of a brightness must be sure of its noise; fewer count together with all others."""
 
 
@@ -103,9 +103,9 @@ def estimate(rgb: Pixels, network: Denoiser, visible: Bools | None = None) -> No
         values.append(deviation[counts])
         weights.append(certainty[counts])
         bright.append(mean[counts])
-    value, weight = np.concatenate(values), np.concatenate(weights)
-    if not len(value):
+    if not sum(map(len, values)):
         return Noise.of(0.0)
+    value, weight = np.concatenate(values), np.concatenate(weights)
     middle = weighted_median(value, weight)
     # Each cell shares itself between the two brightnesses that it lies between.
     at = np.concatenate(bright) * ((BRIGHTNESSES - 1) / 255.0)

@@ -27,6 +27,10 @@ from torch.nn import functional as F
 __all__ = ["Denoiser", "NoiseEstimator"]
 
 WIDTHS = (32, 64, 96)
+FINEST = 0.5 / 255.0
+"""The smallest deviation that the detail is divided by."""
+LARGEST = 6.0
+"""Detail beyond so many deviations is surely no noise."""
 
 
 class _Block(nn.Module):
@@ -65,7 +69,7 @@ class Denoiser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         fine, middle, coarse = WIDTHS
-        self.head = nn.Conv2d(4, fine, 6, stride=2, padding=2)
+        self.head = nn.Conv2d(7, fine, 6, stride=2, padding=2)
         self.enter_fine = _blocks(fine, 1)
         self.down_middle = nn.Conv2d(fine, middle, 2, stride=2)
         self.enter_middle = _blocks(middle, 1)
@@ -83,7 +87,9 @@ class Denoiser(nn.Module):
     def noise(self, noisy: Tensor, deviation: Tensor) -> Tensor:
         """(B,3,H,W): the noise, in units of its deviation."""
         # Levels are small numbers of 255: the factor brings them to the range of the pixels.
-        planes = torch.cat([noisy - 0.5, 4.0 * deviation], 1)
+        means = F.interpolate(F.avg_pool2d(noisy, 8), scale_factor=8.0, mode="nearest")
+        detail = ((noisy - means) / deviation.clamp(min=FINEST)).clamp(-LARGEST, LARGEST)
+        planes = torch.cat([noisy - 0.5, 4.0 * deviation, 0.25 * detail], 1)
         x = self.head(planes.contiguous(memory_format=torch.channels_last))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             fine = self.enter_fine(x)

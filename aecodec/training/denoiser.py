@@ -44,6 +44,8 @@ JPEG = 0.08
 """Share of the noisy crops that went through JPEG, which takes some of the noise away."""
 ERROR = 0.1
 """The deviation of the logarithm of the level that is given: an estimate is not exact either."""
+LEAST = 0.002
+"""The share of the noise's variance below which what is left of it hardly counts."""
 LARGE_FROM = 0.55
 """Share of the schedule after which a quarter as many crops of twice the side are drawn."""
 WARM = 200
@@ -61,6 +63,7 @@ class DenoiserSettings:
     lr: float = 1e-3
     ema: float = 0.999
     seed: int = 1
+    start_from: pathlib.Path | None = None  # the folder of a run
     threads: int = 1
     report_minutes: float = 6.0
 
@@ -88,17 +91,16 @@ def _through_jpeg(crops: Noisy, rng: np.random.Generator) -> Noisy:
     return Noisy(crops.clean, noisy, deviation)
 
 
-def _denoising_loss(net: Denoiser, crops: Noisy, level: Tensor) -> Tensor:
-    """Squared error of the noise, in units of its deviation: mean over the levels.
+def _denoising_loss(net: Denoiser, crops: Noisy) -> Tensor:
+    """The logarithm of each crop's squared error: what PSNR is averaged over pictures.
 
-    What is left of strong noise is a smaller share of it. The weight makes all levels count alike.
-    The level is given with an error.
+    So smooth crops, of which little error is left, count like others. The level is given with an
+    error.
     """
-    given = crops.deviation * torch.exp(ERROR * torch.randn(len(level), 1, 1, 1))
+    given = crops.deviation * torch.exp(ERROR * torch.randn(len(crops.clean), 1, 1, 1))
     target = (crops.noisy - crops.clean) / given.clamp(min=1e-4)
     error = (net.noise(crops.noisy, given) - target.clamp(-4.0, 4.0)).square()
-    weight = (level * 10.0) ** 0.7
-    result: Tensor = (error.mean(dim=(1, 2, 3)) * weight).mean()
+    result: Tensor = torch.log(error.mean(dim=(1, 2, 3)) + LEAST).mean()
     return result
 
 
@@ -122,12 +124,23 @@ class _Both(nn.Module):
         self.estimator = NoiseEstimator()
 
 
+def _with_detail(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of before the denoiser saw the detail in units of the noise: it starts at zero."""
+    name = "denoiser.head.weight"
+    weight = state[name]
+    if weight.shape[1] == 4:
+        state[name] = torch.cat([weight, torch.zeros_like(weight[:, :3])], 1)
+    return state
+
+
 class _Training:
     """Both networks, their averages, and the optimiser."""
 
     def __init__(self, pictures: Photographs, settings: DenoiserSettings) -> None:
         self.settings, self._pictures = settings, pictures
         self.both, self.average = _Both(), _Both()
+        if settings.start_from is not None:
+            self.both.load_state_dict(_with_detail(load_file(settings.start_from / WEIGHTS)))
         self.average.load_state_dict(self.both.state_dict())
         for networks in (self.both, self.average):
             networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -141,8 +154,8 @@ class _Training:
         factor = min(1.0, (self.step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * done))
         for group in self._optimiser.param_groups:
             group["lr"] = settings.lr * factor
-        crops, level = self._draw(large=done >= LARGE_FROM)
-        denoising = _denoising_loss(self.both.denoiser, crops, level)
+        crops = self._draw(large=done >= LARGE_FROM)
+        denoising = _denoising_loss(self.both.denoiser, crops)
         estimation = _estimation_loss(self.both.estimator, crops)
         self._optimiser.zero_grad(set_to_none=True)
         (denoising + 0.02 * estimation).backward()  # type: ignore[no-untyped-call]
@@ -158,8 +171,8 @@ class _Training:
         now = np.array([denoising.item(), estimation.item()])
         self.losses += (now - self.losses) * max(0.005, 1.0 / self.step)
 
-    def _draw(self, *, large: bool) -> tuple[Noisy, Tensor]:
-        """The crops of this step and their levels (B,), which depend on the seed and the step."""
+    def _draw(self, *, large: bool) -> Noisy:
+        """The crops of this step, which depend on the seed and the step."""
         settings = self.settings
         count, side = settings.batch, settings.crop
         if large:
@@ -169,7 +182,7 @@ class _Training:
         clean = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255.0
         level = _levels(torch.rand(len(clean)))
         rng = np.random.default_rng([settings.seed, self.step, 7])
-        return _through_jpeg(add_noise(clean, level), rng), level
+        return _through_jpeg(add_noise(clean, level), rng)
 
 
 def train_denoiser(
@@ -183,7 +196,7 @@ def train_denoiser(
     torch.manual_seed(settings.seed)
     out.mkdir(parents=True, exist_ok=True)
     paths, held_out = split_validation(find_photographs(photographs), 24)
-    smallest = 4 * settings.crop
+    smallest = 3 * settings.crop
     pictures = Photographs(paths, smallest=smallest, workers=settings.threads)
     proof = Photographs(held_out or paths, smallest=smallest, workers=settings.threads)
     training = _Training(pictures, settings)
@@ -210,7 +223,7 @@ def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: fl
     save_file(tensors, out / f"{WEIGHTS}.part")
     os.replace(out / f"{WEIGHTS}.part", out / WEIGHTS)
     rng = np.random.default_rng(3)
-    crops = np.stack([proof.crop(rng, 3 * training.settings.crop) for _ in range(8)])
+    crops = np.stack([proof.crop(rng, 3 * training.settings.crop) for _ in range(4)])
     clean = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255.0
     line: dict[str, Any] = {
         "step": training.step,
@@ -220,9 +233,9 @@ def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: fl
         "cpu_seconds": time.process_time(),
     }
     for kind, camera in (("white", 0.0), ("camera", 1.0)):
-        for level in (0.0, 5.0, 10.0, 25.0, 50.0):
+        for level in (0.0, 5.0, 10.0, 25.0, 50.0) if kind == "white" else (10.0, 25.0):
             torch.manual_seed(5)
-            noisy = add_noise(clean, torch.full((8,), level / 255.0), camera, 0.0)
+            noisy = add_noise(clean, torch.full((4,), level / 255.0), camera, 0.0)
             made = both.denoiser(noisy.noisy, noisy.deviation)
             error = (made - clean).square().mean(dim=(1, 2, 3)) + 1e-9
             found = both.estimator(noisy.noisy)
@@ -294,10 +307,19 @@ def _main() -> None:
     parser.add_argument("photographs", type=pathlib.Path)
     parser.add_argument("run", type=pathlib.Path, help="the folder of the run")
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--start-from", type=pathlib.Path, help="the folder of an earlier run")
+    parser.add_argument("--learning-rate", type=float, default=DenoiserSettings.lr)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=DenoiserSettings.seed)
     parser.add_argument("--export", type=pathlib.Path, help="a folder for the graphs")
     options = parser.parse_args()
-    settings = DenoiserSettings(minutes=options.minutes, threads=options.threads)
+    settings = DenoiserSettings(
+        minutes=options.minutes,
+        lr=options.learning_rate,
+        seed=options.seed,
+        start_from=options.start_from,
+        threads=options.threads,
+    )
     train_denoiser(options.photographs, options.run, settings)
     if options.export is not None:
         export_denoiser(options.run, options.export)

@@ -122,9 +122,6 @@ class ModelConfig:
 
 
 SIZES: dict[str, ModelConfig] = {
-    "linear": ModelConfig(
-        name="linear", analysis8=(), analysis16=(), synthesis16=(), synthesis8=()
-    ),
     "tiny": ModelConfig(
         name="tiny",
         stream8=32,
@@ -153,6 +150,9 @@ SIZES: dict[str, ModelConfig] = {
         synthesis16=((96, 0), (128, 0), (112, 128), (224, 0)),
         synthesis8=((128, 320), (224, 320), (128, 320), (256, 320)),
         context_blocks=2,
+    ),
+    "linear": ModelConfig(
+        name="linear", analysis8=(), analysis16=(), synthesis16=(), synthesis8=()
     ),
 }
 """The named sizes: `tiny` for tests, `small` to be quick, `base` for smaller files.

@@ -146,7 +146,8 @@ def test_the_shell_completes_commands_options_and_files() -> None:
     assert completion("compress", "pho") == ["file,pho"]
     assert completion("decompress", "-o", "out") == ["file,out"]
     assert completion("info", "pho") == ["file,pho"]
-    assert completion("train", "--size", "") == ["plain,tiny", "plain,small", "plain,base"]
+    sizes = ["plain,tiny", "plain,small", "plain,base", "plain,linear"]
+    assert completion("train", "--size", "") == sizes
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -65,7 +65,8 @@ def test_the_wheel_holds_the_package_and_the_weights(wheel: Path) -> None:
 def test_the_wheel_is_of_a_sensible_size_and_for_every_machine(wheel: Path) -> None:
     """Nothing of it is compiled; and no checkpoint, log or photograph has got into it."""
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert wheel.stat().st_size < 26_000_000  # of which each of the three models takes some 8
+    # Each of the three models takes some 8, and the denoiser 1.3.
+    assert wheel.stat().st_size < 27_000_000
     suffixes = {Path(name).suffix for name in contents(wheel)}
     assert suffixes <= {
         ".py",

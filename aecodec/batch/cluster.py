@@ -31,7 +31,6 @@ FILES_PER_TASK = 32
 TASKS_PER_THREAD = 3
 """Tasks in flight for each thread of a worker: one that runs, and others that wait."""
 RETRIES = 2
-_CONNECT_SECONDS = 30
 
 
 def connected(address: str, processes: int = 0) -> Convert:
@@ -88,7 +87,7 @@ def _convert(address: str, processes: int, task: Task, jobs: Iterator[Job]) -> I
             yield from _Window(client, task, jobs).results()
         return
     try:
-        client = distributed.Client(address, timeout=_CONNECT_SECONDS)
+        client = distributed.Client(address)  # it waits as long as Dask's settings say: 30 s
     except (OSError, ValueError) as error:
         raise AecodecError(f"no scheduler answers at {address}: {error}") from None
     with client:

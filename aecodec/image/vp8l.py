@@ -35,6 +35,8 @@ as large, and takes 80 ms for so many pixels."""
 _SIGNATURE: Final = 0x2F
 _HEAD: Final = struct.Struct("<BI")
 _ALPHA: Final = 1 << 28
+_BYTES_A_PIXEL: Final = 16
+"""What decoding takes, in libwebp and in Pillow."""
 
 
 def pack(rgb: Pixels) -> bytes:
@@ -85,9 +87,13 @@ def unpack(stream: bytes, width: int, height: int) -> Pixels:
         )
     padding = b"\0" * (len(stream) % 2)
     body = b"WEBPVP8L" + struct.pack("<I", len(stream)) + stream + padding
+    # libwebp says only that it failed, so that too little memory would look like damage.
+    np.empty(_BYTES_A_PIXEL * width * height, np.uint8)
     try:
         with Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body)) as image:
             pixels = np.asarray(image.convert("RGB"))
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises errors of many types for a damaged stream
         raise CorruptError(f"an exact tile cannot be decoded: {one_line(error)}") from error
     if pixels.shape != (height, width, 3):

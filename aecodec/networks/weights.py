@@ -287,8 +287,11 @@ def by_name(name: str | None = None) -> Weights:
 
 
 def card(name: str | None = None) -> str:
-    """The model card, Markdown, of the weights called `name`, or of the default ones."""
-    path = _folder(name) / "README.md"
+    """The model card, Markdown, of the weights called `name`, or of the default ones.
+
+    The networks that remove noise have a card, too, under the name `denoiser`.
+    """
+    path = (denoiser() if name == DENOISER else _folder(name)) / "README.md"
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:

@@ -172,3 +172,12 @@ def test_models_are_listed(shelf: Path) -> None:
     info = json.loads(run("info", "--json", "photo.aec", cwd=shelf).stdout)
     assert info["model"] in [model["id"] for model in listed]
     assert all(model["name"] for model in listed)
+
+
+@pytest.mark.parametrize("name", ["small", "small-eye", "denoiser"])
+def test_a_model_card_says_what_may_be_done_with_it(name: str) -> None:
+    done = run("models", "show", name)
+    assert done.returncode == 0
+    card = done.stdout.decode()
+    assert card.startswith(f"# {name}\n")
+    assert "Apache-2.0" in card and "non-commercial" in card

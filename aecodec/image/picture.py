@@ -141,14 +141,17 @@ def from_bands(
         raise ValueError(f"mode {mode} {'needs' if alpha is None else 'has no'} alpha")
     height, width = shape
     grey = mode in ("L", "LA")
-    image, y = Image.new("L" if grey else "RGB", (width, height), None), 0
+    image: Image.Image | None = None
+    y = 0
     for band in bands:
         part = Image.fromarray(grey_of(band) if grey else np.ascontiguousarray(band))
         if len(band) == height:
             image = part
-        else:
+        else:  # made for a first band that is there: a forged header takes no memory
+            image = image or Image.new(part.mode, (width, height), None)
             image.paste(part, (0, y))
         y += len(band)
+    assert image is not None, "a picture has a band"
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     image.info.update(pillow_info(exif, icc, xmp, **others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import struct
@@ -14,6 +15,8 @@ from command import lines, one_fault, run, take
 from PIL import Image
 
 from aecodec.cli.options import Count
+
+CLICK = tuple(map(int, importlib.metadata.version("click").split(".")[:2]))
 
 
 def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
@@ -49,6 +52,7 @@ def test_the_limit_on_pixels_is_the_users(shelf: Path, here: Path) -> None:
 
 def test_nobody_is_told_of_an_option_that_is_not_there(here: Path) -> None:
     """`bench` takes no --max-pixels."""
+    pytest.importorskip("bjontegaard", reason="needs the extra bench")
     size = struct.pack(">II5B", 20000, 20000, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", size), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
     Path("huge.png").write_bytes(
@@ -154,7 +158,13 @@ def test_no_whole_number(here: Path, option: str, value: str, bounds: str) -> No
         ("AECODEC_COMPRESS_FORCE", "perhaps"),
         ("AECODEC_COMPRESS_TARGET_SIZE", "much"),
         ("AECODEC_COMPRESS_METADATA", "maker"),
-        ("AECODEC_DEBUG", "perhaps"),
+        pytest.param(
+            "AECODEC_DEBUG",
+            "perhaps",
+            marks=pytest.mark.skipif(
+                CLICK < (8, 3), reason="click before 8.3 takes any value of a flag's variable"
+            ),
+        ),
     ],
 )
 def test_a_wrong_variable_is_named(here: Path, variable: str, value: str) -> None:

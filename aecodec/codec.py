@@ -156,11 +156,11 @@ def compress(
         model: the name of the weights; None takes those of `tune`.
         tune: "eye" or "psnr": weights for the eye or for squared error; None: the default ones.
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
-        target_size, target_bpp: in place of a quality: the best file of so many bytes or bpp.
+        target_size, target_bpp: in place of a quality: the best file of at most this size or bpp.
         target_psnr: in place of a quality: the lowest one with at least this PSNR in dB, measured
             where alpha is not 0, on grey or on R, G and B. Without such a quality: lossless.
         target_ssimulacra2: in place of a quality: a file with at least this SSIMULACRA 2.1 score,
-            and at most half a point more; 90 is hard to tell from the picture, 70 is high quality.
+            and at most half a point more; 70 is high quality, 90 hard to tell from the picture.
         lossless: store every tile exactly and ignore the quality.
         without: a mask (H,W); covered pixels (white, or True) are drawn from their surroundings.
         denoise: remove noise of this standard deviation in 8-bit levels; "auto" estimates it.
@@ -170,20 +170,20 @@ def compress(
     Raises:
         InputError: the picture or the mask can't be read or used, or the picture is too large.
         RequestError: no quality meets the target.
-        DeviceError: no GPU that can be used.
         ValueError: a number out of range, options that exclude others, unknown device or tune.
         TypeError: quality, effort or threads that are no whole numbers, such as 75.0 and True.
-        WeightsError: no usable weights of that name.
+        WeightsError, DeviceError: no usable weights of that name, no GPU that can be used.
     """
     from aecodec.networks import weights
 
-    aims = {"bpp": target_bpp, "psnr": target_psnr, "ssimulacra2": target_ssimulacra2}
-    coder = shared(weights.by_name(weights.chosen(model, tune)), threads, device)
-    return coder.compress(
+    target = Target.of(
+        size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
+    )
+    return shared(weights.by_name(weights.chosen(model, tune)), threads, device).compress(
         image,
         quality,
         effort=effort,
-        target=Target.of(size=target_size, **aims),
+        target=target,
         lossless=lossless,
         without=without,
         denoise=denoise,

@@ -154,11 +154,15 @@ class Encoding:
                 advice = "`aecodec decompress` restores it"
                 raise InputError("is an .aec file already", advice=advice) from None
             raise
-        if self.lossless or not picture.is_hidden:
-            return picture
-        if self.strict:
-            raise InputError(f"refused by strict: {_HIDDEN}")
-        return replace(picture, notes=(*picture.notes, _HIDDEN))
+        if not self.lossless and picture.is_hidden:
+            picture = replace(picture, notes=(*picture.notes, _HIDDEN))
+        return self.allowed(picture)
+
+    def allowed(self, picture: Picture) -> Picture:
+        """The picture. Raises InputError if it has notes, with `strict`."""
+        if self.strict and picture.notes:
+            raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
+        return picture
 
     def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
         """The bytes of the `.aec` file, without what the mask in a file covers.
@@ -259,10 +263,7 @@ class Compression:
             return picture
         from aecodec.image.masks import without_copies
 
-        bare = without_copies(picture)
-        if self.encoding.strict and bare.notes:
-            raise InputError(f"refused by strict: {'; '.join(bare.notes)}")
-        return bare
+        return self.encoding.allowed(without_copies(picture))
 
     def encode(self, picture: Picture) -> bytes:
         """The bytes of the `.aec` file. Raises what `codec.compress` raises."""

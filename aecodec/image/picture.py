@@ -147,8 +147,9 @@ def from_bands(
         part = Image.fromarray(grey_of(band) if grey else np.ascontiguousarray(band))
         if len(band) == height:
             image = part
-        else:  # made for a first band that is there: a forged header takes no memory
-            image = image or Image.new(part.mode, (width, height), None)
+        else:
+            if image is None:  # after a first band is there: a forged header takes no memory
+                image = Image.new(part.mode, (width, height), None)
             image.paste(part, (0, y))
         y += len(band)
     assert image is not None, "a picture has a band"

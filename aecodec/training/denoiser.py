@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from aecodec.model.denoiser import Denoiser, NoiseEstimator
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
-from aecodec.training.graphs import write_graph
+from aecodec.training.graphs import PIXELS, write_graph
 from aecodec.training.noise import Noisy, add_noise
 
 __all__ = ["DenoiserSettings", "export_denoiser", "train_denoiser"]
@@ -124,15 +124,6 @@ class _Both(nn.Module):
         self.estimator = NoiseEstimator()
 
 
-def _with_detail(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of before the denoiser saw the detail in units of the noise: it starts at zero."""
-    name = "denoiser.head.weight"
-    weight = state[name]
-    if weight.shape[1] == 4:
-        state[name] = torch.cat([weight, torch.zeros_like(weight[:, :3])], 1)
-    return state
-
-
 class _Training:
     """Both networks, their averages, and the optimiser."""
 
@@ -140,7 +131,7 @@ class _Training:
         self.settings, self._pictures = settings, pictures
         self.both, self.average = _Both(), _Both()
         if settings.start_from is not None:
-            self.both.load_state_dict(_with_detail(load_file(settings.start_from / WEIGHTS)))
+            self.both.load_state_dict(load_file(settings.start_from / WEIGHTS))
         self.average.load_state_dict(self.both.state_dict())
         for networks in (self.both, self.average):
             networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -250,8 +241,6 @@ def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: fl
 
 
 # --- Export ---------------------------------------------------------------------------------------
-
-PIXELS = {1: "H", 2: "W"}
 
 
 class DenoiseGraph(nn.Module):

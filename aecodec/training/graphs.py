@@ -23,7 +23,7 @@ from aecodec.model.gradient import (
 from aecodec.model.hyperprior import HyperAnalysis
 from aecodec.model.transforms import Analysis
 
-__all__ = ["GRAPHS", "Part", "held_names", "write_graph", "write_graphs"]
+__all__ = ["GRAPHS", "PIXELS", "Part", "held_names", "write_graph", "write_graphs"]
 
 OPSET = 17
 HALVED_FROM = 256

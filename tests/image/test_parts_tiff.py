@@ -410,8 +410,8 @@ def test_deflated_strips_of_either_order_of_bits(turned: bool) -> None:
     other = bytes(int(f"{byte:08b}"[::-1], 2) for byte in strip)
     tags = {266: (3, 2 if turned else 1)}
     for damage, expected in ((b"", False), (b"\xa5\x5a", True)):
-        block = (other if turned else strip)[: -4 - len(damage)] + damage + strip[:0]
-        block += (other if turned else strip)[-4:]
+        whole = other if turned else strip
+        block = whole[: -4 - len(damage)] + damage + whole[-4:]
         data = tiff(picture([block], W, H, compression=8, tags=tags))
         try:
             found = load(data).notes

@@ -21,16 +21,6 @@ from aecodec.training.loss import rate_distortion
 from aecodec.training.trainer import Settings, train
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg"):
-        for i in range(2):
-            part = samples.photograph(name, (i * 130, 60, i * 130 + 192, 252))
-            part.save(folder / f"{Path(name).stem}{i}.png")
-    return folder
-
-
 def test_a_linear_autoencoder_is_trained_exported_and_used(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

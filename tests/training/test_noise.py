@@ -24,16 +24,6 @@ from aecodec.training.noise import add_noise, demosaic_noise
 from aecodec.training.validation import Validation
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg"):
-        for i in range(2):
-            part = samples.photograph(name, (100 + i * 40, 0, 228 + i * 40, 128))
-            part.save(folder / f"{Path(name).stem}{i}.png")
-    return folder
-
-
 @pytest.mark.parametrize("camera", [0.0, 1.0])
 def test_noise_has_the_deviation_that_is_said(camera: float) -> None:
     torch.manual_seed(1)
@@ -127,7 +117,7 @@ def test_the_denoiser_learns_and_its_export_computes_the_same(
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert lines[0]["done"] < lines[-1]["done"] == 1.0
     assert lines[-1]["step"] == 8
-    assert lines[-1]["white 50"]["psnr"] >= lines[0]["white 50"]["psnr"]
+    assert lines[-1]["white 50"]["psnr"] > lines[0]["white 50"]["psnr"]
     export_denoiser(tmp_path / "run", tmp_path / "denoiser")
     network = Runs(Runtime(tmp_path / "denoiser", Options(threads=1, device="cpu")))
     rgb = np.asarray(samples.photograph("astronaut.png", (0, 0, 96, 64)))

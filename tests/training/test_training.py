@@ -43,16 +43,6 @@ SETTINGS = Settings(size="tiny", steps=8, batch=2, crop=64, warmup=2, optimiser=
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg"):
-        for i in range(2):
-            part = samples.photograph(name, (i * 130, 60, i * 130 + 192, 252))
-            part.save(folder / f"{Path(name).stem}{i}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def finished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     train(photographs, run, SETTINGS, device="cpu")

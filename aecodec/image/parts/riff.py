@@ -91,7 +91,7 @@ def _chunk(kind: bytes, again: bool, flags: int, account: Account) -> None:
     name = kind.decode("latin-1").strip() if kind.strip().isalnum() else kind.hex()
     if part is None:
         account.lost(f"chunk {name}", f"unknown chunk {name}")
-    elif not flags & _FLAGS.get(kind, 0xFF) and kind in _FLAGS:
+    elif kind in _FLAGS and not flags & _FLAGS[kind]:
         account.add(_UNSAID[kind])
     elif again and kind in _FLAGS:
         account.lost(f"second chunk {name}", f"second chunk {name}")

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
 
 EXIT_INTERRUPTED = 130
+_FOLDER = "is a folder, not a file: -r takes its files"
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -550,6 +551,8 @@ def _convert(
     with Report(len(jobs), as_json, results_on_stderr=to_stdout) as report:
         for job in jobs:
             with report.file(job.source, target=job.target):
+                if job.source != files.STDIO and os.path.isdir(job.source):
+                    raise InputError(_FOLDER)
                 with stages.collect() as seconds:
                     result = conversion.convert(job, how, storage)
                 notes = result.notes
@@ -644,7 +647,7 @@ def _sources(inputs: Sequence[str], recursive: bool) -> list[tuple[str, AecodecE
                 (path, InputError(f"there is no {files.SUFFIX} file in this folder"))
             ]
         else:
-            found.append((path, InputError("is a folder, not a file: -r takes its files")))
+            found.append((path, InputError(_FOLDER)))
     return found
 
 

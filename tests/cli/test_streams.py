@@ -131,9 +131,10 @@ def test_named_pipes_as_input_and_output(shelf: Path, here: Path) -> None:
 
 def test_a_folder_is_no_picture(here: Path) -> None:
     Path("folder").mkdir()
-    done = run("compress", "folder")
-    assert done.returncode == 1
-    one_fault(done, "aecodec: folder: is a folder, not a file")
+    for verb in ("compress", "decompress"):
+        done = run(verb, "folder")
+        assert done.returncode == 1
+        one_fault(done, "aecodec: folder: is a folder, not a file: -r takes its files")
 
 
 @posix

@@ -260,7 +260,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 
-    paths, held_out = split_validation(find_photographs(photographs), settings.validation)
+    paths, held_out = _split(photographs, settings.validation)
     pictures = Photographs(paths, smallest=settings.crop)
     say(
         f"{len(pictures)} photographs, {pictures.megapixels:.0f} MP"
@@ -284,6 +284,16 @@ def train(
     if not team.is_one:
         dist.destroy_process_group()
     return final
+
+
+def _split(folder: pathlib.Path, count: int) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """As `split_validation`. Raises ValueError if no photograph can be held out."""
+    found = find_photographs(folder)
+    paths, held_out = split_validation(found, count)
+    if found and not held_out:
+        few = f"{folder}: {len(found)} photographs are too few"
+        raise ValueError(f"{few}: of four or more some are held out")
+    return paths, held_out
 
 
 def _begin(

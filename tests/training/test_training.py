@@ -174,6 +174,13 @@ def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
     assert b"Traceback" not in result.stderr
 
 
+def test_too_few_photographs_are_one_line(tmp_path: Path) -> None:
+    for name in ("astronaut.png", "coffee.png", "chelsea.png"):
+        samples.photograph(name, (0, 0, 128, 128)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="3 photographs are too few: of four or more"):
+        train(tmp_path, tmp_path / "run", SETTINGS, device="cpu")
+
+
 def test_two_processes_average_their_gradients(photographs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     environment = command.environment({"OMP_NUM_THREADS": "1"})

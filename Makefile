@@ -15,7 +15,8 @@
 
 PYTHON ?= python3
 KODAK ?=
-BENCH_CODECS ?= aecodec,aecodec:base,jpeg,webp,avif,jxl,jpeg2000,klt,aecodec-zstd
+BENCH_CODECS ?= aecodec,aecodec@2,aecodec:small,aecodec:base,jpeg,webp,avif,avif-psnr,avif-ssimulacra2,$\
+  jxl,jpeg2000,klt,aecodec-zstd
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 1

@@ -1,6 +1,6 @@
 """Text, drawings and patterns: which are stored exactly, and how they compare with others' files.
 
-    python benchmarks/exact.py [--model small] [--photographs FOLDER] [--json OUT.json]
+    python benchmarks/exact.py [--model small-eye] [--photographs FOLDER] [--json OUT.json]
 
 Sixteen graphics of four kinds are made by code: pages and windows with text, charts, flat drawings,
 and patterns of single pixels. Each is coded at several qualities, and measured beside JPEG 4:4:4 at
@@ -248,7 +248,7 @@ def photographs(folder: Path, model: str) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="small")
+    parser.add_argument("--model", default="small-eye")
     parser.add_argument("--photographs", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -94,7 +94,7 @@ def main() -> None:
     rng = np.random.default_rng(8)
     paths = sorted(path for folder in options.folders for path in folder.rglob("*.*"))
     order = iter(paths[index] for index in rng.permutation(len(paths)))
-    coder = Codec(weights.by_name(), Options(threads=1, device="cpu"))
+    coder = Codec(weights.by_name(weights.TUNED["psnr"]), Options(threads=1, device="cpu"))
 
     def some(count: int, text: str) -> list[Pixels]:
         chosen = [path for _, path in zip(range(count), order, strict=False)]

@@ -307,19 +307,20 @@ def efforts_table(measured: dict[str, Any]) -> Iterator[str]:
     """What each effort saves, and what it costs."""
     names = ", ".join(name.partition(".")[0] for name in measured["pictures"])
     yield (
-        f"Pictures: {names}, at four qualities. Weights: {measured['weights']}."
+        f"Pictures: {names}, at four qualities. Model `{measured['model']}`."
         f" Machine: {machine(measured)}."
     )
     yield ""
     rows = (
         [
             str(entry["effort"]),
-            f"{entry['bd_rate_effort_1']:+.1f} %" if entry["bd_rate_effort_1"] else "0",
+            *(f"{rate:+.1f} %" if rate else "0" for rate in entry["bd_rate_effort_1"].values()),
             f"{entry['seconds_per_megapixel']:.2g}",
         ]
         for entry in measured["measured"]
     )
-    yield from table(["effort", "bytes at equal PSNR", "seconds a megapixel"], rows)
+    heads = ["bytes at equal SSIMULACRA 2", "bytes at equal PSNR", "seconds a megapixel"]
+    yield from table(["effort", *heads], rows)
 
 
 def stages_table(measured: dict[str, Any]) -> Iterator[str]:

@@ -429,7 +429,7 @@ def compress(
         quality=quality if aim == "quality" else DEFAULT_QUALITY,
         target=target,
         lossless=lossless and aim == "lossless",
-        model=chosen(model, tune),
+        model=chosen(model, tune, for_psnr=aim == "target_psnr"),
         keep=metadata,
         strip_gps=strip_gps,
         strict=strict,

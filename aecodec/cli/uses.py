@@ -304,7 +304,12 @@ def _all_of(source: str) -> bytes:
     help="Write a picture of each of them into this folder, with its odd parts in red.",
 )
 @click.option("-f", "--force", is_flag=True, help="Write into a --heat folder that is not empty.")
-@click.option("-m", "--model", metavar="NAME", help="The weights to use (see: aecodec models).")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME",
+    help="The weights to use (see: aecodec models).  [default: those for PSNR]",
+)
 @threads_option("Threads to compute with.  [default: the cores]")
 @device_option
 @pixels_option
@@ -332,7 +337,7 @@ def odd(
     with Report(1, as_json, progress=False) as report, report.file(folder):
         if heat is not None and not force and os.path.isdir(heat) and os.listdir(heat):
             raise OutputExistsError(f"{files.shown(heat)} is not empty: -f writes into it")
-        coder = shared(weights.by_name(model), threads or 0, device)
+        coder = shared(weights.by_name(model or weights.TUNED["psnr"]), threads or 0, device)
         seen = list(_observed(folder, report, coder, max_pixels))
         if not seen:
             raise InputError("there is no picture in this folder that can be read")

@@ -77,7 +77,7 @@ ENCODER_FILES = (
 DENOISER, DENOISER_FILES = "denoiser", ("denoise.onnx", "noise.onnx")
 TUNED = {"eye": "small-eye", "psnr": "small"}
 """The weights of each `--tune`; all others are chosen by name."""
-DEFAULT_TUNE = "psnr"
+DEFAULT_TUNE = "eye"
 DEFAULT_MODEL = TUNED[DEFAULT_TUNE]
 SEARCH_VARIABLE = "AECODEC_WEIGHTS"
 """Environment variable: further folders of weights, separated as in PATH, searched first."""
@@ -271,13 +271,16 @@ def _weights(folder: pathlib.Path, config: ModelConfig, arrays: dict[str, Array]
     )
 
 
-def chosen(model: str | None, tune: str | None) -> str | None:
+def chosen(model: str | None, tune: str | None, *, for_psnr: bool = False) -> str | None:
     """The name of the weights that a caller wants: `model` if there is one, else those of `tune`.
 
-    None for the default ones. Raises ValueError for another tune than TUNED has.
+    A caller who asks `for_psnr` alone, as by a target, gets the weights that reach one in the
+    fewest bytes. None for the default ones. Raises ValueError for another tune than TUNED has.
     """
     if tune is not None and tune not in TUNED:
         raise ValueError(f"tune must be {' or '.join(TUNED)}, not {tune!r}")
+    if tune is None and for_psnr:
+        tune = "psnr"
     return model or (None if tune is None else TUNED[tune])
 
 

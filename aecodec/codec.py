@@ -55,6 +55,8 @@ __all__ = [
 DEFAULT_QUALITY = 75
 PREVIEWS = (2, 4, 8, 16)
 """What a preview may divide the width and the height by."""
+SCALES = (2,)
+"""What the width and the height can be multiplied by."""
 FEW_PIXELS = 2**12
 """On pictures of no more than this PSNR rises and falls with the quality; to try all is quick."""
 MOST_BYTES = 2**62
@@ -202,6 +204,7 @@ def decompress(
     *,
     region: Sequence[int] | None = None,
     preview: int | None = None,
+    scale: int = 1,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -211,25 +214,29 @@ def decompress(
     Args:
         region: x, y, width, height in pixels: this part alone, decoded from the tiles it needs.
         preview: 2, 4, 8 or 16: a picture of 1/2 to 1/16 of the width and height, coarse and fast.
+        scale: 2 draws the picture, or the region, at twice the width and height. A network
+            estimates the finer detail, which the file does not hold.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
         DeviceError: no GPU that can be used.
-        ValueError: another preview, one of a region, a region that is not four whole numbers,
-            threads below 0, or an unknown device.
-        TypeError: a preview or threads that are no whole numbers, as 2.0 and True are not.
+        ValueError: another preview or scale, a preview of a region or with a scale, a region that
+            is not four whole numbers, threads below 0, or an unknown device.
+        TypeError: a preview, scale or threads that are no whole numbers, as 2.0 and True are not.
         RequestError: the region does not lie in the picture.
         FormatError: not an .aec file, truncated, damaged, or made for a newer version.
-        LimitError: more than `max_pixels` pixels.
+        LimitError: more than `max_pixels` pixels in the file, or in the enlarged picture.
         UnknownModelError: the weights that the file names are not installed.
     """
-
+    scale = _whole_number("scale", scale)
     container = bitstream.parse(data, max_pixels=max_pixels)
     coder = shared(weights_for(container), threads, device)
     if preview is None:
-        return coder.decode(container, region)
+        return coder.decode(container, region, scale, max_pixels=max_pixels)
     if region is not None:
         raise ValueError("a region or a preview, not both")
+    if scale != 1:
+        raise ValueError("a preview or a scale, not both")
     return coder.decode_preview(container, preview)
 
 
@@ -363,32 +370,43 @@ class Codec:
         return denoised(picture, strength, self.tiles.runtime.options)
 
     def decode(
-        self, container: bitstream.Container, region: Sequence[int] | None = None
+        self,
+        container: bitstream.Container,
+        region: Sequence[int] | None = None,
+        scale: int = 1,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> PIL.Image.Image:
-        """The picture of a parsed file, or the part of it in `region`."""
+        """The picture of a parsed file, or the part of it in `region`, 1 or 2 times as large."""
         from aecodec.image.picture import from_bands
 
-        part = _part(container, region)
-        mode, alpha, travelling = _beside(container, region)
-        return from_bands(self._bands(container, part), (part.h, part.w), mode, alpha, **travelling)
+        part = _part(container, region, scale, max_pixels)
+        mode, alpha, travelling = _beside(container, region, scale)
+        bands = self._bands(container, part, scale)
+        return from_bands(bands, (scale * part.h, scale * part.w), mode, alpha, **travelling)
 
     def decode_to_png(
-        self, container: bitstream.Container, file: BinaryIO, region: Sequence[int] | None = None
+        self,
+        container: bitstream.Container,
+        file: BinaryIO,
+        region: Sequence[int] | None = None,
+        scale: int = 1,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> tuple[str, ...]:
         """Write the picture of a parsed file as a PNG while later tiles are decoded.
 
-        The whole picture is never in memory. After a fault the file is incomplete. Returns notes on
-        what a PNG cannot hold.
+        What is written is never in memory as a whole. After a fault the file is incomplete. Returns
+        notes on what a PNG cannot hold.
         """
         from aecodec.image.save import save_bands
 
-        part = _part(container, region)
-        mode, alpha, travelling = _beside(container, region)
+        part = _part(container, region, scale, max_pixels)
+        mode, alpha, travelling = _beside(container, region, scale)
+        size = scale * part.h, scale * part.w
         threads = self.tiles.runtime.threads
-        with contextlib.closing(self._bands(container, part)) as bands:
-            return save_bands(
-                bands, (part.h, part.w), file, mode, alpha, threads=threads, **travelling
-            )
+        with contextlib.closing(self._bands(container, part, scale)) as bands:
+            return save_bands(bands, size, file, mode, alpha, threads=threads, **travelling)
 
     def decode_rgb(
         self, container: bitstream.Container, region: Sequence[int] | None = None
@@ -396,10 +414,23 @@ class Codec:
         """The pixels (H,W,3) of a parsed file, or of `region`: only the tiles that it needs."""
         return self._decoder(container).draw(_part(container, region))
 
-    def _bands(self, container: bitstream.Container, part: Box) -> Generator[Pixels, None, None]:
+    def _bands(
+        self, container: bitstream.Container, part: Box, scale: int
+    ) -> Generator[Pixels, None, None]:
         """The pixels of a part as the file says that they are shown, from top to bottom."""
-        for band in self._decoder(container).bands(part):
-            yield shown(band, container.header)
+        header = container.header
+        if scale == 1:
+            bands = self._decoder(container).bands(part)
+        else:
+            from aecodec.coding.enlarging import enlarged_bands, seen_by
+
+            whole = Box.of(header.grid.shape)
+            seen = seen_by(part, header.grid.shape).common(whole) or whole
+            rgb = shown(self._decoder(container).draw(seen), header)
+            options = self.tiles.runtime.options
+            bands = enlarged_bands(rgb, part.within(seen), header.quality, options)
+        for band in bands:
+            yield shown(band, header)
 
     def decode_preview(self, container: bitstream.Container, scale: int) -> PIL.Image.Image:
         """The picture of a parsed file at 1/scale of its width and height, rounded up."""
@@ -598,8 +629,18 @@ def _psnr(picture: Picture, rgb: Pixels) -> float:
     return psnr(picture.rgb, rgb, picture.visible)
 
 
-def _part(container: bitstream.Container, region: Sequence[int] | None) -> Box:
-    """The pixels of a region; all of them without one. Raises RequestError, ValueError."""
+def _part(
+    container: bitstream.Container,
+    region: Sequence[int] | None,
+    scale: int = 1,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Box:
+    """The pixels of a region; all of them without one.
+
+    Raises RequestError, ValueError, and LimitError if it would be too large at this scale.
+    """
+    if scale not in (1, *SCALES):
+        raise ValueError(f"a scale is 1 or 2, not {scale}")
     shape = container.header.grid.shape
     whole = Box.of(shape)
     part = whole if region is None else _box(region)
@@ -608,14 +649,21 @@ def _part(container: bitstream.Container, region: Sequence[int] | None) -> Box:
             "the region {},{},{},{} does not lie".format(*part)
             + f" in the picture's {shape[1]} x {shape[0]} pixels"
         )
+    width, height = scale * part.w, scale * part.h
+    if scale > 1 and width * height > max_pixels:
+        raise LimitError(
+            f"twice as large the picture would have {width} x {height} pixels;"
+            f" the limit is {max_pixels}"
+        )
     return part
 
 
 def _beside(
-    container: bitstream.Container, region: Sequence[int] | None
+    container: bitstream.Container, region: Sequence[int] | None, scale: int
 ) -> tuple[str, Pixels | None, dict[str, Any]]:
     """What a picture, or a part of it, has beside its colours: mode, alpha, metadata."""
     from aecodec.image import metadata
+    from aecodec.image.rgb import doubled
 
     alpha, travelling = container.alpha, container.metadata
     if region is not None:
@@ -623,6 +671,11 @@ def _beside(
         travelling = metadata.of_part(travelling, part[2:])
         if alpha is not None:
             alpha = alpha[part.slices()]
+    if scale > 1:
+        w, h = (container.header.width, container.header.height) if region is None else part[2:]
+        travelling = metadata.of_part(travelling, (scale * w, scale * h))
+        if alpha is not None:
+            alpha = doubled(alpha)
     return container.header.mode.name, alpha, travelling
 
 

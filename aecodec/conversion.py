@@ -297,7 +297,7 @@ class Decompression:
     """From an `.aec` file to a picture. Safe to be shared between threads.
 
     With a region (x, y, width, height in pixels) to that part alone, with a preview (2, 4, 8 or 16)
-    to a picture of that fraction of the size.
+    to a picture of that fraction of the size, with a scale of 2 to one of twice the size.
     """
 
     verb: Literal["decompress"] = "decompress"
@@ -308,8 +308,9 @@ class Decompression:
         *,
         region: tuple[int, int, int, int] | None = None,
         preview: int | None = None,
+        scale: int = 1,
     ) -> None:
-        self.run, self._region, self._preview = run, region, preview
+        self.run, self._region, self._preview, self._scale = run, region, preview, scale
         self._codecs = _Codecs(run)
 
     def decode(self, data: bytes) -> PillowImage:
@@ -317,7 +318,7 @@ class Decompression:
         container, coder = self._parse(data)
         if self._preview is not None:
             return coder.decode_preview(container, self._preview)
-        return coder.decode(container, self._region)
+        return coder.decode(container, self._region, self._scale, max_pixels=self.run.max_pixels)
 
     def _parse(self, data: bytes) -> tuple[Container, Codec]:
         from aecodec import bitstream, codec
@@ -334,10 +335,14 @@ class Decompression:
         write: Callable[[BinaryIO], tuple[str, ...]]
         if name == "PNG" and self._preview is None:
             # Large pictures are written while they are decoded.
-            size = self._region[2:] if self._region else (header.width, header.height)
+            part = self._region[2:] if self._region else (header.width, header.height)
+            size = self._scale * part[0], self._scale * part[1]
 
             def write(file: BinaryIO) -> tuple[str, ...]:
-                return coder.decode_to_png(container, file, self._region)
+                limit = self.run.max_pixels
+                return coder.decode_to_png(
+                    container, file, self._region, self._scale, max_pixels=limit
+                )
         else:
             picture = self.decode(data)
             size = picture.size

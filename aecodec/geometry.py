@@ -64,6 +64,10 @@ class Box(NamedTuple):
         """This box relative to the upper left corner of another."""
         return Box(self.x - other.x, self.y - other.y, self.w, self.h)
 
+    def moved(self, x: int, y: int) -> Box:
+        """This box, x pixels further right and y further down."""
+        return Box(self.x + x, self.y + y, self.w, self.h)
+
     def grown(self, margin: int, shape: tuple[int, ...]) -> Box:
         """This box with a margin on each side, cut to the picture (H,W,...)."""
         left, top = max(0, self.x - margin), max(0, self.y - margin)

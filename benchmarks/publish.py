@@ -236,6 +236,8 @@ def short_block(results: dict[str, Any], place: str) -> str:
     """The README's part: the plot, and BD-rates and speeds of the codecs that people use."""
     bd = results["bd_rate_percent"]
     measured = {entry["name"]: entry for entry in results["curves"]}
+    anchor = "avif" if "avif" in measured else "jpeg"
+    named = "AVIF as Pillow writes it" if anchor == "avif" else measured[anchor]["title"]
     measures = [(metric, title) for metric, title in MEASURES if metric in bd]
     heads = [f"bytes by {title}" for _, title in measures]
     lines = ["| " + " | ".join(["codec", *heads, "encode, MP/s", "decode, MP/s"]) + " |"]
@@ -244,7 +246,7 @@ def short_block(results: dict[str, Any], place: str) -> str:
         if name in measured:
             entry = measured[name]
             speed = entry["megapixels_per_second"]
-            cells = [bd_rate_cell(bd[metric], name, "avif") for metric, _ in measures]
+            cells = [bd_rate_cell(bd[metric], name, anchor) for metric, _ in measures]
             cells += [f"{speed[way]:.3g}" for way in ("encoding", "decoding")]
             lines.append("| " + " | ".join([entry["title"], *cells]) + " |")
     return "\n".join(
@@ -252,7 +254,7 @@ def short_block(results: dict[str, Any], place: str) -> str:
             *picture(place),
             *lines,
             "",
-            "Bytes are BD-rates against AVIF as Pillow writes it: the size at the same value of the"
+            f"Bytes are BD-rates against {named}: the size at the same value of the"
             f" measure, on {len(results['pictures'])} Kodak pictures, whole files; e2 is effort 2."
             f" Measured {results['date']} on {machine_of(results)}. [All figures and"
             " settings](docs/benchmarking.md), [speed and memory](docs/performance.md).",

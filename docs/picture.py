@@ -3,7 +3,8 @@
     python docs/picture.py          # after new weights; needs the extra `demo`
 
 comparison.webp: JPEG and aecodec at the same number of bytes. denoise.webp: a noisy photograph
-compressed as it is, after non-local means, and with --denoise.
+compressed as it is, after non-local means, and with --denoise. enlarge.webp: a photograph at half
+of its size, enlarged by Lanczos' interpolation and by --scale 2.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import aecodec
+from aecodec.image.rgb import doubled
 from aecodec.metrics import psnr
+from aecodec.networks.ssimulacra2 import ssimulacra2
 
 HERE = Path(__file__).parent
 QUALITY = 20
 BOX = (100, 0, 420, 240)
 FACE = (150, 50, 270, 170)
+DETAIL = (160, 60, 300, 180)
 SIGMA = 25
 MARGIN, CAPTION = 8, 24
 
@@ -81,6 +85,20 @@ def denoise() -> None:
     _sheet(original, panels, FACE, 2, HERE / "denoise.webp")
 
 
+def enlarge() -> None:
+    """The photograph, and its half enlarged in two ways, at 200 %."""
+    original = astronaut()
+    half = original.resize((original.width // 2, original.height // 2), Image.Resampling.LANCZOS)
+    data = aecodec.compress(half, 90)
+    plain = Image.fromarray(doubled(np.asarray(aecodec.decompress(data))))
+    panels: list[tuple[str, bytes | None, Image.Image]] = [
+        ("original", None, original),
+        ("Lanczos", data, plain),
+        ("--scale 2", data, aecodec.decompress(data, scale=2)),
+    ]
+    _sheet(original, panels, DETAIL, 2, HERE / "enlarge.webp")
+
+
 def _sheet(
     original: Image.Image,
     panels: list[tuple[str, bytes | None, Image.Image]],
@@ -88,7 +106,7 @@ def _sheet(
     scale: int,
     path: Path,
 ) -> None:
-    """Parts of pictures side by side, with their bytes and their PSNR against the original."""
+    """Parts of pictures side by side, with their bytes, and their fidelity to the original."""
     width, height = scale * (box[2] - box[0]), scale * (box[3] - box[1])
     size = len(panels) * (width + MARGIN) + MARGIN, height + 2 * MARGIN + CAPTION
     sheet = Image.new("RGB", size, "white")
@@ -99,8 +117,9 @@ def _sheet(
         sheet.paste(part, (x, MARGIN))
         text = name
         if data is not None:
-            decibels = psnr(np.asarray(original), np.asarray(picture))
-            text += f": {len(data):,} bytes, {decibels:.1f} dB"
+            pixels = np.asarray(original), np.asarray(picture)
+            decibels, score = psnr(*pixels), ssimulacra2(*pixels)
+            text += f": {len(data):,} bytes, {decibels:.1f} dB, score {score:.0f}"
         draw.text((x, MARGIN + height + 4), text, "black", font)
     sheet.save(path, quality=92, method=6)
 
@@ -108,6 +127,7 @@ def _sheet(
 def main() -> int:
     comparison()
     denoise()
+    enlarge()
     return 0
 
 

@@ -37,7 +37,7 @@ from aecodec.cli.options import (
     threads_option,
     tune_option,
 )
-from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS
+from aecodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PREVIEWS, SCALES
 from aecodec.coding.strength import Strength
 from aecodec.coding.target import Target
 from aecodec.errors import AecodecError, InputError, WeightsError, is_out_of_memory
@@ -488,12 +488,19 @@ def _chosen(options: Collection[str]) -> str | None:
     type=click.Choice([str(n) for n in PREVIEWS]),
     help="Decode a quick, coarse picture of 1/2 to 1/16 of the width and height.",
 )
+@click.option(
+    "--scale",
+    type=click.Choice([str(n) for n in SCALES]),
+    help="Draw the picture, or the region, at twice the width and height. A network estimates the"
+    " finer detail, which the file does not hold.",
+)
 @folder_options
 @output_options
 def decompress(
     inputs: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
     preview: str | None,
+    scale: str | None,
     folders: Folders,
     output: str | None,
     force: bool,
@@ -508,18 +515,24 @@ def decompress(
     tree of a folder into the folder that -o names.
     """
     run = conversion.Run(threads or 0, device, max_pixels)
-    part = _chosen([n for n, v in (("region", region), ("preview", preview)) if v is not None])
+    given: dict[str, Any] = {"region": region, "preview": preview, "scale": scale}
     if folders.are_meant(inputs, output):
-        if part is not None and not _is_default(part):
-            raise click.UsageError("--region and --preview are for single files")
+        if any(value is not None and not _is_default(name) for name, value in given.items()):
+            raise click.UsageError("--region, --preview and --scale are for single files")
         return folders.convert(inputs, output, run, force=force, as_json=as_json)
-    if part == "region":
-        preview = None
-    elif part == "preview":
-        region = None
+    for other in ("region", "scale"):  # a preview goes with neither
+        part = _chosen([name for name in (other, "preview") if given[name] is not None])
+        if part == "preview":
+            given[other] = None
+        elif part is not None:
+            given["preview"] = None
     jobs, known = _plan(inputs, output, files.RESTORED)
-    scale = None if preview is None else int(preview)
-    how = conversion.Decompression(run, region=region, preview=scale)
+    how = conversion.Decompression(
+        run,
+        region=given["region"],
+        preview=None if given["preview"] is None else int(given["preview"]),
+        scale=int(given["scale"] or 1),
+    )
     return _convert(jobs, how, conversion.Here(force, known), as_json)
 
 

@@ -10,7 +10,10 @@ from PIL import Image, UnidentifiedImageError
 
 from aecodec.arrays import Pixels
 
-__all__ = ["decode", "encode", "halve", "jpeg", "read"]
+__all__ = ["FILTERS", "decode", "doubled", "encode", "halve", "jpeg", "read", "resized"]
+
+FILTERS = ("BOX", "HAMMING", "BICUBIC", "LANCZOS")
+"""Those of Pillow with which programs make pictures smaller."""
 
 
 def encode(pixels: Pixels, format: str, **options: object) -> bytes:
@@ -38,6 +41,16 @@ def read(path: str | os.PathLike[str]) -> Pixels | None:
 def jpeg(pixels: Pixels, quality: int) -> bytes:
     """A JPEG, 4:2:0 as is Pillow's default, with optimised Huffman tables; (H,W) becomes grey."""
     return encode(pixels, "JPEG", quality=quality, optimize=True)
+
+
+def doubled(pixels: Pixels) -> Pixels:
+    """Pixels (H,W) or (H,W,3) at twice the height and width, by Lanczos' filter of three lobes."""
+    return resized(pixels, 2 * pixels.shape[0], 2 * pixels.shape[1], "LANCZOS")
+
+
+def resized(pixels: Pixels, height: int, width: int, how: str) -> Pixels:
+    """Pixels (H,W) or (H,W,3) at another height and width, by one of FILTERS."""
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling[how]))
 
 
 def halve(rgb: Pixels) -> Pixels:

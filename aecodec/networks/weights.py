@@ -75,6 +75,7 @@ ENCODER_FILES = (
     "context_gradient.onnx",
 )
 DENOISER, DENOISER_FILES = "denoiser", ("denoise.onnx", "noise.onnx")
+ENLARGER, ENLARGER_FILES = "enlarger", ("enlarge.onnx",)
 TUNED = {"eye": "small-eye", "psnr": "small"}
 """The weights of each `--tune`; all others are chosen by name."""
 DEFAULT_TUNE = "eye"
@@ -126,12 +127,20 @@ def denoiser() -> pathlib.Path:
 
     Raises WeightsError where they are not installed.
     """
+    return _beside_weights(DENOISER, DENOISER_FILES, "no networks that remove noise are installed")
+
+
+def enlarger() -> pathlib.Path:
+    """The folder of the network that enlarges pictures. Raises WeightsError as `denoiser`."""
+    return _beside_weights(ENLARGER, ENLARGER_FILES, "no network that enlarges is installed")
+
+
+def _beside_weights(name: str, needed: tuple[str, ...], fault: str) -> pathlib.Path:
     for root in _roots():
-        if all((root / DENOISER / name).is_file() for name in DENOISER_FILES):
-            return root / DENOISER
+        if all((root / name / file).is_file() for file in needed):
+            return root / name
     raise WeightsError(
-        f"no networks that remove noise are installed: {DENOISER}/{DENOISER_FILES[0]} is missing"
-        f" beside the weights and in {SEARCH_VARIABLE}"
+        f"{fault}: {name}/{needed[0]} is missing beside the weights and in {SEARCH_VARIABLE}"
     )
 
 
@@ -292,9 +301,10 @@ def by_name(name: str | None = None) -> Weights:
 def card(name: str | None = None) -> str:
     """The model card, Markdown, of the weights called `name`, or of the default ones.
 
-    The networks that remove noise have a card, too, under the name `denoiser`.
+    The networks that are no weights have cards, too, under the names `denoiser` and `enlarger`.
     """
-    path = (denoiser() if name == DENOISER else _folder(name)) / "README.md"
+    others = {DENOISER: denoiser, ENLARGER: enlarger}
+    path = others.get(name or "", lambda: _folder(name))() / "README.md"
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:

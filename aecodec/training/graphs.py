@@ -23,7 +23,7 @@ from aecodec.model.gradient import (
 from aecodec.model.hyperprior import HyperAnalysis
 from aecodec.model.transforms import Analysis
 
-__all__ = ["GRAPHS", "PIXELS", "Part", "held_names", "write_graph", "write_graphs"]
+__all__ = ["GRAPHS", "PIXELS", "Part", "drawn", "held_names", "write_graph", "write_graphs"]
 
 OPSET = 17
 HALVED_FROM = 256
@@ -239,8 +239,16 @@ class Synthesis8Graph(nn.Module):
         scale, shift = net.film8(level).chunk(2, dim=1)
         x = x8.permute(0, 3, 1, 2)
         x = net.blocks8(_times(x * (1.0 + scale) + shift, self.ones8))
-        pixels = _channels_last(x, net.output, 8, 255.0, 127.5)
-        return _shuffled(_Bytes.apply(pixels), 8)  # type: ignore[no-untyped-call]
+        return drawn(x, net.output, 8)
+
+
+def drawn(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:
+    """The pixels (B,side*h,side*w,3) uint8 of the last layer of a network, which gives x_hat - 0.5.
+
+    They become bytes before they are shuffled.
+    """
+    pixels = _channels_last(x, layer, side, 255.0, 127.5)
+    return _shuffled(_Bytes.apply(pixels), side)  # type: ignore[no-untyped-call]
 
 
 def _channels_last(
@@ -249,10 +257,11 @@ def _channels_last(
     """scale * layer(x) + shift, (B,h,w,side*side*C), with C innermost in place of outermost."""
     assert layer.bias is not None
     width = layer.out_channels // side**2
-    weight = layer.weight.reshape(width, side**2, -1).transpose(0, 1)
-    weight = weight.reshape(layer.out_channels, -1, 1, 1)
+    weight = layer.weight.reshape(width, side**2, *layer.weight.shape[1:]).transpose(0, 1)
+    weight = weight.reshape(layer.weight.shape)
     bias = layer.bias.reshape(width, side**2).transpose(0, 1).reshape(-1)
-    return F.conv2d(x, scale * weight, scale * bias + shift).permute(0, 2, 3, 1)
+    made = F.conv2d(x, scale * weight, scale * bias + shift, padding=layer.padding)
+    return made.permute(0, 2, 3, 1)
 
 
 def _shuffled(x: Tensor, side: int) -> Tensor:

@@ -30,6 +30,7 @@ from aecodec import codec
 from aecodec.batch import Result, Task, pool
 from aecodec.batch.manifest import NAME
 from aecodec.files import Job
+from aecodec.networks.weights import DEFAULT_MODEL
 
 NAMELESS = hasattr(os, "O_TMPFILE")
 
@@ -260,8 +261,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def test_a_worker_that_cannot_start_ends_the_run_with_one_line(here: Path) -> None:
     albums.fill(here / "in", 3)
-    broken = here / "weights/small"
-    shutil.copytree(WEIGHTS / "small", broken)
+    broken = here / "weights" / DEFAULT_MODEL
+    shutil.copytree(WEIGHTS / DEFAULT_MODEL, broken)
     (broken / "analysis8.onnx").write_bytes(b"no graph")
     done = run(
         *("compress", "in", "-o", "out", "-r"), env={"AECODEC_WEIGHTS": str(here / "weights")}

@@ -77,7 +77,8 @@ def test_names_of_codecs() -> None:
     assert codecs.known("aecodec@9")
     for name in ("", "png", "jpeg:small", "webp@4", "aecodecs"):
         assert not codecs.known(name)
-    assert codecs.find("aecodec:small").settings == codecs.find("aecodec").settings
+    assert codecs.find("aecodec:small-eye").settings == codecs.find("aecodec").settings
+    assert codecs.find("aecodec:small").settings != codecs.find("aecodec").settings
     with pytest.raises(AecodecError, match="no weights called 'large'"):
         codecs.find("aecodec:large")
     with pytest.raises(codecs.Unavailable, match="effort"):

@@ -169,10 +169,12 @@ def test_the_publishing_script(benched: Benched) -> None:
             assert (path.parent / "".join(link)).exists()
     ours = [
         f"{bd[metric]['aecodec']['jpeg']['mean_curves']:+.1f} %"
-        for metric in ("psnr", "ms_ssim", "ssimulacra2")
+        for metric in ("ssimulacra2", "ms_ssim", "psnr")
     ]
     assert f"| aecodec | {' | '.join(ours)} | " in readme.read_text()
-    assert f"| aecodec | model small, default effort | {' | '.join(ours)} | " in page.read_text()
+    assert (
+        f"| aecodec | model small-eye, default effort | {' | '.join(ours)} | " in page.read_text()
+    )
     row = next(line for line in page.read_text().splitlines() if "| JPEG 4:2:0 (Pillow" in line)
     assert row.endswith(f"| {' | '.join(ours)} |")
     assert "| VVC (VTM), published |" in page.read_text()

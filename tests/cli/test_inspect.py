@@ -58,7 +58,7 @@ def test_info_as_json(shelf: Path) -> None:
     }
     assert good["bpp"] == pytest.approx(8 * size / (160 * 120))
     assert len(bytes.fromhex(good["model"])) == 8
-    assert good["model_name"] == "small"
+    assert good["model_name"] == weights.DEFAULT_MODEL
     assert [name for name, _ in good["sections"]] == ["TILE"]
     assert (bad["source"], bad["ok"]) == ("damaged.aec", False)
 
@@ -71,7 +71,7 @@ def test_info_names_the_weights(shelf: Path, here: Path) -> None:
         for model in map(json.loads, lines(run("models", "--json").stdout))
     }
     shutil.copy(GOLDEN / "base-q75.aec", "base.aec")
-    shutil.copy(shelf / "photo.aec", "small.aec")
+    shutil.copy(GOLDEN / "rgb-q75.aec", "small.aec")
     shutil.copy(GOLDEN / "small-eye-q75.aec", "small-eye.aec")
     done = run("info", *(f"{name}.aec" for name in sorted(listed)))
     for name, model in listed.items():

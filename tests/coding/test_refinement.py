@@ -26,7 +26,8 @@ from aecodec.networks.config import SIZES
 
 @pytest.fixture(scope="module")
 def coder() -> Codec:
-    return Codec(weights.by_name())
+    """With weights for squared error: `test_refinement_eye.py` is about those for the eye."""
+    return Codec(weights.by_name("small"))
 
 
 def j_of(coder: Codec, picture: Image.Image, data: bytes, quality: int) -> float:

@@ -154,11 +154,10 @@ def compress(
     Args:
         image: a PIL image, a path, a file object, the bytes of a picture file, a Picture, or an
             array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
-        quality: 1 to 100; 75 has about the SSIMULACRA 2 score of JPEG at 75, and with weights for
-            squared error about its PSNR.
+        quality: 1 to 100; 75 has about the SSIMULACRA 2 of JPEG at 75, or by weights for PSNR that.
         model: the name of the weights; None takes those of `tune`.
-        tune: "eye" or "psnr": weights for the eye or for squared error; None: those for the eye, or
-            those for squared error if there is a `target_psnr`.
+        tune: "eye" or "psnr": weights for what people see, or for PSNR. None: "psnr" if there is a
+            `target_psnr`, else "eye".
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size, target_bpp: in place of a quality: the best file of at most this size or bpp.
         target_psnr: in place of a quality: the lowest one with at least this PSNR in dB, measured
@@ -183,11 +182,8 @@ def compress(
     target = Target.of(
         size=target_size, bpp=target_bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2
     )
-    return shared(
-        weights.by_name(weights.chosen(model, tune, for_psnr=target_psnr is not None)),
-        threads,
-        device,
-    ).compress(
+    chosen = weights.chosen(model, tune, for_psnr=target_psnr is not None)
+    return shared(weights.by_name(chosen), threads, device).compress(
         image,
         quality,
         effort=effort,

@@ -65,7 +65,7 @@ def test_the_wheel_holds_the_package_and_the_weights(wheel: Path) -> None:
 def test_the_wheel_is_of_a_sensible_size_and_for_every_machine(wheel: Path) -> None:
     """Nothing of it is compiled; and no checkpoint, log or photograph has got into it."""
     assert wheel.name.endswith("-py3-none-any.whl")
-    # Each of the three models takes some 8, and the denoiser 1.3.
+    # Each of the three models takes some 8, and the other networks 1.4.
     assert wheel.stat().st_size < 27_000_000
     suffixes = {Path(name).suffix for name in contents(wheel)}
     assert suffixes <= {

@@ -36,7 +36,7 @@ FEWER = {
 MADE = {
     "README.md": {"photo.aec", "photo.png", "packed/people/1.aec"},
     "guide.md": {
-        *("photo.aec", "part.png", "small.png", "photo.png", "photo.tif"),
+        *("photo.aec", "part.png", "small.png", "large.png", "photo.png", "photo.tif"),
         *("packed/photo.aec", "piped.aec", "piped.png"),
     },
     "folders.md": {
@@ -45,7 +45,7 @@ MADE = {
     },
     "beyond-compression.md": {
         *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png", "heat"),
-        *("dream.png", "varied.png"),
+        *("dream.png", "varied.png", "large.png"),
     },
     "desktop.md": {"thumbnail.png", "xdg/thumbnailers/aecodec.thumbnailer"},
     "training.md": {"weights/mine/config.json", "photo.aec"},
@@ -54,7 +54,7 @@ MADE = {
 """Files that are there after the commands of each page."""
 PRINTED = {
     "README.md": [r"\d+ \(160, 120\)\n"],
-    "beyond-compression.md": [r"1\.00\n", r"3 \(120, 160, 3\)\n", ""],
+    "beyond-compression.md": [r"1\.00\n", r"3 \(120, 160, 3\)\n", "", r"\(320, 240\)\n"],
     "guide.md": [r"160 120 \d+\.\d+\ntruncated: \d+ of \d+ bytes\n", ""],
 }
 """What the Python blocks of each page print; a block of torchvision's has its own test."""

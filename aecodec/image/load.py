@@ -26,7 +26,7 @@ from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
+from aecodec.image import ancillary, colour, mending, metadata, places, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -54,8 +54,9 @@ def load(
     A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
 
     ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
-    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes the
-    position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
+    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes
+    positions and places by their fields, and drops what may hold one. A note names free text, which
+    is kept unread. ``strict`` turns every
     note into an error. A Pillow image has only the metadata that Pillow read from its file.
 
     Raises InputError if a picture cannot be read completely, ValueError for an unknown kind of
@@ -290,6 +291,9 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         ),
         size=flat.size,
     )
+    packet = packet if "xmp" in wanted.keep else None
+    if wanted.strip_gps:
+        notes += places.unread(exif, packet, others.iptc, others.texts)
     rgb, alpha = _arrays(flat)
     return Picture(
         rgb=rgb,
@@ -297,7 +301,7 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         alpha=alpha,
         exif=exif,
         icc=icc if "icc" in wanted.keep else None,
-        xmp=packet if "xmp" in wanted.keep else None,
+        xmp=packet,
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import BinaryIO, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec import forks
 from aecodec.arrays import Pixels
@@ -257,12 +257,15 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
-    if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
+    if (
+        account is not None and account.exif and image.format != "AVIF"
+    ):  # earlier, Pillow would turn a TIFF by this EXIF
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
     if account is not None:
         notes += _unread(image, account)
 
-    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
+    raw = _exif_of_avif(image, account, notes)
+    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps, stored=raw)
     turn = _TURNS.get(orientation)
     upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
@@ -281,7 +284,7 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     packet = metadata.xmp(
         image,
         notes,
-        turned=turn is not None,
+        turned=turn is not None or raw is not None,
         strip_gps=wanted.strip_gps,
         packet=account.xmp if account else None,
         gone=(
@@ -305,6 +308,22 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )
+
+
+def _exif_of_avif(image: Image.Image, account: Account | None, notes: list[str]) -> bytes | None:
+    """The EXIF of an AVIF as it is stored, empty if there is none; None for other formats."""
+    if account is None or image.format != "AVIF":
+        return None
+    if account.exif:
+        return account.exif
+    found: bytes = image.info.get("exif", b"")
+    made = Image.Exif()
+    made.load(found)
+    if set(made) == {ExifTags.Base.Orientation}:
+        return b""
+    if found and found == made.tobytes():  # Pillow may have made it
+        notes.append("EXIF written anew for its orientation: a maker note in it may be damaged")
+    return found.removeprefix(metadata.EXIF_PREFIX)
 
 
 def _decoded(

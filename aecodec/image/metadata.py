@@ -55,17 +55,29 @@ SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def exif(
-    image: Image.Image, notes: list[str], *, strip_gps: bool = False
+    image: Image.Image,
+    notes: list[str],
+    *,
+    strip_gps: bool = False,
+    stored: bytes | None = None,
 ) -> tuple[int, bytes | None]:
     """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
 
     The orientation may come from XMP, which Pillow reads, too. The EXIF is a TIFF structure
     without prefix. Unreadable EXIF is dropped with a note.
+
+    ``stored`` is the EXIF of an AVIF, empty if it has none: Pillow's has the orientation of the
+    file in place of EXIF's, and was written anew for that. XMP does not orient such a file.
     """
     try:
-        tags = image.getexif()
+        raw: Any = image.info.get("exif")
+        if stored is None:
+            tags = image.getexif()
+        else:
+            tags = Image.Exif()
+            tags.load(raw or b"")
+            raw = stored
         orientation = tags.get(ExifTags.Base.Orientation, 1)
-        raw = image.info.get("exif")
         if raw is None and "Raw profile type exif" in image.info:
             raw = tags.tobytes()  # ImageMagick's way to keep EXIF in a PNG
         elif raw is None and hasattr(image, "tag_v2"):

@@ -75,9 +75,7 @@ def test_places_go_from_iptc_by_their_numbers() -> None:
     gone = [_record(number, b"Dortmund") for number in (26, 27, 90, 92, 95, 100, 101)]
     kept = [_record(80, b"By-line"), _record(110, b"Credit", long=True)]
     records = kept[0] + b"".join(gone) + _record(90, b"Dortmund", long=True) + kept[1]
-    found, notes = _stripped(
-        carriers.photoshop(carriers.resource(0x0404, records))
-    )
+    found, notes = _stripped(carriers.photoshop(carriers.resource(0x0404, records)))
     assert found == b"".join(kept)
     assert notes == ()
     image = Image.new("RGB", (8, 8))

@@ -44,6 +44,7 @@ TEMPORARY = ".aecodec-"
 OPEN_FILES = "/proc/self/fd"
 
 Identity = tuple[int, int]
+_MAX_LINKS = 40  # as many as Linux follows
 
 ANYONE = 0o666
 """The permission bits of a file of which nothing is known; umask withholds some."""
@@ -355,6 +356,31 @@ def _opened(source: str) -> Iterator[BinaryIO]:
         file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
     with file:
         yield file
+
+
+def link_of(path: str) -> str | None:
+    """What a symbolic link names, as it says it; None for a path that is no link."""
+    try:
+        return os.readlink(path)
+    except (OSError, ValueError):
+        return None
+
+
+def missing(path: str) -> InputError:
+    """The error for an input that is not there, or is a link to what is not there."""
+    named = link_of(path)
+    if named is None:
+        return InputError("no such file")
+    return InputError(f"is a link to {shown(named)}, which is not there")
+
+
+def link_depth(path: str) -> int:
+    """How many links follow one another to a file; 0 for a path that is no link."""
+    depth = 0
+    while depth < _MAX_LINKS and (named := link_of(path)) is not None:
+        path = os.path.join(os.path.dirname(path), named)
+        depth += 1
+    return depth
 
 
 @contextlib.contextmanager

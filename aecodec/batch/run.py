@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import posixpath
 import time
@@ -164,15 +165,16 @@ class _Run:
             self.manifest = manifest
             self.results = _Results(manifest, self.plan.naming, self.tell, self.summary)
             self.summary.manifest = path
-            items = self._counted(iter(self.selection))
+            parts = self._counted(iter(self.selection))
             if dry:
-                for job in self._to_do(items):
+                for job in self._to_do(itertools.chain.from_iterable(parts)):
                     self.results.count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
                 try:
-                    for result in workers(self.task, self._record_begin(self._to_do(items))):
-                        self.results.record(result)
+                    for items in parts:
+                        for result in workers(self.task, self._record_begin(self._to_do(items))):
+                            self.results.record(result)
                 finally:
                     self.results.sync_names()
         self.summary.passed = self.selection.passed
@@ -217,17 +219,33 @@ class _Run:
 
     # --- From the selection to the workers ------------------------------------------------------
 
-    def _counted(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The same items; they are counted first, unless there are very many."""
-        ahead: list[Item] = []
-        for item in items:
-            ahead.append(item)
-            if len(ahead) >= COUNTED_AHEAD:
-                break
-        else:
+    def _counted(self, items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+        """The same items; they are counted first, unless there are very many.
+
+        With `--rm` links form parts of their own, which come first: a file that is deleted earlier
+        would leave the links to it without a picture.
+        """
+        ahead = list(itertools.islice(items, COUNTED_AHEAD))
+        are_all = len(ahead) < COUNTED_AHEAD
+        if are_all:
             self.tell(sum(not isinstance(item, Note) for item in ahead))
+        depths = [self._link_depth(item) for item in ahead] if self.task.remove else [0]
+        for depth in sorted({*depths} - {0}, reverse=True):
+            yield iter([item for item, own in zip(ahead, depths, strict=True) if own == depth])
+        if any(depths):
+            ahead = [item for item, own in zip(ahead, depths, strict=True) if not own]
+            if are_all and not ahead:
+                return
+        yield self._rest(ahead, items)
+
+    def _link_depth(self, item: Item) -> int:
+        """How many links lead to the file of a job."""
+        is_local = isinstance(item, Job) and not is_remote(item.source)
+        return files.link_depth(item.source) if is_local else 0
+
+    def _rest(self, ahead: list[Item], items: Iterator[Item]) -> Iterator[Item]:
         ahead.reverse()
-        while ahead:
+        while ahead:  # what is done is not kept
             yield ahead.pop()
         yield from items
 

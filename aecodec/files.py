@@ -327,7 +327,7 @@ def read_compressed(source: str) -> bytes:
 def read_picture(source: str) -> str | bytes:
     """The path of a regular file, or the bytes of anything that is not seekable."""
     if source != STDIO:
-        with reading():
+        with reading(source):
             if stat.S_ISREG(os.stat(source).st_mode):
                 return source
     with _opened(source) as file:
@@ -352,7 +352,7 @@ def _opened(source: str) -> Iterator[BinaryIO]:
     if source == STDIO:
         yield sys.stdin.buffer
         return
-    with reading():
+    with reading(source):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
     with file:
         yield file
@@ -384,14 +384,14 @@ def link_depth(path: str) -> int:
 
 
 @contextlib.contextmanager
-def reading() -> Iterator[None]:
+def reading(path: str = "") -> Iterator[None]:
     """Name what the system says of a file that cannot be read. Raises InputError."""
     try:
         yield
     except IsADirectoryError:
         raise InputError("is a folder, not a file") from None
     except FileNotFoundError:
-        raise InputError("no such file") from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         if isinstance(error, OSError) and error.errno == errno.ENXIO:
             raise InputError("is a socket, not a file") from None

@@ -116,6 +116,32 @@ def convert(
     return _Run(plan, tell).convert(converted_by)
 
 
+def _links_first(ahead: list[Item], later: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """The items in parts: first the links of `ahead`, those that lead to other links before these.
+
+    A file that is deleted earlier would leave the links to it without a picture.
+    """
+    depths = list(map(_link_depth, ahead))
+    for depth in sorted({*depths} - {0}, reverse=True):
+        yield iter([item for item, own in zip(ahead, depths, strict=True) if own == depth])
+    files_alone = [item for item, own in zip(ahead, depths, strict=True) if not own]
+    if files_alone or len(ahead) in (0, COUNTED_AHEAD):
+        yield _rest(files_alone, later)
+
+
+def _link_depth(item: Item) -> int:
+    """How many links lead to the file of a job."""
+    is_local = isinstance(item, Job) and not is_remote(item.source)
+    return files.link_depth(item.source) if is_local else 0
+
+
+def _rest(ahead: list[Item], later: Iterator[Item]) -> Iterator[Item]:
+    ahead.reverse()
+    while ahead:  # what is done is not kept
+        yield ahead.pop()
+    yield from later
+
+
 class _Run:
     def __init__(self, plan: Plan, tell: Callable[[Event], None]) -> None:
         self.plan = plan
@@ -220,34 +246,11 @@ class _Run:
     # --- From the selection to the workers ------------------------------------------------------
 
     def _counted(self, items: Iterator[Item]) -> Iterator[Iterator[Item]]:
-        """The same items; they are counted first, unless there are very many.
-
-        With `--rm` links form parts of their own, which come first: a file that is deleted earlier
-        would leave the links to it without a picture.
-        """
+        """The same items in parts; they are counted first, unless there are very many."""
         ahead = list(itertools.islice(items, COUNTED_AHEAD))
-        are_all = len(ahead) < COUNTED_AHEAD
-        if are_all:
+        if len(ahead) < COUNTED_AHEAD:
             self.tell(sum(not isinstance(item, Note) for item in ahead))
-        depths = [self._link_depth(item) for item in ahead] if self.task.remove else [0]
-        for depth in sorted({*depths} - {0}, reverse=True):
-            yield iter([item for item, own in zip(ahead, depths, strict=True) if own == depth])
-        if any(depths):
-            ahead = [item for item, own in zip(ahead, depths, strict=True) if not own]
-            if are_all and not ahead:
-                return
-        yield self._rest(ahead, items)
-
-    def _link_depth(self, item: Item) -> int:
-        """How many links lead to the file of a job."""
-        is_local = isinstance(item, Job) and not is_remote(item.source)
-        return files.link_depth(item.source) if is_local else 0
-
-    def _rest(self, ahead: list[Item], items: Iterator[Item]) -> Iterator[Item]:
-        ahead.reverse()
-        while ahead:  # what is done is not kept
-            yield ahead.pop()
-        yield from items
+        return _links_first(ahead, items) if self.task.remove else iter([_rest(ahead, items)])
 
     def _to_do(self, items: Iterator[Item]) -> Iterator[Job]:
         """The jobs to do. Everything else is reported."""

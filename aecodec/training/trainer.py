@@ -291,7 +291,6 @@ def train(
     if not team.is_one:  # one start for all
         for value in run.model.state_dict().values():
             dist.broadcast(value, 0)
-
     log = _Log(run, progress) if team.leads else None
     final = _loop(run, pictures, validation, team, log, stop_after)
     if not team.is_one:

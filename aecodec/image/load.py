@@ -56,8 +56,8 @@ def load(
     ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
     colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes
     positions and places by their fields, and drops what may hold one. A note names free text, which
-    is kept unread. ``strict`` turns every
-    note into an error. A Pillow image has only the metadata that Pillow read from its file.
+    is kept unread. ``strict`` turns every note into an error. A Pillow image has only the metadata
+    that Pillow read from its file.
 
     Raises InputError if a picture cannot be read completely, ValueError for an unknown kind of
     metadata, and TypeError for what is none of these.
@@ -257,9 +257,8 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
-    if (
-        account is not None and account.exif and image.format != "AVIF"
-    ):  # earlier, Pillow would turn a TIFF by this EXIF
+    # Earlier, Pillow would turn a TIFF by this EXIF. An AVIF is turned by Pillow's own.
+    if account is not None and account.exif and image.format != "AVIF":
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
     if account is not None:
         notes += _unread(image, account)

@@ -263,7 +263,9 @@ class _Tiff:
             for tag in first.keys() & _FREE_TEXT.keys():
                 entry = first[tag]
                 text = bytes(self._bytes[entry.value : entry.value + entry.size])
-                if text[8 * text.startswith(_CODES) :].strip(b" \0"):
+                if tag == 37510 and text.startswith(_CODES):
+                    text = text[8:]
+                if text.strip(b" \0"):
                     found.append(_FREE_TEXT[tag])
         return sorted(set(found))
 

@@ -29,8 +29,8 @@ UNREAD: Final = "free text that is kept was not searched for places"
 _PLACES: Final = frozenset({(2, n) for n in (26, 27, 90, 92, 95, 100, 101)})
 """IPTC-IIM 4.2: content location code and name, city, sublocation, province or state, country code
 and name."""
-_DESCRIPTIONS: Final = frozenset({(2, n) for n in (5, 7, 22, 25, 40, 103, 105, 120, 230, 231)})
-"""Title, edit status, fixture, keywords, instructions, reference, headline, caption, notes."""
+_DESCRIPTIONS: Final = frozenset({(2, n) for n in (5, 25, 40, 105, 120, 230, 231)})
+"""Title, keywords, instructions, headline, caption; and notes and history, as iView writes them."""
 _IPTC: Final = "IPTC that cannot be read, and may hold a place"
 
 

@@ -298,8 +298,8 @@ _PLACES: Final = frozenset(
         ),
     }
 )
-"""Properties for the place of a picture: IPTC Photo Metadata Standard 2023.2, XMP Specification
-Part 2 and W3C Basic Geo. The address of the creator is no place of the picture."""
+"""Properties for the place of a picture: IPTC Photo Metadata Standard, XMP Specification Part 2
+and W3C Basic Geo. The address of the creator is no place of the picture."""
 _POSITIONS: Final = re.compile(r"gps|.*(?:latitude|longitude|altitude)", re.IGNORECASE)
 """Local names in whatever namespace: those of EXIF, and what makers call alike, as DJI does."""
 PLACE_MARKS: Final = (

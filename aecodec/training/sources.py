@@ -209,8 +209,8 @@ def read_record(run: pathlib.Path) -> dict[str, Picture]:
 def keep_record(
     run: pathlib.Path,
     sources: Sources,
-    trained: Mapping[pathlib.Path, float],
-    held_out: Mapping[pathlib.Path, float],
+    trained: Mapping[pathlib.Path, int],
+    held_out: Mapping[pathlib.Path, int],
     *,
     goes_on: bool,
 ) -> list[Picture]:
@@ -220,7 +220,7 @@ def keep_record(
     still there replaces what they stated before.
 
     Args:
-        trained, held_out: the megapixels of each picture by its path.
+        trained, held_out: the number of pixels of each picture by its path.
     Returns: the whole record.
     Raises: ValueError for an earlier record that cannot be understood.
     """
@@ -230,10 +230,10 @@ def keep_record(
         if path.is_file():
             record[name] = dataclasses.replace(before, stated=sources.of(path))
     for use, pictures in ((HELD_OUT, held_out), (TRAINED, trained)):
-        for path, megapixels in pictures.items():
+        for path, pixels in pictures.items():
             name = sources.name(path)
             once = TRAINED if name in record and record[name].use == TRAINED else use
-            record[name] = Picture(name, sources.of(path), megapixels, once)
+            record[name] = Picture(name, sources.of(path), pixels / 1e6, once)
     _write_record(run, record.values())
     return list(record.values())
 

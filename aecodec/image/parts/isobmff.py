@@ -10,8 +10,8 @@
 
 ISO/IEC 23008-12 (HEIF), 14496-12 (ISOBMFF), 23000-22 (MIAF), AV1 Image File Format 1.1, AV1
 Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif reads the picture for Pillow. It
-composes grids, and returns irot and imir, Exif, XMP and ICC, but ignores other properties. By HEIF
-6.5.10 and A.2.1, irot and imir alone orient the picture; an orientation in EXIF or XMP is ignored.
+composes grids, and returns irot and imir, Exif, XMP and ICC, but ignores other properties. In HEIF
+irot and imir alone orient the picture. An orientation in EXIF or XMP is ignored.
 """
 
 from __future__ import annotations
@@ -411,7 +411,7 @@ class _ItemWalk:
         """Take EXIF as it is. Pillow writes it anew if it states another orientation than irot."""
         content = self.items.content(item, self.data, MAX_VALUE)
         tiff = content[4 + int.from_bytes(content[:4], "big") :]
-        if tiff.startswith((b"II*\0", b"MM\0*")):
+        if len(content) < MAX_VALUE and tiff.startswith((b"II*\0", b"MM\0*")):
             self.account.take("exif", tiff)
 
     def _only_gain(self, described: list[int]) -> bool:

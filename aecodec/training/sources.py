@@ -167,8 +167,13 @@ class Sources:
 
 
 def allowed(stated: Stated, licences: tuple[str, ...]) -> bool:
-    """Whether a licence fits one of the patterns, in whatever case. All fit no pattern."""
+    """Whether a licence fits one of the patterns, in whatever case. All fit no pattern.
+
+    Where none is stated, only the empty pattern fits.
+    """
     licence = stated.licence.casefold()
+    if not licence and licences:
+        return "" in licences
     return not licences or any(_fits(licence, pattern.casefold()) for pattern in licences)
 
 

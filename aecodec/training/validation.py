@@ -47,7 +47,7 @@ def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
         bpp, psnr, eye = [], [], []
         for pixels in pictures:
             data = jpeg(pixels, quality)
-            decoded = decode(data)
+            decoded = decode(data).copy()  # torch warns of what is read-only
             error = decoded.astype(np.float64) - pixels
             with torch.no_grad():
                 raw = measure(_to_tensor(pixels, cpu), _to_tensor(decoded, cpu))

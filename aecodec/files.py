@@ -44,6 +44,7 @@ TEMPORARY = ".aecodec-"
 OPEN_FILES = "/proc/self/fd"
 
 Identity = tuple[int, int]
+_MAX_LINKS = 40  # as many as Linux follows
 
 ANYONE = 0o666
 """The permission bits of a file of which nothing is known; umask withholds some."""
@@ -326,7 +327,7 @@ def read_compressed(source: str) -> bytes:
 def read_picture(source: str) -> str | bytes:
     """The path of a regular file, or the bytes of anything that is not seekable."""
     if source != STDIO:
-        with reading():
+        with reading(source):
             if stat.S_ISREG(os.stat(source).st_mode):
                 return source
     with _opened(source) as file:
@@ -351,21 +352,46 @@ def _opened(source: str) -> Iterator[BinaryIO]:
     if source == STDIO:
         yield sys.stdin.buffer
         return
-    with reading():
+    with reading(source):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only opening is translated)
     with file:
         yield file
 
 
+def link_of(path: str) -> str | None:
+    """What a symbolic link names, as it says it; None for a path that is no link."""
+    try:
+        return os.readlink(path)
+    except (OSError, ValueError):
+        return None
+
+
+def missing(path: str) -> InputError:
+    """The error for an input that is not there, or is a link to what is not there."""
+    named = link_of(path)
+    if named is None:
+        return InputError("no such file")
+    return InputError(f"is a link to {shown(named)}, which is not there")
+
+
+def link_depth(path: str) -> int:
+    """How many links follow one another to a file; 0 for a path that is no link."""
+    depth = 0
+    while depth < _MAX_LINKS and (named := link_of(path)) is not None:
+        path = os.path.join(os.path.dirname(path), named)
+        depth += 1
+    return depth
+
+
 @contextlib.contextmanager
-def reading() -> Iterator[None]:
+def reading(path: str = "") -> Iterator[None]:
     """Name what the system says of a file that cannot be read. Raises InputError."""
     try:
         yield
     except IsADirectoryError:
         raise InputError("is a folder, not a file") from None
     except FileNotFoundError:
-        raise InputError("no such file") from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         if isinstance(error, OSError) and error.errno == errno.ENXIO:
             raise InputError("is a socket, not a file") from None

@@ -61,7 +61,9 @@ def blots(width: int, height: int, rng: np.random.Generator) -> Mask:
 
 
 def with_opencv(method: int) -> Callable[[Pixels, Mask], Pixels]:
-    return lambda rgb, mask: cv2.inpaint(rgb, mask.astype(np.uint8), 3, method)
+    return lambda rgb, mask: np.asarray(
+        cv2.inpaint(rgb, mask.astype(np.uint8), 3, method), np.uint8
+    )
 
 
 def with_biharmonic(rgb: Pixels, mask: Mask) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import posixpath
 import time
@@ -115,6 +116,32 @@ def convert(
     return _Run(plan, tell).convert(converted_by)
 
 
+def _links_first(ahead: list[Item], later: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """The items in parts: first the links of `ahead`, those that lead to other links before these.
+
+    A file that is deleted earlier would leave the links to it without a picture.
+    """
+    depths = list(map(_link_depth, ahead))
+    for depth in sorted({*depths} - {0}, reverse=True):
+        yield iter([item for item, own in zip(ahead, depths, strict=True) if own == depth])
+    files_alone = [item for item, own in zip(ahead, depths, strict=True) if not own]
+    if files_alone or len(ahead) in (0, COUNTED_AHEAD):
+        yield _rest(files_alone, later)
+
+
+def _link_depth(item: Item) -> int:
+    """How many links lead to the file of a job."""
+    is_local = isinstance(item, Job) and not is_remote(item.source)
+    return files.link_depth(item.source) if is_local else 0
+
+
+def _rest(ahead: list[Item], later: Iterator[Item]) -> Iterator[Item]:
+    ahead.reverse()
+    while ahead:  # what is done is not kept
+        yield ahead.pop()
+    yield from later
+
+
 class _Run:
     def __init__(self, plan: Plan, tell: Callable[[Event], None]) -> None:
         self.plan = plan
@@ -164,15 +191,16 @@ class _Run:
             self.manifest = manifest
             self.results = _Results(manifest, self.plan.naming, self.tell, self.summary)
             self.summary.manifest = path
-            items = self._counted(iter(self.selection))
+            parts = self._counted(iter(self.selection))
             if dry:
-                for job in self._to_do(items):
+                for job in self._to_do(itertools.chain.from_iterable(parts)):
                     self.results.count(self._foreseen(job))
             else:
                 workers = converted_by or self._workers()
                 try:
-                    for result in workers(self.task, self._record_begin(self._to_do(items))):
-                        self.results.record(result)
+                    for items in parts:
+                        for result in workers(self.task, self._record_begin(self._to_do(items))):
+                            self.results.record(result)
                 finally:
                     self.results.sync_names()
         self.summary.passed = self.selection.passed
@@ -217,19 +245,12 @@ class _Run:
 
     # --- From the selection to the workers ------------------------------------------------------
 
-    def _counted(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The same items; they are counted first, unless there are very many."""
-        ahead: list[Item] = []
-        for item in items:
-            ahead.append(item)
-            if len(ahead) >= COUNTED_AHEAD:
-                break
-        else:
+    def _counted(self, items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+        """The same items in parts; they are counted first, unless there are very many."""
+        ahead = list(itertools.islice(items, COUNTED_AHEAD))
+        if len(ahead) < COUNTED_AHEAD:
             self.tell(sum(not isinstance(item, Note) for item in ahead))
-        ahead.reverse()
-        while ahead:
-            yield ahead.pop()
-        yield from items
+        return _links_first(ahead, items) if self.task.remove else iter([_rest(ahead, items)])
 
     def _to_do(self, items: Iterator[Item]) -> Iterator[Job]:
         """The jobs to do. Everything else is reported."""

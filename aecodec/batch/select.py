@@ -136,7 +136,7 @@ class Selection:
         if self._is_target and self.output is not None:
             targets = {paths[0]: self.output} if paths else {}
         else:
-            distinct = list(dict.fromkeys(paths))
+            distinct = list({_entry(path): path for path in reversed(paths)}.values())[::-1]
             jobs = files.plan_names(distinct, self.output, self.naming)
             targets = {job.source: job.target for job in jobs}
         for source, target in targets.items():
@@ -147,7 +147,7 @@ class Selection:
         try:
             stamp = storage.stamp(source)
             if stamp is None:
-                raise InputError("no such file")
+                raise InputError("no such file") if is_remote(source) else files.missing(source)
             if storage.is_folder(source):
                 raise InputError("is a folder: -r converts what is in it")
         except AecodecError as error:
@@ -237,7 +237,7 @@ class Selection:
         if not entry.is_file:
             if entry.stamp is not None:
                 return Note(entry.path, f"{_kind(entry.path)}: passed over")
-            return Fault(entry.path, InputError("no such file")) if by_suffix else False
+            return Fault(entry.path, files.missing(entry.path)) if by_suffix else False
         if by_suffix:
             return None
         try:
@@ -353,6 +353,14 @@ class _List:
             if clashing <= whole:
                 return whole, twice
             whole |= clashing
+
+
+def _entry(path: str) -> str:
+    """One text for all paths to one entry of a folder. A link is another entry than its file."""
+    if is_remote(path):
+        return path
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _kind(path: str) -> str:

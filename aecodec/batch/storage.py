@@ -204,9 +204,11 @@ def head(path: str, size: int, length: int = 64) -> bytes:
 def _regular(path: str) -> Iterator[io.BufferedReader]:
     """Open a regular file. A named pipe is refused, because opening it could block."""
     with _reading():
-        descriptor = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            raise files.missing(path) from None
         with open(descriptor, "rb") as file:
             kind = kind_of(os.fstat(descriptor).st_mode)
             if kind != "file":

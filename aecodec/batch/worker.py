@@ -401,6 +401,8 @@ class Converter:
         """
         if not self.task.remove or result.status == "kept":  # a date proves nothing
             return result
+        if _leads_nowhere(job):
+            return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
         if content is None:
             if _is_gone(job):
                 return result
@@ -424,6 +426,8 @@ class Converter:
         if job.stamp is not None and storage.stamp(job.source) != job.stamp:
             if _is_gone(job):  # since the line before
                 return result
+            if _leads_nowhere(job):
+                return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
             raise InputError("has changed since it was read: it is kept")
         if lacking := storage.replaced(job.source, job.target):
             return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
@@ -458,6 +462,9 @@ class Converter:
         )
 
 
+_LINK_KEPT = "the source is kept: it is a link, and the file that it names is gone"
+
+
 def _kept_for(lacking: Sequence[str]) -> str:
     return f"the source is kept, since its {', '.join(lacking)} cannot be kept with the output"
 
@@ -472,8 +479,17 @@ def _remove(job: Job) -> None:
 
 
 def _is_gone(job: Job) -> bool:
-    """Whether there is no source any more: another run has deleted it."""
-    return storage.stamp(job.source) is None
+    """Whether there is no source any more: another run has deleted it. Not so for a dead link."""
+    return storage.stamp(job.source) is None and not _is_link(job)
+
+
+def _leads_nowhere(job: Job) -> bool:
+    """Whether the source is a link, and what it names is not there any more."""
+    return _is_link(job) and storage.stamp(job.source) is None
+
+
+def _is_link(job: Job) -> bool:
+    return not storage.is_remote(job.source) and files.link_of(job.source) is not None
 
 
 def least_psnr(quality: int) -> float:

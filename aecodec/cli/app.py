@@ -377,7 +377,11 @@ def commands() -> None:
     show_default=True,
     help=f"The metadata to keep: all, none, or some of {','.join(METADATA)}.",
 )
-@click.option("--strip-gps", is_flag=True, help="Remove the position from all metadata.")
+@click.option(
+    "--strip-gps",
+    is_flag=True,
+    help="Remove positions and places from all metadata; a note names free text.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a picture if a part of it would be lost.")
 @folder_options
 @output_options

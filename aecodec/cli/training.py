@@ -110,6 +110,14 @@ class _Noise(NoiseType):
     help="Second stage: freeze the encoder, and fine-tune the decoder on really quantised symbols. "
     "Needs --start-from, and keeps its size.",
 )
+@click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="PATTERN",
+    help="Train only on photographs with this licence in FOLDER/sources.csv; * stands for any"
+    " characters. May be given several times.",
+)
 @click.option("--seed", type=Whole(0), help="Seed of crops, noise and the initial weights.")
 @click.option("--threads", type=Whole(1), help="CPU threads.  [default: all]")
 @click.option(
@@ -188,7 +196,12 @@ def export(
     with Report(1, as_json=False) as report, report.file(str(run)), _training():
         from aecodec.training import export as exporter
 
-        exporter.export(run, folder, photographs=photographs, calibrate_on=calibrate, prune=prune)
+        facts = exporter.export(
+            run, folder, photographs=photographs, calibrate_on=calibrate, prune=prune
+        )
+        if not facts["card_names_sources"]:
+            card = files.shown(str(folder / "README.md"))
+            report.say(f"{card} is kept as it was: it has no place for the table of sources")
         report.result(f"{files.shown(str(run))} -> {files.shown(str(folder))}", {})
     return report.exit_code
 

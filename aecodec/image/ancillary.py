@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from PIL import Image
 
-from aecodec.image import metadata
+from aecodec.image import metadata, places
 from aecodec.image.parts import Account, Attachment, Text, walker_for
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
 
@@ -61,6 +61,12 @@ def collect(
     found = _bounded(found, notes)
     if exif and _is_same(found.resolution, metadata.resolution_of(exif)):
         found = found._replace(resolution=None)  # EXIF states it
+    left_out = {
+        name: Ancillary._field_defaults[name]
+        for name in Ancillary._fields
+        if _KINDS.get(name, name) not in keep
+    }
+    found = found._replace(**left_out)
     if strip_gps:
         found = _without_positions(found, notes)
     gain_map = found.gain_map
@@ -76,12 +82,7 @@ def collect(
             detail = detail._replace(orientation=orientation)
             turned = dataclasses.replace(gain_map, detail=detail.pack())
             found = found._replace(gain_map=turned)
-    left_out = {
-        name: Ancillary._field_defaults[name]
-        for name in Ancillary._fields
-        if _KINDS.get(name, name) not in keep
-    }
-    return found._replace(**left_out)
+    return found
 
 
 _MAX_TEXTS: Final = 10_000
@@ -176,13 +177,21 @@ def _is_same(one: tuple[float, float] | None, other: tuple[float, float] | None)
 
 
 def _without_positions(found: Ancillary, notes: list[str]) -> Ancillary:
-    """Drop texts with a position, and videos, which may hold one in many ways."""
-    texts = tuple(text for text in found.texts if not any("gps" in part.lower() for part in text))
+    """Drop places, texts with a position, and videos, which may hold one in many ways."""
     video, gain_map = found.video, found.gain_map
     if video is not None:
         notes.append("video behind the picture (motion photo), which may hold a position")
         video = None
-    if gain_map is not None and (b"Exif\0\0" in gain_map.data or b"GPS" in gain_map.data):
+    if gain_map is not None and any(mark in gain_map.data for mark in _LOCATED):
         notes.append("gain map, which may hold a position")
         gain_map = None
-    return found._replace(texts=texts, gain_map=gain_map, video=video)
+    return found._replace(
+        texts=places.texts_without_places(found.texts, notes),
+        iptc=places.iptc_without_places(found.iptc, notes) if found.iptc else None,
+        gain_map=gain_map,
+        video=video,
+    )
+
+
+_LOCATED: Final = (b"Exif\0\0", b"GPS", b"Photoshop 3.0", b"/photoshop/1.0/", b"Iptc4xmp")
+"""Bytes of a gain map that may hold a position or a place."""

@@ -20,13 +20,13 @@ from dataclasses import replace
 from typing import BinaryIO, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
+from aecodec.image import ancillary, colour, mending, metadata, places, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -54,9 +54,10 @@ def load(
     A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
 
     ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
-    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes the
-    position from EXIF and XMP, and drops other metadata that may hold one. ``strict`` turns every
-    note into an error. A Pillow image has only the metadata that Pillow read from its file.
+    colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes
+    positions and places by their fields, and drops what may hold one. A note names free text, which
+    is kept unread. ``strict`` turns every note into an error. A Pillow image has only the metadata
+    that Pillow read from its file.
 
     Raises InputError if a picture cannot be read completely, ValueError for an unknown kind of
     metadata, and TypeError for what is none of these.
@@ -256,12 +257,14 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
-    if account is not None and account.exif:  # earlier, Pillow would turn a TIFF by this EXIF
+    # Earlier, Pillow would turn a TIFF by this EXIF. An AVIF is turned by Pillow's own.
+    if account is not None and account.exif and image.format != "AVIF":
         image.info["exif"] = metadata.EXIF_PREFIX + account.exif
     if account is not None:
         notes += _unread(image, account)
 
-    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps)
+    raw = _exif_of_avif(image, account, notes)
+    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps, stored=raw)
     turn = _TURNS.get(orientation)
     upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
@@ -280,7 +283,7 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     packet = metadata.xmp(
         image,
         notes,
-        turned=turn is not None,
+        turned=turn is not None or raw is not None,
         strip_gps=wanted.strip_gps,
         packet=account.xmp if account else None,
         gone=(
@@ -290,6 +293,9 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         ),
         size=flat.size,
     )
+    packet = packet if "xmp" in wanted.keep else None
+    if wanted.strip_gps:
+        notes += places.unread(exif, packet, others.iptc, others.texts)
     rgb, alpha = _arrays(flat)
     return Picture(
         rgb=rgb,
@@ -297,10 +303,26 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         alpha=alpha,
         exif=exif,
         icc=icc if "icc" in wanted.keep else None,
-        xmp=packet if "xmp" in wanted.keep else None,
+        xmp=packet,
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )
+
+
+def _exif_of_avif(image: Image.Image, account: Account | None, notes: list[str]) -> bytes | None:
+    """The EXIF of an AVIF as it is stored, empty if there is none; None for other formats."""
+    if account is None or image.format != "AVIF":
+        return None
+    if account.exif:
+        return account.exif
+    found: bytes = image.info.get("exif", b"")
+    made = Image.Exif()
+    made.load(found)
+    if set(made) == {ExifTags.Base.Orientation}:
+        return b""
+    if found and found == made.tobytes():  # Pillow may have made it
+        notes.append("EXIF written anew for its orientation: a maker note in it may be damaged")
+    return found.removeprefix(metadata.EXIF_PREFIX)
 
 
 def _decoded(

@@ -7,8 +7,8 @@
 EXIF is changed in place and never rewritten, because maker notes hold absolute offsets. These
 changes are made: the orientation becomes 1, since the pixels are turned; the pixel dimensions
 become those of the upright picture; embedded thumbnails are wiped, because they show the picture
-before it was edited; and positions (GPS) are removed on request. `xmp.py` removes statements on the
-source file that are not true of an `.aec` file.
+before it was edited; and positions (GPS) are removed on request, with what may hold further ones.
+`xmp.py` removes statements on the source file that are not true of an `.aec` file, and places.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
-from aecodec.image.xmp import Unreadable, without
+from aecodec.image.xmp import PLACE_MARKS, Unreadable, without, without_places
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,6 +32,7 @@ __all__ = [
     "KINDS",
     "SUBDIRECTORIES",
     "as_stored",
+    "descriptions",
     "descriptive_tags",
     "exif",
     "icc",
@@ -54,17 +55,29 @@ SUBDIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def exif(
-    image: Image.Image, notes: list[str], *, strip_gps: bool = False
+    image: Image.Image,
+    notes: list[str],
+    *,
+    strip_gps: bool = False,
+    stored: bytes | None = None,
 ) -> tuple[int, bytes | None]:
     """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
 
     The orientation may come from XMP, which Pillow reads, too. The EXIF is a TIFF structure
     without prefix. Unreadable EXIF is dropped with a note.
+
+    ``stored`` is the EXIF of an AVIF, empty if it has none: Pillow's has the orientation of the
+    file in place of EXIF's, and was written anew for that. XMP does not orient such a file.
     """
     try:
-        tags = image.getexif()
+        raw: Any = image.info.get("exif")
+        if stored is None:
+            tags = image.getexif()
+        else:
+            tags = Image.Exif()
+            tags.load(raw or b"")
+            raw = stored
         orientation = tags.get(ExifTags.Base.Orientation, 1)
-        raw = image.info.get("exif")
         if raw is None and "Raw profile type exif" in image.info:
             raw = tags.tobytes()  # ImageMagick's way to keep EXIF in a PNG
         elif raw is None and hasattr(image, "tag_v2"):
@@ -78,7 +91,7 @@ def exif(
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
     upright = (height, width) if turnable in range(5, 9) else (width, height)
-    cleaned = _Tiff(tiff).cleaned(upright, strip_gps=strip_gps) if tiff else None
+    cleaned = _Tiff(tiff).cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
     if cleaned is None and not strip_gps and any(tiff[8:]):
         notes.append(_UNREADABLE)  # there is no directory where the header says
     return turnable, cleaned
@@ -112,6 +125,11 @@ def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes |
 def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
     """The same for the statements of an XMP packet."""
     return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
+
+
+def descriptions(exif: bytes) -> list[str]:
+    """The names of the tags with free text that is not blank."""
+    return _Tiff(exif).descriptions()
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
@@ -178,8 +196,25 @@ _DIMENSIONS: Final[dict[int, int]] = {
     ExifTags.Base.ExifImageWidth: 0,
     ExifTags.Base.ExifImageHeight: 1,
 }
+_GEOGRAPHIC: Final = (33550, 33922, 34264, 34735, 34736, 34737)
+"""GeoTIFF: the scale of pixels, tie points, transformation, keys and their values."""
+_NESTED: Final = {700: "XMP", 33723: "IPTC", 34377: "Photoshop's resources"}
+"""Other metadata that some programs put inside EXIF."""
+_FREE_TEXT: Final = {
+    269: "DocumentName",
+    270: "ImageDescription",
+    285: "PageName",
+    37510: "UserComment",
+    40091: "XPTitle",
+    40092: "XPComment",
+    40094: "XPKeywords",
+    40095: "XPSubject",
+}
+_CODES: Final = (b"ASCII", b"JIS", b"UNICODE")
+"""Of the characters of a UserComment, which begins with one of them."""
 _ENTRY: Final = 12
 _MAX_THUMBNAILS: Final = 8
+_MAX_LINKED: Final = 8
 
 
 class _Tiff:
@@ -193,19 +228,46 @@ class _Tiff:
         self._bytes = bytearray(tiff)
         self._order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
 
-    def cleaned(self, size: tuple[int, int], *, strip_gps: bool) -> bytes | None:
+    def cleaned(self, size: tuple[int, int], notes: list[str], *, strip_gps: bool) -> bytes | None:
         """Return the structure upright and without thumbnails; None if nothing is left of it."""
         main = self._number(4, 4)
         self._orient(main, 1)
         self._resize(main, size)
         orphans = list(self._unlink_thumbnails(main))
         if strip_gps:
-            for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
-                for position in self._linked(directory, ExifTags.IFD.GPSInfo):
-                    orphans += self._ranges(position)
-                self._remove(directory, ExifTags.IFD.GPSInfo)
+            orphans += self._remove_positions(main, notes)
         self._wipe(orphans, self._live(main))
         return bytes(self._bytes) if self._number(main, 2) else None
+
+    def _remove_positions(self, main: int, notes: list[str]) -> Iterator[range]:
+        """Remove all that states a position, or may hold one; yield the ranges of its bytes."""
+        for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
+            for position in self._linked(directory, ExifTags.IFD.GPSInfo):
+                yield from self._ranges(position)
+            self._remove(directory, (ExifTags.IFD.GPSInfo,))
+        others = [e for e in self._entries(main) if e.tag in _GEOGRAPHIC or e.tag in _NESTED]
+        for entry in others:
+            if entry.size > 4:
+                yield range(entry.value, entry.value + entry.size)
+        for tag in {entry.tag for entry in others} & _NESTED.keys():
+            notes.append(f"{_NESTED[tag]} inside EXIF, which may hold a position")
+        self._remove(main, {entry.tag for entry in others})
+
+    def descriptions(self) -> list[str]:
+        """The names of the tags with free text that is not blank."""
+        main = self._number(4, 4)
+        found = []
+        for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
+            # Forged files repeat a tag; the first entry counts, as in the order of the tags.
+            first = {e.tag: e for e in reversed(list(self._entries(directory)))}
+            for tag in first.keys() & _FREE_TEXT.keys():
+                entry = first[tag]
+                text = bytes(self._bytes[entry.value : entry.value + entry.size])
+                if tag == 37510 and text.startswith(_CODES):
+                    text = text[8:]
+                if text.strip(b" \0"):
+                    found.append(_FREE_TEXT[tag])
+        return sorted(set(found))
 
     def _number(self, offset: int, size: int) -> int:
         return int.from_bytes(self._bytes[offset : offset + size], self._order)
@@ -223,9 +285,10 @@ class _Tiff:
         return directory + 2 + _ENTRY * self._number(directory, 2)
 
     def _linked(self, directory: int, tag: int) -> list[int]:
-        """The directories that the entry `tag` points to."""
+        """The directories that the entry `tag` points to: one, and few more in forged files."""
         found = [self._number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
-        return [offset for offset in found if 8 <= offset < len(self._bytes)]
+        there = dict.fromkeys(offset for offset in found if 8 <= offset < len(self._bytes))
+        return list(there)[:_MAX_LINKED]
 
     def sized(self, size: tuple[int, int]) -> bytes:
         """Return the structure with these pixel dimensions wherever it states them."""
@@ -312,13 +375,18 @@ class _Tiff:
                     live += self._ranges(inner)
         return live
 
-    def _remove(self, directory: int, tag: int) -> None:
+    def _remove(self, directory: int, tags: Collection[int]) -> None:
         """Remove entries from a directory; later entries and the link move up."""
-        for at in [e.at for e in self._entries(directory) if e.tag == tag][::-1]:
-            end = min(self._end(directory) + 4, len(self._bytes))
-            self._bytes[at:end] = self._bytes[at + _ENTRY : end] + bytes(_ENTRY)
-            count = self._number(directory, 2) - 1
-            self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
+        entries = list(self._entries(directory))
+        kept = [entry for entry in entries if entry.tag not in tags]
+        if len(kept) == len(entries):
+            return
+        end = min(self._end(directory) + 4, len(self._bytes))
+        ranges = [slice(e.at, e.at + _ENTRY) for e in kept] + [slice(entries[-1].at + _ENTRY, end)]
+        moved = b"".join(self._bytes[part] for part in ranges)
+        self._bytes[directory + 2 : end] = moved.ljust(end - directory - 2, b"\0")
+        count = self._number(directory, 2) - len(entries) + len(kept)
+        self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
 
     def _wipe(self, orphans: list[range], live: list[range]) -> None:
         """Zero the bytes that nothing refers to any more, and cut them off at the end."""
@@ -442,8 +510,9 @@ def xmp(
     """Return the packet without thumbnails; `turned`: the pixels were turned upright.
 
     ``packet`` replaces the one that Pillow read. Statements on parts that are ``gone`` (see
-    `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, a packet that may
-    still hold a position, for example in an encoding other than UTF-8, is dropped with a note.
+    `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, places are
+    removed, too. A packet that may still hold one, for example in an encoding other than UTF-8, is
+    dropped with a note.
     """
     packet = packet or image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):
@@ -461,8 +530,20 @@ def xmp(
     if size is not None:
         packet = _xmp_sized(packet, size)
     if strip_gps:
-        packet = _POSITION.sub(b"", packet)
-        if b"GPSL" in packet.replace(b"\0", b""):  # the beginning of latitude and longitude
-            notes.append("XMP with a position that cannot be taken out dropped")
-            return None
+        return _placeless(packet, notes)
+    return packet
+
+
+def _placeless(packet: bytes, notes: list[str]) -> bytes | None:
+    """The packet without places; None, with a note, if it may still hold one."""
+    marks: tuple[bytes, ...] = (b"GPSL",)  # the beginning of latitude and longitude
+    try:
+        packet = without_places(packet)
+    except Unreadable:
+        marks += PLACE_MARKS
+    packet = _POSITION.sub(b"", packet)
+    bare = packet.replace(b"\0", b"")
+    if any(mark in bare for mark in marks):
+        notes.append("XMP with a position that cannot be taken out dropped")
+        return None
     return packet

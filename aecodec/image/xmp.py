@@ -3,7 +3,7 @@
 ::
 
     packet --scan--> elements and attributes with their positions
-    packet --without, joined, split, with_lengths--> packet with changes at these positions
+    packet --without, without_places, joined, split, with_lengths--> packet with changes there
 
 An XMP packet may state that its file holds a gain map (Adobe's `hdrgm`, the items of Google's
 `Container:Directory`), a video (`GCamera:MotionPhoto`, `MicroVideo`), or the rest of the packet
@@ -26,7 +26,9 @@ from aecodec.image.parts.account import GAIN_MAP, VIDEO
 
 __all__ = [
     "EXTENDED",
+    "PLACE_MARKS",
     "Unreadable",
+    "descriptions",
     "extended_digest",
     "is_claimed",
     "joined",
@@ -34,6 +36,7 @@ __all__ = [
     "split",
     "with_lengths",
     "without",
+    "without_places",
 ]
 
 EXTENDED: Final = "extended XMP"
@@ -274,6 +277,91 @@ def with_lengths(packet: bytes, gain_map: int | None, video: int | None) -> byte
                 put(item, _ITEM + "Length", lengths.get(semantic))
                 put(item, _ITEM + "Padding", 0)
     return _edited(packet, changes)
+
+
+# --- Places -------------------------------------------------------------------------------------
+
+_DC = "http://purl.org/dc/elements/1.1/ "
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/ "
+_CORE = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/ "
+_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/ "
+_PLACES: Final = frozenset(
+    {
+        *(_PHOTOSHOP + name for name in ("City", "State", "Country")),
+        *(_CORE + name for name in ("Location", "CountryCode")),
+        *(_EXTENSION + name for name in ("LocationShown", "LocationCreated")),
+        _DC + "coverage",
+        "http://ns.adobe.com/xmp/1.0/DynamicMedia/ shotLocation",
+        *(
+            f"http://www.w3.org/2003/01/geo/wgs84_pos# {name}"
+            for name in ("lat", "long", "alt", "lat_long", "location", "Point")
+        ),
+    }
+)
+"""Properties for the place of a picture: IPTC Photo Metadata Standard, XMP Specification Part 2
+and W3C Basic Geo. The address of the creator is no place of the picture."""
+_POSITIONS: Final = re.compile(r"gps|.*(?:latitude|longitude|altitude)", re.IGNORECASE)
+"""Local names in whatever namespace: those of EXIF, and what makers call alike, as DJI does."""
+PLACE_MARKS: Final = (
+    *(b":City", b":State", b":Country", b"Location", b":coverage", b"wgs84_pos"),
+    *(b"Gps", b"atitude", b"ongitude"),
+)
+"""A packet that cannot be parsed, and has none of these, has no place by its field."""
+_DESCRIPTIONS: Final = {
+    **{_DC + name: f"dc:{name}" for name in ("description", "title", "subject")},
+    **{
+        _PHOTOSHOP + name: f"photoshop:{name}"
+        for name in ("Headline", "Instructions", "CaptionWriter", "SupplementalCategories")
+    },
+    **{
+        _CORE + name: f"Iptc4xmpCore:{name}"
+        for name in ("AltTextAccessibility", "ExtDescrAccessibility", "Scene", "IntellectualGenre")
+    },
+    _EXTENSION + "Event": "Iptc4xmpExt:Event",
+    "http://ns.adobe.com/exif/1.0/ UserComment": "exif:UserComment",
+    "http://ns.adobe.com/tiff/1.0/ ImageDescription": "tiff:ImageDescription",
+    "http://ns.adobe.com/lightroom/1.0/ hierarchicalSubject": "lr:hierarchicalSubject",
+    "http://www.digikam.org/ns/1.0/ TagsList": "digiKam:TagsList",
+}
+"""Properties of free text, by the prefix that is usual."""
+
+
+def _is_place(name: str) -> bool:
+    return name in _PLACES or _POSITIONS.match(name.rpartition(" ")[2]) is not None
+
+
+def without_places(packet: bytes) -> bytes:
+    """Remove the properties that state where a picture was taken, or what place it shows.
+
+    Structures go with all that they hold. Raises Unreadable.
+    """
+    changes: list[tuple[int, int, bytes]] = []
+    for element in _scan(packet).walk():
+        if _is_place(element.name):
+            changes.append((element.start, element.end, b""))
+        changes += [(a.start, a.end, b"") for a in element.attributes if _is_place(a.name)]
+    return _edited(packet, changes)
+
+
+def descriptions(packet: bytes) -> list[str]:
+    """The names of the properties with free text that is not blank; or "packet", unparsed."""
+    try:
+        root = _scan(packet)
+    except Unreadable:
+        return ["packet"]
+    found: dict[str, None] = {}
+    waiting = [(root, "")]
+    while waiting:  # leaves alone are looked at, so that the time is linear
+        element, inside = waiting.pop()
+        inside = _DESCRIPTIONS.get(element.name, inside)
+        waiting += [(child, inside) for child in reversed(element.children)]
+        has_text = not element.children and packet[element.opened : element.closing].strip()
+        if inside and has_text:
+            found[inside] = None
+        for attribute in element.attributes:
+            if attribute.name in _DESCRIPTIONS and attribute.value.text.strip():
+                found[_DESCRIPTIONS[attribute.name]] = None
+    return list(found)
 
 
 # --- Extended XMP -------------------------------------------------------------------------------

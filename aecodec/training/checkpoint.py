@@ -62,6 +62,7 @@ class Settings:
     mse_share: float = 0.25  # of the eye's distortion; the rest is SSIMULACRA 2's
     sparse: bool = False  # the latents' L1 norm stands for their bits
     finish: bool = False  # only what a decoder has learns, from the symbols that encoders code
+    licences: tuple[str, ...] = ()  # patterns: pictures of other licences are left out
     validation: int = 24  # pictures held out
     validate_minutes: float = 8.0  # (*)
     checkpoint_minutes: float = 2.0  # (*)
@@ -97,6 +98,10 @@ class Run:
         self.pixels = 0
         self.lengths: list[float] = []  # of the latest steps' gradients, at most LENGTHS
         self.origin: dict[str, Any] = {}  # where the weights came from, for a run that goes on
+        # The pictures for each source and licence (`sources.summary`), and after how many steps
+        # that record begins.
+        self.sources: list[dict[str, Any]] = []
+        self.unrecorded = 0
 
     @property
     def path(self) -> pathlib.Path:
@@ -108,6 +113,7 @@ class Run:
     def begin(self, facts: dict[str, Any]) -> None:
         """The weights are those of a run with these facts, and a new schedule starts."""
         self.origin = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin", "settings")}
+        self.origin |= {k: facts[k] for k in ("sources", "unrecorded") if k in facts}
         self.start_ema()
 
     def to(self, device: torch.device) -> None:
@@ -148,6 +154,8 @@ class Run:
             "pixels": self.pixels,
             "lengths": self.lengths,
             "origin": self.origin,
+            "sources": self.sources,
+            "unrecorded": self.unrecorded,
         }
         temporary = self.path.with_suffix(".partial")
         save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
@@ -168,6 +176,10 @@ class Run:
             raise ValueError(
                 f"{self.path}: the run was begun for {objective}; choose another --out"
             )
+        licences = facts["settings"].get("licences", [])
+        if sorted(licences) != sorted(self.settings.licences):
+            options = " ".join(f"--licence {text}" for text in licences) or "without --licence"
+            raise ValueError(f"{self.path}: the run was begun {options}; choose another --out")
         if _config(self.path, facts) != self.config:
             raise ValueError(f"{self.path}: the run has another model size; choose another --out")
         tensors = load_file(self.path)
@@ -183,6 +195,8 @@ class Run:
         self.pixels = int(facts["pixels"])
         self.lengths = list(facts.get("lengths", []))  # checkpoints of before have none
         self.origin = facts["origin"]
+        self.sources = facts.get("sources", [])
+        self.unrecorded = int(facts.get("unrecorded", self.step))  # there was no record before
 
 
 def objective_of(settings: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ class Photographs:
         self.paths: list[pathlib.Path] = []
         self.pixels: list[Pixels | None] = []
         self.skipped = 0
-        areas: list[float] = []
+        self.sizes: dict[pathlib.Path, int] = {}  # pixels
         used = 0
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             for path, pixels in zip(paths, pool.map(read, paths), strict=True):
@@ -73,13 +73,13 @@ class Photographs:
                 used += pixels.nbytes if keep else 0
                 self.paths.append(path)
                 self.pixels.append(pixels if keep else None)
-                areas.append(float(pixels.shape[0] * pixels.shape[1]))
+                self.sizes[path] = pixels.shape[0] * pixels.shape[1]
         if not self.paths:
             raise ValueError(f"no picture of at least {smallest} px a side could be read")
         # Between "every picture alike" and "every pixel alike".
-        weights = np.sqrt(np.asarray(areas))
+        weights = np.sqrt(np.asarray(list(self.sizes.values()), np.float64))
         self.weights = weights / weights.sum()
-        self.megapixels = float(np.sum(areas)) / 1e6
+        self.megapixels = sum(self.sizes.values()) / 1e6
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -32,6 +32,7 @@ from aecodec.model.layers import lambda_of
 from aecodec.networks import weights
 from aecodec.networks.config import QUALITIES, ModelConfig
 from aecodec.training.calibration import calibrate
+from aecodec.training.card import CARD, has_sources, new_card, renewed_card
 from aecodec.training.channels import measure_activity, pruned
 from aecodec.training.checkpoint import EXPORTED, load_ema
 from aecodec.training.curvature import measure_curvature
@@ -39,6 +40,7 @@ from aecodec.training.data import Photographs, find_photographs, split_validatio
 from aecodec.training.eye_gradient import EyeDistortion
 from aecodec.training.graphs import HALVED_FROM, held_names, write_graphs
 from aecodec.training.preview import fit_preview
+from aecodec.training.sources import Sources
 from aecodec.training.tables import Counts, count
 
 __all__ = ["export"]
@@ -183,12 +185,15 @@ def export(
             mean SSIMULACRA 2 if the run was for the eye; None takes the held-out training pictures.
         pictures: the number of crops for counting the tables.
         prune: leave out hidden channels of the transforms that contribute nothing.
-    Returns: facts for the model card.
+    Returns: facts for the model card, and whether it has a table of the sources. A card that is
+        there already is kept, and its table renewed.
     Raises: ValueError for an unusable run or folder.
     """
     model, facts = load_ema(run)
     settings = facts["settings"]
-    paths, held_out = split_validation(find_photographs(photographs), settings["validation"])
+    licences = tuple(settings.get("licences", ()))
+    found = Sources(photographs).allowed(find_photographs(photographs), licences)
+    paths, held_out = split_validation(found, settings["validation"])
     rng = np.random.default_rng(7)
     chosen = [paths[i] for i in rng.permutation(len(paths))[:pictures]]
     crop = min(256, settings["crop"])
@@ -211,15 +216,22 @@ def export(
     calibration = _calibration_pictures(calibrate_on, held_out)
     _write_tables(model, config, temporary, crops, calibration, distortion)
     _write_rest(model, facts, temporary)
-    card = out / "README.md"
-    text = card.read_text() if card.exists() else _card(config, facts)
-    (temporary / "README.md").write_text(text)
+    card = _card(out / CARD, config, facts)
+    (temporary / CARD).write_text(card, "utf-8")
     for path in temporary.iterdir():  # safetensors writes for the owner's eyes alone
         path.chmod(0o644)
     if out.exists():
         shutil.rmtree(out)
     os.replace(temporary, out)
-    return {k: facts[k] for k in ("step", "elapsed", "pixels", "origin")}
+    kept = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin")}
+    return {**kept, "card_names_sources": has_sources(card)}
+
+
+def _card(path: pathlib.Path, config: ModelConfig, facts: dict[str, Any]) -> str:
+    """A new card, or the one that is there with the sources of this run."""
+    if path.exists():
+        return renewed_card(path.read_text("utf-8"), facts)
+    return new_card(config, facts)
 
 
 def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path) -> None:
@@ -228,35 +240,3 @@ def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path)
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}
     save_file(rest, folder / EXPORTED, metadata={"run": json.dumps(facts)})
-
-
-def _card(config: ModelConfig, facts: dict[str, Any]) -> str:
-    settings = facts["settings"]
-    return f"""# {config.name}
-
-Weights of aecodec, one set for every quality from 1 to 100.
-
-| | |
-|---|---|
-| steps | {facts["step"]} |
-| pixels seen | {facts["pixels"] / 1e6:.0f} megapixels |
-| hours | {facts["elapsed"] / 3600:.2f} |
-| batch, crop | {settings["batch"]} x {settings["crop"]} px |
-| optimiser | {settings["optimiser"]}, learning rate {settings["lr"]} |
-| objective | {_objective(settings)} |
-| quality q | {_calibrated(config)} |
-
-To be completed: data and licences, measured figures, intended use, limits, date.
-"""
-
-
-def _objective(settings: dict[str, Any]) -> str:
-    if settings.get("objective", "psnr") == "psnr":
-        return "squared error"
-    share = settings["mse_share"]
-    return f"for the eye: {share:.0%} squared error, the rest SSIMULACRA 2's raw distortion"
-
-
-def _calibrated(config: ModelConfig) -> str:
-    measure = "SSIMULACRA 2" if config.objective == "eye" else "PSNR"
-    return f"the mean {measure} of JPEG 4:2:0 at q on the calibration pictures"

@@ -1,7 +1,8 @@
 """The training loop: `aecodec train FOLDER --size small --out RUN`.
 
 RUN holds `checkpoint.safetensors` (weights, EMA weights, optimiser state, progress: everything
-to go on from), `log.jsonl` (a line per validation) and TensorBoard's event files. The same
+to go on from), `log.jsonl` (a line per validation), `sources.csv` (where the photographs come from,
+see `sources.py`) and TensorBoard's event files. The same
 command again goes on where the last checkpoint was written; a kill at any moment costs at most
 the steps since then. Checkpoints are replaced atomically.
 
@@ -47,6 +48,15 @@ from aecodec.training.data import Batches, Photographs, find_photographs, split_
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import Eye, draw_levels, rate_distortion
 from aecodec.training.noise import add_noise
+from aecodec.training.sources import (
+    TABLE,
+    TRAINED,
+    Sources,
+    Stated,
+    allowed,
+    keep_record,
+    summary,
+)
 from aecodec.training.ssimulacra2 import score_of
 from aecodec.training.validation import Validation
 
@@ -260,7 +270,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 
-    paths, held_out = _split(photographs, settings.validation)
+    sources = Sources(photographs)
+    paths, held_out = _split(sources, settings)
     pictures = Photographs(paths, smallest=settings.crop)
     say(
         f"{len(pictures)} photographs, {pictures.megapixels:.0f} MP"
@@ -274,11 +285,12 @@ def train(
         say(f"going on from step {run.step}")
     else:
         _begin(run, pictures, start_from, say)
+    if team.leads:
+        _record(run, sources, pictures, validation, say)
     run.to(team.device)
     if not team.is_one:  # one start for all
         for value in run.model.state_dict().values():
             dist.broadcast(value, 0)
-
     log = _Log(run, progress) if team.leads else None
     final = _loop(run, pictures, validation, team, log, stop_after)
     if not team.is_one:
@@ -286,14 +298,50 @@ def train(
     return final
 
 
-def _split(folder: pathlib.Path, count: int) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """As `split_validation`. Raises ValueError if no photograph can be held out."""
-    found = find_photographs(folder)
-    paths, held_out = split_validation(found, count)
-    if found and not held_out:
-        few = f"{folder}: {len(found)} photographs are too few"
+def _split(sources: Sources, settings: Settings) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """As `split_validation`, of the pictures that the settings allow.
+
+    Raises ValueError if no photograph is left, or none can be held out.
+    """
+    found = sources.allowed(find_photographs(sources.folder), settings.licences)
+    paths, held_out = split_validation(found, settings.validation)
+    if not held_out:
+        few = f"{sources.folder}: {len(found)} photographs are too few"
         raise ValueError(f"{few}: of four or more some are held out")
     return paths, held_out
+
+
+def _record(
+    run: Run,
+    sources: Sources,
+    pictures: Photographs,
+    validation: Validation,
+    say: Callable[[str], None],
+) -> None:
+    """Write down which pictures the run sees, and say what is not stated about them.
+
+    Raises ValueError if the run has trained on a picture that it may not use any more.
+    """
+    if run.step and not (run.folder / TABLE).is_file():
+        run.unrecorded = run.step
+    record = keep_record(
+        run.folder, sources, pictures.sizes, validation.sizes, goes_on=bool(run.step)
+    )
+    for picture in record:
+        if picture.use == TRAINED and not allowed(picture.stated, run.settings.licences):
+            raise ValueError(
+                f"{run.folder / TABLE}: the run has trained on {picture.name}, whose licence is"
+                f" {picture.stated.licence or 'not stated'} now; choose another --out"
+            )
+    run.sources = summary(record)
+    seen = (*pictures.sizes, *validation.sizes)
+    unstated = sum(not sources.of(path).licence for path in seen)
+    where = f" (a table {sources.folder / TABLE} states them)" if unstated else ""
+    say(f"{unstated} of {len(seen)} photographs have no stated licence{where}")
+    unused = sources.unused()
+    if unused:
+        more = f", and {len(unused) - 1} more lines do not either" if unused[1:] else ""
+        say(f"{unused[0]} matches no photograph{more}")
 
 
 def _begin(
@@ -310,6 +358,8 @@ def _begin(
         run.start_ema()
         return
     before, facts = load_ema(start_from)
+    if settings.licences and (others := _other_licences(facts, settings.licences)):
+        say(f"{start_from}: these weights were trained on pictures of other licences: {others}")
 
     def seen(model: Autoencoder) -> dict[str, Activity]:
         batch, crop, seed = settings.batch, settings.crop, settings.seed
@@ -323,6 +373,20 @@ def _begin(
         say(f"{fresh} of {old + fresh} hidden channels of the transforms start afresh")
     set_step_scales(run.optimiser, run.model, seen(run.model))
     run.begin(facts)
+
+
+def _other_licences(facts: dict[str, Any], licences: tuple[str, ...]) -> str:
+    """The licences, not allowed now, of all that a run and those before it were trained on."""
+    found: set[str] = set()
+    while facts:
+        rows = facts.get("sources", [])
+        if not rows or facts.get("unrecorded"):
+            found.add("not recorded")
+        for row in rows:
+            if not allowed(Stated(row["source"], row["licence"]), licences):
+                found.add(row["licence"] or "not stated")
+        facts = facts["origin"]
+    return ", ".join(sorted(found))
 
 
 def _finishing(

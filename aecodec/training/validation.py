@@ -47,7 +47,7 @@ def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
         bpp, psnr, eye = [], [], []
         for pixels in pictures:
             data = jpeg(pixels, quality)
-            decoded = decode(data)
+            decoded = decode(data).copy()  # torch warns of what is read-only
             error = decoded.astype(np.float64) - pixels
             with torch.no_grad():
                 raw = measure(_to_tensor(pixels, cpu), _to_tensor(decoded, cpu))
@@ -73,10 +73,12 @@ class Validation:
         noise: tuple[float, float] | None = None,
     ) -> None:
         self.pictures: list[Pixels] = []
+        self.sizes: dict[pathlib.Path, int] = {}  # pixels of the whole pictures
         for path in paths:
             pixels = read(path)
             if pixels is None or min(pixels.shape[:2]) < 64:
                 continue
+            self.sizes[path] = pixels.shape[0] * pixels.shape[1]
             h, w = (min(side, n) // 64 * 64 for n in pixels.shape[:2])
             top, left = (pixels.shape[0] - h) // 2, (pixels.shape[1] - w) // 2
             self.pictures.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))

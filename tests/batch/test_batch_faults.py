@@ -59,7 +59,7 @@ def test_what_lies_in_a_folder_besides_pictures(here: Path) -> None:
     assert done.returncode == 1
     assert faults(done.stderr) == [
         "aecodec: in/alps/loop: is a link back to a folder that holds it: not followed",
-        "aecodec: in/gone.jpg: no such file",
+        "aecodec: in/gone.jpg: is a link to nowhere.jpg, which is not there",
         "aecodec: in/pipe.jpg: is a named pipe, not a file: passed over",
         "aecodec: in/s.png: is a socket, not a file: passed over",
     ]

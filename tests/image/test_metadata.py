@@ -189,7 +189,10 @@ def test_a_forged_directory_takes_no_time() -> None:
 # --- XMP ----------------------------------------------------------------------------------------
 
 XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation = "6"'
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    b' xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+    b' xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:xmpGImg="http://ns.adobe.com/xap/1.0/g/img/"'
+    b' xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Description tiff:Orientation = "6"'
     b' exif:GPSLatitude="51,28.6N" xmp:Rating="5">'
     b"<exif:GPSLongitude>0,0.5W</exif:GPSLongitude><exif:GPSVersionID/>"
     b'<xmp:Thumbnails><rdf:Alt><rdf:li xmpGImg:image="/9j/4AAQ"/></rdf:Alt></xmp:Thumbnails>'
@@ -212,7 +215,7 @@ def test_xmp_loses_its_thumbnails_and_its_position_when_asked() -> None:
         b"<dc:title>Greenwich</dc:title></rdf:Description></x:xmpmeta>",
     ):
         assert part in picture.xmp
-    assert picture.notes == ()
+    assert picture.notes == ("free text that is kept was not searched for places: XMP dc:title",)
 
 
 def test_xmp_in_another_encoding_is_dropped_rather_than_trusted() -> None:

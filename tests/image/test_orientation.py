@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from pictures import encoded, exif_with, gradient
 from PIL import Image, PngImagePlugin, features
 
-from aecodec.image.load import load
+from aecodec.image.load import _exif_of_avif, load
+from aecodec.image.parts.account import Account
 
 # Where the top left pixel of the upright picture lies in the stored one, and whether the sides are
 # exchanged: from the EXIF standard, which names the edges that row 0 and column 0 are.
@@ -80,6 +82,64 @@ def test_orientation_in_every_format(format: str) -> None:
     again.load(picture.exif)
     assert again.get(0x0112, 1) == 1
     assert again[0x010F] == "Maker"
+
+
+def avif(orientation: int, exif: bytes, **options: object) -> bytes:
+    """An AVIF with irot and imir for an orientation, and EXIF that states what it likes."""
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    room = Image.Exif()
+    room[0x0112] = orientation
+    room[0x010E] = "x" * len(exif)
+    data = encoded(Image.fromarray(gradient()), "AVIF", exif=room, quality=95, **options)
+    at = data.index(b"MM\0*")
+    text = b"x" * len(exif)
+    size = data.index(text) + len(text) - at
+    return data[:at] + exif.ljust(size, b"\0") + data[at + size :]
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("stated", [None, 1, 6])
+def test_an_avif_is_turned_by_irot_and_imir_alone_and_its_exif_stays(
+    orientation: int, stated: int | None
+) -> None:
+    """Whatever EXIF and XMP state: Pillow writes EXIF anew to state the same as irot."""
+    xmp = b'<x:xmpmeta tiff:Orientation="8"/>'
+    exif = exif_with(stated)
+    picture = load(avif(orientation, exif, xmp=xmp))
+    upright = ORIENTATIONS[orientation](gradient())
+    assert picture.rgb.shape == upright.shape
+    assert np.abs(picture.rgb.astype(int) - upright).mean() < 6
+    expected = exif_with(None if stated is None else 1)
+    assert picture.exif is not None
+    assert picture.exif.rstrip(b"\0") == expected.rstrip(b"\0"), "byte for byte"
+    assert picture.xmp == xmp.replace(b"8", b"1")
+    assert picture.notes == ()
+
+
+def test_an_avif_without_exif_gets_none() -> None:
+    for exif in ({0x0112: 6}, {}):
+        tags = Image.Exif()
+        tags.update(exif)
+        if not features.check("avif"):
+            pytest.skip("this Pillow has no AVIF")
+        data = encoded(Image.fromarray(gradient()), "AVIF", exif=tags)
+        picture = load(data)
+        assert (picture.width == 24) == bool(exif)
+        assert picture.exif is None
+        assert picture.notes == ()
+
+
+def test_exif_of_an_avif_that_pillow_alone_finds_is_kept_with_a_note() -> None:
+    """As that of a sequence's track: no walker reads it."""
+    for orientation, note in ((1, ()), (6, ("EXIF written anew for its orientation",))):
+        notes: list[str] = []
+        with Image.open(io.BytesIO(avif(orientation, exif_with(1)))) as image:
+            found = _exif_of_avif(image, Account(), notes)
+        again = Image.Exif()
+        again.load(found or b"")
+        assert again[0x010F] == "abc"
+        assert tuple(text.partition(":")[0] for text in notes) == note
 
 
 def test_orientation_in_the_xmp_alone() -> None:

@@ -9,8 +9,9 @@
     other boxes, bytes behind ----> lost
 
 ISO/IEC 23008-12 (HEIF), 14496-12 (ISOBMFF), 23000-22 (MIAF), AV1 Image File Format 1.1, AV1
-Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif reads the picture for Pillow. It turns
-it by irot and imir, composes grids, and returns Exif, XMP and ICC, but ignores other properties.
+Bitstream 5.5 (sequence header), 21496-1 (gain maps). libavif reads the picture for Pillow. It
+composes grids, and returns irot and imir, Exif, XMP and ICC, but ignores other properties. In HEIF
+irot and imir alone orient the picture. An orientation in EXIF or XMP is ignored.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from aecodec.image.parts.av1 import sequence_colours
 from aecodec.image.parts.boxes import BROKEN, Box, boxes, named, printable
 from aecodec.image.parts.items import ItemReader, Items, number, string
 from aecodec.image.parts.tiff import is_blank
+from aecodec.image.parts.tiff_exif import MAX_VALUE
 
 __all__ = ["PARTS", "walk"]
 
@@ -269,7 +271,7 @@ class _Walk:
         if items.primary not in items.kinds:
             self.account.add(_NO_META)
             return
-        _ItemWalk(items, self.account).walk()
+        _ItemWalk(self.data, items, self.account).walk()
         _PictureWalk(self.data, items, self.account).walk()
 
     # --- Sequences ------------------------------------------------------------------------------
@@ -316,7 +318,8 @@ class _Walk:
 class _ItemWalk:
     """Accounts for the items."""
 
-    def __init__(self, items: Items, account: Account) -> None:
+    def __init__(self, data: memoryview, items: Items, account: Account) -> None:
+        self.data = data
         self.items = items
         self.account = account
 
@@ -397,10 +400,19 @@ class _ItemWalk:
         first = part not in account.parts
         if first and (not described or self.items.primary in described):
             account.add(part)
+            if kind == b"Exif":
+                self._exif(item)
         elif described and self.items.primary not in described and self._only_gain(described):
             account.add(_TMAP)
         else:
             account.add(_SECOND)
+
+    def _exif(self, item: int) -> None:
+        """Take EXIF as it is. Pillow writes it anew if it states another orientation than irot."""
+        content = self.items.content(item, self.data, MAX_VALUE)
+        tiff = content[4 + int.from_bytes(content[:4], "big") :]
+        if len(content) < MAX_VALUE and tiff.startswith((b"II*\0", b"MM\0*")):
+            self.account.take("exif", tiff)
 
     def _only_gain(self, described: list[int]) -> bool:
         return all(self.items.kinds.get(item, (b"", ""))[0] == b"tmap" for item in described)
@@ -476,11 +488,7 @@ class _PictureWalk:
 
     def _start_of(self, item: int) -> bytes:
         """The first bytes of an item's data."""
-        method, offset, length = self.items.extents.get(item, (0, 0, 0))
-        source = {0: self.data, 1: self.items.idat}.get(method)
-        if source is None:
-            return b""
-        return bytes(source[offset : offset + min(length or 4096, 4096)])
+        return self.items.content(item, self.data, 4096)
 
     def _depth(self, bits: int) -> None:
         if bits > 8:

@@ -39,14 +39,27 @@ class Items:
     properties: list[Box] = field(default_factory=list)
     associations: dict[int, list[int]] = field(default_factory=dict)
     """By item: the numbers of its properties, which begin at 1."""
-    extents: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """By item: construction method, and offset and length of the first extent."""
+    extents: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
+    """By item: construction method, and offset and length of each extent."""
     idat: memoryview | None = None
 
     def properties_of(self, item: int) -> Iterator[Box]:
         for number in self.associations.get(item, ()):
             if 0 < number <= len(self.properties):
                 yield self.properties[number - 1]
+
+    def content(self, item: int, data: memoryview, limit: int) -> bytes:
+        """The first `limit` bytes of an item in the file `data`; empty if they are elsewhere."""
+        method, extents = self.extents.get(item, (0, []))
+        source = {0: data, 1: self.idat}.get(method)
+        if source is None:
+            return b""
+        found, left = [], limit
+        for offset, length in extents:
+            # A length of 0 stands for all that follows.
+            found.append(bytes(source[offset : offset + min(length or left, left)]))
+            left -= len(found[-1])
+        return b"".join(found)
 
 
 class ItemReader:
@@ -128,7 +141,7 @@ class ItemReader:
                 at += wide_index
 
     def locations(self, content: memoryview) -> None:
-        """Offset and length of each item's first extent (iloc)."""
+        """Offset and length of each item's extents (iloc)."""
         version = number(content, 0, 1)
         sizes = [number(content, 4, 1) >> 4, number(content, 4, 1) & 15]
         sizes += [number(content, 5, 1) >> 4, number(content, 5, 1) & 15]
@@ -147,10 +160,15 @@ class ItemReader:
                 method = number(content, at, 2) & 15
                 at += 2
             base = number(content, at + 2, base_size)
-            extents = number(content, at + 2 + base_size, 2)
+            count_here = number(content, at + 2 + base_size, 2)
             at += 4 + base_size
-            if extents:
+            extents: list[tuple[int, int]] = []
+            for _ in range(count_here):
+                if at >= len(content) or (extents and not self._take()):
+                    return
                 offset = base + number(content, at + index_size, offset_size)
-                length = number(content, at + index_size + offset_size, length_size)
-                self.items.extents[item] = method, offset, length
-            at += extents * (index_size + offset_size + length_size)
+                extents.append(
+                    (offset, number(content, at + index_size + offset_size, length_size))
+                )
+                at += index_size + offset_size + length_size
+            self.items.extents[item] = method, extents

@@ -47,7 +47,11 @@ bench: $(VENV)/.with-bench
 	  --results build/bench/kodak.jsonl --html build/bench/kodak.html --show 6 \
 	  --json benchmarks/results/comparison.json --csv benchmarks/results/comparison.csv \
 	  --curves benchmarks/results/curves -f $(BENCH_ARGS)
-	$(BIN)/python benchmarks/publish.py benchmarks/results/comparison.json
+	set -- "$(KODAK)"/*.png; $(BIN)/aecodec bench "$$1" "$$2" "$$3" "$$4" --codecs "$(BENCH_CODECS)" \
+	  --points 4 --repeats 2 --again --results build/bench/speed.jsonl \
+	  --json benchmarks/results/comparison-speed.json -f
+	$(BIN)/python benchmarks/publish.py benchmarks/results/comparison.json \
+	  --speeds benchmarks/results/comparison-speed.json
 
 check: $(VENV)/.with-test
 	$(BIN)/ruff check .

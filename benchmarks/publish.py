@@ -1,6 +1,10 @@
 """Writes what `aecodec bench` measured into the README and docs/benchmarking.md.
 
-    python benchmarks/publish.py benchmarks/results/comparison.json [--readme FILE] [--page FILE]
+    python benchmarks/publish.py benchmarks/results/comparison.json [--speeds FILE] [--readme FILE]
+        [--page FILE]
+
+The speeds come from the results of a short run of its own, if there is one: whatever else a machine
+does for some minutes of a long run counts against the codec that is measured then.
 
 The README gets the plot and a short table. The page gets the plot, the full table, the settings and
 a crop of a sample photograph, side by side. Every figure comes from the JSON file. The crop is
@@ -97,11 +101,14 @@ def main() -> None:
     """Make the pictures, then the parts of the README and of the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path)
+    parser.add_argument("--speeds", type=Path)
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "benchmarking.md")
     options = parser.parse_args()
     results = json.loads(options.results.read_text(encoding="utf-8"))
     folder = options.results.parent
+    if options.speeds:
+        with_speeds(results, json.loads(options.speeds.read_text(encoding="utf-8")))
     measured = curves.published(str(options.results))
     others = {curve.name: curve for curve in curves.published(str(PUBLISHED))}
     titles = {entry["name"]: entry["title"] for entry in results["curves"]}
@@ -111,6 +118,14 @@ def main() -> None:
     replace(options.readme, short_block(results, folder_from(options.readme, folder)))
     replace(options.page, block(results, others, folder_from(options.page, folder), caption))
     print(f"{options.readme}, {options.page}: results of {results['date']}")
+
+
+def with_speeds(results: dict[str, Any], other: dict[str, Any]) -> None:
+    """Put the speeds of another run of the same codecs into the results."""
+    found = {entry["name"]: entry["megapixels_per_second"] for entry in other["curves"]}
+    for entry in results["curves"]:
+        entry["megapixels_per_second"] = found[entry["name"]]
+    results["speeds"] = f"Speeds are those of a run of its own, {len(other['pictures'])} pictures."
 
 
 # ---------------------------------------------------------------------------------------- the plot
@@ -256,8 +271,8 @@ def short_block(results: dict[str, Any], place: str) -> str:
             "",
             f"Bytes are BD-rates against {named}: the size at the same value of the"
             f" measure, on {len(results['pictures'])} Kodak pictures, whole files; e2 is effort 2."
-            f" Measured {results['date']} on {machine_of(results)}. [All figures and"
-            " settings](docs/benchmarking.md), [speed and memory](docs/performance.md).",
+            f" {results.get('speeds', '')} Measured {results['date']} on {machine_of(results)}."
+            " [All figures and settings](docs/benchmarking.md), [speed and memory](docs/performance.md).",
         ]
     )
 
@@ -283,7 +298,7 @@ def block(
         "| | |",
         "|---|---|",
         f"| date | {results['date']} |",
-        f"| machine | {machine_of(results)}, in a warm process |",
+        f"| machine | {machine_of(results)}, in a warm process. {results.get('speeds', '')} |",
         f"| versions | Python {results['machine']['python']}, {', '.join(versions)} |",
         *(
             f"| aecodec: time to load | {1000 * a['load_s']:.0f} ms |\n"

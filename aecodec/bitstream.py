@@ -76,6 +76,7 @@ Sections
     0x86  IPTC        0 or 1                   a zstd frame of IPTC-IIM records
     0x87  GAINMAP     0 or 1                   an attachment: a JPEG, see below
     0x88  VIDEO       0 or 1                   an attachment: a motion photo's video, see below
+    0x89  GRAIN       0 or 1                   15 bytes: noise that a reader may add, see below
 
 Order: first every section that is neither a TILE nor EXACT, by strictly ascending type (so no type
 comes twice); then one TILE or EXACT for each tile, in raster order, left to right and top to
@@ -120,6 +121,21 @@ back and gives EXIF that orientation again.
 
 VIDEO is what stands at the end of a motion photo, byte for byte: an MP4 file, or the trailer of a
 Samsung telephone. Its detail is empty.
+
+GRAIN describes noise that was removed from the picture. A reader may add noise of this kind to the
+pixels that it shows: not to previews, and not in EXACT tiles. It has nine u8, the noise's standard
+deviation in quarters of a level for a brightness (the mean of the channels) of 0, 32, 64, ... 256,
+linear between; u8 a, how coarse it is; u8 c, how alike the channels are; u32 seed. The noise of the
+pixel in column x and row y comes from the numbers h(2n) and h(2n + 1), n = 2**21 (y + 1) + x + 1,
+where h is computed modulo 2**64: ``z = k * 9E3779B97F4A7C15 + seed * BF58476D1CE4E5B9``,
+``z = (z ^ z >> 30) * BF58476D1CE4E5B9``, ``z = (z ^ z >> 27) * 94D049BB133111EB``,
+``h(k) = z ^ z >> 31`` (SplitMix64). Four planes w0 to w3 have there the sums of four bytes less
+510: the lower and the upper half of h(2n), those of h(2n + 1). Each plane is blended with itself
+under the kernel 1 2 1, down and across, divided by 16:
+``w' = (1 - a / 255) w + (a / 255) blurred``. It is divided by the deviation that this has, 147.80
+times the root of the sum of the squares of the blended kernel. Channel k = 1, 2, 3 gets
+``s * (c / 255 * w'0 + sqrt(1 - (c / 255)**2) * w'k)``, s being the deviation at its brightness, and
+is rounded and clamped. In modes L and LA and in neutral pictures all channels get ``s * w'0``.
 
 TILE payload
 ------------
@@ -304,6 +320,7 @@ __all__ = [
     "DEFAULT_MAX_METADATA",
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_TILE_SIZE",
+    "GRAIN_LEVELS",
     "MAGIC",
     "MAX_HEADER_SIZE",
     "MAX_SIDE",
@@ -313,6 +330,7 @@ __all__ = [
     "ColourMode",
     "Container",
     "Front",
+    "Grain",
     "Header",
     "ParsedHeader",
     "Section",
@@ -384,6 +402,7 @@ class SectionType(IntEnum):
     IPTC = 0x86
     GAINMAP = 0x87
     VIDEO = 0x88
+    GRAIN = 0x89
 
 
 _TILES: Final = (SectionType.TILE, SectionType.EXACT)
@@ -520,6 +539,38 @@ class Attachment(NamedTuple):
     detail: bytes = b""
 
 
+GRAIN_LEVELS: Final = 9
+"""How many brightnesses, from 0 to 256, the noise of GRAIN has a deviation for."""
+_GRAIN: Final = struct.Struct("<11BI")
+_QUARTERS: Final = 4
+
+
+class Grain(NamedTuple):
+    """The content of GRAIN."""
+
+    levels: tuple[float, ...]
+    """Standard deviations in 8-bit levels, below 64, in quarters, for nine brightnesses."""
+    common: float
+    """0: the channels' noise is independent; 1: it is the same."""
+    coarse: float
+    """0: white noise; 1: blurred noise."""
+    seed: int
+    """Of 32 bits."""
+
+    def pack(self) -> bytes:
+        """The 15 bytes of the section. The numbers are rounded."""
+        levels = (min(max(round(_QUARTERS * level), 0), 255) for level in self.levels)
+        return _GRAIN.pack(*levels, round(255 * self.coarse), round(255 * self.common), self.seed)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Grain:
+        """The inverse of `pack`. Raises CorruptError for another number of bytes."""
+        if len(payload) != _GRAIN.size:
+            raise CorruptError(f"GRAIN has {len(payload)} bytes, not {_GRAIN.size}")
+        *levels, coarse, common, seed = _GRAIN.unpack(payload)
+        return cls(tuple(v / _QUARTERS for v in levels), common / 255, coarse / 255, seed)
+
+
 class Front(NamedTuple):
     """What stands before the pixels. None where the file has no such section."""
 
@@ -596,6 +647,12 @@ class Container:
         return self._metadata(SectionType.IPTC)
 
     @cached_property
+    def grain(self) -> Grain | None:
+        """The noise that a reader may add."""
+        section = self._find(SectionType.GRAIN)
+        return None if section is None else Grain.unpack(self._payload(section))
+
+    @cached_property
     def gain_map(self) -> Attachment | None:
         return self._attachment(SectionType.GAINMAP)
 
@@ -649,6 +706,7 @@ def pack(
     iptc: bytes | None = None,
     gain_map: Attachment | None = None,
     video: Attachment | None = None,
+    grain: Grain | None = None,
 ) -> bytes:
     """Make a file from its header and the payloads of its tiles in raster order.
 
@@ -674,6 +732,8 @@ def pack(
     for kind, attachment in zip(_ATTACHED, (gain_map, video), strict=True):
         if attachment:
             payloads.append((kind, _pack_attachment(kind, attachment)))
+    if grain is not None:
+        payloads.append((SectionType.GRAIN, grain.pack()))
     payloads.sort(key=lambda section: section[0])
     kinds = (SectionType.EXACT if n in exact else SectionType.TILE for n in range(len(tiles)))
     payloads.extend(zip(kinds, tiles, strict=True))
@@ -904,6 +964,8 @@ def _checked(
                 raise CorruptError(f"ALPHA has {size} values for {header.pixels} pixels")
         elif section.type in _FRAMED:
             _check_metadata(frame, section.name, max_metadata)
+        elif section.type == SectionType.GRAIN and section.length != _GRAIN.size:
+            raise CorruptError(f"GRAIN has {section.length} bytes, not {_GRAIN.size}")
         elif section.type in _ATTACHED and section.length > DEFAULT_MAX_ATTACHMENT:
             raise LimitError(
                 f"{section.name} of {section.length} bytes, and the limit is "

@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import functools
 import operator
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aecodec import bitstream
@@ -145,6 +145,7 @@ def compress(
     lossless: bool = False,
     without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
     denoise: Strength | None = None,
+    grain: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -152,29 +153,25 @@ def compress(
     """A picture as the bytes of an .aec file.
 
     Args:
-        image: a PIL image, a path, a file object, the bytes of a picture file, a Picture, or an
-            array of uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
+        image: a PIL image, path, file, picture file's bytes, Picture, or uint8 (H,W), (H,W,3 or 4).
         quality: 1 to 100; 75 has about the SSIMULACRA 2 of JPEG at 75, or by weights for PSNR that.
         model: the name of the weights; None takes those of `tune`.
-        tune: "eye" or "psnr": weights for what people see, or for PSNR. None: "psnr" if there is a
-            `target_psnr`, else "eye".
+        tune: "eye" or "psnr": weights for what people see, for PSNR; None: as the target, or "eye".
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size, target_bpp: in place of a quality: the best file of at most this size or bpp.
-        target_psnr: in place of a quality: the lowest one with at least this PSNR in dB, measured
-            where alpha is not 0, on grey or on R, G and B. Without such a quality: lossless.
-        target_ssimulacra2: in place of a quality: a file with at least this SSIMULACRA 2.1 score,
-            and at most half a point more; 70 is high quality, 90 hard to tell from the picture.
+        target_psnr: in place of a quality: this PSNR at least, in dB, of what is visible.
+        target_ssimulacra2: in place of a quality: this SSIMULACRA 2.1 score at least (70: high).
         lossless: store every tile exactly and ignore the quality.
         without: a mask (H,W); covered pixels (white, or True) are drawn from their surroundings.
         denoise: remove noise of this standard deviation in 8-bit levels; "auto" estimates it.
+        grain: describe that noise in the file, so that decoders add such noise again.
         max_pixels: refuse larger pictures, but not a Picture, which is loaded already.
         threads: the largest number to use, within the number of cores; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
         InputError: the picture or the mask can't be read or used, or the picture is too large.
         RequestError: no quality meets the target.
-        ValueError: a number out of range, options that exclude others, unknown device or tune.
-        TypeError: quality, effort or threads that are no whole numbers, such as 75.0 and True.
+        ValueError, TypeError: an unknown option, a number out of range or not whole (75.0, True).
         WeightsError, DeviceError: no usable weights of that name, no GPU that can be used.
     """
     from aecodec.networks import weights
@@ -191,6 +188,7 @@ def compress(
         lossless=lossless,
         without=without,
         denoise=denoise,
+        grain=grain,
         max_pixels=max_pixels,
     )
 
@@ -201,6 +199,7 @@ def decompress(
     region: Sequence[int] | None = None,
     preview: int | None = None,
     scale: int = 1,
+    grain: bool = True,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 0,
     device: str = "auto",
@@ -212,6 +211,7 @@ def decompress(
         preview: 2, 4, 8 or 16: a picture of 1/2 to 1/16 of the width and height, coarse and fast.
         scale: 2 draws the picture, or the region, at twice the width and height. A network
             estimates the finer detail, which the file does not hold.
+        grain: add the noise that the file describes, if it does; previews and scale 2 have none.
         threads: how many to use at most, of those that the cores allow; 0: one for every core.
         device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
     Raises:
@@ -228,12 +228,27 @@ def decompress(
     container = bitstream.parse(data, max_pixels=max_pixels)
     coder = shared(weights_for(container), threads, device)
     if preview is None:
-        return coder.decode(container, region, scale, max_pixels=max_pixels)
+        return coder.decode(container, region, scale, grain=grain, max_pixels=max_pixels)
     if region is not None:
         raise ValueError("a region or a preview, not both")
     if scale != 1:
         raise ValueError("a preview or a scale, not both")
     return coder.decode_preview(container, preview)
+
+
+def _grained(
+    bands: Iterator[Pixels], part: Box, container: bitstream.Container, grain: bitstream.Grain
+) -> Generator[Pixels, None, None]:
+    """The bands of a part with the noise that the file describes."""
+    from aecodec.coding.grain import with_grain
+
+    header, top = container.header, part.y
+    alike = header.neutral or header.mode in (ColourMode.L, ColourMode.LA)
+    exact = [header.grid.box(number) for number in container.exact]
+    for band in bands:
+        box = Box(part.x, top, part.w, len(band))
+        yield with_grain(shown(band, header), box, grain, alike=alike, exact=exact)
+        top += len(band)
 
 
 def shown(rgb: Pixels, header: Header) -> Pixels:
@@ -311,6 +326,7 @@ class Codec:
         lossless: bool = False,
         without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
         denoise: Strength | None = None,
+        grain: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         tile_size: int = DEFAULT_TILE_SIZE,
     ) -> bytes:
@@ -329,9 +345,11 @@ class Codec:
             raise ValueError("a lossless file or a target, not both")
         if lossless and denoise is not None:
             raise ValueError("a lossless file keeps the noise: lossless or denoise, not both")
+        if grain and denoise is None:
+            raise ValueError("grain describes the noise that denoise removes: it needs denoise")
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
         if denoise is not None:
-            picture = self.denoised(picture, denoise)
+            picture = self.denoised(picture, denoise, grain=grain)
         covered = None
         if without is not None:
             from aecodec.image.masks import filled, read_mask, without_copies
@@ -359,11 +377,11 @@ class Codec:
             return _Search(encoder, picture, header, effort).best(target)
         return _file(picture, header, encoder.encode(quality, effort))
 
-    def denoised(self, picture: Picture, strength: Strength) -> Picture:
+    def denoised(self, picture: Picture, strength: Strength, *, grain: bool = False) -> Picture:
         """The picture without its noise, and with a note on it: see `coding.denoising.denoised`."""
         from aecodec.coding.denoising import denoised
 
-        return denoised(picture, strength, self.tiles.runtime.options)
+        return denoised(picture, strength, self.tiles.runtime.options, grain=grain)
 
     def decode(
         self,
@@ -371,6 +389,7 @@ class Codec:
         region: Sequence[int] | None = None,
         scale: int = 1,
         *,
+        grain: bool = True,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> PIL.Image.Image:
         """The picture of a parsed file, or the part of it in `region`, 1 or 2 times as large."""
@@ -378,7 +397,7 @@ class Codec:
 
         part = _part(container, region, scale, max_pixels)
         mode, alpha, travelling = _beside(container, region, scale)
-        bands = self._bands(container, part, scale)
+        bands = self._bands(container, part, scale, grain=grain)
         return from_bands(bands, (scale * part.h, scale * part.w), mode, alpha, **travelling)
 
     def decode_to_png(
@@ -388,6 +407,7 @@ class Codec:
         region: Sequence[int] | None = None,
         scale: int = 1,
         *,
+        grain: bool = True,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> tuple[str, ...]:
         """Write the picture of a parsed file as a PNG while later tiles are decoded.
@@ -401,7 +421,7 @@ class Codec:
         mode, alpha, travelling = _beside(container, region, scale)
         size = scale * part.h, scale * part.w
         threads = self.tiles.runtime.threads
-        with contextlib.closing(self._bands(container, part, scale)) as bands:
+        with contextlib.closing(self._bands(container, part, scale, grain=grain)) as bands:
             return save_bands(bands, size, file, mode, alpha, threads=threads, **travelling)
 
     def decode_rgb(
@@ -411,12 +431,14 @@ class Codec:
         return self._decoder(container).draw(_part(container, region))
 
     def _bands(
-        self, container: bitstream.Container, part: Box, scale: int
+        self, container: bitstream.Container, part: Box, scale: int, *, grain: bool
     ) -> Generator[Pixels, None, None]:
         """The pixels of a part as the file says that they are shown, from top to bottom."""
         header = container.header
         if scale == 1:
             bands = self._decoder(container).bands(part)
+            if grain and container.grain is not None:
+                bands = _grained(bands, part, container, container.grain)
         else:
             from aecodec.coding.enlarging import enlarged_bands, seen_by
 
@@ -565,7 +587,12 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
     if len(tiles.exact) == header.tile_count:
         header, tiles = _in_large_tiles(picture, header, tiles)
     return bitstream.pack(
-        header, tiles.payloads, exact=tiles.exact, alpha=picture.alpha, **picture.metadata
+        header,
+        tiles.payloads,
+        exact=tiles.exact,
+        alpha=picture.alpha,
+        grain=picture.grain,
+        **picture.metadata,
     )
 
 

@@ -125,6 +125,8 @@ class Encoding:
     """The least saving in percent; a source that would save less is skipped."""
     denoise: Strength | None = None
     """The deviation of the noise to remove, or "auto"."""
+    grain: bool = False
+    """Whether the file describes the noise that was removed."""
 
     @property
     def is_aimed(self) -> bool:
@@ -281,7 +283,8 @@ class Compression:
 
         picture = self.load(data)
         if self.encoding.denoise is not None:
-            picture = self._coder.denoised(picture, self.encoding.denoise)
+            strength, grain = self.encoding.denoise, self.encoding.grain
+            picture = self._coder.denoised(picture, strength, grain=grain)
         content = self.encode(picture)
         quality = bitstream.parse_header(content)[0].quality
 
@@ -297,7 +300,8 @@ class Decompression:
     """From an `.aec` file to a picture. Safe to be shared between threads.
 
     With a region (x, y, width, height in pixels) to that part alone, with a preview (2, 4, 8 or 16)
-    to a picture of that fraction of the size, with a scale of 2 to one of twice the size.
+    to a picture of that fraction of the size, with a scale of 2 to one of twice the size. Without
+    grain no noise is added.
     """
 
     verb: Literal["decompress"] = "decompress"
@@ -309,8 +313,10 @@ class Decompression:
         region: tuple[int, int, int, int] | None = None,
         preview: int | None = None,
         scale: int = 1,
+        grain: bool = True,
     ) -> None:
         self.run, self._region, self._preview, self._scale = run, region, preview, scale
+        self._grain = grain
         self._codecs = _Codecs(run)
 
     def decode(self, data: bytes) -> PillowImage:
@@ -318,7 +324,10 @@ class Decompression:
         container, coder = self._parse(data)
         if self._preview is not None:
             return coder.decode_preview(container, self._preview)
-        return coder.decode(container, self._region, self._scale, max_pixels=self.run.max_pixels)
+        limit = self.run.max_pixels
+        return coder.decode(
+            container, self._region, self._scale, grain=self._grain, max_pixels=limit
+        )
 
     def _parse(self, data: bytes) -> tuple[Container, Codec]:
         from aecodec import bitstream, codec
@@ -341,7 +350,7 @@ class Decompression:
             def write(file: BinaryIO) -> tuple[str, ...]:
                 limit = self.run.max_pixels
                 return coder.decode_to_png(
-                    container, file, self._region, self._scale, max_pixels=limit
+                    container, file, self._region, self._scale, grain=self._grain, max_pixels=limit
                 )
         else:
             picture = self.decode(data)

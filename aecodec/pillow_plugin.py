@@ -50,6 +50,7 @@ _CODING: Final = (
     "target_ssimulacra2",
     "lossless",
     "denoise",
+    "grain",
 )
 
 _MORE_OF_A_QUICK_ONE: Final = 1.5

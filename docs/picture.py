@@ -4,7 +4,8 @@
 
 comparison.webp: JPEG and aecodec at the same number of bytes. denoise.webp: a noisy photograph
 compressed as it is, after non-local means, and with --denoise. enlarge.webp: a photograph at half
-of its size, enlarged by Lanczos' interpolation and by --scale 2.
+of its size, enlarged by Lanczos' interpolation and by --scale 2. grain.webp: a noisy photograph,
+without its noise, and with grain in its place.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ QUALITY = 20
 BOX = (100, 0, 420, 240)
 FACE = (150, 50, 270, 170)
 DETAIL = (160, 60, 300, 180)
-SIGMA = 25
+SIGMA, GRAIN = 25, 14
 MARGIN, CAPTION = 8, 24
 
 
@@ -85,6 +86,21 @@ def denoise() -> None:
     _sheet(original, panels, FACE, 2, HERE / "denoise.webp")
 
 
+def grain() -> None:
+    """The noisy photograph, and what comes back with --denoise auto, without and with --grain."""
+    original = astronaut()
+    rgb = np.asarray(original)
+    noise = np.random.default_rng(2).normal(0.0, GRAIN, rgb.shape)
+    noisy = Image.fromarray(np.rint(rgb + noise).clip(0, 255).astype(np.uint8))
+    data = aecodec.compress(noisy, denoise="auto", grain=True)
+    panels: list[tuple[str, bytes | None, Image.Image]] = [
+        ("with noise", None, noisy),
+        ("--denoise auto", data, aecodec.decompress(data, grain=False)),
+        ("--denoise auto --grain", data, aecodec.decompress(data)),
+    ]
+    _sheet(original, panels, FACE, 2, HERE / "grain.webp", measured=False)
+
+
 def enlarge() -> None:
     """The photograph, and its half enlarged in two ways, at 200 %."""
     original = astronaut()
@@ -105,6 +121,8 @@ def _sheet(
     box: tuple[int, int, int, int],
     scale: int,
     path: Path,
+    *,
+    measured: bool = True,
 ) -> None:
     """Parts of pictures side by side, with their bytes, and their fidelity to the original."""
     width, height = scale * (box[2] - box[0]), scale * (box[3] - box[1])
@@ -119,7 +137,8 @@ def _sheet(
         if data is not None:
             pixels = np.asarray(original), np.asarray(picture)
             decibels, score = psnr(*pixels), ssimulacra2(*pixels)
-            text += f": {len(data):,} bytes, {decibels:.1f} dB, score {score:.0f}"
+            text += f": {len(data):,} bytes"
+            text += f", {decibels:.1f} dB, score {score:.0f}" if measured else ""
         draw.text((x, MARGIN + height + 4), text, "black", font)
     sheet.save(path, quality=92, method=6)
 
@@ -127,6 +146,7 @@ def _sheet(
 def main() -> int:
     comparison()
     denoise()
+    grain()
     enlarge()
     return 0
 

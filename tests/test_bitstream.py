@@ -81,6 +81,7 @@ def test_wire_ids_do_not_move() -> None:
         "IPTC": 0x86,
         "GAINMAP": 0x87,
         "VIDEO": 0x88,
+        "GRAIN": 0x89,
     }
 
 

@@ -103,6 +103,8 @@ class Task:
         options = dataclasses.asdict(self.encoding)
         if self.encoding.denoise is None:  # manifests of before do not name it
             del options["denoise"]
+        if not self.encoding.grain:
+            del options["grain"]
         return options
 
 

@@ -357,6 +357,11 @@ def commands() -> None:
     " standard deviation in 8-bit levels. Every decoder reads the file.",
 )
 @click.option(
+    "--grain",
+    is_flag=True,
+    help="Describe the noise that --denoise removes, so that decoders add such noise again.",
+)
+@click.option(
     "--min-savings",
     type=Number(0.0, 100.0, max_open=True),
     metavar="PERCENT",
@@ -396,6 +401,7 @@ def compress(
     lossless: bool,
     without: str | None,
     denoise: Strength | None,
+    grain: bool,
     min_savings: float | None,
     tune: str | None,
     model: str | None,
@@ -440,7 +446,10 @@ def compress(
         effort=effort,
         min_savings=min_savings,
         denoise=denoise,
+        grain=grain and denoise is not None,
     )
+    if grain and denoise is None and not _is_default("grain"):
+        raise click.UsageError("--grain describes the noise that --denoise removes: give both")
     if encoding.lossless and denoise is not None:
         raise click.UsageError("--lossless keeps noise, --denoise removes it: give one of them")
     if folders.are_meant(inputs, output):
@@ -498,6 +507,7 @@ def _chosen(options: Collection[str]) -> str | None:
     help="Draw the picture, or the region, at twice the width and height. A network estimates the"
     " finer detail, which the file does not hold.",
 )
+@click.option("--no-grain", is_flag=True, help="Add no noise, also if the file describes some.")
 @folder_options
 @output_options
 def decompress(
@@ -505,6 +515,7 @@ def decompress(
     region: tuple[int, int, int, int] | None,
     preview: str | None,
     scale: str | None,
+    no_grain: bool,
     folders: Folders,
     output: str | None,
     force: bool,
@@ -523,6 +534,8 @@ def decompress(
     if folders.are_meant(inputs, output):
         if any(value is not None and not _is_default(name) for name, value in given.items()):
             raise click.UsageError("--region, --preview and --scale are for single files")
+        if no_grain and not _is_default("no_grain"):
+            raise click.UsageError("--no-grain is for single files")
         return folders.convert(inputs, output, run, force=force, as_json=as_json)
     for other in ("region", "scale"):  # a preview goes with neither
         part = _chosen([name for name in (other, "preview") if given[name] is not None])
@@ -536,6 +549,7 @@ def decompress(
         region=given["region"],
         preview=None if given["preview"] is None else int(given["preview"]),
         scale=int(given["scale"] or 1),
+        grain=not no_grain,
     )
     return _convert(jobs, how, conversion.Here(force, known), as_json)
 

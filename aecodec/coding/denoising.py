@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aecodec.coding.grain import measured
 from aecodec.coding.strength import AUTO, Strength, checked
 from aecodec.coding.workers import workers_for
 from aecodec.geometry import Box, Grid
@@ -58,12 +59,15 @@ class Noise:
         return cls(np.full(BRIGHTNESSES, deviation, np.float32), deviation)
 
 
-def denoised(picture: Picture, strength: Strength, options: Options) -> Picture:
+def denoised(
+    picture: Picture, strength: Strength, options: Options, *, grain: bool = False
+) -> Picture:
     """The picture without its noise, and with a note that says how strong it was.
 
-    With "auto", a picture with next to no noise is returned as it is. Colours under full
-    transparency are replaced by smooth ones. Raises ValueError for another strength, WeightsError
-    where the networks are not installed.
+    With `grain` it gets a description of the noise, which decoders add again. With "auto", a
+    picture with next to no noise is returned as it is. Colours under full transparency are replaced
+    by smooth ones. Raises ValueError for another strength, WeightsError where the networks are not
+    installed.
     """
     strength = checked(strength)
     network = denoiser(options)
@@ -77,10 +81,13 @@ def denoised(picture: Picture, strength: Strength, options: Options) -> Picture:
     rgb = _without(noise, rgb, network)
     if grey:
         rgb = made_neutral(rgb)
-    note = f"noise of about {noise.mean:.0f} levels was removed, as asked for"
-    if noise.mean < 0.95:
-        note = f"noise of about {noise.mean:.1f} levels was removed, as asked for"
-    return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, note))
+    amount = f"{noise.mean:.1f}" if noise.mean < 0.95 else f"{noise.mean:.0f}"
+    note = f"noise of about {amount} levels was removed, as asked for"
+    found = None
+    if grain:
+        found = measured(picture.rgb, rgb, noise.levels, picture.visible)
+        note += "; the file describes it, and decoders add such noise"
+    return dataclasses.replace(picture, rgb=rgb, grain=found, notes=(*picture.notes, note))
 
 
 def estimate(rgb: Pixels, network: Denoiser, visible: Bools | None = None) -> Noise:

@@ -45,7 +45,7 @@ MADE = {
     },
     "beyond-compression.md": {
         *("photos/aecodec-descriptors.sqlite", "mended.png", "mask.png", "heat"),
-        *("dream.png", "varied.png", "large.png"),
+        *("dream.png", "varied.png", "smooth.png", "large.png"),
     },
     "desktop.md": {"thumbnail.png", "xdg/thumbnailers/aecodec.thumbnailer"},
     "training.md": {"weights/mine/config.json", "photo.aec"},

@@ -41,6 +41,12 @@ const SECTIONS = {
   0x86: { name: "IPTC" },
   0x87: { name: "GAINMAP" },
   0x88: { name: "VIDEO" },
+  0x89: {
+    name: "GRAIN",
+    check({ payload }) {
+      if (payload.length !== 15) throw new CorruptError(`GRAIN has ${payload.length} bytes, not 15`);
+    },
+  },
 };
 
 function checkTile(section) {

@@ -272,7 +272,8 @@ def short_block(results: dict[str, Any], place: str) -> str:
             f"Bytes are BD-rates against {named}: the size at the same value of the"
             f" measure, on {len(results['pictures'])} Kodak pictures, whole files; e2 is effort 2."
             f" {results.get('speeds', '')} Measured {results['date']} on {machine_of(results)}."
-            " [All figures and settings](docs/benchmarking.md), [speed and memory](docs/performance.md).",
+            " [All figures and settings](docs/benchmarking.md),"
+            " [speed and memory](docs/performance.md).",
         ]
     )
 

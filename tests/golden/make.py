@@ -23,7 +23,6 @@ import aecodec  # noqa: E402
 from aecodec import bitstream, codec  # noqa: E402
 from aecodec.networks import weights  # noqa: E402
 
-
 FIRST = "small"
 """The weights of most files: the default ones when these were made."""
 

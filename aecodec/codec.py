@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import operator
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -251,6 +252,20 @@ def _grained(
         top += len(band)
 
 
+def _gathered(bands: Iterator[Pixels], part: Box) -> Pixels:
+    """The pixels (h,w,3) of a part from its bands. A forged header takes no memory."""
+    import numpy as np
+
+    whole, top = next(bands), 0
+    if len(whole) == part.h:
+        return whole
+    first, whole = whole, np.empty((part.h, part.w, 3), np.uint8)
+    for band in itertools.chain([first], bands):
+        whole[top : top + len(band)] = band
+        top += len(band)
+    return whole
+
+
 def shown(rgb: Pixels, header: Header) -> Pixels:
     """Decoded pixels (H,W,3) as the file says that they are shown."""
     from aecodec.image.preparation import made_neutral
@@ -444,7 +459,7 @@ class Codec:
 
             whole = Box.of(header.grid.shape)
             seen = seen_by(part, header.grid.shape).common(whole) or whole
-            rgb = shown(self._decoder(container).draw(seen), header)
+            rgb = shown(_gathered(self._decoder(container).bands(seen), seen), header)
             options = self.tiles.runtime.options
             bands = enlarged_bands(rgb, part.within(seen), header.quality, options)
         for band in bands:
@@ -676,7 +691,7 @@ def _part(
     if scale > 1 and width * height > max_pixels:
         raise LimitError(
             f"twice as large the picture would have {width} x {height} pixels;"
-            f" the limit is {max_pixels}"
+            f" the limit is {max_pixels} (--max-pixels)"
         )
     return part
 

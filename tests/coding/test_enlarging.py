@@ -151,7 +151,8 @@ def test_the_command(here: Path) -> None:
     assert np.array_equal(np.asarray(Image.open("a.png")), expected)
     done = run("decompress", "a.aec", "--scale", "2", "--region", "8,8,20,30", "-o", "part.tiff")
     assert done.returncode == 0, done.stderr
-    assert Image.open("part.tiff").size == (40, 60)
+    with Image.open("part.tiff") as part:
+        assert part.size == (40, 60)
     done = run("decompress", "a.aec", "-o", "b.png", env={"AECODEC_DECOMPRESS_SCALE": "2"})
     assert done.returncode == 0, done.stderr
     assert np.array_equal(np.asarray(Image.open("b.png")), expected)

@@ -446,7 +446,7 @@ class Codec:
         return self._decoder(container).draw(_part(container, region))
 
     def _bands(
-        self, container: bitstream.Container, part: Box, scale: int, *, grain: bool
+        self, container: bitstream.Container, part: Box, scale: int = 1, *, grain: bool = True
     ) -> Generator[Pixels, None, None]:
         """The pixels of a part as the file says that they are shown, from top to bottom."""
         header = container.header

@@ -606,7 +606,7 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
         tiles.payloads,
         exact=tiles.exact,
         alpha=picture.alpha,
-        grain=picture.grain,
+        grain=None if picture.grain is None else bitstream.Grain.unpack(picture.grain),
         **picture.metadata,
     )
 

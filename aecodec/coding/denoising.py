@@ -85,7 +85,7 @@ def denoised(
     note = f"noise of about {amount} levels was removed, as asked for"
     found = None
     if grain:
-        found = measured(picture.rgb, rgb, noise.levels, picture.visible)
+        found = measured(picture.rgb, rgb, noise.levels, picture.visible).pack()
         note += "; the file describes it, and decoders add such noise"
     return dataclasses.replace(picture, rgb=rgb, grain=found, notes=(*picture.notes, note))
 

@@ -20,7 +20,6 @@ from PIL import Image
 
 from aecodec import metrics
 from aecodec.arrays import Bools, Pixels
-from aecodec.bitstream import Grain
 from aecodec.image import ancillary, metadata
 from aecodec.image.ancillary import Ancillary
 from aecodec.image.parts import Attachment, Text
@@ -69,8 +68,8 @@ class Picture:
     """A JPEG that brightens this picture on HDR screens; `GainMap` puts it back."""
     video: Attachment | None = field(default=None, repr=False)
     """The video at the end of a motion photo."""
-    grain: Grain | None = field(default=None, repr=False)
-    """The noise that was removed, and that decoders add again."""
+    grain: bytes | None = field(default=None, repr=False)
+    """The noise that was removed, and that decoders add again, as a file describes it."""
     notes: tuple[str, ...] = ()
     """A phrase for each loss."""
 

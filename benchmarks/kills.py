@@ -35,12 +35,16 @@ from PIL import Image
 from rich.progress import Progress
 
 from aecodec import codec
+from aecodec.arrays import Pixels
 from aecodec.batch.manifest import NAME
 from aecodec.bench import pictures
 from aecodec.bench.measure import machine
 from aecodec.errors import AecodecError
+from aecodec.metrics import psnr
 
 COUNT, BROKEN, SIDE = 60, 5, 40
+CODED = 18.0
+"""The PSNR of a coded picture at least, in dB: other pictures have less."""
 KILLS = 12
 """Of one run, at most."""
 COMMAND = (sys.executable, "-m", "aecodec")
@@ -65,6 +69,7 @@ class Round:
             if path.name != NAME
         }
         self._dates = {name: (self.source / name).stat().st_mtime_ns for name in self._sources}
+        self._pixels = {name: self._shown(self.source / name) for name in self._sources}
         self._broken = {name for name in self._sources if "broken" in name.name}
         self._seen: dict[Path, tuple[int, bytes]] = {}
         self._checked: set[Path] = set()
@@ -97,7 +102,7 @@ class Round:
         )
         begun = len(files_of(self.target))
         goal = begun + self._dice.randrange(COUNT // 2) if self._dice.random() < 0.6 else None
-        deadline = time.monotonic() + (20.0 if goal else self._dice.random() * 1.5)
+        deadline = time.monotonic() + (1.5 * self._dice.random() if goal is None else 20.0)
         while process.poll() is None and time.monotonic() < deadline:
             if goal is not None and len(files_of(self.target)) >= goal:
                 time.sleep(self._dice.random() * 0.02)
@@ -114,7 +119,7 @@ class Round:
         process.wait()
         found["kills"] += 1
         found["with their workers" if with_workers else "the client alone"] += 1
-        found["before the first output" if goal is None else "among the outputs"] += 1
+        found["at a random time" if goal is None else "after some outputs"] += 1
         return False
 
     def _check(self) -> None:
@@ -137,16 +142,29 @@ class Round:
                 raise Fault(f"{path} was made twice")
             if path not in self._checked:
                 self._checked.add(path)
-                self._open(path)
+                self._check_pixels(path)
 
-    def _open(self, path: Path) -> None:
-        """An output is whole."""
+    def _check_pixels(self, path: Path) -> None:
+        """An output is whole, and shows its source: the same pixels, or coded ones."""
+        names = [n for n in self._sources if self._output(n) == path.relative_to(self.target)]
+        (expected,) = (self._pixels[name] for name in names)
+        found = self._shown(path)
+        assert expected is not None and found is not None
+        least = CODED if self._suffix == ".aec" else float("inf")
+        if found.shape != expected.shape or psnr(expected, found) < least:
+            raise Fault(f"{path} is another picture than its source")
+
+    @staticmethod
+    def _shown(path: Path) -> Pixels | None:
+        """The pixels of a picture or an .aec file; None for what is broken."""
         data = path.read_bytes()
-        if self._suffix == ".aec":
-            codec.verify(data, full=True)
-        else:
+        try:
+            if path.suffix == ".aec":
+                return np.asarray(codec.decompress(data))
             with Image.open(io.BytesIO(data)) as image:
-                image.load()
+                return np.asarray(image.convert("RGB"))
+        except OSError:
+            return None
 
     def _check_end(self) -> None:
         outputs = {path.relative_to(self.target) for path in files_of(self.target)} - {Path(NAME)}
@@ -190,7 +208,7 @@ def fill(folder: Path, dice: random.Random) -> None:
         Image.fromarray(rgb[y : y + SIDE, x : x + SIDE]).save(path, quality=90)
         if number < BROKEN:
             data = path.read_bytes()
-            path.rename(path.with_name(f"broken{number}.{kind}"))
+            path.unlink()
             path.with_name(f"broken{number}.{kind}").write_bytes(data[: len(data) // 2])
 
 
@@ -212,8 +230,7 @@ def main() -> int:
             dice = random.Random(f"{options.seed}/{number}")
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
                 folder = Path(name)
-                fill(folder / "in", dice)
-                (folder / "in").rename(folder / "photos")
+                fill(folder / "photos", dice)
                 for ways in (
                     ("compress", "photos", "-o", "packed", "--rm", "-q", "50"),
                     ("decompress", "packed", "-o", "back", "--rm"),

@@ -125,7 +125,7 @@ def with_speeds(results: dict[str, Any], other: dict[str, Any]) -> None:
     found = {entry["name"]: entry["megapixels_per_second"] for entry in other["curves"]}
     for entry in results["curves"]:
         entry["megapixels_per_second"] = found[entry["name"]]
-    results["speeds"] = f"Speeds are those of a run of its own, {len(other['pictures'])} pictures."
+    results["speeds"] = f" Speeds are those of a run of its own, {len(other['pictures'])} pictures."
 
 
 # ---------------------------------------------------------------------------------------- the plot
@@ -271,7 +271,7 @@ def short_block(results: dict[str, Any], place: str) -> str:
             "",
             f"Bytes are BD-rates against {named}: the size at the same value of the"
             f" measure, on {len(results['pictures'])} Kodak pictures, whole files; e2 is effort 2."
-            f" {results.get('speeds', '')} Measured {results['date']} on {machine_of(results)}."
+            f"{results.get('speeds', '')} Measured {results['date']} on {machine_of(results)}."
             " [All figures and settings](docs/benchmarking.md),"
             " [speed and memory](docs/performance.md).",
         ]
@@ -299,7 +299,7 @@ def block(
         "| | |",
         "|---|---|",
         f"| date | {results['date']} |",
-        f"| machine | {machine_of(results)}, in a warm process. {results.get('speeds', '')} |",
+        f"| machine | {machine_of(results)}, in a warm process.{results.get('speeds', '')} |",
         f"| versions | Python {results['machine']['python']}, {', '.join(versions)} |",
         *(
             f"| aecodec: time to load | {1000 * a['load_s']:.0f} ms |\n"

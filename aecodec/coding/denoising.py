@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aecodec.coding.grain import measured
+from aecodec.coding.grain import grain_of
 from aecodec.coding.strength import AUTO, Strength, checked
 from aecodec.coding.workers import workers_for
 from aecodec.geometry import Box, Grid
@@ -85,7 +85,7 @@ def denoised(
     note = f"noise of about {amount} levels was removed, as asked for"
     found = None
     if grain:
-        found = measured(picture.rgb, rgb, noise.levels, picture.visible).pack()
+        found = grain_of(picture.rgb, rgb, noise.levels, picture.visible).pack()
         note += "; the file describes it, and decoders add such noise"
     return dataclasses.replace(picture, rgb=rgb, grain=found, notes=(*picture.notes, note))
 

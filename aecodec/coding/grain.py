@@ -1,6 +1,6 @@
 """Grain: noise of the kind that was removed from a picture, added to what a decoder shows.
 
-    noisy, denoised --measured--> Grain: deviations by brightness, coarseness, likeness of channels
+    noisy, denoised --grain_of--> Grain: deviations by brightness, coarseness, likeness of channels
     pixels, Grain --with_grain--> pixels
 
 The file holds 15 bytes of it (section GRAIN of the container), as AV1 does (Norkin & Birkbeck 2018,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.uint64]
 
-__all__ = ["measured", "with_grain"]
+__all__ = ["grain_of", "with_grain"]
 
 AT_ONCE: Final = 2**18
 """Pixels, about, whose noise is computed at once."""
@@ -123,7 +123,7 @@ def _hashed(counters: Words, seed: int) -> Words:
 # --- Measuring --------------------------------------------------------------------------------
 
 
-def measured(noisy: Pixels, clean: Pixels, levels: Floats, visible: Bools | None = None) -> Grain:
+def grain_of(noisy: Pixels, clean: Pixels, levels: Floats, visible: Bools | None = None) -> Grain:
     """The grain of a picture (H,W,3), from what a denoiser took from it.
 
     levels (9,) are the noise's deviations by brightness. What was taken tells how coarse it is, by

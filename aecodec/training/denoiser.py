@@ -10,12 +10,9 @@ whole takes little more than an hour.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import functools
 import io
-import json
-import math
-import os
 import pathlib
 import time
 from typing import Any, ClassVar
@@ -23,11 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecodec.model.denoiser import Denoiser, NoiseEstimator
+from aecodec.training import short
 from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
 from aecodec.training.graphs import PIXELS, write_graph
 from aecodec.training.noise import Noisy, add_noise
@@ -53,19 +51,10 @@ WARM = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class DenoiserSettings:
+class DenoiserSettings(short.ShortSettings):
     """How to train."""
 
     minutes: float = 60.0
-    steps: int | None = None  # in place of the minutes
-    batch: int = 16
-    crop: int = 64
-    lr: float = 1e-3
-    ema: float = 0.999
-    seed: int = 1
-    start_from: pathlib.Path | None = None  # the folder of a run
-    threads: int = 1
-    report_minutes: float = 6.0
 
 
 def _levels(uniform: Tensor) -> Tensor:
@@ -142,9 +131,7 @@ class _Training:
     def take_step(self, done: float) -> None:
         """One step; `done` is the share of the schedule before it."""
         settings = self.settings
-        factor = min(1.0, (self.step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * done))
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.lr * factor
+        short.set_rate(self._optimiser, settings.lr, self.step, done, WARM)
         crops = self._draw(large=done >= LARGE_FROM)
         denoising = _denoising_loss(self.both.denoiser, crops)
         estimation = _estimation_loss(self.both.estimator, crops)
@@ -155,10 +142,7 @@ class _Training:
         self._optimiser.step()
         self.step += 1
         self.pixels += crops.clean[:, 0].numel()
-        with torch.no_grad():
-            decay = min(settings.ema, self.step / (10.0 + self.step))
-            for ours, theirs in zip(self.average.parameters(), self.both.parameters(), strict=True):
-                ours.lerp_(theirs, 1.0 - decay)
+        short.follow(self.average, self.both, self.step, settings.ema)
         now = np.array([denoising.item(), estimation.item()])
         self.losses += (now - self.losses) * max(0.005, 1.0 / self.step)
 
@@ -191,28 +175,15 @@ def train_denoiser(
     pictures = Photographs(paths, smallest=smallest, workers=settings.threads)
     proof = Photographs(held_out or paths, smallest=smallest, workers=settings.threads)
     training = _Training(pictures, settings)
-    begin, reported = time.monotonic(), -math.inf
-
-    def share() -> float:
-        if settings.steps is not None:
-            return training.step / settings.steps
-        return (time.monotonic() - begin) / (60.0 * settings.minutes)
-
-    while (done := share()) < 1.0:
-        training.take_step(done)
-        if time.monotonic() - reported > 60.0 * settings.report_minutes:
-            reported = time.monotonic()
-            _report(out, training, proof, done)
-    _report(out, training, proof, 1.0)
+    report = functools.partial(_report, out, training, proof)
+    short.train(training.take_step, report, settings)
 
 
 @torch.no_grad()
 def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: float) -> None:
     """Save the averages, and write a line: PSNR and estimates on held-out crops by level."""
     both = training.average
-    tensors = {name: value.contiguous().clone() for name, value in both.state_dict().items()}
-    save_file(tensors, out / f"{WEIGHTS}.part")
-    os.replace(out / f"{WEIGHTS}.part", out / WEIGHTS)
+    short.save(both, out / WEIGHTS)
     rng = np.random.default_rng(3)
     crops = np.stack([proof.crop(rng, 3 * training.settings.crop) for _ in range(4)])
     clean = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255.0
@@ -236,8 +207,7 @@ def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: fl
                 "psnr": round(float((-10.0 * torch.log10(error)).mean()), 3),
                 "found": [round(float(v), 1) for v in mean],
             }
-    with open(out / "log.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
+    short.log(out, line)
 
 
 # --- Export ---------------------------------------------------------------------------------------
@@ -292,24 +262,9 @@ def export_denoiser(run: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Train the networks that remove noise.")
-    parser.add_argument("photographs", type=pathlib.Path)
-    parser.add_argument("run", type=pathlib.Path, help="the folder of the run")
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--start-from", type=pathlib.Path, help="the folder of an earlier run")
-    parser.add_argument("--learning-rate", type=float, default=DenoiserSettings.lr)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=DenoiserSettings.seed)
-    parser.add_argument("--export", type=pathlib.Path, help="a folder for the graphs")
-    options = parser.parse_args()
-    settings = DenoiserSettings(
-        minutes=options.minutes,
-        lr=options.learning_rate,
-        seed=options.seed,
-        start_from=options.start_from,
-        threads=options.threads,
-    )
-    train_denoiser(options.photographs, options.run, settings)
+    text = "Train the networks that remove noise."
+    options = short.parser(text, DenoiserSettings()).parse_args()
+    train_denoiser(options.photographs, options.run, short.settings_of(options, DenoiserSettings))
     if options.export is not None:
         export_denoiser(options.run, options.export)
 

@@ -11,11 +11,9 @@ checkpoint to go on from: the whole takes half an hour.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
+import functools
 import math
-import os
 import pathlib
 import time
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from aecodec.arrays import Pixels
@@ -32,6 +30,7 @@ from aecodec.image.rgb import FILTERS, doubled, halve, read, resized
 from aecodec.model.enlarger import CELL, Enlarger
 from aecodec.networks import weights
 from aecodec.networks.runtime import Options
+from aecodec.training import short
 from aecodec.training.data import find_photographs, split_validation
 from aecodec.training.graphs import PIXELS, drawn, write_graph
 from aecodec.training.loss import Eye
@@ -67,22 +66,16 @@ class Pair(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class EnlargerSettings:
-    """How to train."""
+class EnlargerSettings(short.ShortSettings):
+    """How to train. The side of the crops is that of the small pictures."""
 
     minutes: float = 25.0
-    steps: int | None = None  # in place of the minutes
-    batch: int = 16
-    crop: int = 64  # of the small pictures
     lr: float = 2e-3
     ema: float = 0.998
-    seed: int = 1
+    report_minutes: float = 3.0
     megapixels: float = 300.0  # of whole pictures that are held in memory
     eye_from: float = 1.0  # share of the schedule after which the loss is for the eye, too
     eye_share: float = 0.5
-    start_from: pathlib.Path | None = None  # the folder of a run
-    threads: int = 1
-    report_minutes: float = 3.0
 
 
 def pairs(paths: Sequence[pathlib.Path], rng: np.random.Generator, megapixels: float) -> list[Pair]:
@@ -152,9 +145,7 @@ class _Training:
     def take_step(self, done: float) -> None:
         """One step; `done` is the share of the schedule before it."""
         settings = self.settings
-        factor = min(1.0, (self.step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * done))
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.lr * factor
+        short.set_rate(self._optimiser, settings.lr, self.step, done, WARM)
         eye = done >= settings.eye_from
         x, target, level = self._draw(large=eye)
         made = self.net(x, level)
@@ -170,10 +161,7 @@ class _Training:
         self._optimiser.step()
         self.step += 1
         self.pixels += target[:, 0].numel()
-        with torch.no_grad():
-            decay = min(settings.ema, self.step / (10.0 + self.step))
-            for ours, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                ours.lerp_(theirs, 1.0 - decay)
+        short.follow(self.average, self.net, self.step, settings.ema)
         self.loss += (loss.item() - self.loss) * max(0.005, 1.0 / self.step)
 
     def _draw(self, *, large: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -230,27 +218,14 @@ def train_enlarger(
     proof = pairs(held_out or paths[:4], np.random.default_rng(0), 20.0)
     order = [paths[index] for index in rng.permutation(len(paths))]
     training = _Training(pairs(order, rng, settings.megapixels), settings)
-    begin, reported = time.monotonic(), -math.inf
-
-    def share() -> float:
-        if settings.steps is not None:
-            return training.step / settings.steps
-        return (time.monotonic() - begin) / (60.0 * settings.minutes)
-
-    while (done := share()) < 1.0:
-        training.take_step(done)
-        if time.monotonic() - reported > 60.0 * settings.report_minutes:
-            reported = time.monotonic()
-            _report(out, training, proof, done)
-    _report(out, training, proof, 1.0)
+    report = functools.partial(_report, out, training, proof)
+    short.train(training.take_step, report, settings)
 
 
 @torch.no_grad()
 def _report(out: pathlib.Path, training: _Training, proof: Sequence[Pair], done: float) -> None:
     """Save the average, and write a line: the gain over Lanczos on held-out pictures, in dB."""
-    tensors = {k: v.contiguous().clone() for k, v in training.average.state_dict().items()}
-    save_file(tensors, out / f"{WEIGHTS}.part")
-    os.replace(out / f"{WEIGHTS}.part", out / WEIGHTS)
+    short.save(training.average, out / WEIGHTS)
     gains = []
     for pair in proof:
         small, whole = _cut(pair.small, 0, 0, 256), _cut(pair.whole, 0, 0, 512)
@@ -269,8 +244,7 @@ def _report(out: pathlib.Path, training: _Training, proof: Sequence[Pair], done:
         "gain": round(float(np.mean([gain for _, gain in gains])), 3),
         "gain_from_75": round(float(np.mean(high)), 3) if high else None,
     }
-    with open(out / "log.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
+    short.log(out, line)
 
 
 # --- Export ---------------------------------------------------------------------------------------
@@ -307,30 +281,13 @@ def export_enlarger(run: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Train the network that enlarges pictures.")
-    parser.add_argument("photographs", type=pathlib.Path)
-    parser.add_argument("run", type=pathlib.Path, help="the folder of the run")
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--start-from", type=pathlib.Path, help="the folder of an earlier run")
-    parser.add_argument("--learning-rate", type=float, default=EnlargerSettings.lr)
-    parser.add_argument("--eye-from", type=float, default=EnlargerSettings.eye_from)
-    parser.add_argument("--eye-share", type=float, default=EnlargerSettings.eye_share)
-    parser.add_argument("--megapixels", type=float, default=EnlargerSettings.megapixels)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=EnlargerSettings.seed)
-    parser.add_argument("--export", type=pathlib.Path, help="a folder for the graph")
+    defaults = EnlargerSettings()
+    parser = short.parser("Train the network that enlarges pictures.", defaults)
+    for name in ("eye_from", "eye_share", "megapixels"):
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=float, default=getattr(defaults, name))
     options = parser.parse_args()
-    settings = EnlargerSettings(
-        minutes=options.minutes,
-        lr=options.learning_rate,
-        eye_from=options.eye_from,
-        eye_share=options.eye_share,
-        megapixels=options.megapixels,
-        seed=options.seed,
-        start_from=options.start_from,
-        threads=options.threads,
-    )
-    train_enlarger(options.photographs, options.run, settings)
+    train_enlarger(options.photographs, options.run, short.settings_of(options, EnlargerSettings))
     if options.export is not None:
         export_enlarger(options.run, options.export)
 

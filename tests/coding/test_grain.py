@@ -16,7 +16,7 @@ from aecodec import bitstream
 from aecodec.arrays import Pixels
 from aecodec.bitstream import Grain
 from aecodec.coding import grain
-from aecodec.coding.grain import measured, with_grain
+from aecodec.coding.grain import grain_of, with_grain
 from aecodec.geometry import Box
 
 EVEN = Grain((10.0,) * 9, 0.5, 0.25, 12345)
@@ -130,10 +130,10 @@ def test_noise_that_is_alike_and_coarse_is_measured_so() -> None:
     wide = rng.normal(0.0, 1.0, (242, 258))
     blurred = sum(wide[i : i + 240, j : j + 256] for i in range(3) for j in range(3)) / 3.0
     made = np.rint(clean() + 10.0 * blurred[..., None]).clip(0, 255).astype(np.uint8)
-    found = measured(made, clean(), np.full(9, 10.0, np.float32))
+    found = grain_of(made, clean(), np.full(9, 10.0, np.float32))
     assert found.common > 0.95
     assert found.coarse > 0.9
-    white = measured(noisy(10.0), clean(), np.full(9, 10.0, np.float32))
+    white = grain_of(noisy(10.0), clean(), np.full(9, 10.0, np.float32))
     assert white.common < 0.1
     assert white.coarse < 0.06
 

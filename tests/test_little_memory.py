@@ -86,6 +86,51 @@ def test_too_little_is_one_line(here: Path, kib: int) -> None:
 NO = "not enough memory"
 
 
+BUFFERS = """
+import resource, threading
+import numpy as np
+from aecodec.entropy.scales import one_blas_thread
+
+def limit(more):
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + more, -1))
+
+def multiply():
+    global most
+    meet.wait()
+    for _ in range(20):
+        with one_blas_thread:
+            inside.append(0)
+            most = max(most, len(inside))
+            np.matmul(large, large)
+            inside.pop()
+
+large, inside, most, meet = np.ones((700, 700), np.float32), [], 0, threading.Barrier(3)
+limit(10 << 20)
+for _ in range(2):  # the second time, too: nothing is held after the first
+    try:
+        with one_blas_thread:
+            print("has a buffer")
+    except MemoryError:
+        print("too little")
+limit(100 << 20)  # enough for one buffer and three threads, too little for three buffers
+threading.stack_size(1 << 18)
+threads = [threading.Thread(target=multiply) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(most, "at a time")
+"""
+
+
+def test_blas_has_one_buffer_where_addresses_are_limited() -> None:
+    """OpenBLAS ends a process that has no memory for another; it takes one a thread."""
+    done = subprocess.run([sys.executable, "-c", BUFFERS], capture_output=True, text=True)
+    assert done.stdout == "too little\ntoo little\n1 at a time\n", (done.stdout, done.stderr)
+    assert done.stderr == ""
+
+
 def test_what_is_too_long_is_refused_unread(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its size; and what is short takes no more memory than it needs."""
     with open("long", "wb") as file:

@@ -42,7 +42,9 @@ is thrown away); and before `near` one more of b, reflected.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -139,10 +141,17 @@ class _OneBlasThread:
 
     The products are small. The threads of OpenBLAS would spin for a while after each, on the cores
     that the float networks need.
+
+    OpenBLAS keeps a buffer for every thread that multiplies at the same time, and ends the process
+    where it gets no memory for one. So where addresses are limited, one thread at a time is inside,
+    and the one buffer is taken at once after it was asked for.
     """
 
     def __init__(self) -> None:
         self._lock = forks.Lock()
+        self._alone = forks.Lock()
+        self._here = threading.local()  # is_alone: whether this thread holds that lock
+        self._has_buffer = False
         self._inside = 0
         self._controller: ThreadpoolController | None = None
         self._limit: AbstractContextManager[object] | None = None
@@ -153,16 +162,32 @@ class _OneBlasThread:
         if self._inside and self._limit is not None:
             self._limit.__exit__(None, None, None)
         self._inside = 0
+        self._has_buffer = self._here.is_alone = False
+
+    def _require_buffer(self) -> None:
+        """Raises MemoryError where there is too little for it."""
+        if not self._has_buffer:
+            machine.require(machine.BLAS_BUFFER)
+            some = np.ones((256, 256), np.float32)  # small ones are multiplied without it
+            with forks.gate:
+                np.matmul(some, some)
+            self._has_buffer = True
 
     def __enter__(self) -> None:
-        machine.require(machine.BLAS_BUFFER)
-        with forks.gate, self._lock:
-            if not self._inside:
-                self._controller = self._controller or ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
-                self._limit.__enter__()
-            self._inside += 1
-        forks.gate.__enter__()  # BLAS has locks of its own
+        with contextlib.ExitStack() as undone:
+            is_alone = machine.address_space_is_limited()
+            if is_alone:
+                undone.enter_context(self._alone)
+                self._require_buffer()
+            with forks.gate, self._lock:
+                if not self._inside:
+                    self._controller = self._controller or ThreadpoolController()
+                    self._limit = self._controller.limit(limits=1, user_api="blas")
+                    self._limit.__enter__()
+                self._inside += 1
+            forks.gate.__enter__()  # BLAS has locks of its own
+            self._here.is_alone = is_alone
+            undone.pop_all()
 
     def __exit__(self, *_: object) -> None:
         with forks.gate, self._lock:
@@ -170,6 +195,9 @@ class _OneBlasThread:
             if not self._inside and self._limit is not None:
                 self._limit.__exit__(None, None, None)
         forks.gate.__exit__(None, None, None)
+        if getattr(self._here, "is_alone", False):
+            self._here.is_alone = False
+            self._alone.__exit__()
 
 
 one_blas_thread = _OneBlasThread()

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from PIL import Image
 
-from aecodec.image import metadata, places
+from aecodec.image import metadata
 from aecodec.image.parts import Account, Attachment, Text, walker_for
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
 
@@ -178,6 +178,8 @@ def _is_same(one: tuple[float, float] | None, other: tuple[float, float] | None)
 
 def _without_positions(found: Ancillary, notes: list[str]) -> Ancillary:
     """Drop places, texts with a position, and videos, which may hold one in many ways."""
+    from aecodec.image import places
+
     video, gain_map = found.video, found.gain_map
     if video is not None:
         notes.append("video behind the picture (motion photo), which may hold a position")

@@ -26,7 +26,7 @@ from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, mending, metadata, places, raws, xmp
+from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -295,6 +295,8 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
     )
     packet = packet if "xmp" in wanted.keep else None
     if wanted.strip_gps:
+        from aecodec.image import places
+
         notes += places.unread(exif, packet, others.iptc, others.texts)
     rgb, alpha = _arrays(flat)
     return Picture(

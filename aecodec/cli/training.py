@@ -83,6 +83,17 @@ class _Noise(NoiseType):
     help="Share of the crops with synthetic drawings.  [default: 0.01]",
 )
 @click.option(
+    "--illustrations",
+    type=click.FloatRange(0, 1),
+    help="Share of the crops that become synthetic illustrations.  [default: 0]",
+)
+@click.option(
+    "--enlarged",
+    type=click.FloatRange(0, 1),
+    help="Share of the crops that show a part of themselves enlarged, as soft as photographs of"
+    " large sensors.  [default: 0]",
+)
+@click.option(
     "--noise",
     type=_Noise(),
     help="Train a denoising autoencoder: the encoder sees crops with noise of LOW to HIGH 8-bit"

@@ -48,6 +48,8 @@ class Settings:
     decay_from: float = 0.3  # (*) share of the schedule after which the rate falls to zero
     rounding_from: float = 0.9  # (*) share after which the scale network is trained rounded
     drawings: float = 0.01  # (*) share of the crops that are drawn upon
+    illustrations: float = 0.0  # (*) share of the crops that become illustrations
+    enlarged: float = 0.0  # (*) share of the crops that show a part of themselves enlarged
     # The weakest and the strongest noise, in 8-bit levels, that is added to the crops that the
     # encoder sees. The loss is against the clean ones. None: no noise.
     noise: tuple[float, float] | None = None

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Pixels
-from aecodec.image.rgb import halve, read
+from aecodec.image.rgb import halve, read, resized
 from aecodec.training.drawings import draw_over
+from aecodec.training.illustrations import illustrate
 
-__all__ = ["Batches", "Photographs", "find_photographs", "split_validation"]
+__all__ = ["Batches", "Photographs", "enlarged", "find_photographs", "split_validation"]
 
 SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -114,12 +115,27 @@ class Photographs:
         return part
 
 
+def enlarged(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """A part of a crop (H,W,3), 1.2 to 2.5 times enlarged to (H,W,3).
+
+    Photographs of large sensors are as soft as this at their full size; those of a training set are
+    mostly reduced.
+    """
+    height, width = crop.shape[:2]
+    factor = rng.uniform(1.2, 2.5)
+    rows, columns = round(height / factor), round(width / factor)
+    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
+    part = np.ascontiguousarray(crop[top : top + rows, left : left + columns])
+    return resized(part, height, width, "BICUBIC" if rng.random() < 0.5 else "LANCZOS")
+
+
 @dataclasses.dataclass
 class Batches:
     """Batches (B,size,size,3) uint8 by step number, prepared ahead by a thread.
 
     A batch depends on (seed, step, rank) alone. So a resumed run continues with the batches that an
-    uninterrupted run would have seen. A share `drawings` of the crops gets drawings.
+    uninterrupted run would have seen. A share `drawings` of the crops gets drawings, a share
+    `illustrations` becomes illustrations, and a share `enlarged` shows a part of itself enlarged.
     """
 
     photographs: Photographs
@@ -129,6 +145,8 @@ class Batches:
     rank: int = 0
     ahead: int = 4
     drawings: float = 0.0
+    illustrations: float = 0.0
+    enlarged: float = 0.0
 
     def at(self, step: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
         """The batch of a step and, for each sample, two uniform numbers in [0,1)."""
@@ -138,6 +156,10 @@ class Batches:
         # Drawn last, so that all else is as it would be without them.
         for i in np.flatnonzero(rng.random(self.batch) < self.drawings):
             crops[i] = draw_over(np.ascontiguousarray(crops[i]), rng)
+        for i in np.flatnonzero(rng.random(self.batch) < self.illustrations):
+            crops[i] = illustrate(np.ascontiguousarray(crops[i]), rng)
+        for i in np.flatnonzero(rng.random(self.batch) < self.enlarged):
+            crops[i] = enlarged(crops[i], rng)
         return np.stack(crops), uniform
 
     def stream(self, first: int) -> Iterator[tuple[Pixels, npt.NDArray[np.float32]]]:

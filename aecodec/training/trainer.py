@@ -424,6 +424,8 @@ def _loop(
         settings.seed,
         team.rank,
         drawings=settings.drawings,
+        illustrations=settings.illustrations,
+        enlarged=settings.enlarged,
     )
     stream = batches.stream(run.step * settings.accumulate)
     clock = _Clock(run, team)

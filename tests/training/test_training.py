@@ -28,13 +28,20 @@ from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks import weights
 from aecodec.networks.config import SIZES
-from aecodec.training import checkpoint, trainer
+from aecodec.training import checkpoint, illustrations, trainer
 from aecodec.training import export as exporter
 from aecodec.training import tables as coding_tables
 from aecodec.training.channels import measure_activity, pruned, set_step_scales, transplant
 from aecodec.training.checkpoint import Run, load_ema, read_facts
-from aecodec.training.data import Batches, Photographs, find_photographs, split_validation
+from aecodec.training.data import (
+    Batches,
+    Photographs,
+    enlarged,
+    find_photographs,
+    split_validation,
+)
 from aecodec.training.drawings import draw_over
+from aecodec.training.illustrations import illustrate
 from aecodec.training.optim import SoapAdam, parameter_groups
 from aecodec.training.tables import RARE, Histogram, integers
 from aecodec.training.trainer import Settings, train
@@ -233,15 +240,47 @@ def test_batches_depend_on_the_step_alone(photographs: Path) -> None:
     assert not np.array_equal(batches.at(3)[0], other.at(3)[0])
 
 
-def test_some_crops_are_drawn_upon_and_the_others_stay(photographs: Path) -> None:
+@pytest.mark.parametrize("share", ["drawings", "illustrations", "enlarged"])
+def test_some_crops_are_changed_and_the_others_stay(photographs: Path, share: str) -> None:
     pictures = Photographs(find_photographs(photographs), smallest=64)
     plain, uniform = Batches(pictures, batch=16, size=64, seed=4).at(0)
-    drawn, same = Batches(pictures, batch=16, size=64, seed=4, drawings=0.25).at(0)
+    drawn, same = Batches(pictures, batch=16, size=64, seed=4, **{share: 0.25}).at(0)
     changed = (plain != drawn).any(axis=(1, 2, 3))
     assert 1 <= changed.sum() <= 8
     assert np.array_equal(uniform, same)
-    every, _ = Batches(pictures, batch=16, size=64, seed=4, drawings=1.0).at(0)
+    every, _ = Batches(pictures, batch=16, size=64, seed=4, **{share: 1.0}).at(0)
     assert (plain != every).any(axis=(1, 2, 3)).all()
+
+
+def test_what_is_enlarged_is_a_part_and_soft(photographs: Path) -> None:
+    rng = np.random.default_rng(2)
+    rows, columns = np.mgrid[0:96, 0:128]
+    crop = np.dstack([rows, columns, 255 * ((rows + columns) % 2)]).astype(np.uint8)
+    for _ in range(20):
+        found = enlarged(crop, rng).astype(int)
+        assert found.shape == crop.shape
+        for axis, side in enumerate(crop.shape[:2]):  # a ramp of 1 a pixel is flatter now
+            seen = np.ptp(found[..., axis]) + 1
+            assert side / 2.7 < seen < side / 1.1
+        assert np.abs(np.diff(found[..., 2], axis=1)).mean() < 255
+
+
+def test_illustrations_are_of_many_kinds_and_their_edges_are_smooth() -> None:
+    rng = np.random.default_rng(3)
+    ground = np.full((64, 96, 3), (101, 102, 103), np.uint8)
+    found = [illustrate(ground, rng) for _ in range(150)]
+    assert all(d.shape == ground.shape and d.dtype == np.uint8 for d in found)
+    assert len({d.tobytes() for d in found}) == 150
+    over = [(d == ground).all(axis=2).any() for d in found]
+    assert 10 < sum(over) < 50  # a quarter of them lie over what was there, some wholly
+    grey = [np.ptp(d.astype(int), axis=2).max() < 40 for d in found]
+    assert 5 < sum(grey) < 75  # pale ones and full ones
+    for name in ("_polygon", "_bands", "_tiling", "_strokes", "_letters"):
+        canvas = illustrations._Canvas(64, 96, rng, illustrations._palette(rng))
+        masks = np.stack([getattr(illustrations, name)(canvas) for _ in range(20)])
+        assert masks.shape == (20, 64, 96) and masks.min() >= 0.0 and masks.max() <= 1.0
+        between = (masks > 0.02) & (masks < 0.98)
+        assert masks.std() > 0.1 and 0.005 < between.mean() < 0.6, name
 
 
 def test_drawings_are_of_many_kinds() -> None:

@@ -1,7 +1,7 @@
 """How good files look: models against AVIF, JPEG XL and JPEG, by real bytes and several measures.
 
     python benchmarks/eye.py FOLDER... --models small,small-eye --json OUT.json
-        [--pictures N] [--butteraugli PROGRAM] [--report OUT.json]
+        [--pictures N] [--others avif,jpeg] [--every 2] [--butteraugli PROGRAM] [--report OUT.json]
 
 Every codec codes every picture in one run, in turns: first the lowest quality of each codec, then
 the next one. Measured are PSNR, MS-SSIM, SSIMULACRA 2 and, with a program that prints it
@@ -10,6 +10,8 @@ picture, and a run that was interrupted goes on from there. A codec whose settin
 weights have changed since is measured anew.
 
 A BD-rate is of mean curves: PCHIP over the logarithm of the rate, on the common range of a measure.
+Where pictures differ much in their rates, a mean curve is that of the busy ones. So each picture's
+own BD-rate against AVIF is printed as well: their mean, the worst and the best.
 `--report` prints the tables of a results file without measuring anything.
 """
 
@@ -63,11 +65,11 @@ Points = list[dict[str, Any]]
 Curve = list[tuple[float, float]]  # bits per pixel, fidelity
 
 
-def chosen(models: Sequence[str]) -> list[codecs.Codec]:
-    """The models' codecs, and the others."""
-    found = [codecs.find(name) for name in [*(f"aecodec:{model}" for model in models), *OTHERS]]
+def chosen(models: Sequence[str], others: Sequence[str], every: int) -> list[codecs.Codec]:
+    """The models' codecs and the others, at every so many of their qualities."""
+    found = [codecs.find(name) for name in [*(f"aecodec:{model}" for model in models), *others]]
     return [
-        dataclasses.replace(codec, qualities=QUALITIES[re.split(r"[:-]", codec.name)[0]])
+        dataclasses.replace(codec, qualities=QUALITIES[re.split(r"[:-]", codec.name)[0]][::every])
         for codec in found
     ]
 
@@ -264,6 +266,18 @@ def summary(folder: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
             measure: {name: at_equal(of[ANCHOR], of[name]) for name in names if name != ANCHOR}
             for measure, of in mean.items()
         },
+        "bd_rate_of_each_picture": {
+            measure: {
+                name: {
+                    label: bd_rate(*(mean_curve([e], n, measure) for n in (ANCHOR, name)))
+                    for label, e in folder.items()
+                    if e in entries
+                }
+                for name in names
+                if name != ANCHOR
+            }
+            for measure in MEASURES
+        },
         "megapixels_per_second": speeds,
     }
 
@@ -281,7 +295,7 @@ def report(results: dict[str, Any], names: Sequence[str], console: Console) -> N
         if not found["pictures"]:
             continue
         measures = [m for m in MEASURES if found["mean_curves"][m][ANCHOR]]
-        for anchor in OTHERS:
+        for anchor in [name for name in names if name in OTHERS]:
             table = Table(title=f"{label}, {found['pictures']} pictures: BD-rate against {anchor}")
             table.add_column("codec")
             for measure in measures:
@@ -296,12 +310,18 @@ def report(results: dict[str, Any], names: Sequence[str], console: Console) -> N
         for name in names:
             if name.startswith("aecodec"):
                 more = zip(
-                    QUALITIES["aecodec"],
+                    results["codecs"][name][2],
                     found["bytes_at_equal_percent"]["ssimulacra2"][name],
                     strict=True,
                 )
                 said = ", ".join(f"q{quality} {shown(value)}" for quality, value in more)
                 console.print(f"{name} against {ANCHOR} at equal SSIMULACRA 2: {said}")
+                of_each = found["bd_rate_of_each_picture"]["ssimulacra2"][name]
+                ordered = sorted((v, k) for k, v in of_each.items() if v is not None)
+                if ordered:
+                    mean = fmean(rate for rate, _ in ordered)
+                    ends = " to ".join(f"{shown(ordered[i][0])} ({ordered[i][1]})" for i in (0, -1))
+                    console.print(f"each picture by SSIMULACRA 2: mean {shown(mean)}, from {ends}")
 
 
 def main() -> None:
@@ -309,6 +329,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folders", nargs="*", help="folders of pictures")
     parser.add_argument("--models", default="small", help="with commas; NAME or NAME@EFFORT")
+    parser.add_argument("--others", default=",".join(OTHERS), help="with commas; avif is needed")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth quality")
     parser.add_argument("--pictures", type=int, help="of each folder, the first ones by name")
     parser.add_argument("--butteraugli", metavar="PROGRAM", help="libjxl's butteraugli_main")
     parser.add_argument("--json", type=Path, help="the results file, which a later run goes on")
@@ -324,7 +346,10 @@ def main() -> None:
     program = options.butteraugli
     if program and not shutil.which(program):
         parser.error(f"no program {program}")
-    used = chosen(options.models.split(","))
+    others = options.others.split(",")
+    if ANCHOR not in others or not set(others) <= set(OTHERS):
+        parser.error(f"--others is {ANCHOR}, and any of {', '.join(OTHERS[1:])}")
+    used = chosen(options.models.split(","), others, options.every)
     results = run(options.folders, used, options.json, options.pictures, program, console)
     report(results, [codec.name for codec in used], console)
     write(options.json, results)

@@ -21,6 +21,7 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 1
 FUZZ_TARGETS ?=
+BOUNDS_ARGS ?=
 PORTABILITY_ARGS ?=
 NPM ?= npm
 
@@ -72,7 +73,8 @@ fuzz: pyproject.toml hatch_build.py
 bounds: $(VENV)/.with-test
 	$(PIP) install uv
 	for bounds in lowest newest; do \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/portability/bounds.py $$bounds || exit 1; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/portability/bounds.py $$bounds $(BOUNDS_ARGS) \
+	    || exit 1; \
 	done
 
 portability: $(VENV)/.with-test

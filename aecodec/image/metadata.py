@@ -91,8 +91,9 @@ def exif(
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
     upright = (height, width) if turnable in range(5, 9) else (width, height)
-    cleaned = _Tiff(tiff).cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
-    if cleaned is None and not strip_gps and any(tiff[8:]):
+    structure = _Tiff(tiff)
+    cleaned = structure.cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
+    if cleaned is None and not strip_gps and structure.has_rest():
         notes.append(_UNREADABLE)  # there is no directory where the header says
     return turnable, cleaned
 
@@ -238,6 +239,10 @@ class _Tiff:
             orphans += self._remove_positions(main, notes)
         self._wipe(orphans, self._live(main))
         return bytes(self._bytes) if self._number(main, 2) else None
+
+    def has_rest(self) -> bool:
+        """Whether anything but zeros is left behind the header."""
+        return any(self._bytes[8:])
 
     def _remove_positions(self, main: int, notes: list[str]) -> Iterator[range]:
         """Remove all that states a position, or may hold one; yield the ranges of its bytes."""

@@ -361,3 +361,19 @@ def test_exif_without_a_directory_is_noted() -> None:
     assert (picture.exif, picture.notes) == (None, ("EXIF that cannot be read is dropped",))
     empty = load(carriers.encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + bytes(6)))
     assert (empty.exif, empty.notes) == (None, ())
+
+
+def test_exif_that_holds_a_thumbnail_alone_loses_nothing() -> None:
+    """Photo editors write it: an empty first directory, and a second one with a small copy."""
+    small = encoded(photograph().resize((16, 12)))
+    first = bytes(2) + (14).to_bytes(4, "big")
+    second = b"\0\x02" + b"".join(
+        tag.to_bytes(2, "big") + b"\0\x04\0\0\0\x01" + value.to_bytes(4, "big")
+        for tag, value in ((0x201, 44), (0x202, len(small)))
+    )
+    tiff = b"MM\0*\0\0\0\x08" + first + second + bytes(4) + small
+    assert tiff[44:] == small
+    picture = load(carriers.encoded("JPEG", exif=b"Exif\0\0" + tiff))
+    assert (picture.exif, picture.notes) == (None, ())
+    beyond = load(carriers.encoded("JPEG", exif=b"Exif\0\0" + tiff + b"more"))
+    assert beyond.notes == ("EXIF that cannot be read is dropped",)

@@ -11,6 +11,7 @@ turns each channel up or down. Shapes stay, and textures, colours and sharpness 
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, overload
 
 import numpy as np
@@ -179,15 +180,22 @@ def _varied(
 def _smooth(noise: Floats) -> Floats:
     """Noise (M,h,w) of the same deviation that neighbours have in common: else each latent's
     pixels would be a square of their own."""
-    for axis in (1, 2):
-        around = np.pad(noise, [(0, 0)] + [(2 * (axis == k),) * 2 for k in (1, 2)], mode="wrap")
-        size = noise.shape[axis]
-        parts = [around.take(range(k, k + size), axis) for k in range(5)]
-        weights = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(np.sqrt(70.0))
-        noise = sum(
-            (w * part for w, part in zip(weights, parts, strict=True)), np.zeros_like(noise)
-        )
-    return noise
+    from aecodec.entropy.scales import one_blas_thread
+
+    _, height, width = noise.shape
+    with one_blas_thread:
+        smooth: Floats = _binomial(height) @ (noise @ _binomial(width))
+    return smooth
+
+
+@functools.lru_cache(maxsize=64)
+def _binomial(size: int) -> Floats:
+    """(n,n): a symmetric filter of five taps as a matrix product, which wraps around."""
+    matrix = np.zeros((size, size), np.float32)
+    places = np.arange(size)
+    for shift, tap in zip(range(-2, 3), (1.0, 4.0, 6.0, 4.0, 1.0), strict=True):
+        np.add.at(matrix, (places, (places + shift) % size), tap / np.sqrt(70.0))
+    return matrix
 
 
 def _synthesised(coder: Codec, header: Header, v_hat: dict[int, Floats]) -> Pixels:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aecodec.model import Output
 from aecodec.networks.config import ModelConfig
-from aecodec.training.ssimulacra2 import Ssimulacra2
+from aecodec.training.ssimulacra2_batch import Ssimulacra2OfBatch
 
 __all__ = ["Eye", "draw_levels", "rate_distortion"]
 
@@ -39,7 +39,7 @@ class Eye:
 
     def __init__(self, mse_share: float) -> None:
         self.mse_share = mse_share
-        self.measure = Ssimulacra2()
+        self.measure = Ssimulacra2OfBatch()
 
     def __call__(self, x: Tensor, x_hat: Tensor, mse: Tensor) -> tuple[Tensor, Tensor]:
         """The distortion in units of 255^2 MSE, and the raw distortion; each (B,)."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from aecodec.networks.ssimulacra2_score import CUBIC, FLAT_WEIGHTS, POWER, SCALES, SLOPE, SMALLEST
 
-__all__ = ["Ssimulacra2", "halved", "kernel", "linear", "score_of"]
+__all__ = ["Ssimulacra2", "halved", "kernel", "linear", "raw_of", "score_of"]
 
 C2 = 0.0009
 SIGMA = 1.5
@@ -102,7 +102,7 @@ class Ssimulacra2(nn.Module):
             if scale:
                 a, b = halved(a), halved(b)
             norms.append(self._norms(self.xyb(a), self.xyb(b)))
-        return _raw(torch.stack(norms, 1))
+        return raw_of(torch.stack(norms, 1))
 
     def _norms(self, a: Tensor, b: Tensor) -> Tensor:
         """The norms (B,3,2,3) of one scale's maps, by channel, norm and map."""
@@ -136,7 +136,7 @@ class Ssimulacra2(nn.Module):
         return F.relu(1.0 - like), F.relu(edges), F.relu(-edges)
 
 
-def _raw(norms: Tensor) -> Tensor:
+def raw_of(norms: Tensor) -> Tensor:
     """(B,S,3,2,3), by scale, channel, norm and map -> (B,).
 
     The weights stand by channel, then by scale. Where a small picture lacks scales the authors'

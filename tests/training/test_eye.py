@@ -34,6 +34,7 @@ from aecodec.training.eye_gradient import EyeDistortion
 from aecodec.training.klt import initialise_klt
 from aecodec.training.loss import Eye, rate_distortion
 from aecodec.training.ssimulacra2 import Ssimulacra2
+from aecodec.training.ssimulacra2_batch import Ssimulacra2OfBatch
 from aecodec.training.trainer import Settings, train
 
 SETTINGS = Settings(
@@ -101,6 +102,26 @@ def test_a_share_of_one_is_squared_error_and_garbage_counts_to_a_limit() -> None
     found, raw = Eye(0.0)(x, torch.rand_like(x), mse)
     assert float(raw) > Eye.LIMIT
     assert float(found) == pytest.approx(2.43 * Eye.LIMIT)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 41), (17, 30), (8, 9)])
+def test_the_quicker_measure_is_the_measure(shape: tuple[int, int]) -> None:
+    """In value and gradient, at every size, where pictures are equal, and where they are black."""
+    torch.manual_seed(2)
+    x = torch.rand(3, 3, *shape, dtype=torch.float64)
+    x[:, :, :5] = 0.0
+    x_hat = (x + 0.1 * torch.randn_like(x)).clamp(0.0, 1.0)
+    x_hat[1, :, :, 6:] = x[1, :, :, 6:]
+    found = []
+    for measure in (Ssimulacra2(), Ssimulacra2OfBatch()):
+        input = x_hat.clone().requires_grad_()
+        raw = measure.double()(x, input)
+        (gradient,) = torch.autograd.grad((raw * torch.tensor([1.0, 2.0, 3.0])).sum(), input)
+        found.append((raw.detach(), gradient))
+    (raw, gradient), (same_raw, same_gradient) = found
+    torch.testing.assert_close(same_raw, raw, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(same_gradient, gradient, rtol=1e-7, atol=1e-9)
+    assert gradient.abs().max() > 1e-3
 
 
 def test_a_few_steps_lower_the_raw_distortion(photographs: Path) -> None:

@@ -132,10 +132,10 @@ class _Norms(torch.autograd.Function):
         like = (near * shared).div_(spread)
         unlike = (1.0 - like).relu_()
         edges = off.abs().add_(1.0).div_(away).sub_(1.0)
-        added = edges.relu()
-        ones = torch.stack([_mean(unlike), _mean(added), _mean(added) - _mean(edges)])
-        fourth = torch.stack([_fourth(unlike), _fourth(added), _fourth(edges) - _fourth(added)])
-        fourth = fourth.clamp(min=0.0) + EPSILON
+        # Not as a difference of sums: its fourth root would be far off where edges are not lost.
+        maps = unlike, edges.relu(), (-edges).relu_()
+        ones = torch.stack([_mean(m) for m in maps])
+        fourth = torch.stack([_fourth(m) for m in maps]) + EPSILON
         ctx.save_for_backward(
             a, b, mean_a, mean_b, spread, shared, near, like, away, off, unlike, edges, fourth, taps
         )

@@ -112,7 +112,7 @@ class EyeDistortion:
         rows = self.rows[:groups]
         x = F.conv2d(x, rows, padding=(0, half), groups=groups)
         x = F.conv2d(x, rows.transpose(2, 3), padding=(half, 0), groups=groups)
-        return x.split(3, 1)
+        return x.chunk(len(planes), 1)
 
     def _roots(self, light: Tensor) -> Tensor:
         """The cube roots of what the cones absorb of linear light (B,3,H,W)."""

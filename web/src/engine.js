@@ -39,7 +39,8 @@ export class Engine {
   }
 
   /** Decode a file: see PictureDecoder.decode. Its parts come in `colourSpace`, which `on.begin` tells. */
-  async decode(bytes, on = {}, { maxPixels, maxMetadata, wide = true, keepColours = false, scale } = {}) {
+  async decode(bytes, on = {}, options = {}) {
+    const { maxPixels, maxMetadata, wide = true, keepColours = false, scale, grain } = options;
     const limits = { maxPixels, maxMetadata };
     for (const name of Object.keys(limits)) if (limits[name] === undefined) delete limits[name];
     const file = parse(bytes, limits);
@@ -60,7 +61,7 @@ export class Engine {
     const exact = file.tiles.every(({ kind }) => kind === "EXACT");
     const decoder = exact ? new PictureDecoder() : await this.load(file.header.model);
     const turn = this.queue.then(() =>
-      decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale }),
+      decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale, grain }),
     );
     this.queue = turn.catch(() => {});
     return turn;

@@ -1,4 +1,5 @@
-;; Sums of products of whole numbers of 16 bits, exact: the 1x1 layers of the integer network.
+;; What needs more than JavaScript's numbers: sums of products of whole numbers of 16 bits, exact,
+;; for the 1x1 layers of the integer network; and white noise, by arithmetic modulo 2^64.
 ;; tools/assemble.mjs makes kernel.js of this.
 (module
   (memory (export "memory") 1)
@@ -50,4 +51,38 @@
         (br_if $four (local.get $left)))
       (local.set $w (i32.add (local.get $w) (local.get $bytes)))
       (local.set $outputs (i32.sub (local.get $outputs) (i32.const 1)))
-      (br_if $output (local.get $outputs)))))
+      (br_if $output (local.get $outputs))))
+
+  ;; SplitMix64's number of `z`, of which the bytes of each half are added up: the lower half's
+  ;; sum in bits 0 to 15, the upper one's in bits 16 to 31.
+  (func $sums (param $z i64) (result i64)
+    (local.set $z (i64.mul (i64.const 0xBF58476D1CE4E5B9)
+      (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 30)))))
+    (local.set $z (i64.mul (i64.const 0x94D049BB133111EB)
+      (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 27)))))
+    (local.set $z (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 31))))
+    (local.set $z (i64.add
+      (i64.and (local.get $z) (i64.const 0x00FF00FF00FF00FF))
+      (i64.and (i64.shr_u (local.get $z) (i64.const 8)) (i64.const 0x00FF00FF00FF00FF))))
+    (local.set $z (i64.add (local.get $z) (i64.shr_u (local.get $z) (i64.const 16))))
+    (i64.or
+      (i64.and (local.get $z) (i64.const 0xFFFF))
+      (i64.and (i64.shr_u (local.get $z) (i64.const 16)) (i64.const 0xFFFF0000))))
+
+  ;; The sums of bytes of GRAIN's four planes (docs/format.md), of 16 bits each, for `count` pixels
+  ;; in a row, of which the first one's number is n: out (count, 4).
+  (func (export "noise") (param $out i32) (param $n f64) (param $count i32) (param $seed i32)
+    (local $z i64)
+    (local.set $z (i64.add
+      (i64.mul (i64.shl (i64.trunc_f64_u (local.get $n)) (i64.const 1)) (i64.const 0x9E3779B97F4A7C15))
+      (i64.mul (i64.extend_i32_u (local.get $seed)) (i64.const 0xBF58476D1CE4E5B9))))
+    (loop $pixel
+      (i64.store (local.get $out) (i64.or
+        (call $sums (local.get $z))
+        (i64.shl
+          (call $sums (i64.add (local.get $z) (i64.const 0x9E3779B97F4A7C15)))
+          (i64.const 32))))
+      (local.set $z (i64.add (local.get $z) (i64.const 0x3C6EF372FE94F82A))) ;; two numbers on
+      (local.set $out (i32.add (local.get $out) (i32.const 8)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br_if $pixel (local.get $count)))))

@@ -2,6 +2,7 @@
 
 import { Grid, LIMITS, parse } from "./container.js";
 import { LimitError } from "./errors.js";
+import { Grain } from "./grain.js";
 import { colourSpace } from "./icc.js";
 import { Latents } from "./latents.js";
 import { cut } from "./networks.js";
@@ -22,15 +23,19 @@ export class PictureDecoder {
   /**
    * Decode a parsed file. `on.preview({x, y, width, height, scale, rgba})` is called for each tile
    * and `on.part({x, y, width, height, rgba})` for each part of the picture, as soon as there is
-   * one. `on.stopped()` may end it early: then null is returned.
+   * one. `on.stopped()` may end it early: then null is returned. Without `grain` the noise that the
+   * file describes is left out, as it always is of previews.
    */
-  async decode(file, on = {}, { scale = 8 } = {}) {
+  async decode(file, on = {}, { scale = 8, grain = true } = {}) {
     const { header, grid } = file;
     checkSizes(file);
     const alpha = file.alpha();
     const grey = header.mode.startsWith("L") || header.neutral;
+    const noise = grain && file.grain && new Grain(file.grain);
+    const exact = file.tiles.flatMap(({ kind }, n) => (kind === "EXACT" ? [grid.box(n)] : []));
     const finish = (box, rgba) => {
       if (grey) toGrey(rgba);
+      if (noise) noise.addTo(rgba, box, { alike: grey, exact });
       if (alpha) withAlpha(rgba, box, alpha, header.width);
       return rgba;
     };

@@ -8,6 +8,7 @@ import { Latents } from "./latents.js";
 import { cut } from "./networks.js";
 import { Checkerboard } from "./scales.js";
 import { decodeVp8l } from "./vp8l.js";
+import { atLeast, newKernel } from "./wasm.js";
 
 const PART = 512; // pixels of a side, at most, that the synthesis makes at once
 
@@ -88,6 +89,7 @@ export class PictureDecoder {
 
   /** Use everything once, so that the browser has compiled it before a picture comes. */
   async warmUp() {
+    await this.networks.prepare();
     const [h, w, quality] = [16, 16, 75];
     const sides = { top: 0, bottom: 0, left: 0, right: 0 };
     this.latents.warmUp(h, w, quality);
@@ -198,16 +200,20 @@ export class PictureDecoder {
     const { gain } = this.weights.arrays;
     const side = 16 / scale;
     const map = this.previewMap(scale);
-    const outputs = 3 * side * side;
+    const outputs = map.length / (m + 1);
     const rgba = new Uint8ClampedArray(4 * width * height);
-    const sums = new Float32Array(h * w * outputs);
-    for (let p = 0; p < h * w; p++) sums.set(map.subarray(m * outputs), p * outputs);
+    const places = h * w;
+    this.kernel ??= newKernel();
+    const [atValues, atSums] = [4 * outputs, 4 * outputs + ((4 * places + 15) & ~15)];
+    atLeast(this.kernel.memory, atSums + 4 * outputs * places);
+    const floats = (at, count) => new Float32Array(this.kernel.memory.buffer, at, count);
+    const [row, values, sums] = [floats(0, outputs), floats(atValues, places), floats(atSums, outputs * places)];
+    for (let p = 0; p < places; p++) sums.set(map.subarray(m * outputs), p * outputs);
     for (let c = 0; c < m; c++) {
       const inverse = 1 / gain[quality * m + c];
-      for (let p = 0; p < h * w; p++) {
-        const value = v[c * h * w + p] * inverse;
-        for (let k = 0, to = p * outputs, from = c * outputs; k < outputs; k++) sums[to + k] += value * map[from + k];
-      }
+      for (let k = 0; k < outputs; k++) row[k] = inverse * map[c * outputs + k];
+      values.set(v.subarray(c * places, (c + 1) * places));
+      this.kernel.mapped(atSums, atValues, 0, places, outputs / 4);
     }
     for (let y = 0, to = 0; y < height; y++) {
       for (let x = 0; x < width; x++, to += 4) {
@@ -220,7 +226,7 @@ export class PictureDecoder {
     return rgba;
   }
 
-  /** The weights' map (M+1,8,8,3) with its pixels averaged, (M+1,side,side,3). */
+  /** The weights' map (M+1,8,8,3) with its pixels averaged, (M+1,side,side,3); rows of multiples of 4. */
   previewMap(scale) {
     this.maps ??= new Map();
     if (this.maps.has(scale)) return this.maps.get(scale);
@@ -228,12 +234,13 @@ export class PictureDecoder {
     const side = 16 / scale;
     const part = scale / 2;
     const rows = preview.length / 192;
-    const made = new Float32Array(rows * side * side * 3);
+    const outputs = (3 * side * side + 3) & ~3;
+    const made = new Float32Array(rows * outputs);
     for (let r = 0; r < rows; r++) {
       for (let k = 0; k < 192; k++) {
         const [i, j, colour] = [Math.floor(k / 24), Math.floor(k / 3) % 8, k % 3];
         const to = (Math.floor(i / part) * side + Math.floor(j / part)) * 3 + colour;
-        made[r * side * side * 3 + to] += preview[r * 192 + k] / (part * part);
+        made[r * outputs + to] += preview[r * 192 + k] / (part * part);
       }
     }
     this.maps.set(scale, made);

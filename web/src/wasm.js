@@ -2,10 +2,12 @@
 
 import { KERNEL } from "./kernel.js";
 
+let module;
+
 /** What a new instance of it exports. Each has a memory of its own. */
 export function newKernel() {
-  const bytes = Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0));
-  return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+  module ??= new WebAssembly.Module(Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0)));
+  return new WebAssembly.Instance(module).exports;
 }
 
 /** Make a memory at least so many bytes large. */

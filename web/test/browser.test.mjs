@@ -331,7 +331,7 @@ describe("the page to try it on", { skip: missing }, () => {
     const noisy = await size();
     await page.click("#grain");
     await page.waitForFunction(
-      (most) => document.querySelector("#left canvas").toDataURL().length < most / 2,
+      (most) => document.querySelector("#left canvas").toDataURL().length < 0.75 * most,
       noisy,
     );
     assert.equal(await page.getAttribute("#grain", "aria-pressed"), "true");

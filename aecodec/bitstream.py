@@ -123,19 +123,29 @@ VIDEO is what stands at the end of a motion photo, byte for byte: an MP4 file, o
 Samsung telephone. Its detail is empty.
 
 GRAIN describes noise that was removed from the picture. A reader may add noise of this kind to the
-pixels that it shows: not to previews, and not in EXACT tiles. It has nine u8, the noise's standard
-deviation in quarters of a level for a brightness (the mean of the channels) of 0, 32, 64, ... 256,
-linear between; u8 a, how coarse it is; u8 c, how alike the channels are; u32 seed. The noise of the
-pixel in column x and row y comes from the numbers h(2n) and h(2n + 1), n = 2**21 (y + 1) + x + 1,
-where h is computed modulo 2**64: ``z = k * 9E3779B97F4A7C15 + seed * BF58476D1CE4E5B9``,
-``z = (z ^ z >> 30) * BF58476D1CE4E5B9``, ``z = (z ^ z >> 27) * 94D049BB133111EB``,
-``h(k) = z ^ z >> 31`` (SplitMix64). Four planes w0 to w3 have there the sums of four bytes less
-510: the lower and the upper half of h(2n), those of h(2n + 1). Each plane is blended with itself
-under the kernel 1 2 1, down and across, divided by 16:
-``w' = (1 - a / 255) w + (a / 255) blurred``. It is divided by the deviation that this has, 147.80
-times the root of the sum of the squares of the blended kernel. Channel k = 1, 2, 3 gets
-``s * (c / 255 * w'0 + sqrt(1 - (c / 255)**2) * w'k)``, s being the deviation at its brightness, and
-is rounded and clamped. In modes L and LA and in neutral pictures all channels get ``s * w'0``.
+pixels that it shows: not to previews or enlarged pictures, and not in EXACT tiles. In modes L and
+LA and in neutral pictures the mean is taken first, and noise is added to that. Transparency changes
+nothing, and colours are converted afterwards. GRAIN has nine u8, the noise's standard deviation in
+quarters of a level for a brightness of 0, 32, 64, ... 256, linear between; u8 a, how coarse it is;
+u8 c, how alike the channels are; u32 seed. The brightness is the mean of the three channels, not
+rounded, before any noise.
+
+White noise of the place in column x and row y of the picture comes from the numbers h(2n) and
+h(2n + 1), n = 2**21 (y + 1) + x + 1, where h is computed modulo 2**64:
+``z = k * 9E3779B97F4A7C15 + seed * BF58476D1CE4E5B9``, ``z = (z ^ z >> 30) * BF58476D1CE4E5B9``,
+``z = (z ^ z >> 27) * 94D049BB133111EB``, ``h(k) = z ^ z >> 31`` (SplitMix64). Four planes w0 to w3
+have there the sums of four bytes less 510: of the lower and the upper 32 bits of h(2n), and of
+those of h(2n + 1). So the planes go on beyond the picture, and each part of a picture has the noise
+that the whole has there. With seed 1 the four are 316, 249, 26 and 198 in the first column and row.
+
+Each plane is blended with itself under the kernel 1 2 1, down and across, divided by 16:
+``w' = (1 - a / 255) w + (a / 255) blurred``. At the picture's borders this sees the numbers of the
+places outside. It is divided by the deviation that this has: sqrt((2**16 - 1) / 3), about 147.80,
+times the root of the sum of the squares of the blended kernel's nine factors. Channel k = 1, 2, 3
+gets ``s * (c / 255 * w'0 + sqrt(1 - (c / 255)**2) * w'k)``, s being the deviation at the pixel's
+brightness, and is rounded to the nearest integer and clamped. In modes L and LA and in neutral
+pictures the mean gets ``s * w'0``. The numbers w are exact, so readers whose pixels are the same
+without noise have the same with it, but for rounding.
 
 TILE payload
 ------------

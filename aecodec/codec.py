@@ -242,13 +242,15 @@ def _grained(
 ) -> Generator[Pixels, None, None]:
     """The bands of a part with the noise that the file describes."""
     from aecodec.coding.grain import with_grain
+    from aecodec.image.preparation import made_neutral
 
     header, top = container.header, part.y
     alike = header.neutral or header.mode in (ColourMode.L, ColourMode.LA)
     exact = [header.grid.box(number) for number in container.exact]
     for band in bands:
         box = Box(part.x, top, part.w, len(band))
-        yield with_grain(shown(band, header), box, grain, alike=alike, exact=exact)
+        grey = made_neutral(band) if alike else band
+        yield with_grain(grey, box, grain, alike=alike, exact=exact)
         top += len(band)
 
 

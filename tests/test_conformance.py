@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import aecodec
+
 HERE = Path(__file__).parent / "conformance"
 WEB = HERE.parents[1] / "web"
 CASES = json.loads((HERE / "cases.json").read_text())
@@ -101,6 +103,17 @@ def test_file_by_file_it_says_the_same(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in done.stdout.splitlines()[:-1]] == failed
 
 
+@pytest.mark.parametrize("name", ["grain-wide", "grain-exact"])
+def test_a_region_has_the_noise_of_the_whole_picture(name: str) -> None:
+    data = (HERE / "good" / f"{name}.aec").read_bytes()
+    with Image.open(HERE / "good" / f"{name}.png") as picture:
+        whole = np.asarray(picture).astype(int)
+    x, y, w, h = 37, 21, whole.shape[1] - 60, 50
+    found = np.asarray(aecodec.decompress(data, region=(x, y, w, h))).astype(int)
+    (peak,) = (case["tolerance"]["peak"] for case in CASES if case["name"] == name)
+    assert np.abs(found - whole[y : y + h, x : x + w]).max() <= peak
+
+
 def test_the_suite_has_what_it_says() -> None:
     files = {path.stem for path in HERE.rglob("*.aec")}
     assert files == {case["name"] for case in CASES}
@@ -111,6 +124,10 @@ def test_the_suite_has_what_it_says() -> None:
     assert {len(case["checksums"]) for case in good} >= {1, 6, 12}
     sections = {name for case in good for name in case["sections"]}
     known = {"TILE", "EXACT", "ALPHA", "EXIF", "ICC", "XMP", "RESOLUTION", "TEXTS", "IPTC", "VIDEO"}
-    assert sections == known | {"0x80", "0xFF"}
+    assert sections == known | {"GRAIN", "0x80", "0xFF"}
+    grained = [case for case in good if "GRAIN" in case["sections"]]
+    assert {case["mode"] for case in grained} == {"L", "RGB", "RGBA"}
+    assert {case["neutral"] for case in grained} == {True, False}
+    assert any("EXACT" in case["sections"] and "TILE" in case["sections"] for case in grained)
     with Image.open(HERE / "good" / "alpha-up.png") as picture:
         assert np.asarray(picture.getchannel("A"))[10, 5] == 20

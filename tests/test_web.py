@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ import pytest
 import zstandard
 
 from aecodec import bitstream
+from aecodec.coding.grain import with_grain
 from aecodec.errors import AecodecError
+from aecodec.geometry import Box
 
 ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"
@@ -162,6 +165,26 @@ def test_zstd_frames_of_every_kind(built: Path, tmp_path: Path) -> None:
             (tmp_path / f"{count}.bin").write_bytes(content)
             count += 1
     assert answers(built, tmp_path) == f"{count} compared"
+
+
+def test_noise_is_that_of_python(built: Path, tmp_path: Path) -> None:
+    """On the same pixels, to the last bit, at the far corner of the largest picture, too."""
+    rng = np.random.default_rng(9)
+    boxes = [Box(0, 0, 200, 90), Box(2**20 - 64, 2**20 - 30, 64, 30), Box(3, 70, 1, 5)]
+    for number in range(12):
+        box, alike = boxes[number % 3], number % 2 == 1
+        payload = rng.integers(0, 256, 15, dtype=np.uint8).tobytes()
+        pixels = rng.integers(0, 256, (box.h, box.w, 3), dtype=np.uint8)
+        if alike:
+            pixels = np.repeat(pixels[..., :1], 3, axis=2)
+        exact = Box(box.x + box.w // 2, box.y - 3, 20, 9)
+        noisy = with_grain(pixels, box, bitstream.Grain.unpack(payload), alike=alike, exact=[exact])
+        place, kept = ({"x": b.x, "y": b.y, "width": b.w, "height": b.h} for b in (box, exact))
+        told = {"payload": list(payload), "box": place, "alike": alike, "exact": [kept]}
+        (tmp_path / f"{number}.noise").write_text(json.dumps(told))
+        (tmp_path / f"{number}.in").write_bytes(pixels.tobytes())
+        (tmp_path / f"{number}.out").write_bytes(noisy.tobytes())
+    assert answers(built, tmp_path) == "12 compared"
 
 
 def answers(built: Path, folder: Path) -> str:

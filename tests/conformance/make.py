@@ -1,6 +1,9 @@
 """Writes the conformance suite anew: only when new weights or a new format make it necessary.
 
-python tests/conformance/make.py
+python tests/conformance/make.py [NAME...]
+
+With names only those cases are made, and the others stay as they are: another processor makes
+other files of them.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ from aecodec.networks import weights  # noqa: E402
 
 PEAK, RMSE = 1, 0.5
 """Of a pixel's value, in levels: what machines may differ by."""
+GRAINED = 2
+"""The same of the peak where a pixel's noise depends on its brightness."""
 FEW = 64
 """Of so few pixels, all may differ by the peak."""
 SMALL, BASE, EYE = (Codec(weights.by_name(name)) for name in ("small", "base", "small-eye"))
@@ -172,7 +177,40 @@ def pictures() -> dict[str, bytes]:
         iptc=b"\x1c\x02\x05\x00\x06coffee",
         video=bitstream.Attachment(bytes(range(200))),
     )
+    made.update(grained(photo, half))
     made["skipped"] = rebuilt(made["exif"], before=[(0x80, b"\0\1\2"), (0xFF, b"")], minor=7)
+    return made
+
+
+def grained(photo: Image.Image, mixed: np.ndarray) -> dict[str, bytes]:
+    """Files with GRAIN: as it is measured, and as strong, coarse and alike as it can be."""
+    rng = np.random.default_rng(89)
+    crop = photo.crop((60, 60, 220, 180))
+    noisy = np.asarray(crop) + rng.normal(0.0, 12.0, (120, 160, 3))
+    source = Image.fromarray(np.rint(noisy).clip(0, 255).astype(np.uint8))
+    made = {"grain": SMALL.compress(source, 75, denoise=12.0, grain=True)}
+    made["grain-grey"] = SMALL.compress(source.convert("L"), 75, denoise=12.0, grain=True)
+    clear = source.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    made["grain-alpha"] = EYE.compress(clear, 60, denoise=12.0, grain=True)
+    assert all(bitstream.parse(data).grain for data in made.values())
+
+    def described(data: bytes, *levels: int, coarse: int, common: int, seed: int) -> bytes:
+        content = bytes([*levels, coarse, common]) + seed.to_bytes(4, "little")
+        return rebuilt(data, before=[(0x89, content)])
+
+    # Wider than other decoders may draw at once, with clipped noise; the largest of each number.
+    wide = SMALL.compress(photo.crop((0, 100, 300, 140)).resize((600, 80)), 50, tile_size=128)
+    made["grain-wide"] = described(wide, *[200] * 9, coarse=128, common=100, seed=2**32 - 1)
+    tiny = SMALL.compress(Image.new("RGB", (5, 3), (120, 130, 90)), 75)
+    made["grain-most"] = described(tiny, *[255] * 9, coarse=255, common=255, seed=2**31)
+    made["grain-none"] = described(tiny, *[0] * 9, coarse=0, common=0, seed=0)
+    levels = (0, 4, 8, 14, 20, 24, 20, 12, 6)
+    same = SMALL.compress(crop.convert("L").convert("RGB"), 60)
+    made["grain-neutral"] = described(same, *levels, coarse=0, common=0, seed=1)
+    tiles = SMALL.compress(Image.fromarray(mixed), 75, tile_size=64)
+    assert bitstream.parse(tiles).exact
+    made["grain-exact"] = described(tiles, *levels, coarse=40, common=200, seed=3)
     return made
 
 
@@ -276,6 +314,7 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
     stream = bitstream.parse(exact).tiles[0]
 
     return {
+        "grain-short": ("CorruptError", rebuilt(good, [(0x89, bytes(14))])),
         "exact-cut": ("CorruptError", rebuilt(exact, tiles=[stream[:7]])),
         "exact-size": ("CorruptError", rebuilt(exact, tiles=[b"\x2f\x01" + stream[2:]])),
         "exact-version": ("CorruptError", rebuilt(exact, tiles=[stream[:4] + b"\x20"])),
@@ -341,64 +380,87 @@ class Watched:
         entropy.Decoder._take_escapes, entropy.Decoder._take_places = escapes, places  # type: ignore[method-assign]
 
 
-def main() -> None:
-    """Every case's file, and `cases.json` with what a decoder must find."""
-    for old in HERE.glob("*/*"):
+def written(name: str, data: bytes, *, far: bool) -> dict[str, Any]:
+    """A good case: its file, its picture, and what a decoder must find."""
+    (HERE / "good" / f"{name}.aec").write_bytes(data)
+    container = bitstream.parse(data)
+    header = container.header
+    case: dict[str, Any] = {
+        "name": name,
+        "width": header.width,
+        "height": header.height,
+        "mode": header.mode.name,
+        "quality": header.quality,
+        "model": header.model_id.hex(),
+        "tile_size": header.tile_size,
+        "version": ".".join(map(str, container.version)),
+        "sections": [s.name for s in container.sections],
+        "neutral": header.neutral,
+        "checksums": [
+            None if number in container.exact else tile[:4][::-1].hex()
+            for number, tile in enumerate(container.tiles)
+        ],
+        "exif": None if container.exif is None else zlib.crc32(container.exif),
+        "icc": None if container.icc is None else zlib.crc32(container.icc),
+        "xmp": None if container.xmp is None else zlib.crc32(container.xmp),
+        "tolerance": None,
+    }
+    picture = aecodec.decompress(data)
+    if not far:
+        grain = container.grain
+        peak = PEAK if grain is None or len(set(grain.levels)) == 1 else GRAINED
+        rmse = PEAK if header.pixels <= FEW else RMSE
+        case["tolerance"] = {"peak": peak, "rmse": rmse}
+        bare = Image.fromarray(np.asarray(picture))
+        bare.save(HERE / "good" / f"{name}.png", optimize=True)
+    return case
+
+
+def refusal(name: str, error: str, data: bytes) -> dict[str, Any]:
+    """A bad case: its file, and the error that it gives."""
+    (HERE / "bad" / f"{name}.aec").write_bytes(data)
+    try:
+        aecodec.decompress(data)
+    except aecodec.AecodecError as found:
+        if type(found).__name__ != error:
+            raise AssertionError(f"{name}: {found!r}") from found
+    else:
+        raise AssertionError(name)
+    return {"name": name, "error": error}
+
+
+def main(only: list[str]) -> None:
+    """Every case's file, and `cases.json` with what a decoder must find; or those of some names."""
+    listed = HERE / "cases.json"
+    kept = {case["name"]: case for case in json.loads(listed.read_text())} if only else {}
+    for old in HERE.glob("*/*") if not only else ():
         if old.suffix in (".aec", ".png"):
             old.unlink()
     for folder in ("good", "bad"):
         (HERE / folder).mkdir(exist_ok=True)
     watched = Watched()
-    cases: list[dict[str, Any]] = []
     good = pictures()
+    for name in good if only else ():
+        if name in kept and name not in only:
+            good[name] = (HERE / "good" / f"{name}.aec").read_bytes()
+    bad = refused(good["quality-50"], good["alpha-noise"])
+    if unknown := set(only) - {*good, "far-symbols", *bad}:
+        raise SystemExit(f"no such cases: {', '.join(sorted(unknown))}")
+    cases: list[dict[str, Any]] = []
     for name, data in {**good, "far-symbols": far_symbols()}.items():
-        (HERE / "good" / f"{name}.aec").write_bytes(data)
-        container = bitstream.parse(data)
-        header = container.header
-        case: dict[str, Any] = {
-            "name": name,
-            "width": header.width,
-            "height": header.height,
-            "mode": header.mode.name,
-            "quality": header.quality,
-            "model": header.model_id.hex(),
-            "tile_size": header.tile_size,
-            "version": ".".join(map(str, container.version)),
-            "sections": [s.name for s in container.sections],
-            "neutral": header.neutral,
-            "checksums": [
-                None if number in container.exact else tile[:4][::-1].hex()
-                for number, tile in enumerate(container.tiles)
-            ],
-            "exif": None if container.exif is None else zlib.crc32(container.exif),
-            "icc": None if container.icc is None else zlib.crc32(container.icc),
-            "xmp": None if container.xmp is None else zlib.crc32(container.xmp),
-            "tolerance": None,
-        }
-        picture = aecodec.decompress(data)
-        if name in good:
-            rmse = PEAK if header.pixels <= FEW else RMSE
-            case["tolerance"] = {"peak": PEAK, "rmse": rmse}
-            bare = Image.fromarray(np.asarray(picture))
-            bare.save(HERE / "good" / f"{name}.png", optimize=True)
-        cases.append(case)
-    used = sorted(watched.escapes)
-    assert used[0] == 0 and used[-1] >= 29 and any(15 < n < 20 for n in used), used
-    assert watched.runs > 50 and watched.full_runs > 20
-    for name, (error, data) in refused(good["quality-50"], good["alpha-noise"]).items():
-        (HERE / "bad" / f"{name}.aec").write_bytes(data)
-        try:
-            aecodec.decompress(data)
-        except aecodec.AecodecError as found:
-            if type(found).__name__ != error:
-                raise AssertionError(f"{name}: {found!r}") from found
-        else:
-            raise AssertionError(name)
-        cases.append({"name": name, "error": error})
-    (HERE / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
+        old_case = name not in only and kept.get(name)
+        cases.append(old_case or written(name, data, far=name not in good))
+    for name, (error, data) in bad.items():
+        old_case = name not in only and kept.get(name)
+        cases.append(old_case or refusal(name, error, data))
+    if not only:
+        used = sorted(watched.escapes)
+        assert used[0] == 0 and used[-1] >= 29 and any(15 < n < 20 for n in used), used
+        assert watched.runs > 50 and watched.full_runs > 20
+    listed.write_text(json.dumps(cases, indent=1) + "\n")
     size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())
-    print(f"{len(cases)} cases, {size} bytes; escapes of {used} bits, {watched.runs} runs")
+    print(f"{len(cases)} cases, {size} bytes; {watched.runs} runs")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

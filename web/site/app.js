@@ -4,6 +4,7 @@ import { AecodecError, draw, preload, readInfo, toBlob } from "./aecodec/aecodec
 
 const $ = (id) => document.getElementById(id);
 const shown = []; // { name, bytes, canvas, text }: one picture, or two that are compared
+let grain = true; // whether the noise that a file describes is added
 
 const count = (n) => n.toLocaleString("en");
 const bytesText = (n) => (n < 1000 ? `${n} bytes` : n < 1e6 ? `${(n / 1000).toFixed(1)} kB` : `${(n / 1e6).toFixed(2)} MB`);
@@ -13,21 +14,29 @@ function say(text, bad = false) {
   $("status").classList.toggle("bad", bad);
 }
 
+/** A canvas that tells what is on it. */
+function canvasFor(name) {
+  const canvas = document.createElement("canvas");
+  canvas.role = "img";
+  canvas.setAttribute("aria-label", name);
+  return canvas;
+}
+
 /** One picture: decoded if it is an .aec file, else by the browser. */
 async function open(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const canvas = document.createElement("canvas");
-  canvas.role = "img";
-  canvas.setAttribute("aria-label", file.name);
+  const canvas = canvasFor(file.name);
   const entry = { name: file.name, size: bytes.length, canvas };
   const ours = bytes[0] === 0x89 && String.fromCharCode(...bytes.subarray(1, 4)) === "AEC";
   if (ours || /\.aec$/i.test(file.name)) {
     const info = await readInfo(bytes);
     entry.bytes = bytes;
+    entry.grained = info.sections.some(({ name }) => name === "GRAIN");
     entry.text = `quality ${info.quality}, ${info.bitsPerPixel.toFixed(2)} bits per pixel`;
     const begun = performance.now();
     let first = 0;
     entry.ready = draw(bytes, canvas, {
+      grain,
       begin: () => add(entry),
       preview: () => (first ||= performance.now() - begun),
     }).then(() => {
@@ -75,6 +84,7 @@ function refresh() {
       return made;
     }),
   );
+  $("grain").hidden = !shown.some(({ grained }) => grained);
   $("save").disabled = !shown.some(({ bytes }) => bytes);
 }
 
@@ -157,7 +167,7 @@ function slide(event) {
 $("save").addEventListener("click", async () => {
   const { name, bytes } = shown.find((entry) => entry.bytes);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await toBlob(bytes));
+  link.href = URL.createObjectURL(await toBlob(bytes, { grain }));
   link.download = `${name.replace(/\.aec$/i, "")}.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -165,6 +175,18 @@ $("save").addEventListener("click", async () => {
 $("size").addEventListener("click", (event) => {
   const actual = document.body.classList.toggle("actual");
   event.target.setAttribute("aria-pressed", actual);
+});
+$("grain").addEventListener("click", async (event) => {
+  grain = !grain;
+  event.target.setAttribute("aria-pressed", !grain);
+  for (const entry of shown.filter(({ grained }) => grained)) {
+    const canvas = canvasFor(entry.name);
+    entry.ready = draw(entry.bytes, canvas, { grain }).then(() => {
+      entry.canvas = canvas; // only now: the old one stays until this is whole
+      refresh();
+    });
+  }
+  await compare();
 });
 $("clear").addEventListener("click", () => {
   shown.length = 0;

@@ -56,8 +56,8 @@ function ask(message, answers, transfer = []) {
   });
 }
 
-/** Fetch the weights of a model ("small" unless told otherwise), and compile what they need. */
-export async function preload(model = "small") {
+/** Fetch the weights of a model, and compile what they need; those of Python's default. */
+export async function preload(model = "small-eye") {
   const found = models().find(({ id, name }) => id === model || name === model);
   if (!found) throw new AecodecError(`no weights called ${model}`);
   await ask({ work: "load", model: found.id }, {});

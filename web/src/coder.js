@@ -1,6 +1,7 @@
 /** The entropy decoder: tables of integer probabilities, and range ANS. Integers alone. */
 
 import { CorruptError } from "./errors.js";
+import { atLeast, newKernel } from "./wasm.js";
 
 const BITS = 24;
 const WHOLE = 2 ** BITS;
@@ -8,19 +9,21 @@ export const SYMBOL_LIMIT = 2 ** 30;
 const RUNS_FROM = 3 * 2 ** 22;
 const RUNS_COUNT = 256;
 const LONGEST_RUN = 64;
-const COARSE = 14; // bits of a quantile that the search does without
+const FEW = 24; // entries of a model whose search begins by 6 bits of a quantile, else by 10
 
 /** Ready to find the entry that a quantile lies in: probabilities that sum to 2^24. */
 class Model {
   constructor(probabilities) {
     const count = probabilities.length;
-    this.left = new Uint32Array(count + 1);
-    for (let k = 0; k < count; k++) this.left[k + 1] = this.left[k] + probabilities[k];
+    this.bounds = new Uint32Array(count + 1);
+    for (let k = 0; k < count; k++) this.bounds[k + 1] = this.bounds[k] + probabilities[k];
     // Where to begin to look, for each value of the quantile's upper bits.
-    const begin = (this.begin = new Uint16Array(1 << (BITS - COARSE)));
-    for (let k = 0, entry = 0; k < begin.length; k++) {
-      while (this.left[entry + 1] <= k << COARSE) entry++;
-      begin[k] = entry;
+    const bits = count < FEW ? 6 : 10;
+    this.shift = BITS - bits;
+    this.begin = new Uint16Array(1 << bits);
+    for (let k = 0, entry = 0; k < this.begin.length; k++) {
+      while (this.bounds[entry + 1] <= k << this.shift) entry++;
+      this.begin[k] = entry;
     }
   }
 }
@@ -29,7 +32,9 @@ class Model {
 function runsModel(p) {
   const left = [2 ** 40];
   while (left.length <= LONGEST_RUN && left.at(-1) > 2 ** 39) {
-    left.push(Number((BigInt(left.at(-1)) * BigInt(p)) >> BigInt(BITS)));
+    // floor(s * p / 2^24), of which the product has up to 64 bits: exact in two parts of 44.
+    const [high, low] = [Math.floor(left.at(-1) / 2 ** 20), left.at(-1) % 2 ** 20];
+    left.push(Math.floor((high * p + Math.floor((low * p) / 2 ** 20)) / 16));
   }
   const still = left.map((s) => Math.floor(s / 2 ** 16));
   const longest = left.length - 1;
@@ -87,6 +92,15 @@ export class TableSet {
     return this.kept(`others ${t}`, () => othersModel(this.part(t), 1 - this.first[t]));
   }
 
+  /** Make every model now. */
+  prepare() {
+    for (let t = 0; t < this.count; t++) {
+      if (!this.lengths[t]) continue;
+      this.model(t);
+      if (this.runs(t, RUNS_COUNT)) this.others(t);
+    }
+  }
+
   /** How zeros among `count` elements are coded, or null: one by one. */
   runs(t, count) {
     if (count < RUNS_COUNT) return null;
@@ -112,7 +126,7 @@ export function tableSets(arrays, kind) {
 }
 
 /**
- * The decoder of one tile. Its state of 64 bits is kept as two Numbers of 32.
+ * The decoder of one tile, in WebAssembly, whose state of 64 bits JavaScript's numbers do not hold.
  *
  * `take` reads one array; most damage decodes to wrong symbols in silence, so a checksum of the
  * symbols must follow.
@@ -120,67 +134,33 @@ export function tableSets(arrays, kind) {
 export class Decoder {
   constructor(bytes) {
     if (bytes.length % 4) throw new CorruptError("the coded latents are not whole words");
-    this.words = new Uint32Array(bytes.length / 4);
-    for (let k = 0; k < this.words.length; k++) {
-      const at = 4 * k;
-      this.words[k] = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+    const last = bytes.subarray(-4);
+    if (last.length && !last.some((byte) => byte)) {
+      throw new CorruptError("the coded latents do not end as any encoder ends them");
     }
-    this.left = this.words.length;
-    this.high = this.low = 0;
-    if (!this.left) return;
-    const last = this.words[--this.left];
-    if (last === 0) throw new CorruptError("the coded latents do not end as any encoder ends them");
-    if (this.left) {
-      this.high = last;
-      this.low = this.words[--this.left];
-    } else {
-      this.low = last;
-    }
+    this.kernel = newKernel();
+    this.free = (bytes.length + 15) & ~15; // memory from here on is the models' and the outputs'
+    atLeast(this.kernel.memory, this.free);
+    new Uint8Array(this.kernel.memory.buffer).set(bytes);
+    this.kernel.start(0, bytes.length / 4);
   }
 
-  /** The next `count` entries of a model, into `out` from `at` on. */
-  entries(model, out, at, count) {
-    const { left, begin } = model;
-    const { words } = this;
-    let { high, low, left: there } = this;
-    for (const end = at + count; at < end; at++) {
-      const quantile = low & 0xffffff;
-      let entry = begin[quantile >>> COARSE];
-      while (left[entry + 1] <= quantile) entry++;
-      out[at] = entry;
-      const from = left[entry];
-      const p = left[entry + 1] - from;
-      // state = (state >> 24) * p + (quantile - from), in parts of 24 and 16 bits
-      const upper = (high >>> 16) * p;
-      const lower = (((high & 0xffff) << 8) | (low >>> 24)) * p + (quantile - from) + (upper % 256) * 0x1000000;
-      low = lower >>> 0;
-      high = Math.floor(upper / 256) + Math.floor(lower / 0x100000000);
-      if (high === 0 && there) {
-        high = low;
-        low = words[--there];
-      }
-    }
-    this.high = high;
-    this.low = low;
-    this.left = there;
+  /** A model in the kernel's memory, before `size` bytes more: where its parts lie, and those. */
+  placed({ bounds, begin, shift }, size) {
+    const { memory } = this.kernel;
+    const atBegin = this.free + 4 * bounds.length;
+    const out = (atBegin + 2 * begin.length + 15) & ~15;
+    atLeast(memory, out + size);
+    new Uint32Array(memory.buffer, this.free, bounds.length).set(bounds);
+    new Uint16Array(memory.buffer, atBegin, begin.length).set(begin);
+    return { out, model: [this.free, atBegin, shift] };
   }
 
-  /** A number that is uniform over 2^bits values, 16 bits at most. */
-  uniform(bits) {
-    const quantile = this.low & 0xffffff;
-    const shift = BITS - bits;
-    const found = quantile >>> shift;
-    const rest = quantile & ((1 << shift) - 1);
-    const scale = 1 << shift;
-    const upper = (this.high >>> 16) * scale;
-    const lower = (((this.high & 0xffff) << 8) | (this.low >>> 24)) * scale + rest + (upper % 256) * 0x1000000;
-    this.low = lower >>> 0;
-    this.high = Math.floor(upper / 256) + Math.floor(lower / 0x100000000);
-    if (this.high === 0 && this.left) {
-      this.high = this.low;
-      this.low = this.words[--this.left];
-    }
-    return found;
+  /** The next `count` entries of a model; they hold until the next call. */
+  entries(model, count) {
+    const { out, model: placed } = this.placed(model, 2 * count);
+    this.kernel.entries(out, count, ...placed);
+    return new Uint16Array(this.kernel.memory.buffer, out, count);
   }
 
   /** One array: the symbols of elements whose tables, in order, are `indexes`. */
@@ -194,8 +174,7 @@ export class Decoder {
     });
     const escaped = [];
     for (const { t, rare, where } of coded) {
-      const entries = new Uint16Array(where.length);
-      this.entries(rare ? tables.others(t) : tables.model(t), entries, 0, where.length);
+      const entries = this.entries(rare ? tables.others(t) : tables.model(t), where.length);
       const first = tables.first[t];
       const zero = rare ? 1 - first : Infinity;
       const last = tables.lengths[t] - 1;
@@ -211,32 +190,25 @@ export class Decoder {
 
   /** Which of these elements are not 0, by the runs before each of them. */
   places(where, { model, longest }) {
-    const found = new Uint32Array(where.length);
-    const entry = new Uint16Array(1);
-    let count = 0;
-    for (let at = 0; at < where.length; ) {
-      this.entries(model, entry, 0, 1);
-      at += entry[0];
-      if (entry[0] < longest) {
-        if (at >= where.length) throw new CorruptError("a symbol after the last");
-        found[count++] = where[at++];
-      }
-    }
-    return found.subarray(0, count);
+    const { out, model: placed } = this.placed(model, 4 * where.length);
+    const count = this.kernel.places(out, where.length, longest, ...placed);
+    if (count < 0) throw new CorruptError("a symbol after the last");
+    return new Uint32Array(this.kernel.memory.buffer, out, count).map((k) => where[k]);
   }
 
   /** Move the escaped symbols, given as pairs of place and direction, as far as they lie beyond. */
   escapes(escaped, symbols) {
+    const { uniform } = this.kernel;
     const count = escaped.length / 2;
     const bits = new Uint8Array(count);
-    for (let k = 0; k < count; k++) bits[k] = this.uniform(5);
+    for (let k = 0; k < count; k++) bits[k] = uniform(5);
     const values = Array.from(bits, (n) => 2 ** n);
     const widths = new Set(bits);
     for (let n = 1; n < 32; n++) {
       if (!widths.has(n)) continue;
       for (let shift = 0; shift < n; shift += 16) {
         const width = Math.min(16, n - shift);
-        for (let k = 0; k < count; k++) if (bits[k] === n) values[k] += this.uniform(width) * 2 ** shift;
+        for (let k = 0; k < count; k++) if (bits[k] === n) values[k] += uniform(width) * 2 ** shift;
       }
     }
     for (let k = 0; k < count; k++) {
@@ -249,7 +221,7 @@ export class Decoder {
 
   /** CorruptError unless everything was taken. */
   finish() {
-    if (this.left || this.high || this.low) {
+    if (this.kernel.remains()) {
       throw new CorruptError("the coded latents hold more than the picture needs");
     }
   }

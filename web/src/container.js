@@ -239,6 +239,7 @@ export function parse(bytes, limits = {}) {
     grid,
     tiles,
     sections: sections.map(({ name, payload }) => ({ name, length: payload.length })),
+    grain: find("GRAIN"),
     alpha: () => alpha && unfiltered(alpha[0], decompress(alpha.subarray(1), "ALPHA"), header),
     metadata: (name) => {
       const frame = find(name);

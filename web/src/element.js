@@ -1,4 +1,4 @@
-/** <aec-image src="photo.aec" alt="..."> shows an .aec file as <img> shows others. */
+/** <aec-image src="photo.aec" alt="..." no-grain> shows an .aec file as <img> shows others. */
 
 import { draw } from "./client.js";
 
@@ -14,7 +14,7 @@ slot { line-height: normal; }
 `;
 
 export class AecImage extends Base {
-  static observedAttributes = ["src", "alt", "loading"];
+  static observedAttributes = ["src", "alt", "loading", "no-grain"];
 
   #canvas;
   #slot;
@@ -42,6 +42,13 @@ export class AecImage extends Base {
   }
   set alt(value) {
     this.setAttribute("alt", value);
+  }
+  /** Whether the noise that the file describes is left out. */
+  get noGrain() {
+    return this.hasAttribute("no-grain");
+  }
+  set noGrain(value) {
+    this.toggleAttribute("no-grain", !!value);
   }
   /** Whether the picture is there, or will not come. */
   get complete() {
@@ -105,6 +112,7 @@ export class AecImage extends Base {
     try {
       await draw(address, canvas, {
         signal: stop.signal,
+        grain: !this.noGrain,
         begin: () => this.#show(canvas),
         preview: () => this.dispatchEvent(new Event("preview")),
       });

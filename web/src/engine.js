@@ -2,9 +2,12 @@
 
 import { parse } from "./container.js";
 import { colourSpace, converter } from "./icc.js";
-import { Networks } from "./networks.js";
+import { Networks, start } from "./networks.js";
 import { PictureDecoder } from "./picture.js";
 import { loadWeights } from "./weights.js";
+
+/** How often everything is used before a picture comes: browsers optimise what runs often. */
+const ROUNDS = 2;
 
 export class Engine {
   /**
@@ -16,12 +19,15 @@ export class Engine {
     this.read = read;
     this.models = new Map();
     this.queue = Promise.resolve();
+    this.waiting = 0; // pictures, for which the rest of a preparation is left out
   }
 
   /** Load the weights of a model, and do once what the first picture would have to wait for. */
   async prepare(id) {
     const decoder = await this.load(id);
-    const turn = this.queue.then(() => decoder.warmUp());
+    const turn = this.queue.then(async () => {
+      for (let round = 0; round < ROUNDS && (!round || !this.waiting); round++) await decoder.warmUp();
+    });
     this.queue = turn.catch(() => {});
     return turn;
   }
@@ -29,8 +35,11 @@ export class Engine {
   /** The decoder of a model. */
   load(id) {
     if (!this.models.has(id)) {
+      // Both at once: the one is fetched and compiled while the other is unpacked and tested.
+      const started = (this.started ??= start(this.ort));
+      started.catch(() => (this.started = undefined));
       const loading = loadWeights(id, this.read).then(
-        async (weights) => new PictureDecoder(weights, await Networks.create(this.ort, weights)),
+        (weights) => new PictureDecoder(weights, new Networks(this.ort, weights, started)),
       );
       loading.catch(() => this.models.delete(id)); // the next one may try again
       this.models.set(id, loading);
@@ -39,7 +48,8 @@ export class Engine {
   }
 
   /** Decode a file: see PictureDecoder.decode. Its parts come in `colourSpace`, which `on.begin` tells. */
-  async decode(bytes, on = {}, { maxPixels, maxMetadata, wide = true, keepColours = false, scale } = {}) {
+  async decode(bytes, on = {}, options = {}) {
+    const { maxPixels, maxMetadata, wide = true, keepColours = false, scale, grain } = options;
     const limits = { maxPixels, maxMetadata };
     for (const name of Object.keys(limits)) if (limits[name] === undefined) delete limits[name];
     const file = parse(bytes, limits);
@@ -58,11 +68,16 @@ export class Engine {
       call && ((part) => call(convert ? { ...part, rgba: convert(part.rgba) } : part));
     // Exact tiles need no weights, not even ones that are not here.
     const exact = file.tiles.every(({ kind }) => kind === "EXACT");
-    const decoder = exact ? new PictureDecoder() : await this.load(file.header.model);
-    const turn = this.queue.then(() =>
-      decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale }),
-    );
-    this.queue = turn.catch(() => {});
-    return turn;
+    this.waiting++;
+    try {
+      const decoder = exact ? new PictureDecoder() : await this.load(file.header.model);
+      const turn = this.queue.then(() =>
+        decoder.decode(file, { ...on, preview: through(on.preview), part: through(on.part) }, { scale, grain }),
+      );
+      this.queue = turn.catch(() => {});
+      return await turn;
+    } finally {
+      this.waiting--;
+    }
   }
 }

@@ -34,6 +34,8 @@ export interface DecodeOptions extends Limits {
   signal?: AbortSignal;
   /** Leave the numbers of a picture with a colour profile as they are. */
   keepColours?: boolean;
+  /** Whether the noise is added that the file describes, if it does; true unless told otherwise. */
+  grain?: boolean;
   /** How small previews are: 2, 4, 8 (the default) or 16. */
   scale?: 2 | 4 | 8 | 16;
 }
@@ -82,22 +84,23 @@ export function readInfo(source: Source, limits?: Limits): Promise<Info>;
 /** The bytes of a source. */
 export function bytesOf(source: Source, signal?: AbortSignal): Promise<Uint8Array>;
 
-/** Fetch and prepare the weights of a model, "small" unless told otherwise. */
+/** Fetch and prepare the weights of a model, "small-eye" unless told otherwise. */
 export function preload(model?: string): Promise<void>;
 
 /** The weights that this package has. */
 export function models(): { id: string; name: string; file: string; bytes: number }[];
 
 /** Show the picture of every <img src="*.aec"> below `root`; returns what stops it. */
-export function polyfill(root?: Document | Element): () => void;
+export function polyfill(root?: Document | Element, options?: DecodeOptions): () => void;
 
 /** Make <aec-image> known, which importing the package has done, or under another name. */
 export function defineElement(name?: string): void;
 
-/** <aec-image src alt loading>: events `preview`, `load` and `error` (with the error in `.error`). */
+/** <aec-image src alt loading no-grain>: events `preview`, `load` and `error` (with the error in `.error`). */
 export class AecImage extends HTMLElement {
   src: string;
   alt: string;
+  noGrain: boolean;
   readonly complete: boolean;
   readonly naturalWidth: number;
   readonly naturalHeight: number;

@@ -38,6 +38,7 @@ export class Latents {
    * pictures have them.
    */
   warmUp(h, w, quality) {
+    for (const tables of this.yTables) tables.prepare();
     const noise = new Uint8Array(4 + h * w * 16);
     let state = 1;
     for (let k = 0; k < noise.length; k++) {

@@ -2,23 +2,45 @@
 
 import { reflected, repeated } from "./scales.js";
 
+const SETTINGS = {
+  executionProviders: ["wasm"],
+  graphOptimizationLevel: "disabled", // tools/pack_weights.py has done it
+  enableMemPattern: false, // tiles come in several sizes
+};
+
+/** The smallest graph: y = x. ONNX Runtime fetches and compiles its WebAssembly for a first session. */
+const SMALLEST = "CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQDQ==";
+
+/** Have ONNX Runtime ready; it compiles on other threads, so there is time for other work. */
+export async function start(ort) {
+  await ort.InferenceSession.create(
+    Uint8Array.from(atob(SMALLEST), (c) => c.charCodeAt(0)),
+    SETTINGS,
+  );
+}
+
 const GRAPHS = ["mean_features", "context", "synthesis16", "synthesis8"];
 
 export class Networks {
-  /** Sessions of a model's graphs; `ort` is onnxruntime-web. */
-  static async create(ort, weights) {
-    const made = new Networks();
-    Object.assign(made, { ort, arrays: weights.arrays, config: weights.config });
-    made.sessions = {};
-    for (const name of GRAPHS) {
-      made.sessions[name] = await ort.InferenceSession.create(weights.arrays[name], {
-        executionProviders: ["wasm"],
-        graphOptimizationLevel: "disabled", // tools/pack_weights.py has done it
-        enableMemPattern: false, // tiles come in several sizes
-      });
-      delete weights.arrays[name]; // megabytes that the session has read
+  /** A model's graphs, once `started` is settled; `ort` is onnxruntime-web. */
+  constructor(ort, weights, started) {
+    Object.assign(this, { ort, started, arrays: weights.arrays, config: weights.config });
+    this.sessions = {};
+  }
+
+  /** The session of a graph, made when it is first needed: a preview does not wait for the synthesis. */
+  async session(name) {
+    await this.started;
+    if (!this.sessions[name]) {
+      this.sessions[name] = await this.ort.InferenceSession.create(this.arrays[name], SETTINGS);
+      delete this.arrays[name]; // megabytes that the session has read
     }
-    return made;
+    return this.sessions[name];
+  }
+
+  /** Make all sessions now. */
+  async prepare() {
+    for (const name of GRAPHS) await this.session(name);
   }
 
   tensor(data, dims) {
@@ -26,7 +48,8 @@ export class Networks {
   }
 
   async run(name, feeds) {
-    const found = await this.sessions[name].run(feeds);
+    const session = await this.session(name);
+    const found = await session.run(feeds);
     for (const tensor of Object.values(feeds)) tensor.dispose();
     return found;
   }

@@ -2,11 +2,13 @@
 
 import { Grid, LIMITS, parse } from "./container.js";
 import { LimitError } from "./errors.js";
+import { Grain } from "./grain.js";
 import { colourSpace } from "./icc.js";
 import { Latents } from "./latents.js";
 import { cut } from "./networks.js";
 import { Checkerboard } from "./scales.js";
 import { decodeVp8l } from "./vp8l.js";
+import { atLeast, newKernel } from "./wasm.js";
 
 const PART = 512; // pixels of a side, at most, that the synthesis makes at once
 
@@ -22,15 +24,19 @@ export class PictureDecoder {
   /**
    * Decode a parsed file. `on.preview({x, y, width, height, scale, rgba})` is called for each tile
    * and `on.part({x, y, width, height, rgba})` for each part of the picture, as soon as there is
-   * one. `on.stopped()` may end it early: then null is returned.
+   * one. `on.stopped()` may end it early: then null is returned. Without `grain` the noise that the
+   * file describes is left out, as it always is of previews.
    */
-  async decode(file, on = {}, { scale = 8 } = {}) {
+  async decode(file, on = {}, { scale = 8, grain = true } = {}) {
     const { header, grid } = file;
     checkSizes(file);
     const alpha = file.alpha();
     const grey = header.mode.startsWith("L") || header.neutral;
+    const noise = grain && file.grain && new Grain(file.grain);
+    const exact = file.tiles.flatMap(({ kind }, n) => (kind === "EXACT" ? [grid.box(n)] : []));
     const finish = (box, rgba) => {
       if (grey) toGrey(rgba);
+      if (noise) noise.addTo(rgba, box, { alike: grey, exact });
       if (alpha) withAlpha(rgba, box, alpha, header.width);
       return rgba;
     };
@@ -83,6 +89,7 @@ export class PictureDecoder {
 
   /** Use everything once, so that the browser has compiled it before a picture comes. */
   async warmUp() {
+    await this.networks.prepare();
     const [h, w, quality] = [16, 16, 75];
     const sides = { top: 0, bottom: 0, left: 0, right: 0 };
     this.latents.warmUp(h, w, quality);
@@ -193,16 +200,20 @@ export class PictureDecoder {
     const { gain } = this.weights.arrays;
     const side = 16 / scale;
     const map = this.previewMap(scale);
-    const outputs = 3 * side * side;
+    const outputs = map.length / (m + 1);
     const rgba = new Uint8ClampedArray(4 * width * height);
-    const sums = new Float32Array(h * w * outputs);
-    for (let p = 0; p < h * w; p++) sums.set(map.subarray(m * outputs), p * outputs);
+    const places = h * w;
+    this.kernel ??= newKernel();
+    const [atValues, atSums] = [4 * outputs, 4 * outputs + ((4 * places + 15) & ~15)];
+    atLeast(this.kernel.memory, atSums + 4 * outputs * places);
+    const floats = (at, count) => new Float32Array(this.kernel.memory.buffer, at, count);
+    const [row, values, sums] = [floats(0, outputs), floats(atValues, places), floats(atSums, outputs * places)];
+    for (let p = 0; p < places; p++) sums.set(map.subarray(m * outputs), p * outputs);
     for (let c = 0; c < m; c++) {
       const inverse = 1 / gain[quality * m + c];
-      for (let p = 0; p < h * w; p++) {
-        const value = v[c * h * w + p] * inverse;
-        for (let k = 0, to = p * outputs, from = c * outputs; k < outputs; k++) sums[to + k] += value * map[from + k];
-      }
+      for (let k = 0; k < outputs; k++) row[k] = inverse * map[c * outputs + k];
+      values.set(v.subarray(c * places, (c + 1) * places));
+      this.kernel.mapped(atSums, atValues, 0, places, outputs / 4);
     }
     for (let y = 0, to = 0; y < height; y++) {
       for (let x = 0; x < width; x++, to += 4) {
@@ -215,7 +226,7 @@ export class PictureDecoder {
     return rgba;
   }
 
-  /** The weights' map (M+1,8,8,3) with its pixels averaged, (M+1,side,side,3). */
+  /** The weights' map (M+1,8,8,3) with its pixels averaged, (M+1,side,side,3); rows of multiples of 4. */
   previewMap(scale) {
     this.maps ??= new Map();
     if (this.maps.has(scale)) return this.maps.get(scale);
@@ -223,12 +234,13 @@ export class PictureDecoder {
     const side = 16 / scale;
     const part = scale / 2;
     const rows = preview.length / 192;
-    const made = new Float32Array(rows * side * side * 3);
+    const outputs = (3 * side * side + 3) & ~3;
+    const made = new Float32Array(rows * outputs);
     for (let r = 0; r < rows; r++) {
       for (let k = 0; k < 192; k++) {
         const [i, j, colour] = [Math.floor(k / 24), Math.floor(k / 3) % 8, k % 3];
         const to = (Math.floor(i / part) * side + Math.floor(j / part)) * 3 + colour;
-        made[r * side * side * 3 + to] += preview[r * 192 + k] / (part * part);
+        made[r * outputs + to] += preview[r * 192 + k] / (part * part);
       }
     }
     this.maps.set(scale, made);

@@ -13,13 +13,13 @@ function isOurs(address) {
   }
 }
 
-async function replace(img) {
+async function replace(img, options) {
   const address = img.getAttribute("src");
   if (!address || !isOurs(address) || made.get(img) === address) return;
   made.set(img, address);
   img.dataset.aecSrc = address;
   try {
-    const blob = await toBlob(new URL(address, document.baseURI));
+    const blob = await toBlob(new URL(address, document.baseURI), options);
     if (img.getAttribute("src") !== address) return; // something else by now
     const url = URL.createObjectURL(blob);
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
@@ -31,23 +31,23 @@ async function replace(img) {
   }
 }
 
-function all(root) {
-  if (root.localName === "img") replace(root);
-  root.querySelectorAll?.("img[src]").forEach(replace);
+function all(root, options) {
+  if (root.localName === "img") replace(root, options);
+  root.querySelectorAll?.("img[src]").forEach((img) => replace(img, options));
 }
 
 /**
  * Replace the pictures of `root` and watch it. Returns a function that stops watching.
- * <picture> and srcset are left alone.
+ * <picture> and srcset are left alone. `options` are those of decode().
  */
-export function polyfill(root = document) {
+export function polyfill(root = document, options = {}) {
   const observer = new MutationObserver((changes) => {
     for (const change of changes) {
-      if (change.type === "attributes") replace(change.target);
-      else change.addedNodes.forEach(all);
+      if (change.type === "attributes") replace(change.target, options);
+      else change.addedNodes.forEach((node) => all(node, options));
     }
   });
   observer.observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
-  all(root);
+  all(root, options);
   return () => observer.disconnect();
 }

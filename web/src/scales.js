@@ -1,7 +1,7 @@
 /** The integer network: from z_hat, the quality and the first symbols to the table of each symbol. */
 
 import { WeightsError } from "./errors.js";
-import { KERNEL } from "./kernel.js";
+import { atLeast, newKernel } from "./wasm.js";
 
 const LIMIT = 4095;
 const MIXED_LIMIT = 8191;
@@ -34,8 +34,7 @@ export function repeated(z, n, h, w, { top, bottom, left, right }, Kind = Int32A
 /** Exact sums of products, by WebAssembly: eight at once. ONNX Runtime needs such a browser anyway. */
 class Products {
   constructor() {
-    const bytes = Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0));
-    this.kernel = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+    this.kernel = newKernel();
   }
 
   /**
@@ -51,8 +50,7 @@ class Products {
     const atSums = atRows + 2 * stride * inputs;
     const size = atSums + 4 * stride * outputs;
     const { memory, multiply } = this.kernel;
-    const missing = size - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+    atLeast(memory, size);
     new Int16Array(memory.buffer, atWeight, weight.data.length).set(weight.data);
     const rows = new Int16Array(memory.buffer, atRows, stride * inputs);
     rows.fill(0); // the ends of rows, and rows beyond the last place

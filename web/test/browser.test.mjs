@@ -123,6 +123,46 @@ for (const plain of [false, true]) {
       assert.ok(found.width > 10);
     });
 
+    test("an element and the polyfill leave noise out where they are told to", async () => {
+      const sums = await page.evaluate(async () => {
+        const address = "/tests/conformance/good/grain.aec";
+        const total = (data) => data.reduce((a, b, k) => (a + (k + 1) * b) % 2 ** 31);
+        const sum = (image) => {
+          const canvas = document.createElement("canvas");
+          Object.assign(canvas, { width: 160, height: 120 });
+          const context = canvas.getContext("2d");
+          context.drawImage(image, 0, 0);
+          return total([...context.getImageData(0, 0, 160, 120).data]);
+        };
+        const found = [];
+        for (const grain of [true, false]) found.push(total([...(await aecodec.decode(address, { grain })).data]));
+        const made = document.createElement("aec-image");
+        made.src = address;
+        const loaded = () => new Promise((done) => made.addEventListener("load", done, { once: true }));
+        const first = loaded();
+        document.body.append(made);
+        await first;
+        found.push(sum(made.canvas));
+        const second = loaded();
+        made.noGrain = true;
+        await second;
+        found.push(sum(made.canvas), made.hasAttribute("no-grain"));
+        made.remove();
+        const img = new Image();
+        img.src = address;
+        document.body.append(img);
+        const stop = aecodec.polyfill(document, { grain: false });
+        while (!img.naturalWidth) await new Promise((done) => setTimeout(done, 20));
+        stop();
+        found.push(sum(img));
+        img.remove();
+        return found;
+      });
+      const [noisy, smooth] = sums;
+      assert.notEqual(noisy, smooth);
+      assert.deepEqual(sums, [noisy, smooth, noisy, smooth, true, smooth]);
+    });
+
     test("an element that is lazy waits until it is near", async () => {
       const found = await page.evaluate(async () => {
         const tall = document.createElement("div");
@@ -276,6 +316,27 @@ describe("the page to try it on", { skip: missing }, () => {
     for await (const chunk of await download.createReadStream()) chunks.push(chunk);
     const entry = good.find(({ name }) => name === "tiles-128");
     assert.equal(pixelFault(entry, readPng(new Uint8Array(Buffer.concat(chunks)))), "");
+  });
+
+  test("leaves noise out, and offers that only where there is some", async () => {
+    const shown = () => page.waitForFunction(() => /whole after/.test(document.getElementById("captions").textContent));
+    await page.click("#clear");
+    await choose("tests/conformance/good/tiles-128.aec");
+    await shown();
+    assert.equal(await page.isVisible("#grain"), false);
+    await page.click("#clear");
+    await choose("tests/conformance/good/grain-wide.aec");
+    await shown();
+    const size = () => page.evaluate(() => document.querySelector("#left canvas").toDataURL().length);
+    const noisy = await size();
+    await page.click("#grain");
+    await page.waitForFunction(
+      (most) => document.querySelector("#left canvas").toDataURL().length < 0.75 * most,
+      noisy,
+    );
+    assert.equal(await page.getAttribute("#grain", "aria-pressed"), "true");
+    await page.click("#grain");
+    await page.waitForFunction((same) => document.querySelector("#left canvas").toDataURL().length === same, noisy);
   });
 
   test("says what is wrong with a damaged file, in its name", async () => {

@@ -77,6 +77,19 @@ test("a preview of every tile comes before the pixels", async () => {
   assert.ok(10 * Math.log10(255 ** 2 / (error / count)) > 30, `${error / count}`);
 });
 
+test("noise may be left out, and previews never have it", async () => {
+  const bytes = read("tests/conformance/good/grain-wide.aec");
+  const decoded = async (grain) => {
+    const previews = [];
+    const { data } = await decode(bytes, { grain, onPreview: ({ rgba }) => previews.push(...rgba) });
+    return { data, previews };
+  };
+  const [noisy, smooth] = [await decoded(true), await decoded(false)];
+  assert.deepEqual(noisy.previews, smooth.previews);
+  const errors = noisy.data.map((value, k) => Math.abs(value - smooth.data[k]));
+  assert.ok(errors.reduce((a, b) => a + b) / errors.length > 20);
+});
+
 test("an aborted picture is no picture", async () => {
   const stop = new AbortController();
   const bytes = read("tests/conformance/good/tiles-128.aec");

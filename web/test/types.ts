@@ -22,8 +22,9 @@ async function page(): Promise<void> {
   const mode: "L" | "LA" | "RGB" | "RGBA" = info.mode;
   await draw(new Blob(), document.createElement("canvas"), { signal: new AbortController().signal });
   const blob: Blob = await toBlob("photo.aec", { type: "image/webp" });
-  const stop: () => void = polyfill();
+  const stop: () => void = polyfill(document, { grain: false });
   const element: AecImage = document.createElement("aec-image");
+  element.noGrain = true;
   element.src = "photo.aec";
   const first: string | undefined = models()[0]?.name;
   // @ts-expect-error: there is no such scale

@@ -25,7 +25,10 @@ const { values, positionals } = parseArgs({
 });
 const bytes = readFileSync(positionals[0]).toString("base64");
 
-const ready = () => aecodec.preload();
+const ready = (base64) => {
+  const file = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  return aecodec.readInfo(file).then(({ model }) => aecodec.preload(model)); // not those of another file
+};
 const decode = (stopEarly) =>
   new Function(
     "base64",
@@ -66,12 +69,12 @@ for (const plain of [false, true]) {
       return page;
     };
     const fetching = await open();
-    await fetching.evaluate(ready);
+    await fetching.evaluate(ready, bytes);
     await fetching.close();
     for (const early of [true, false]) {
       const name = early ? "preview" : "whole";
       const page = await open();
-      await timed(page, "ready", ready);
+      await timed(page, "ready", ready, bytes);
       await timed(page, `first ${name}`, decode(early), bytes);
       for (let k = 0; k < Number(values.runs); k++) await page.evaluate(decode(false), bytes);
       for (let k = 0; k < 5; k++) await timed(page, `later ${name}`, decode(early), bytes);

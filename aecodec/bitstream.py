@@ -145,7 +145,8 @@ times the root of the sum of the squares of the blended kernel's nine factors. C
 gets ``s * (c / 255 * w'0 + sqrt(1 - (c / 255)**2) * w'k)``, s being the deviation at the pixel's
 brightness, and is rounded to the nearest integer and clamped. In modes L and LA and in neutral
 pictures the mean gets ``s * w'0``. The numbers w are exact, so readers whose pixels are the same
-without noise have the same with it, but for rounding.
+without noise have the same with it, but for rounding. Where they differ by a level, the noise of
+another brightness may make that two.
 
 TILE payload
 ------------

@@ -125,8 +125,11 @@ export function tableSets(arrays, kind) {
   });
 }
 
+let kernel; // one for all tiles, which are decoded one after another: browsers allow few memories
+
 /**
  * The decoder of one tile, in WebAssembly, whose state of 64 bits JavaScript's numbers do not hold.
+ * The next one that is made takes its place.
  *
  * `take` reads one array; most damage decodes to wrong symbols in silence, so a checksum of the
  * symbols must follow.
@@ -138,7 +141,7 @@ export class Decoder {
     if (last.length && !last.some((byte) => byte)) {
       throw new CorruptError("the coded latents do not end as any encoder ends them");
     }
-    this.kernel = newKernel();
+    this.kernel = kernel ??= newKernel();
     this.free = (bytes.length + 15) & ~15; // memory from here on is the models' and the outputs'
     atLeast(this.kernel.memory, this.free);
     new Uint8Array(this.kernel.memory.buffer).set(bytes);

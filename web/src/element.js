@@ -21,6 +21,7 @@ export class AecImage extends Base {
   #stop;
   #watch;
   #complete = false;
+  #planned = false;
 
   constructor() {
     super();
@@ -66,7 +67,7 @@ export class AecImage extends Base {
   }
 
   connectedCallback() {
-    this.#begin();
+    this.#plan();
   }
 
   disconnectedCallback() {
@@ -76,7 +77,18 @@ export class AecImage extends Base {
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === "alt") this.#describe();
-    else if (this.isConnected) this.#begin();
+    else if (this.isConnected) this.#plan();
+  }
+
+  /** Begin once, however many attributes change at once: an upgrade tells of each. */
+  #plan() {
+    this.#complete = false;
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      if (this.isConnected) this.#begin();
+    });
   }
 
   #end() {

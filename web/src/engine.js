@@ -37,11 +37,14 @@ export class Engine {
     if (!this.models.has(id)) {
       // Both at once: the one is fetched and compiled while the other is unpacked and tested.
       const started = (this.started ??= start(this.ort));
-      started.catch(() => (this.started = undefined));
+      started.catch(() => {
+        this.started = undefined; // the next one may try again
+        this.models.delete(id);
+      });
       const loading = loadWeights(id, this.read).then(
         (weights) => new PictureDecoder(weights, new Networks(this.ort, weights, started)),
       );
-      loading.catch(() => this.models.delete(id)); // the next one may try again
+      loading.catch(() => this.models.delete(id));
       this.models.set(id, loading);
     }
     return this.models.get(id);

@@ -163,6 +163,21 @@ for (const plain of [false, true]) {
       assert.deepEqual(sums, [noisy, smooth, noisy, smooth, true, smooth]);
     });
 
+    test("an element fetches its file once, however many attributes it has", async () => {
+      const fetched = [];
+      const count = (request) => request.url().includes("size-17x16") && fetched.push(request.url());
+      page.on("request", count);
+      await page.evaluate(async () => {
+        const made = document.createElement("div");
+        document.body.append(made);
+        made.innerHTML = '<aec-image alt="a" src="/tests/conformance/good/size-17x16.aec?once" no-grain></aec-image>';
+        await new Promise((done) => made.firstChild.addEventListener("load", done));
+        made.remove();
+      });
+      page.off("request", count);
+      assert.equal(fetched.length, 1);
+    });
+
     test("an element that is lazy waits until it is near", async () => {
       const found = await page.evaluate(async () => {
         const tall = document.createElement("div");

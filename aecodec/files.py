@@ -575,6 +575,12 @@ def _publish(temporary: str, target: str, *, force: bool) -> None:
             os.replace(temporary, target)
 
 
+def sync(path: str) -> None:
+    """Make a file that is there outlast a power cut, with its name."""
+    _sync(path)
+    sync_folder(os.path.dirname(os.path.realpath(path)))
+
+
 def sync_folder(folder: str) -> None:
     """Make the rename survive a power cut, where a folder can be synced."""
     _sync(folder)

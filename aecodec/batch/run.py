@@ -184,7 +184,7 @@ class _Run:
             and self.plan.output is not None
             and not is_remote(self.plan.output)
         ):
-            self._make_output(self.plan.output)
+            storage.make_folder(self.plan.output)
         options = {**self.task.options(), "model": self.task.model_id}
         about = {"version": __version__}
         with Manifest(path, self.task.verb, options, about, read_only=dry) as manifest:
@@ -207,13 +207,6 @@ class _Run:
         self.summary.kinds = tuple(kind for kind, _ in self.selection.kinds.most_common() if kind)
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
-
-    def _make_output(self, folder: str) -> None:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except (OSError, ValueError) as error:
-            name = files.shown(folder)
-            raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
 
     def _workers(self) -> Convert:
         self.task = dataclasses.replace(self.task, sync_names=False)

@@ -405,6 +405,7 @@ class Converter:
             return result
         if _leads_nowhere(job):
             return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
+        adopted = content is None
         if content is None:
             if _is_gone(job):
                 return result
@@ -433,6 +434,8 @@ class Converter:
             raise InputError("has changed since it was read: it is kept")
         if lacking := storage.replaced(job.source, job.target):
             return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
+        if adopted:  # the run that made it was cut off, maybe before it synced the name
+            storage.sync(job.target)
         _remove(job)
         return result
 

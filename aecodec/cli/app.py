@@ -739,7 +739,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         across, down = found.resolution
         rows.insert(1, ("density", f"{across:.4g} x {down:.4g} pixels an inch"))
     rows += [(keyword or "comment", _excerpt(text)) for keyword, text in found.texts]
-    lines = [files.shown(source), *(f"  {files.shown(k):<9}{value}" for k, value in rows)]
+    lines = [files.shown(source), *(f"  {files.shown(k):<8} {value}" for k, value in rows)]
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ note for every loss.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -66,9 +67,10 @@ def load(
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     wanted = _Wanted(max_pixels, keep, strip_gps)
     known = (np.ndarray, Image.Image, str, os.PathLike, bytes, bytearray, memoryview)
-    if not isinstance(source, known) and not hasattr(source, "seekable"):
+    is_file = hasattr(source, "seekable") and not isinstance(source, io.TextIOBase)
+    if not isinstance(source, known) and not is_file:
         raise TypeError(
-            "a picture is a path, bytes, an open file, a Pillow image or a NumPy array, "
+            "a picture is a path, bytes, an open binary file, a Pillow image or a NumPy array, "
             f"not {type(source).__name__}"
         )
     with _errors_named():
@@ -145,6 +147,10 @@ def _from_file(data: bytes, wanted: _Wanted) -> Picture:
     return picture
 
 
+_PLAINER: Final = {"cannot load this image": "it holds no pixels, or ends before them"}
+"""What Pillow says, in words that name the fault."""
+
+
 @contextmanager
 def _errors_named() -> Iterator[None]:
     """Translate the errors that Pillow raises for bad files, which have many types."""
@@ -158,7 +164,8 @@ def _errors_named() -> Iterator[None]:
         raise InputError("not enough memory") from error
     except OSError as error:
         # Errors of the system have `strerror`; those of Pillow describe the file.
-        raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error
+        text = error.strerror or one_line(error)
+        raise InputError(f"cannot read the picture: {_PLAINER.get(text, text)}") from error
     except Exception as error:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
 

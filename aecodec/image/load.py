@@ -27,7 +27,7 @@ from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
+from aecodec.image import ancillary, colour, limits, mending, metadata, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -170,9 +170,6 @@ def _errors_named() -> Iterator[None]:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
 
 
-_OPENING: Final = forks.Lock()
-
-
 def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
     """Open a picture with `max_pixels` in place of Pillow's limit, which is a global variable.
 
@@ -180,7 +177,7 @@ def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
     That is too little for some cameras. The lock covers only the opening, which is short. Pictures
     are decoded in parallel, except as `_prepare` describes.
     """
-    with forks.gate, _OPENING, warnings.catch_warnings():
+    with forks.gate, limits.OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the walkers report the same
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
@@ -203,24 +200,18 @@ def _prepare(image: Image.Image) -> None:
 
     The picture is within our own limit. If Pillow's limit is lower, it is raised to the size of the
     picture for a moment: while memory for a TIFF is allocated, or while a small format is loaded.
-    Other threads never see a lower limit, nor no limit.
     """
     tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     if not tiff and image.format not in ("BLP", "ICNS"):
         return
     width, height = image.size
-    with forks.gate, _OPENING:
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is None or width * height <= limit:
+    with limits.at_least(width * height) as is_raised:
+        if not is_raised:
             return
-        Image.MAX_IMAGE_PIXELS = width * height
-        try:
-            if tiff:
-                cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
-            else:
-                image.load()
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+        if tiff:
+            cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
+        else:
+            image.load()
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

@@ -182,7 +182,7 @@ class Manifest:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise InputError(f"cannot read the manifest: {reason(error)}") from error
+            raise InputError(f"cannot read the manifest {shown(path)}: {reason(error)}") from error
 
     def _take_line(
         self,
@@ -364,7 +364,7 @@ class _Log:
             self._descriptor = os.open(path, flags, 0o666)
             sync_folder(os.path.dirname(path) or ".")
         except OSError as error:
-            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+            raise OutputError(f"cannot write the manifest {shown(path)}: {reason(error)}") from error
 
     def append(self, lines: bytes, *, sync: bool) -> None:
         """Write whole lines at the end; with `sync` they are on the disk on return."""

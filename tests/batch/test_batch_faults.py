@@ -116,6 +116,15 @@ def test_a_read_only_folder(here: Path) -> None:
         Path("out").chmod(0o755)
     assert done.returncode == 1
     assert faults(done.stderr) == ["aecodec: cannot make the folder out/new: permission denied"]
+    Path("in").chmod(0o555)
+    try:
+        done = run("compress", "in", "-r", before=without_root())
+    finally:
+        Path("in").chmod(0o755)
+    assert done.returncode == 1
+    assert faults(done.stderr) == [
+        f"aecodec: cannot write the manifest in/{NAME}: permission denied"
+    ]
 
 
 def test_a_full_disk(here: Path) -> None:

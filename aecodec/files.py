@@ -89,6 +89,8 @@ class Job:
     made by that run, which was cut off, or by another at the same time."""
     stale: bool = False
     """The output, if there is one, was made from another state of the source."""
+    only_copy: bool = False
+    """The output, if there is one, may be all that is left of a picture."""
 
 
 @dataclass(frozen=True)

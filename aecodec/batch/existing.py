@@ -75,7 +75,7 @@ _TABLE: dict[Output, tuple[Action, Action, Action, Action, Action]] = {
 
 
 def decide(output: Output, existing: Existing, *, remove: bool) -> Action:
-    """How to treat an output. `remove`: the run deletes sources, or an earlier one did this one's."""
+    """How to treat an output. `remove`: the run deletes sources, or an earlier one has."""
     column = {
         Existing.REFUSE: 0,
         Existing.KEEP: 2 if remove else 1,

@@ -319,8 +319,17 @@ def write(
         return
     make_folder(os.path.dirname(target))
     files.check_output(target, force=force)
+    _refuse_pipe(target)
     with files.writing(target, force=force, dates=dates, mode=mode, sync_name=sync_name) as file:
         file.write(data)
+
+
+def _refuse_pipe(target: str) -> None:
+    """A named pipe would block the run until somebody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        kind = kind_of(os.stat(target).st_mode)
+        if kind in ("named pipe", "socket"):
+            raise OutputError(f"the output {shown(target)} is a {kind}")
 
 
 def make_folder(folder: str) -> None:

@@ -603,7 +603,7 @@ def _convert(
 def _values(result: conversion.Result) -> dict[str, Any]:
     """What --json says of a single file."""
     values = asdict(result)
-    for name in ("key", "status", "time_ns", "error", "error_type", "trace"):
+    for name in ("key", "status", "time_ns", "deleted", "error", "error_type", "trace"):
         del values[name]
     left = result.status == "left"
     # Nothing was written: what had been at `target` before is still there.

@@ -99,6 +99,19 @@ def test_an_unreadable_file_and_an_unreadable_folder(here: Path) -> None:
 
 
 @posix
+def test_an_output_that_is_a_pipe_stops_no_run(here: Path) -> None:
+    albums.fill(here / "in", 2)
+    Path("out").mkdir()
+    os.mkfifo("out/p0000.aec")  # nobody reads it
+    done = run("compress", "in", "-o", "out", "-r", "-j", "1", "-f")
+    assert done.returncode == 1
+    assert faults(done.stderr) == [
+        "aecodec: in/p0000.png: the output out/p0000.aec is a named pipe"
+    ]
+    assert Path("out/alps/p0001.aec").exists()
+
+
+@posix
 def test_a_read_only_folder(here: Path) -> None:
     originals = albums.fill(here / "in", 3)
     Path("out/alps").mkdir(parents=True)

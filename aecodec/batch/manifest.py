@@ -345,15 +345,19 @@ class _OnlyCopies:
         run = record["run"]
         if "verb" in record and record.get("remove"):
             self.runs.add(run)
-        if self._sorted or not ("begin" in record or "done" in record) or "name" not in record:
+        if self._sorted or "name" not in record:
             return
-        # Before it says `done`, a run may have been killed just after it deleted the source.
-        is_only = run in self.runs if "begin" in record else bool(record.get("deleted"))
+        if "begin" in record and run in self.runs:
+            # Before it says `done`, it may be killed just after it has deleted the source.
+            self._add(record["begin"], record["name"], is_only=True)
+        elif "done" in record:
+            self._add(record["done"], record["name"], is_only=bool(record.get("deleted")))
+
+    def _add(self, key: str, name: str, *, is_only: bool) -> None:
         if self._table is None and is_only:
             self._table = _Table(1)
         if self._table is not None:
-            place = _place(record.get("begin", record.get("done")), record["name"])
-            self._table.add(place, (int(is_only),))
+            self._table.add(_place(key, name), (int(is_only),))
 
     def sort(self) -> None:
         """Make `has` possible, after the last `take`."""

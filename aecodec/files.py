@@ -133,7 +133,7 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
         return [_plan_stdin(sources, output)]
     by_place: dict[str, str] = {}
     for source in sources:
-        by_place.setdefault(os.path.abspath(source), source)
+        by_place.setdefault(entry(source), source)
     distinct = list(by_place.values())
 
     if output is not None and not _names_folder(output):
@@ -374,6 +374,14 @@ def missing(path: str) -> InputError:
     if named is None:
         return InputError("no such file")
     return InputError(f"is a link to {shown(named)}, which is not there")
+
+
+def entry(path: str) -> str:
+    """One text for all paths to one entry of a folder. A link is another entry than its file."""
+    folder, name = os.path.split(path.rstrip(os.sep) or path)
+    if name in ("", os.curdir, os.pardir):
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(folder), name)  # what is above a folder, links decide
 
 
 def link_depth(path: str) -> int:

@@ -961,9 +961,7 @@ def _checked(
             raise UnsupportedError(f"critical section {section.name}: made for a newer aecodec")
         if tiles:
             raise CorruptError(f"a section {section.name} follows the tiles")
-        if section.type <= previous:
-            raise CorruptError(f"section {section.name} comes twice or out of order")
-        previous = section.type
+        previous = _in_order(section, previous)
 
         frame = data[section.start : min(section.end, section.start + 32)]
         if section.type == SectionType.ALPHA:
@@ -990,6 +988,13 @@ def _checked(
         raise CorruptError(f"mode {header.mode.name} {state} a section ALPHA")
 
 
+def _in_order(section: Section, previous: int) -> int:
+    """The type of a section that is no tile, if it is above that of the section before it."""
+    if section.type <= previous:
+        raise CorruptError(f"section {section.name} comes twice or out of order")
+    return section.type
+
+
 def _check_metadata(frame: bytes, name: str, max_metadata: int) -> None:
     size = zstd.content_size(frame, name)
     if size > max_metadata:
@@ -1011,27 +1016,30 @@ def read_front(file: BinaryIO, *, max_metadata: int = DEFAULT_MAX_METADATA) -> F
     if there < parsed.file_size:
         raise TruncatedError(there, parsed.file_size)
     found: dict[int, bytes] = {}
-    offset = parsed.size
+    offset, previous = parsed.size, 0
     for ordinal in count():
         file.seek(origin + offset)
         head = file.read(_MAX_SECTION_HEAD)
         length, crc_at = (head and _decode_varint(head, 1, _MAX_VARINT)) or (None, 0)
         if length is None or offset + crc_at + _CRC_SIZE + length > parsed.file_size:
             raise CorruptError(f"section {ordinal} runs past the end of the file")
-        if head[0] in _TILES:
+        section = Section(head[0], offset, offset + crc_at + _CRC_SIZE, length)
+        if section.type in _TILES:
             break
-        if head[0] in _FRONT:
-            name = SectionType(head[0]).name
-            file.seek(origin + offset + crc_at + _CRC_SIZE)
+        # A forged file may repeat a section that becomes a thousand times as large.
+        previous = _in_order(section, previous)
+        if section.type in _FRONT:
+            name = section.name
+            file.seek(origin + section.start)
             payload = file.read(length)
             stored = int.from_bytes(head[crc_at : crc_at + _CRC_SIZE], "little")
-            if _section_crc(head[0], ordinal, payload) != stored:
+            if _section_crc(section.type, ordinal, payload) != stored:
                 raise CorruptError(f"the checksum of section {ordinal} ({name}) is wrong")
-            if head[0] in _FRAMED:
+            if section.type in _FRAMED:
                 _check_metadata(payload, name, max_metadata)
                 payload = zstd.decompress(payload, name)
-            found[head[0]] = payload
-        offset += crc_at + _CRC_SIZE + length
+            found[section.type] = payload
+        offset = section.end
     resolution, texts = found.get(SectionType.RESOLUTION), found.get(SectionType.TEXTS)
     return Front(
         parsed.header,

@@ -73,6 +73,8 @@ class Result:
     time_ns: int = UNDATED
     """The source's time of last change when it was listed; with `bytes_in` its state."""
     notes: tuple[str, ...] = ()
+    deleted: bool = False
+    """Whether the source is gone, so that the output is the only copy."""
     error: str = ""
     error_type: str = ""
     trace: str = ""

@@ -89,6 +89,8 @@ class Job:
     made by that run, which was cut off, or by another at the same time."""
     stale: bool = False
     """The output, if there is one, was made from another state of the source."""
+    only_copy: bool = False
+    """The output, if there is one, may be all that is left of a picture."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def plan(sources: Sequence[str], output: str | None, naming: Naming) -> list[Job
         return [_plan_stdin(sources, output)]
     by_place: dict[str, str] = {}
     for source in sources:
-        by_place.setdefault(os.path.abspath(source), source)
+        by_place.setdefault(entry(source), source)
     distinct = list(by_place.values())
 
     if output is not None and not _names_folder(output):
@@ -374,6 +376,14 @@ def missing(path: str) -> InputError:
     return InputError(f"is a link to {shown(named)}, which is not there")
 
 
+def entry(path: str) -> str:
+    """One text for all paths to one entry of a folder. A link is another entry than its file."""
+    folder, name = os.path.split(path.rstrip(os.sep) or path)
+    if name in ("", os.curdir, os.pardir):
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(folder), name)  # what is above a folder, links decide
+
+
 def link_depth(path: str) -> int:
     """How many links follow one another to a file; 0 for a path that is no link."""
     depth = 0
@@ -573,6 +583,12 @@ def _publish(temporary: str, target: str, *, force: bool) -> None:
             if os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
             os.replace(temporary, target)
+
+
+def sync(path: str) -> None:
+    """Make a file that is there outlast a power cut, with its name."""
+    _sync(path)
+    sync_folder(os.path.dirname(os.path.realpath(path)))
 
 
 def sync_folder(folder: str) -> None:

@@ -6,6 +6,7 @@ recomputes the checksums after the damage, as an attacker does.
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tracemalloc
@@ -326,6 +327,15 @@ def test_millions_of_sections_are_not_listed(kind: int) -> None:
     data = with_body(make_header(1, 1), bytes(body))
     with memory_below(MIB), pytest.raises(CorruptError):
         parse(data)
+
+
+def test_metadata_that_is_repeated_is_decompressed_once_at_most() -> None:
+    frame = zstd(b"II*\0" + bytes(MIB))
+    sections = [(int(SectionType.EXIF), frame)] * 40
+    forged = forge(make_header(64, 64), *sections, (int(SectionType.TILE), bytes(8)))
+    for read in (parse, lambda data: bitstream.read_front(io.BytesIO(data))):
+        with pytest.raises(CorruptError, match="EXIF comes twice or out of order"):
+            read(forged)
 
 
 def test_an_honest_file_of_many_tiles_needs_little_memory() -> None:

@@ -9,7 +9,8 @@ NEWER       REFUSE    KEEP      KEEP           KEEP               REPLACE
 OLDER       REFUSE    REPLACE   REFUSE         REPLACE            REPLACE
 ==========  ========  ========  =============  =================  =========
 
-With `--rm` an older output may be the last copy of a picture whose source was deleted. Outputs
+With `--rm` an older output may be the last copy of a picture whose source was deleted. The column
+also counts without `--rm` for an output whose source an earlier run has deleted. Outputs
 that the manifest knows to be up to date are skipped before. docs/folders.md shows the same table.
 """
 
@@ -74,7 +75,7 @@ _TABLE: dict[Output, tuple[Action, Action, Action, Action, Action]] = {
 
 
 def decide(output: Output, existing: Existing, *, remove: bool) -> Action:
-    """How to treat an output. `remove`: the run deletes sources."""
+    """How to treat an output. `remove`: the run deletes sources, or an earlier one has."""
     column = {
         Existing.REFUSE: 0,
         Existing.KEEP: 2 if remove else 1,

@@ -5,13 +5,14 @@
     {"run": ID, "verb", "options", "model", "version", "time"}     a run begins
     {"begin": KEY, "run": ID, "name", "source_bytes", "source_time_ns"}    a worker is handed a file
     {"replace": KEY, "run": ID}             the same, where an output is, or may be, there already
-    {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", ...}
+    {"done": KEY, "run": ID, "name", "source_bytes", "source_time_ns", "bytes", "deleted", ...}
     {"failed": KEY, "run": ID, "error", "error_type"}
     {"left": KEY, "run": ID, "source_bytes", "source_time_ns", "bytes", "width", "height"}
                                                        the output would save too few bytes
     {"kept": KEY, "run": ID}                            its output was newer
 
-KEY is the source's path below the folder that was converted, `name` the file name of its output.
+KEY is the source's path below the folder that was converted, `name` the file name of its output,
+`deleted` whether the source was deleted after it. A run with `--rm` has `remove` in its first line.
 The last line on a file counts: after a run with other options, an output is no longer that of the
 first run.
 
@@ -25,8 +26,8 @@ A run tries the first file again, and adopts the output of the second.
 
 A run holds 40 bytes in memory for each file that was done: hashes of its key, of the state of its
 source, of the options and of its output's name, and the size of the output. Ten million files take
-400 MB. A file that was skipped takes 32 bytes: one hash, the size that its output would have, and
-width and height.
+400 MB. With `--rm` each takes 16 bytes more, which tell what outputs are the only copy. A file that
+was skipped takes 32 bytes: one hash, the size that its output would have, and width and height.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ class Manifest:
         self._later: dict[int, _Made] = {}
         # By the hash of key, state and options: what was left alone with some options.
         self._left = _Table(len(Left._fields))
+        self._only = _OnlyCopies()
         self._open: dict[str, _Open] = {}
         self._runs: dict[str, bytes] = {}
         self._read_to = 0
@@ -121,6 +123,7 @@ class Manifest:
         self._take(path, self._made.add, self._left.add)
         self._made.sort()
         self._left.sort()
+        self._only.sort()
         if read_only:
             return
         self._log = _Log(path)
@@ -182,7 +185,7 @@ class Manifest:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise InputError(f"cannot read the manifest: {reason(error)}") from error
+            raise InputError(f"cannot read the manifest {shown(path)}: {reason(error)}") from error
 
     def _take_line(
         self,
@@ -193,6 +196,7 @@ class Manifest:
         run = record["run"]
         if run == self._run:
             return
+        self._only.take(record)
         if "verb" in record:
             self._runs[run] = _digest(record["verb"], record["options"])
         elif "begin" in record:
@@ -251,6 +255,17 @@ class Manifest:
     def was_named(self, key: str, name: str) -> bool:
         """Whether the last output has this name."""
         return self._last(key).name == _hash(name)
+
+    def is_only_copy(self, key: str, name: str) -> bool:
+        """Whether an output of this name may be all that is left of a picture.
+
+        It is where a run has deleted the source: this file's of before, or another one whose output
+        had the name.
+        """
+        begun = self._open.get(key)
+        if begun is not None and begun.run in self._only.runs:
+            return True
+        return self._only.has(key, name)
 
     def left_as(self, key: str, state: Stamp | None) -> Left | None:
         """The output that this source would have, if these options skipped it in this state."""
@@ -316,6 +331,45 @@ class Manifest:
         self._log.append(text.encode("ascii"), sync=sync)
 
 
+class _OnlyCopies:
+    """The outputs whose sources were deleted."""
+
+    def __init__(self) -> None:
+        self.runs: set[str] = set()
+        """The runs that delete sources."""
+        self._table: _Table | None = None  # by the hash of an output's path: 1, or 0 if no more
+        self._sorted = False
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Take the next line of a manifest, until `sort`."""
+        run = record["run"]
+        if "verb" in record and record.get("remove"):
+            self.runs.add(run)
+        if self._sorted or "name" not in record:
+            return
+        if "begin" in record and run in self.runs:
+            # Before it says `done`, it may be killed just after it has deleted the source.
+            self._add(record["begin"], record["name"], is_only=True)
+        elif "done" in record:
+            self._add(record["done"], record["name"], is_only=bool(record.get("deleted")))
+
+    def _add(self, key: str, name: str, *, is_only: bool) -> None:
+        if self._table is None and is_only:
+            self._table = _Table(1)
+        if self._table is not None:
+            self._table.add(_place(key, name), (int(is_only),))
+
+    def sort(self) -> None:
+        """Make `has` possible, after the last `take`."""
+        self._sorted = True
+        if self._table is not None:
+            self._table.sort()
+
+    def has(self, key: str, name: str) -> bool:
+        """Whether the output of this name in the folder of this key is one."""
+        return self._table is not None and self._table.find(_place(key, name)) == (1,)
+
+
 class _Table:
     """Rows of numbers by a hash, in sorted arrays: memory for millions of files."""
 
@@ -364,7 +418,9 @@ class _Log:
             self._descriptor = os.open(path, flags, 0o666)
             sync_folder(os.path.dirname(path) or ".")
         except OSError as error:
-            raise OutputError(f"cannot write the manifest: {reason(error)}") from error
+            raise OutputError(
+                f"cannot write the manifest {shown(path)}: {reason(error)}"
+            ) from error
 
     def append(self, lines: bytes, *, sync: bool) -> None:
         """Write whole lines at the end; with `sync` they are on the disk on return."""
@@ -411,6 +467,11 @@ def _state(record: Mapping[str, Any]) -> Stamp:
 def _hash(key: str, state: Stamp | None = None, options: bytes = b"") -> int:
     text = json.dumps([key, state]).encode("ascii") + options
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def _place(key: str, name: str) -> int:
+    """The hash of an output's path: it is in its source's folder, or in that one's mirror."""
+    return _hash(posixpath.join(posixpath.dirname(key), posixpath.basename(name)))
 
 
 def _count(value: int) -> int:

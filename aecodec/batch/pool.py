@@ -64,6 +64,7 @@ def columns(jobs: list[Job]) -> dict[str, list[Any]]:
         "time_ns": [UNDATED if stamp is None else stamp.time_ns for stamp in stamps],
         "begun": [job.begun for job in jobs],
         "stale": [job.stale for job in jobs],
+        "only_copy": [job.only_copy for job in jobs],
     }
 
 

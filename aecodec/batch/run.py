@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from aecodec import __version__, files
 from aecodec.batch import pool, storage
-from aecodec.batch.existing import Action, decide, state_of
+from aecodec.batch.existing import Action, Output, decide, state_of
 from aecodec.batch.manifest import NAME, Left, Manifest
 from aecodec.batch.select import Fault, Item, Note, Selection
 from aecodec.batch.storage import is_remote
@@ -184,9 +184,9 @@ class _Run:
             and self.plan.output is not None
             and not is_remote(self.plan.output)
         ):
-            self._make_output(self.plan.output)
+            storage.make_folder(self.plan.output)
         options = {**self.task.options(), "model": self.task.model_id}
-        about = {"version": __version__}
+        about = {"version": __version__, **({"remove": True} if self.task.remove else {})}
         with Manifest(path, self.task.verb, options, about, read_only=dry) as manifest:
             self.manifest = manifest
             self.results = _Results(manifest, self.plan.naming, self.tell, self.summary)
@@ -208,13 +208,6 @@ class _Run:
         self.summary.seconds = time.perf_counter() - self.start
         return self.summary
 
-    def _make_output(self, folder: str) -> None:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except (OSError, ValueError) as error:
-            name = files.shown(folder)
-            raise OutputError(f"cannot make the folder {name}: {files.reason(error)}") from error
-
     def _workers(self) -> Convert:
         self.task = dataclasses.replace(self.task, sync_names=False)
         self.results.new_names = _NewNames()
@@ -235,11 +228,13 @@ class _Run:
             return failure(job.source, error, target=job.target, key=job.key)
         # An output that was begun is taken to be complete; a worker will check it.
         state = state_of(there, job.stamp, ours=job.begun, stale=job.stale)
-        action = decide(state, self.task.existing, remove=self.task.remove)
+        only_copy = self.task.remove or job.only_copy
+        action = decide(state, self.task.existing, remove=only_copy)
         if action is Action.KEEP:
             return dataclasses.replace(result, status="kept")
         if action is Action.REFUSE:
-            refused = exists(job.target, stale=job.stale, only_copy=self.task.remove)
+            older = job.stamp is not None and state is Output.OLDER
+            refused = exists(job.target, stale=job.stale, older=older, only_copy=only_copy)
             return failure(job.source, refused, target=job.target, key=job.key)
         return result
 
@@ -278,7 +273,11 @@ class _Run:
             folder = job.target[: len(job.target) - len(posixpath.basename(job.target))]
             yield dataclasses.replace(job, target=folder + name, begun=True)
             return
-        job = dataclasses.replace(job, stale=self.manifest.is_stale(job.key, job.stamp))
+        job = dataclasses.replace(
+            job,
+            stale=self.manifest.is_stale(job.key, job.stamp),
+            only_copy=self.manifest.is_only_copy(job.key, posixpath.basename(job.target)),
+        )
         would_be = self.manifest.left_as(job.key, job.stamp)
         if would_be is not None and self._would_be_tried(job):
             self.results.count(self._left_again(job, would_be))
@@ -443,6 +442,8 @@ class _Results:
                     "height": result.height,
                     "seconds": round(result.seconds, 4),
                 }
+                if result.deleted:
+                    values["deleted"] = True
                 if self.new_names is not None:
                     self.new_names.add(result.target)
                 self.manifest.done(result.key, Stamp(result.bytes_in, result.time_ns), values)

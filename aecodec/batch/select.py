@@ -262,7 +262,7 @@ class Selection:
             seen: set[int] = set()
             for name in listed.names():
                 source, key = listed.place(name)
-                mark = _mark(source)
+                mark = _mark_of_file(source)
                 if mark in twice:
                     if mark in seen:
                         continue
@@ -334,15 +334,16 @@ class _List:
             sources, targets, places_of = array("Q"), array("Q"), array("Q")
             for name in self.names():
                 source, key = self.place(name)
-                mark = _mark(source)
+                mark = _mark_of_file(source)
                 sources.append(mark)
                 places_of.append(_mark(source.casefold()))
                 targets.append(_mark(self.target(source, key, mark in whole).casefold()))
             import numpy as np
 
             pairs = np.stack([np.frombuffer(a, np.uint64) for a in (targets, sources)], axis=1)
-            distinct, times = np.unique(pairs, axis=0, return_counts=True)
-            twice.update(map(int, distinct[times > 1, 1]))
+            distinct = np.unique(pairs, axis=0)
+            marks, times = np.unique(pairs[:, 1], return_counts=True)
+            twice.update(map(int, marks[times > 1]))
             _, first, owners = np.unique(distinct[:, 0], return_index=True, return_counts=True)
             clashing = {int(mark) for mark in distinct[np.isin(distinct[:, 0], places_of), 1]}
             clashing |= {
@@ -359,8 +360,7 @@ def _entry(path: str) -> str:
     """One text for all paths to one entry of a folder. A link is another entry than its file."""
     if is_remote(path):
         return path
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
+    return files.entry(path)
 
 
 def _kind(path: str) -> str:
@@ -391,6 +391,14 @@ def _leaves(key: str) -> bool:
 def _mark(text: str) -> int:
     digest = hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _mark_of_file(source: str) -> int:
+    """One mark for all spellings of a path, such as `a.jpg` and `./a.jpg`."""
+    if is_remote(source):
+        return _mark(source)
+    # What is above a folder depends on links, and to follow them takes long.
+    return _mark(_entry(source) if os.pardir in source else os.path.abspath(source))
 
 
 def _spool(path: str) -> IO[bytes]:

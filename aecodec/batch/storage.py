@@ -40,12 +40,14 @@ __all__ = [
     "is_remote",
     "join",
     "kind_of",
+    "make_folder",
     "mode",
     "plain",
     "read",
     "remove",
     "shared_by_processes",
     "stamp",
+    "sync",
     "write",
 ]
 
@@ -315,17 +317,29 @@ def write(
     if is_remote(target):
         _write_remote(target, data, force=force)
         return
-    _make_folder(os.path.dirname(target))
+    make_folder(os.path.dirname(target))
     files.check_output(target, force=force)
+    _refuse_pipe(target)
     with files.writing(target, force=force, dates=dates, mode=mode, sync_name=sync_name) as file:
         file.write(data)
 
 
-def _make_folder(folder: str) -> None:
-    """Make a folder and its parents, and sync them to the disk."""
+def _refuse_pipe(target: str) -> None:
+    """A named pipe would block the run until somebody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        kind = kind_of(os.stat(target).st_mode)
+        if kind in ("named pipe", "socket"):
+            raise OutputError(f"the output {shown(target)} is a {kind}")
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder of this machine and its parents, and sync them to the disk.
+
+    Raises OutputError.
+    """
     if not folder or os.path.isdir(folder):
         return
-    _make_folder(os.path.dirname(folder))
+    make_folder(os.path.dirname(folder))
     try:
         os.mkdir(folder)
     except FileExistsError:
@@ -362,6 +376,12 @@ def _write_remote(target: str, data: bytes, *, force: bool) -> None:
         if isinstance(error, FileExistsError) or "PreconditionFailed" in str(error):
             raise OutputExistsError(f"{shown(target)} exists already: -f replaces it") from None
         raise OutputError(f"cannot write {shown(target)}: {reason(error)}") from error
+
+
+def sync(path: str) -> None:
+    """Make a file of this machine outlast a power cut, with its name; a store does so itself."""
+    if not is_remote(path):
+        files.sync(path)
 
 
 def replaced(source: str, target: str) -> tuple[str, ...]:

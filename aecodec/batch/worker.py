@@ -132,10 +132,13 @@ def failure(source: str, error: Exception, *, target: str = "", key: str = "") -
     )
 
 
-def exists(target: str, *, stale: bool = False, only_copy: bool = False) -> OutputExistsError:
+def exists(
+    target: str, *, stale: bool = False, older: bool = False, only_copy: bool = False
+) -> OutputExistsError:
     """The error for an output that exists, with advice.
 
-    `stale`: the source has changed since it was made. `only_copy`: its source may be deleted.
+    `stale`: the source has changed since it was made. `older`: the source is newer by its date.
+    `only_copy`: its source may be deleted.
     """
     what = f"{shown(target)} exists already"
     if only_copy:
@@ -143,6 +146,9 @@ def exists(target: str, *, stale: bool = False, only_copy: bool = False) -> Outp
         return OutputExistsError(f"{what}{earlier}, maybe the only copy: -f replaces it")
     if stale:
         return OutputExistsError(f"{what}, of an earlier state: -f or --skip-existing replaces it")
+    if older:
+        text = f"{what}, older than its source: -f or --skip-existing replaces it"
+        return OutputExistsError(text)
     return OutputExistsError(f"{what}: -f replaces it, --skip-existing leaves it")
 
 
@@ -174,6 +180,7 @@ def _job(row: Mapping[str, Any]) -> Job:
         Stamp(size, row.get("time_ns", UNDATED)) if size >= 0 else None,
         row.get("begun", False),
         row.get("stale", False),
+        row.get("only_copy", False),
     )
 
 
@@ -332,14 +339,16 @@ class Converter:
         asks = existing in (Existing.KEEP, Existing.KEEP_OR_REPLACE) and not ours
         source = job.stamp or (storage.stamp(job.source) if asks else None)
         state = state_of(there, source, ours=ours, stale=job.stale)
-        action = decide(state, existing, remove=self.task.remove)
+        only_copy = self.task.remove or job.only_copy
+        action = decide(state, existing, remove=only_copy)
         if action is Action.ADOPT:
             return self._adopt(job)
         if action is Action.KEEP and source is not None:
             was, became = source.size, there.size
             return Result(job.source, status="kept", bytes_in=was, bytes_out=became)
         if action is Action.REFUSE:
-            raise exists(job.target, stale=job.stale, only_copy=self.task.remove)
+            older = source is not None and state is Output.OLDER
+            raise exists(job.target, stale=job.stale, older=older, only_copy=only_copy)
         return None
 
     def _is_whole(self, job: Job) -> tuple[int, int, int] | None:
@@ -405,9 +414,10 @@ class Converter:
             return result
         if _leads_nowhere(job):
             return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
+        adopted = content is None
         if content is None:
             if _is_gone(job):
-                return result
+                return dataclasses.replace(result, deleted=True)
             # Encoding again proves whether the output belongs to this source.
             content, notes = self._encode(storage.read(job.source), job.target)
             result = dataclasses.replace(result, notes=notes)
@@ -423,18 +433,7 @@ class Converter:
                 return dataclasses.replace(result, notes=(*result.notes, far))
         elif self._decoded_size(written) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
-        if _is_gone(job):  # another run has checked and deleted it
-            return result
-        if job.stamp is not None and storage.stamp(job.source) != job.stamp:
-            if _is_gone(job):  # since the line before
-                return result
-            if _leads_nowhere(job):
-                return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
-            raise InputError("has changed since it was read: it is kept")
-        if lacking := storage.replaced(job.source, job.target):
-            return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
-        _remove(job)
-        return result
+        return _delete(job, result, adopted=adopted)
 
     def _far_from_source(self, job: Job, written: bytes, result: Result) -> str:
         """A note if the decoded file differs from its source more than any photograph does.
@@ -469,6 +468,28 @@ _LINK_KEPT = "the source is kept: it is a link, and the file that it names is go
 
 def _kept_for(lacking: Sequence[str]) -> str:
     return f"the source is kept, since its {', '.join(lacking)} cannot be kept with the output"
+
+
+def _delete(job: Job, result: Result, *, adopted: bool) -> Result:
+    """Delete a source whose output was verified, if it is as it was listed.
+
+    `adopted`: an earlier run has made the output, and was cut off.
+    """
+    gone = dataclasses.replace(result, deleted=True)
+    if _is_gone(job):  # another run has checked and deleted it
+        return gone
+    if job.stamp is not None and storage.stamp(job.source) != job.stamp:
+        if _is_gone(job):  # since the line before
+            return gone
+        if _leads_nowhere(job):
+            return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
+        raise InputError("has changed since it was read: it is kept")
+    if lacking := storage.replaced(job.source, job.target):
+        return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
+    if adopted:  # the name may not be synced
+        storage.sync(job.target)
+    _remove(job)
+    return gone
 
 
 def _remove(job: Job) -> None:

@@ -603,7 +603,7 @@ def _convert(
 def _values(result: conversion.Result) -> dict[str, Any]:
     """What --json says of a single file."""
     values = asdict(result)
-    for name in ("key", "status", "time_ns", "error", "error_type", "trace"):
+    for name in ("key", "status", "time_ns", "deleted", "error", "error_type", "trace"):
         del values[name]
     left = result.status == "left"
     # Nothing was written: what had been at `target` before is still there.
@@ -739,7 +739,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         across, down = found.resolution
         rows.insert(1, ("density", f"{across:.4g} x {down:.4g} pixels an inch"))
     rows += [(keyword or "comment", _excerpt(text)) for keyword, text in found.texts]
-    lines = [files.shown(source), *(f"  {files.shown(k):<9}{value}" for k, value in rows)]
+    lines = [files.shown(source), *(f"  {files.shown(k):<8} {value}" for k, value in rows)]
     return "\n".join(lines)
 
 

@@ -131,7 +131,7 @@ class View:
 
     def _values(self, result: Result) -> dict[str, Any]:
         values = asdict(result)
-        for name in ("key", "time_ns", "trace"):
+        for name in ("key", "time_ns", "trace", "deleted"):
             del values[name]
         values["quality"] = result.quality or None
         if self._dry_run:

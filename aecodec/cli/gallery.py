@@ -17,10 +17,10 @@ import os
 import shutil
 import string
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as quoted
 
 import click
@@ -107,7 +107,8 @@ def gallery(folder: str, output: str, **options: Any) -> int:
     """Make a web gallery of a folder of pictures.
 
     SITE works from any web server, and loads nothing from another one. To try it: python -m
-    http.server -d SITE. Pictures in folders below are taken, too, and .aec files as they are.
+    http.server -d SITE. Pictures in folders below are taken, too. Of .aec files the pixels and the
+    ICC profile stay as they are.
     """
     with Report(1, as_json=False, progress=False) as whole, whole.file(folder):
         whole.exit_code = _gallery(folder, output, options)
@@ -206,7 +207,7 @@ def _add(
     notes: Sequence[str] = ()
     original: npt.NDArray[np.uint8] | None = None
     if source.suffix.lower() == files.SUFFIX:
-        data = files.read_compressed(str(source))
+        data = _with_metadata(files.read_compressed(str(source)), encoding.keep, run)
     else:
         loaded = encoding.load(files.read_picture(str(source)), run.max_pixels)
         notes = loaded.notes
@@ -232,6 +233,30 @@ def _add(
     )
     exact = len(container.exact) == header.tile_count
     return shown, notes, set() if exact else {header.model_id.hex()}
+
+
+def _with_metadata(data: bytes, keep: Collection[str], run: Run) -> bytes:
+    """An .aec file with these kinds of metadata alone, and its profile, which its colours need."""
+    from aecodec import bitstream
+
+    container = bitstream.parse(data, max_pixels=run.max_pixels)
+    wanted = {"icc", *(_FIELDS.get(kind, kind) for kind in keep)}
+    found = container.metadata
+    kept = {name: value for name, value in found.items() if name in wanted}
+    if not any(value for name, value in found.items() if name not in wanted):
+        return data
+    return bitstream.pack(
+        container.header,
+        container.tiles,
+        exact=container.exact,
+        alpha=container.alpha,
+        grain=container.grain,
+        **kept,
+    )
+
+
+_FIELDS: Final = {"gainmap": "gain_map"}
+"""Kinds of metadata that a container has under another name."""
 
 
 def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PillowImage) -> int | None:

@@ -42,8 +42,13 @@ def _pictures(folder: str) -> Iterator[tuple[str, str, AecodecError | None]]:
     from aecodec.batch.select import Fault, Note, Selection
 
     inside = os.path.join(folder, "")
+    said: set[str] = set()  # what is no picture of either kind comes twice
     for naming in (files.RESTORED, files.COMPRESSED):
         for item in Selection((folder,), None, naming, recursive=True):
+            if isinstance(item, Fault | Note):
+                if item.source in said:
+                    continue
+                said.add(item.source)
             if isinstance(item, Note):
                 echo(f"aecodec: {files.shown(item.source)}: {item.text}", None, err=True)
                 continue

@@ -11,6 +11,7 @@ note for every loss.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -26,7 +27,7 @@ from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, mending, metadata, raws, xmp
+from aecodec.image import ancillary, colour, limits, mending, metadata, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -66,9 +67,10 @@ def load(
         raise ValueError(f"no such kind of metadata: {', '.join(sorted(unknown))}")
     wanted = _Wanted(max_pixels, keep, strip_gps)
     known = (np.ndarray, Image.Image, str, os.PathLike, bytes, bytearray, memoryview)
-    if not isinstance(source, known) and not hasattr(source, "seekable"):
+    is_file = hasattr(source, "seekable") and not isinstance(source, io.TextIOBase)
+    if not isinstance(source, known) and not is_file:
         raise TypeError(
-            "a picture is a path, bytes, an open file, a Pillow image or a NumPy array, "
+            "a picture is a path, bytes, an open binary file, a Pillow image or a NumPy array, "
             f"not {type(source).__name__}"
         )
     with _errors_named():
@@ -145,6 +147,10 @@ def _from_file(data: bytes, wanted: _Wanted) -> Picture:
     return picture
 
 
+_PLAINER: Final = {"cannot load this image": "it holds no pixels, or ends before them"}
+"""What Pillow says, in words that name the fault."""
+
+
 @contextmanager
 def _errors_named() -> Iterator[None]:
     """Translate the errors that Pillow raises for bad files, which have many types."""
@@ -158,12 +164,10 @@ def _errors_named() -> Iterator[None]:
         raise InputError("not enough memory") from error
     except OSError as error:
         # Errors of the system have `strerror`; those of Pillow describe the file.
-        raise InputError(f"cannot read the picture: {error.strerror or one_line(error)}") from error
+        text = error.strerror or one_line(error)
+        raise InputError(f"cannot read the picture: {_PLAINER.get(text, text)}") from error
     except Exception as error:
         raise InputError(f"cannot read the picture: {one_line(error)}") from error
-
-
-_OPENING: Final = forks.Lock()
 
 
 def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
@@ -173,7 +177,7 @@ def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
     That is too little for some cameras. The lock covers only the opening, which is short. Pictures
     are decoded in parallel, except as `_prepare` describes.
     """
-    with forks.gate, _OPENING, warnings.catch_warnings():
+    with forks.gate, limits.OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the walkers report the same
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
@@ -196,24 +200,18 @@ def _prepare(image: Image.Image) -> None:
 
     The picture is within our own limit. If Pillow's limit is lower, it is raised to the size of the
     picture for a moment: while memory for a TIFF is allocated, or while a small format is loaded.
-    Other threads never see a lower limit, nor no limit.
     """
     tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     if not tiff and image.format not in ("BLP", "ICNS"):
         return
     width, height = image.size
-    with forks.gate, _OPENING:
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is None or width * height <= limit:
+    with limits.at_least(width * height) as is_raised:
+        if not is_raised:
             return
-        Image.MAX_IMAGE_PIXELS = width * height
-        try:
-            if tiff:
-                cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
-            else:
-                image.load()
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+        if tiff:
+            cast(TiffImagePlugin.TiffImageFile, image).load_prepare()
+        else:
+            image.load()
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

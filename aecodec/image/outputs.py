@@ -50,11 +50,11 @@ def give(output: Output, name: str, ancillary: Ancillary) -> None:
         ("video (motion photo)", ancillary.video, given.video),
     ):
         if content and not is_given:
-            output.notes.append(f"{name} has no place for the {what}")
+            output.notes.append(f"{name} is written without the {what}")
     for text in ancillary.texts:
         if text not in given.texts:
             what = f"text {text.keyword!r}" if text.keyword else "comment"
-            output.notes.append(f"{name} has no place for the {what}")
+            output.notes.append(f"{name} is written without the {what}")
 
 
 def comments(texts: Iterable[Text]) -> list[Text]:

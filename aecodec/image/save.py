@@ -162,13 +162,13 @@ def _rows(bands: Iterator[Pixels], mode: str, alpha: Pixels | None) -> Iterator[
 def _add_metadata(
     image: Image.Image, name: str, writer: _Writer, keywords: dict[str, Any], notes: list[str]
 ) -> None:
-    """Give Pillow EXIF, ICC profile and XMP of the picture; note what the format cannot hold."""
+    """Give Pillow EXIF, ICC profile and XMP of the picture; note what is not written."""
     for key in _ALL_METADATA:
         content = image.info.get(key)
         if not content:
             continue
         if key not in writer.metadata:
-            notes.append(f"{name} has no place for the {_NAMES[key]}")
+            notes.append(f"{name} is written without the {_NAMES[key]}")
         elif name in ("JPEG", "MPO") and key == "exif" and len(content) > _JPEG_SEGMENT - 29:
             notes.append(f"the {_NAMES[key]} of {len(content)} bytes is too large for a JPEG")
             keywords.setdefault(key, b"")  # or some versions of Pillow take it from image.info

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec.errors import CorruptError, InputError, one_line
+from aecodec.image import limits
 
 if TYPE_CHECKING:
     from aecodec.arrays import Pixels
@@ -90,7 +91,9 @@ def unpack(stream: bytes, width: int, height: int) -> Pixels:
     # libwebp says only that it failed, so that too little memory would look like damage.
     np.empty(_BYTES_A_PIXEL * width * height, np.uint8)
     try:
-        with Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body)) as image:
+        with limits.at_least(width * height):
+            image = Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body))
+        with image:
             pixels = np.asarray(image.convert("RGB"))
     except MemoryError:
         raise

@@ -99,6 +99,19 @@ def test_an_unreadable_file_and_an_unreadable_folder(here: Path) -> None:
 
 
 @posix
+def test_an_output_that_is_a_pipe_stops_no_run(here: Path) -> None:
+    albums.fill(here / "in", 2)
+    Path("out").mkdir()
+    os.mkfifo("out/p0000.aec")  # nobody reads it
+    done = run("compress", "in", "-o", "out", "-r", "-j", "1", "-f")
+    assert done.returncode == 1
+    assert faults(done.stderr) == [
+        "aecodec: in/p0000.png: the output out/p0000.aec is a named pipe"
+    ]
+    assert Path("out/alps/p0001.aec").exists()
+
+
+@posix
 def test_a_read_only_folder(here: Path) -> None:
     originals = albums.fill(here / "in", 3)
     Path("out/alps").mkdir(parents=True)
@@ -116,6 +129,15 @@ def test_a_read_only_folder(here: Path) -> None:
         Path("out").chmod(0o755)
     assert done.returncode == 1
     assert faults(done.stderr) == ["aecodec: cannot make the folder out/new: permission denied"]
+    Path("in").chmod(0o555)
+    try:
+        done = run("compress", "in", "-r", before=without_root())
+    finally:
+        Path("in").chmod(0o755)
+    assert done.returncode == 1
+    assert faults(done.stderr) == [
+        f"aecodec: cannot write the manifest in/{NAME}: permission denied"
+    ]
 
 
 def test_a_full_disk(here: Path) -> None:

@@ -199,6 +199,46 @@ def test_rm_leaves_the_only_copy(here: Path, second: str) -> None:
     assert Path("out/IMG.aec").read_bytes() != only and not Path(second).exists()
 
 
+@pytest.mark.parametrize("second", ["in/sub/IMG.png", "in/sub/IMG.jpg"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_later_run_without_rm_leaves_the_only_copy_too(
+    here: Path, second: str, killed: bool
+) -> None:
+    """`--skip-existing` replaces what is older than its source, and not this."""
+    pictures("in/sub/IMG.jpg", "in/sub/other.jpg")
+    assert converted("in", remove=True) == [("done", "")] * 2
+    if killed:  # right after it had deleted the sources
+        manifest = Path("out", NAME)
+        lines = manifest.read_text().splitlines(keepends=True)
+        manifest.write_text("".join(line for line in lines if not line.startswith('{"done"')))
+    only = Path("out/sub/IMG.aec").read_bytes()
+    date("out/sub/IMG.aec", 1_700_000_000)
+    pictures(second, "in/IMG.jpg", start=1)
+    for existing in (Existing.REFUSE, Existing.KEEP):
+        told = dict(sorted(converted("in", existing=existing), reverse=True))
+        assert "maybe the only copy: -f replaces it" in told["failed"]
+    assert Path("out/sub/IMG.aec").read_bytes() == only and Path("out/IMG.aec").exists()
+    assert ("done", "") in converted("in", existing=Existing.REPLACE)
+    assert Path("out/sub/IMG.aec").read_bytes() != only
+    # What is the source's own again may be replaced when that changes.
+    pictures(second, start=2)
+    date(second, 2_000_000_000)
+    assert ("done", "") in converted("in", existing=Existing.KEEP)
+
+
+def test_the_advice_for_an_older_output_is_true(here: Path) -> None:
+    pictures("in/a.jpg")
+    assert converted("in") == [("done", "")]
+    Path("out", NAME).unlink()
+    date("out/a.aec", 1_700_000_000)
+    ((status, why),) = converted("in")
+    assert status == "failed"
+    assert why.endswith(
+        "a.aec exists already, older than its source: -f or --skip-existing replaces it"
+    )
+    assert converted("in", existing=Existing.KEEP) == [("done", "")]
+
+
 @posix
 def test_an_unreadable_source_is_not_done(here: Path) -> None:
     pictures("in/a.jpg")

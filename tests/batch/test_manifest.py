@@ -130,3 +130,40 @@ def test_a_file_that_is_no_manifest_is_left_alone(here: Path) -> None:
     with pytest.raises(InputError, match="no manifest"):
         Manifest("m", "compress", {}, {})
     assert Path("m").read_text() == "my letter\n"
+
+
+def test_it_knows_which_outputs_are_the_only_copies(here: Path) -> None:
+    def add(about: dict[str, bool], *lines: str) -> None:
+        with Manifest("m", "compress", {}, about) as manifest:
+            for line in lines:
+                key = f"s/a.{line.partition(' ')[2]}"
+                if line.startswith("begin"):
+                    manifest.begin([(key, "a.aec", Stamp(1, 2))])
+                elif line.startswith("refused"):
+                    manifest.failed(key, "why", "OutputExistsError")
+                else:
+                    deleted = {"deleted": True} if line.startswith("deleted") else {}
+                    manifest.done(key, Stamp(1, 2), {"name": "a.aec", **deleted})
+
+    def known() -> bool:
+        with Manifest("m", "compress", {}, {}, read_only=True) as manifest:
+            assert not manifest.is_only_copy("a.png", "a.aec")  # of another folder
+            assert not manifest.is_only_copy("s/a.png", "a.png.aec")
+            assert manifest.is_only_copy("s/a.png", "a.aec") == manifest.is_only_copy(
+                "s/a.jpg", "a.aec"
+            )
+            return manifest.is_only_copy("s/a.png", "a.aec")
+
+    remove = {"remove": True}
+    add({}, "begin jpg", "done jpg")
+    assert not known()
+    add(remove, "begin jpg")  # and it was killed
+    assert known()
+    add(remove, "done jpg")  # and the source was kept, with a note
+    assert not known()
+    add(remove, "deleted jpg")
+    assert known()
+    add({}, "begin png", "refused png")  # in a store where nobody looks before
+    assert known()
+    add({}, "done png")  # by -f
+    assert not known()

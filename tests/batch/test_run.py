@@ -452,7 +452,7 @@ def test_names_of_a_run_are_synced_together(here: Path, monkeypatch: pytest.Monk
     folders = {os.path.dirname(os.path.realpath(result.target)) for result in done}
     assert len(done) == 4
     # The workers are other processes: what is called here is the client's.
-    assert set(synced) == folders
+    assert set(synced) == folders | {"."}  # and the folder that holds the new output folder
 
 
 @pytest.mark.parametrize(
@@ -474,3 +474,29 @@ def test_what_is_deleted_or_replaced_waits_for_the_disk(
     made = Converter(task)({"source": [f"in/{source}"], "target": ["a.aec"]})
     assert made["status"] == ["done"]
     assert synced == ([str(here)] if waits else [])
+
+
+def test_what_a_run_before_made_waits_for_the_disk_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was killed may have named an output and not synced the name."""
+    albums.fill(here / "in", 1)
+    source = Path("in", albums.files(here / "in")[0])
+    job = {"source": [str(source)], "target": ["a.aec"], "begun": [True]}
+    assert Converter(Task(sync_names=False))(job)["status"] == ["done"]
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(files, "sync_folder", lambda path: synced.append((path, source.exists())))
+    assert Converter(Task(sync_names=False, remove=True))(job)["status"] == ["done"]
+    assert not source.exists()
+    assert synced == [(str(here), True)]
+
+
+def test_the_output_folder_is_synced_before_a_source_is_deleted(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    albums.fill(here / "in", 1)
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_folder", lambda path: synced.append(os.path.abspath(path)))
+    convert(Plan(Task(remove=True), ["in"], "new/out", recursive=True, processes=1), print)
+    assert albums.files(here / "in") == []
+    assert synced[:2] == [str(here), str(here / "new")]

@@ -145,6 +145,20 @@ def test_a_list_of_files(here: Path, separator: str) -> None:
 
 
 @posix
+def test_a_list_that_spells_a_file_in_several_ways(here: Path) -> None:
+    albums.fill(here / "in", 2)
+    (here / "link").symlink_to(here / "in" / "alps")
+    Path("list").write_text("p0000.png\n./p0000.png\nalps//p0001.jpg\nalps/../p0000.png\n")
+    found = [os.path.basename(job.target) for job in select("in", files_from="list")]
+    assert found == ["p0000.aec", "p0001.aec"]
+    Path("p0001.jpg").write_bytes(Path("in/alps/p0001.jpg").read_bytes())
+    Path("list").write_text("p0001.jpg\nlink/../p0001.jpg\n")  # the second is in/p0001.jpg
+    assert len(list(select(files_from="list"))) == 2
+    with pytest.raises(UsageFault, match="would both become"):
+        select("p0001.jpg", "link/../p0001.jpg")
+
+
+@posix
 def test_a_list_from_standard_input_with_newlines_in_names(packed: Path, here: Path) -> None:
     odd = ["two\nlines.jpg", os.fsdecode(b"\xff\xfe.jpg"), "plain.jpg"]
     for name in odd:

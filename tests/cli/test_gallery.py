@@ -49,7 +49,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     clear.save(folder / "clear.png")
     samples.photograph("chelsea.png", (60, 30, 200, 130)).save(folder / "cat.png")
-    (folder / "ready.aec").write_bytes(aecodec.compress(photo.crop((0, 0, 64, 64)), 40))
+    ready = photo.crop((0, 0, 64, 64))
+    ready.info = {"exif": turned.tobytes(), "icc_profile": samples.srgb()}
+    (folder / "ready.aec").write_bytes(aecodec.compress(ready, 40))
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("no picture either")
     return folder
@@ -84,7 +86,7 @@ def site(pictures: Path, decoder: Path, tmp_path_factory: pytest.TempPathFactory
     return made
 
 
-def test_every_picture_is_there_and_decodes(site: Path) -> None:
+def test_every_picture_is_there_and_decodes(site: Path, pictures: Path) -> None:
     files = sorted(path.name for path in (site / "pictures").iterdir())
     assert files == [
         *("a-cup---a--b-.aec", "cat.aec", "clear.aec", "grey.aec", "ready.aec"),
@@ -103,6 +105,14 @@ def test_every_picture_is_there_and_decodes(site: Path) -> None:
     assert sizes == {(160, 240), (100, 160)}
     for path in (site / "pictures").iterdir():
         assert bitstream.parse(path.read_bytes()).exif is None
+    # The pixels of an .aec file and its profile stay as they were.
+    ready, published = (
+        bitstream.parse((folder / "ready.aec").read_bytes())
+        for folder in (pictures, site / "pictures")
+    )
+    assert ready.exif is not None and ready.icc is not None
+    assert (published.header, published.tiles) == (ready.header, ready.tiles)
+    assert published.icc == ready.icc
 
 
 def test_it_says_how_many_bytes_it_saves(site: Path, pictures: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import carriers
 import pytest
 from command import run
+from PIL import Image, PngImagePlugin
 
 from aecodec import bitstream
 from aecodec.image import metadata
@@ -45,6 +46,14 @@ def test_info_shows_it(everything: Path) -> None:
     assert found["texts"] == [["", "scanned from box 12\x1b[31m"]]
 
 
+def test_info_parts_a_long_keyword_from_its_text(here: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("date:create", "2014-01-26")  # as ImageMagick writes it
+    Image.new("RGB", (8, 8)).save("a.png", pnginfo=texts)
+    assert run("compress", "a.png").returncode == 0
+    assert "date:create 2014-01-26" in run("info", "a.aec").stdout.decode()
+
+
 def test_back_into_a_jpeg(everything: Path) -> None:
     assert run("compress", "--strict", "a.jpg").returncode == 0
     done = run("decompress", "a.aec", "-o", "b.jpg")
@@ -68,8 +77,8 @@ def test_into_a_png_what_has_no_place_is_said(everything: Path) -> None:
     assert run("compress", "a.jpg").returncode == 0
     done = run("decompress", "a.aec")
     assert done.returncode == 0
-    assert b"PNG has no place for the gain map" in done.stderr
-    assert b"PNG has no place for the video (motion photo)" in done.stderr
+    assert b"PNG is written without the gain map" in done.stderr
+    assert b"PNG is written without the video (motion photo)" in done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)

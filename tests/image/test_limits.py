@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pictures import encoded, gradient, png
 from PIL import Image, TiffImagePlugin
 
+import aecodec
 from aecodec.errors import InputError
 from aecodec.image.load import load
 from aecodec.image.picture import Picture
@@ -105,6 +106,16 @@ def test_pillows_own_limit_neither_stops_nor_warns_and_stays(
     with pytest.raises(InputError):
         load(b"no picture")
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_pillows_own_limit_stops_no_exact_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = aecodec.compress(gradient(60, 50), lossless=True)
+    for limit in (2000, 1000):  # Pillow would warn of it, and refuse it
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_array_equal(np.asarray(aecodec.decompress(data)), gradient(60, 50))
+        assert limit == Image.MAX_IMAGE_PIXELS
 
 
 READ = [

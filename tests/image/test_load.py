@@ -362,7 +362,7 @@ def test_arrays(tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_named() -> None:
-    for given in (None, 5, ["a.png"]):
+    for given in (None, 5, ["a.png"], io.StringIO("opened as text")):
         with pytest.raises(TypeError, match=f"not {type(given).__name__}"):
             load(given)  # type: ignore[arg-type]
     rgb = np.zeros((4, 5, 3), np.uint8)
@@ -377,5 +377,9 @@ def test_what_is_no_picture_is_named() -> None:
     ):
         with pytest.raises(InputError, match=f"{what}, which is not read"):
             load(data)
+    jpeg = io.BytesIO()
+    Image.fromarray(rgb).save(jpeg, "JPEG")
+    with pytest.raises(InputError, match="it holds no pixels, or ends before them"):
+        load(jpeg.getvalue()[: jpeg.getvalue().index(b"\xff\xda")])
     said = mending.described(memoryview(codec.compress(rgb)))  # the plugin may be registered
     assert said == "an .aec file: decompress it first"

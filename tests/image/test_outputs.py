@@ -48,7 +48,7 @@ def test_the_resolution(format: str) -> None:
 def test_formats_without_a_place_for_the_resolution_say_so(format: str) -> None:
     buffer = io.BytesIO()
     notes = save(picture_with(resolution=(300.0, 240.0)), buffer, format)
-    assert f"{format} has no place for the resolution" in notes
+    assert f"{format} is written without the resolution" in notes
 
 
 def test_the_resolution_in_exif_is_enough_for_webp() -> None:
@@ -59,7 +59,7 @@ def test_the_resolution_in_exif_is_enough_for_webp() -> None:
     _, notes = saved(image, "WEBP")
     assert notes == ()
     _, notes = saved(picture_with(exif=tags.tobytes()[6:], resolution=(72.0, 72.0)), "WEBP")
-    assert notes == ("WEBP has no place for the resolution",)
+    assert notes == ("WEBP is written without the resolution",)
 
 
 def test_without_a_resolution_none_is_made_up() -> None:
@@ -95,17 +95,17 @@ def test_bytes_that_are_no_utf_8_in_a_png() -> None:
 )
 def test_texts_that_no_png_can_hold(text: Text) -> None:
     again, notes = saved(picture_with(texts=(text,)), "PNG")
-    assert notes == (f"PNG has no place for the text {text.keyword!r}",)
+    assert notes == (f"PNG is written without the text {text.keyword!r}",)
     assert (again.texts, again.xmp, again.exif) == ((), None, None)
 
 
 def test_comments_in_a_jpeg() -> None:
     comments = (Text("", "one"), Text("", b"caf\xe9".decode("utf-8", "surrogateescape")))
     again, notes = saved(picture_with(texts=(*comments, TEXTS[2])), "JPEG")
-    assert notes == ("JPEG has no place for the text 'parameters'",)
+    assert notes == ("JPEG is written without the text 'parameters'",)
     assert again.texts == comments
     _, notes = saved(picture_with(texts=(Text("", "x" * 70_000),)), "JPEG")
-    assert notes == ("JPEG has no place for the comment",)
+    assert notes == ("JPEG is written without the comment",)
 
 
 def test_texts_in_a_tiff() -> None:

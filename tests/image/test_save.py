@@ -105,9 +105,9 @@ def test_the_layout_of_another_file_does_not_get_into_a_tiff() -> None:
 def test_what_a_format_cannot_hold_is_noted() -> None:
     image = to_pil(gradient(), "RGB", exif=exif_with(1), icc=samples.srgb(), xmp=b"<x/>")
     assert save(image, io.BytesIO(), "BMP") == (
-        "BMP has no place for the EXIF",
-        "BMP has no place for the ICC profile",
-        "BMP has no place for the XMP",
+        "BMP is written without the EXIF",
+        "BMP is written without the ICC profile",
+        "BMP is written without the XMP",
     )
     image.info["xmp"] = b"x" * 70_000
     image.info["exif"] = b"Exif\0\0" + exif_with(1) + bytes(70_000)

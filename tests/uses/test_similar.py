@@ -96,6 +96,17 @@ def test_a_broken_picture_is_named_and_the_others_are_described(folder: Path) ->
     assert lines(done.stdout)[0] == "group 1: 4 pictures"
 
 
+def test_what_is_not_looked_into_is_named_once(tmp_path: Path) -> None:
+    samples.photograph().save(tmp_path / "one.png")
+    (tmp_path / "back").symlink_to(tmp_path)
+    done = run("similar", tmp_path)
+    assert done.returncode == 0
+    (line, _) = lines(done.stderr)
+    assert line == (
+        f"aecodec: {tmp_path / 'back'}: is a link back to a folder that holds it: not followed"
+    )
+
+
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, fault in (

@@ -405,6 +405,19 @@ def _finishing(
     return dataclasses.replace(settings, size=facts["settings"]["size"]), config
 
 
+def _batches(settings: Settings, pictures: Photographs, rank: int) -> Batches:
+    return Batches(
+        pictures,
+        settings.batch,
+        settings.crop,
+        settings.seed,
+        rank,
+        drawings=settings.drawings,
+        illustrations=settings.illustrations,
+        enlarged=settings.enlarged,
+    )
+
+
 def _loop(
     run: Run,
     pictures: Photographs,
@@ -417,17 +430,7 @@ def _loop(
     settings, model = run.settings, run.model
     model.sparse = settings.sparse
     eye = Eye(settings.mse_share) if settings.objective == "eye" else None
-    batches = Batches(
-        pictures,
-        settings.batch,
-        settings.crop,
-        settings.seed,
-        team.rank,
-        drawings=settings.drawings,
-        illustrations=settings.illustrations,
-        enlarged=settings.enlarged,
-    )
-    stream = batches.stream(run.step * settings.accumulate)
+    stream = _batches(settings, pictures, team.rank).stream(run.step * settings.accumulate)
     clock = _Clock(run, team)
     saving, validating = _Every(settings.checkpoint_minutes), _Every(settings.validate_minutes)
     last: dict[str, Any] = {}

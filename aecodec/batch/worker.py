@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import time
 import traceback
@@ -47,7 +48,7 @@ from aecodec.errors import (
 from aecodec.files import UNDATED, Job, Stamp, shown
 
 if TYPE_CHECKING:
-    from aecodec.image.picture import PillowImage
+    from aecodec.image.picture import Picture, PillowImage
 
 __all__ = [
     "Converter",
@@ -440,9 +441,6 @@ class Converter:
 
         Empty if it does not. Raises CorruptError for a picture of another size.
         """
-        from aecodec import bitstream
-        from aecodec.image.picture import fidelity
-
         restored = self._restore(written)
         if restored.size != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
@@ -453,14 +451,30 @@ class Converter:
                 return ""
             raise
         picture = self.task.encoding.load(source, self.task.max_pixels)
-        quality = bitstream.parse_header(written)[0].quality
-        least, found = least_psnr(quality), fidelity(picture, restored)
-        if found >= least:
-            return ""
-        return (
-            f"the source is kept, since the output is unlike it: {found:.1f} dB, "
-            f"where quality {quality} gives {least:.0f} at least"
-        )
+        return _unlike(picture, restored, written, self.task)
+
+
+def _unlike(picture: Picture, restored: PillowImage, written: bytes, task: Task) -> str:
+    """A note if a decoded file differs from its source more than it may, or an empty string.
+
+    Transparency is always kept exactly, and colours are where every tile is stored exactly.
+    """
+    from aecodec import bitstream
+    from aecodec.image.picture import fidelity, has_alpha_of
+
+    container = bitstream.parse(written, max_pixels=task.max_pixels)
+    quality, found = container.header.quality, fidelity(picture, restored)
+    least = least_psnr(quality)
+    is_exact = len(container.exact) == container.header.tile_count
+    if not has_alpha_of(picture, restored):
+        reason = "its transparency is another"
+    elif is_exact and task.encoding.denoise is None and found < math.inf:
+        reason = f"{found:.1f} dB, where every tile is stored exactly"
+    elif found < least:
+        reason = f"{found:.1f} dB, where quality {quality} gives {least:.0f} at least"
+    else:
+        return ""
+    return f"the source is kept, since the output is unlike it: {reason}"
 
 
 _LINK_KEPT = "the source is kept: it is a link, and the file that it names is gone"

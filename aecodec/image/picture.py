@@ -32,6 +32,7 @@ __all__ = [
     "fidelity",
     "from_bands",
     "grey_of",
+    "has_alpha_of",
     "pillow_info",
     "reduced",
     "thumbnail",
@@ -177,6 +178,15 @@ def fidelity(picture: Picture, decoded: Image.Image) -> float:
         grey = shown if shown.ndim == 2 else shown[..., 0]
         return metrics.psnr(picture.rgb[..., 0], grey, picture.visible)
     return metrics.psnr(picture.rgb, shown[..., :3], picture.visible)
+
+
+def has_alpha_of(picture: Picture, decoded: Image.Image) -> bool:
+    """Whether a decoded picture has the transparency of the original."""
+    if picture.alpha is None:
+        return "A" not in decoded.getbands()
+    return "A" in decoded.getbands() and np.array_equal(
+        picture.alpha, np.asarray(decoded.getchannel("A"))
+    )
 
 
 def thumbnail(image: Image.Image, longest: int) -> Image.Image:

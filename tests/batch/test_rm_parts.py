@@ -164,6 +164,33 @@ def test_an_output_unlike_its_source_keeps_it(here: Path, monkeypatch: pytest.Mo
     assert Path("a.png").exists()
 
 
+@pytest.mark.parametrize(("lossless", "plane"), [(True, "rgb"), (True, "alpha"), (False, "alpha")])
+def test_one_value_beside_what_is_kept_exactly_keeps_the_source(
+    here: Path, monkeypatch: pytest.MonkeyPatch, lossless: bool, plane: str
+) -> None:
+    """Colours of exact tiles, and transparency at every quality."""
+    image = carriers.IMAGE.convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save("a.png")
+    encode = Encoding.encode
+
+    def nearly(self: Encoding, picture: Picture, *others: Any, **more: Any) -> bytes:
+        changed = getattr(picture, plane).copy()
+        changed[-1, -1] ^= 1
+        return encode(self, replace(picture, **{plane: changed}), *others, **more)
+
+    task = Task(remove=True, encoding=Encoding(lossless=lossless))
+    for name, status in (("whole", False), ("other", True)):
+        columns = Converter(task)({"source": ["a.png"], "target": [f"{name}.aec"]})
+        assert columns["status"] == ["done"]
+        assert Path("a.png").exists() is status, columns["notes"]
+        image.save("a.png")
+        monkeypatch.setattr(Encoding, "encode", nearly)
+    ((note,),) = columns["notes"]
+    reason = "every tile is stored exactly" if plane == "rgb" else "its transparency is another"
+    assert note.startswith("the source is kept") and note.endswith(reason)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_a_photograph_is_like_its_source_at_every_quality(here: Path, mode: str) -> None:
     image = carriers.IMAGE.convert(mode)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # UTIF.js (utif 3.1.0 and utif2 4.1.0) reads an RGB TIFF with separate planes as if its pixels were interleaved.
 #
-# TIFF 6.0 has PlanarConfiguration 2: first all red values, then all green, then all blue. tiffcp and ImageMagick
-# write it, and scientific software does. UTIF.toRGBA8 takes three neighbours of the red plane for a pixel.
+# TIFF 6.0 has PlanarConfiguration 2: first all red values, then all green, then all blue. "tiffcp -p separate"
+# writes it, and so does scientific software. UTIF.toRGBA8 takes three neighbours of the red plane for a pixel.
 # Seen, without an error: of a red picture of 48 x 16 pixels the first third of the pixels comes back white, and the
 # rest black. The same picture with interleaved pixels is right. The package tiff 7.1.3 refuses the planar file with
 # a RangeError; Pillow and tifffile read it right.

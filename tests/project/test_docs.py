@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -133,6 +134,24 @@ def test_what_is_said_of_the_weights_for_the_eye_was_measured() -> None:
     row = f"tune=iq) | {' | '.join(cells)} |"
     for page in (DOCS / "benchmarking.md", WEIGHTS / "small-eye" / "README.md"):
         assert row in page.read_text(encoding="utf-8"), page
+
+
+def test_what_is_said_of_larger_pictures_was_measured() -> None:
+    """By `benchmarks/eye.py`, on the pictures of `benchmarks/wallpapers.py`."""
+    page = (DOCS / "benchmarking.md").read_text(encoding="utf-8")
+    summary = results("eye-wallpapers")["summary"]
+    ahead = []
+    for kind, pictures in (("photographs", 16), ("illustrations", 24)):
+        assert summary[kind]["pictures"] == pictures
+        found = summary[kind]["bd_rate"]
+        cells = [found[m]["aecodec:small-eye"]["avif"] for m in ("ssimulacra2", "ms_ssim", "psnr")]
+        of_each = summary[kind]["bd_rate_of_each_picture"]["ssimulacra2"]["aecodec:small-eye"]
+        rates = list(of_each.values())
+        said = ["-" if rate is None else f"{rate:+.1f} %" for rate in [*cells, fmean(rates)]]
+        ends = f"{min(rates):+.1f} % to {max(rates):+.1f} %"
+        assert f" | {' | '.join(said)} | {ends} |" in page
+        ahead.append(sum(rate > 0 for rate in rates))
+    assert f"fewer bytes for {ahead[0]} of the photographs and {ahead[1]}" in page
 
 
 def test_what_the_cards_say_is_what_was_measured() -> None:

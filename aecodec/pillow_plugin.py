@@ -159,7 +159,8 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 def _with_metadata(picture: Image.Image, options: Mapping[str, Any]) -> Image.Image:
     """Return the picture with the metadata that `save` was given in place of its own."""
-    given = {name: options[name] for name in ("exif", "icc_profile", "xmp") if name in options}
+    names = ("exif", "icc_profile", "xmp", "dpi")
+    given = {name: options[name] for name in names if name in options}
     if not given:
         return picture
     changed = picture.copy()

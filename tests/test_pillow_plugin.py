@@ -245,6 +245,12 @@ def test_metadata_is_kept_replaced_or_left_out() -> None:
     other[0x010F] = "Other"
     assert saved(exif=other)["exif"] == "Other"
     assert saved(exif=other.tobytes())["exif"] == "Other"
+    assert "dpi" not in saved()
+    assert saved(dpi=(300, 150))["dpi"] == pytest.approx((300, 150))
+    photo.info["dpi"] = (72, 72)
+    assert saved()["dpi"] == pytest.approx((72, 72))
+    assert saved(dpi=(300, 150))["dpi"] == pytest.approx((300, 150))
+    assert "dpi" not in saved(dpi=None)
     assert photo.info["xmp"] == b"<old/>", "the caller's picture is left alone"
 
 

@@ -380,9 +380,7 @@ def test_what_is_no_picture_is_named() -> None:
     jpeg = io.BytesIO()
     Image.fromarray(rgb).save(jpeg, "JPEG")
     # Pillow 11 does not open such a file; later ones open it, and cannot load it.
-    with pytest.raises(
-        InputError, match=r"it holds no pixels, or ends|or its beginning is damaged"
-    ):
+    with pytest.raises(InputError, match=r"it holds no pixels, or ends|its beginning is damaged"):
         load(jpeg.getvalue()[: jpeg.getvalue().index(b"\xff\xda")])
     said = mending.described(memoryview(codec.compress(rgb)))  # the plugin may be registered
     assert said == "an .aec file: decompress it first"

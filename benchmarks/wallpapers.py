@@ -15,6 +15,7 @@ of the training set, and those that were found there were left out.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--packages", type=Path, help="a folder with the packages' files")
     options = parser.parse_args()
+    missing = [name for name in ("apt-get", "dpkg-deb") if not shutil.which(name)]
+    if "dpkg-deb" in missing or (missing and not options.packages):
+        sys.exit(f"there is no {missing[-1]} here: it comes with Debian and its relatives")
     with tempfile.TemporaryDirectory() as temporary:
         debs = options.packages or Path(temporary)
         if not options.packages:

@@ -16,14 +16,21 @@ from torch import Tensor
 
 from aecodec.networks.ssimulacra2_score import CUBIC, FLAT_WEIGHTS, SCALES, SLOPE
 from aecodec.training.loss import Eye
-from aecodec.training.ssimulacra2 import ABSORBANCE, BIAS, C2, EPSILON, halved, kernel
+from aecodec.training.ssimulacra2 import (
+    ABSORBANCE,
+    BIAS,
+    C2,
+    DARKEST,
+    EPSILON,
+    KNEE,
+    halved,
+    kernel,
+)
 
 __all__ = ["EyeDistortion"]
 
 BLURRED = 12
 """Planes that are blurred at once. ONNX Runtime computes 16 in the time of three."""
-KNEE = 0.04045
-"""Where sRGB's line becomes its power."""
 
 
 class _Maps(NamedTuple):
@@ -117,7 +124,7 @@ class EyeDistortion:
     def _roots(self, light: Tensor) -> Tensor:
         """The cube roots of what the cones absorb of linear light (B,3,H,W)."""
         mixed = torch.matmul(self.absorbance, light.flatten(2)).reshape(light.shape) + BIAS
-        return _power(mixed.clamp(min=1e-9), 1.0 / 3.0)
+        return _power(mixed.clamp(min=DARKEST), 1.0 / 3.0)
 
     def _maps(self, a: Tensor, b: Tensor) -> _Maps:
         mean_a, mean_b, squares, products = self._blur(a, b, a * a + b * b, a * b)

@@ -31,6 +31,10 @@ __all__ = ["Ssimulacra2", "halved", "kernel", "linear", "raw_of", "score_of"]
 
 C2 = 0.0009
 SIGMA = 1.5
+KNEE = 0.04045
+"""Where sRGB's line becomes its power."""
+DARKEST = 1e-9
+"""The least that a cone absorbs: a cube root has no slope at 0."""
 EPSILON = 1e-28
 """Keeps the gradient of a fourth root finite where a map of errors is zero. Its own fourth root
 must be small beside a norm: with 1e-5 there, scores were 0.06 points too high."""
@@ -114,7 +118,7 @@ class Ssimulacra2(nn.Module):
     def xyb(self, linear: Tensor) -> Tensor:
         """Linear sRGB (B,3,H,W) -> XYB, each channel in about 0..1."""
         mixed = torch.einsum("oc,bchw->bohw", self.absorbance, linear) + BIAS
-        mixed = mixed.clamp(min=1e-9) ** (1.0 / 3.0) - BIAS ** (1.0 / 3.0)
+        mixed = mixed.clamp(min=DARKEST) ** (1.0 / 3.0) - BIAS ** (1.0 / 3.0)
         long, medium, short = mixed.unbind(1)
         x, y = 0.5 * (long - medium), 0.5 * (long + medium)
         return torch.stack([14.0 * x + 0.42, y + 0.01, short - y + 0.55], 1)
@@ -150,7 +154,7 @@ def raw_of(norms: Tensor) -> Tensor:
 
 def linear(x: Tensor) -> Tensor:
     """sRGB in [0,1] -> linear light."""
-    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
+    return torch.where(x <= KNEE, x / 12.92, ((x.clamp(min=KNEE) + 0.055) / 1.055) ** 2.4)
 
 
 def halved(x: Tensor) -> Tensor:

@@ -19,13 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aecodec.networks.ssimulacra2_score import SCALES, SMALLEST
-from aecodec.training.ssimulacra2 import BIAS, C2, EPSILON, Ssimulacra2, halved, raw_of
+from aecodec.training.ssimulacra2 import (
+    BIAS,
+    C2,
+    DARKEST,
+    EPSILON,
+    KNEE,
+    Ssimulacra2,
+    halved,
+    raw_of,
+)
 
 __all__ = ["Ssimulacra2OfBatch"]
-
-KNEE = 0.04045
-"""Where sRGB's line becomes its power."""
-DARKEST = 1e-9
 
 
 class Ssimulacra2OfBatch(Ssimulacra2):
@@ -136,29 +141,14 @@ class _Norms(torch.autograd.Function):
         maps = unlike, edges.relu(), (-edges).relu_()
         ones = torch.stack([_mean(m) for m in maps])
         fourth = torch.stack([_fourth(m) for m in maps]) + EPSILON
-        ctx.save_for_backward(
-            a, b, mean_a, mean_b, spread, shared, near, like, away, off, unlike, edges, fourth, taps
-        )
+        structure = mean_a, mean_b, spread, shared, near, like, unlike
+        ctx.save_for_backward(a, b, taps, fourth, edges, off, away, *structure)
         return torch.stack([ones, fourth**0.25 - EPSILON**0.25])
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[None, Tensor, None]:
-        (
-            a,
-            b,
-            mean_a,
-            mean_b,
-            spread,
-            shared,
-            near,
-            like,
-            away,
-            off,
-            unlike,
-            edges,
-            fourth,
-            taps,
-        ) = ctx.saved_tensors
+        a, b, taps, fourth, edges, off, away, *structure = ctx.saved_tensors
+        mean_a, mean_b, spread, shared, near, like, unlike = structure
         pixels = a.shape[2] * a.shape[3]
         # By a map's value m: first + cubed * m^3.
         first = (g[0] / pixels)[:, None, :, None, None]

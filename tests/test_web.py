@@ -65,7 +65,8 @@ def test_its_own_tests_pass(built: Path) -> None:
         text=True,
         env={**os.environ, "NODE_ENV": "test"},
     )
-    failed = re.findall(r"^\s*not ok .*$", done.stdout, re.MULTILINE)
+    # Each that failed, with what it found.
+    failed = re.findall(r"^ *not ok .*?^ *\.\.\.$", done.stdout, re.MULTILINE | re.DOTALL)
     assert done.returncode == 0, "\n".join(failed) + done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
     assert passed is not None

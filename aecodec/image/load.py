@@ -27,7 +27,7 @@ from aecodec import forks
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, ceil_div
-from aecodec.image import ancillary, colour, limits, mending, metadata, raws, xmp
+from aecodec.image import ancillary, colour, formats, limits, mending, metadata, raws, xmp
 from aecodec.image.parts import Account, Fate, account_for
 from aecodec.image.parts.account import DAMAGED, FRAMES, GAIN_MAP, VIDEO
 from aecodec.image.parts.account import reduced as depth_note
@@ -182,6 +182,8 @@ def open_within(source: BinaryIO, max_pixels: int) -> Image.Image:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = ceil_div(max_pixels, 2)
         try:
+            source.seek(0)
+            formats.import_plugin_for(source.read(12))
             return Image.open(source)
         except UnidentifiedImageError:
             if not source.seek(0, os.SEEK_END):

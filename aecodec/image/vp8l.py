@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec.errors import CorruptError, InputError, one_line
-from aecodec.image import limits
+from aecodec.image import formats, limits
 
 if TYPE_CHECKING:
     from aecodec.arrays import Pixels
@@ -62,6 +62,7 @@ def _checked(rgb: Pixels) -> Image.Image:
 
 def _stream(image: Image.Image, effort: dict[str, int]) -> bytes:
     file = io.BytesIO()
+    formats.import_plugin("WEBP")
     try:
         image.save(file, "WEBP", lossless=True, exact=True, **effort)
     except (OSError, KeyError) as error:  # Pillow was built without WebP
@@ -90,6 +91,7 @@ def unpack(stream: bytes, width: int, height: int) -> Pixels:
     body = b"WEBPVP8L" + struct.pack("<I", len(stream)) + stream + padding
     # libwebp says only that it failed, so that too little memory would look like damage.
     np.empty(_BYTES_A_PIXEL * width * height, np.uint8)
+    formats.import_plugin("WEBP")
     try:
         with limits.at_least(width * height):
             image = Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body))

@@ -152,7 +152,8 @@ for (const plain of [false, true]) {
         img.src = address;
         document.body.append(img);
         const stop = aecodec.polyfill(document, { grain: false });
-        while (!img.naturalWidth) await new Promise((done) => setTimeout(done, 20));
+        // Its size is known before its pixels are, and a picture that is not complete is not drawn.
+        while (!img.complete || !img.naturalWidth) await new Promise((done) => setTimeout(done, 20));
         stop();
         found.push(sum(img));
         img.remove();
@@ -217,7 +218,8 @@ for (const plain of [false, true]) {
         const until = async (condition) => {
           while (!condition()) await new Promise((done) => setTimeout(done, 20));
         };
-        await until(() => first.naturalWidth && second.naturalWidth && broken.dataset.aecError);
+        const there = (img) => img.complete && img.naturalWidth;
+        await until(() => there(first) && there(second) && broken.dataset.aecError);
         const canvas = document.createElement("canvas");
         canvas.width = first.naturalWidth;
         canvas.height = first.naturalHeight;

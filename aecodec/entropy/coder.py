@@ -34,7 +34,7 @@ import numpy as np
 
 from aecodec.arrays import Array, Ints, Longs, Places
 from aecodec.entropy.backend import AnsCoder, uniform
-from aecodec.entropy.models import Runs
+from aecodec.entropy.models import RUNS_COUNT, Runs
 from aecodec.entropy.tables import Groups, taken
 from aecodec.errors import CorruptError
 from aecodec.stages import stage
@@ -161,18 +161,21 @@ class Decoder:
         if not parts:
             return symbols
         # The counts come from the dimensions; constriction aborts on an absurd one.
-        used, coded = [t for t, _ in parts], [groups.order[part] for _, part in parts]
+        used, counts = [t for t, _ in parts], [part.stop - part.start for _, part in parts]
         models, sparse = tables.models.whole(used), []
-        for number, some in enumerate(coded):
-            if runs := tables.models.runs(used[number], len(some)):
-                coded[number] = some[self._take_places(len(some), runs)]
-                models[number] = tables.models.others(used[number])
-                sparse.append(number)
-        counts = [len(some) for some in coded]
+        order = groups.order
+        if sum(counts) < len(order) or max(counts) >= RUNS_COUNT:
+            coded = [order[part] for _, part in parts]
+            for number, some in enumerate(coded):
+                if runs := tables.models.runs(used[number], len(some)):
+                    coded[number] = some[self._take_places(len(some), runs)]
+                    models[number] = tables.models.others(used[number])
+                    sparse.append(number)
+            counts, order = [len(some) for some in coded], np.concatenate(coded)
         found = [self._coder.decode(model, n) for model, n in zip(models, counts, strict=True)]
         for number in sparse:
             found[number] += found[number] >= tables.zero(used[number])
-        entries, order = np.concatenate(found), np.concatenate(coded)
+        entries = np.concatenate(found)
         last = np.repeat(tables.lengths[used] - 1, counts)
         escaped = np.flatnonzero((entries == 0) | (entries == last))
         low = entries[escaped] == 0

@@ -136,7 +136,7 @@ def _slopes(counts: list[list[Ints]], n: int) -> npt.NDArray[np.int32]:
         if not band:
             continue
         seen = [second_half(*z_hat.shape[1:]) for z_hat in band]
-        mean = np.hstack([neighbours(z)[:, at] / PARTS for z, at in zip(band, seen, strict=True)])
+        mean = np.hstack([neighbours(z_hat) / PARTS for z_hat in band])
         value = np.hstack([z[:, at] for z, at in zip(band, seen, strict=True)]).astype(float)
         if not value.size:  # pictures of 64 pixels have no neighbours
             continue

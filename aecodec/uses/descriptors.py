@@ -140,24 +140,37 @@ def of_container(container: bitstream.Container) -> Thumbnail | None:
 
 def of_z_hat(z_hat: Ints, header: bitstream.Header) -> Thumbnail:
     """The thumbnail of a picture's z_hat (N,ceil(H/64),ceil(W/64)). KeyError without a map."""
-    constant, slope = _maps()[f"z_hat.{header.model_id.hex()}"]
-    to_colours = constant + np.float32(level_of(header.quality)) * slope
     n, h, w = z_hat.shape
+    to_colours = _to_colours(header.model_id.hex(), header.quality, n)
     around = np.pad(z_hat, ((0, 0), (1, 1), (1, 1)), mode="edge").astype(np.float32)
-    colours = np.broadcast_to(to_colours[-1], (h, w, to_colours.shape[1])).copy()
+    # Each element by the maps of all nine places in one multiplication, then moved there and added.
+    parts = (around.reshape(n, -1).T @ to_colours.by_place).reshape(h + 2, w + 2, 9, -1)
+    colours = np.broadcast_to(to_colours.constant, (h, w, parts.shape[-1])).copy()
     for place in range(9):
         row, column = divmod(place, 3)
-        part = around[:, row : row + h, column : column + w].reshape(n, -1)
-        colours += (part.T @ to_colours[place * n : (place + 1) * n]).reshape(h, w, -1)
+        colours += parts[row : row + h, column : column + w, place]
     luma = colours[..., :16].reshape(h, w, 4, 4).swapaxes(1, 2).reshape(4 * h, 4 * w)
     luma = luma[: ceil_div(header.height, 16), : ceil_div(header.width, 16)]
     down, across = header.height / 16, header.width / 16
     rows, columns = _areas(_LUMA, down, luma.shape[0]), _areas(_LUMA, across, luma.shape[1])
     chroma_rows, chroma_columns = _areas(_CHROMA, down / 4, h), _areas(_CHROMA, across / 4, w)
-    chroma = np.einsum(
-        "ih,hwc,jw->ijc", chroma_rows, colours[..., 16:], chroma_columns, optimize=True
-    )
-    return Thumbnail(rows @ luma @ columns.T, chroma.astype(np.float32))
+    chroma = chroma_rows @ colours[..., 16:].transpose(2, 0, 1) @ chroma_columns.T
+    return Thumbnail(rows @ luma @ columns.T, chroma.transpose(1, 2, 0))
+
+
+class _ToColours(NamedTuple):
+    """The map from z_hat to colours at one quality, of N hyperlatents to K numbers."""
+
+    by_place: Floats  # (N,9*K): for each of the nine places around an element
+    constant: Floats  # (K,)
+
+
+@functools.lru_cache(maxsize=32)
+def _to_colours(model_id: str, quality: int, n: int) -> _ToColours:
+    constant, slope = _maps()[f"z_hat.{model_id}"]
+    whole = constant + np.float32(level_of(quality)) * slope
+    by_place = whole[:-1].reshape(9, n, -1).swapaxes(0, 1).reshape(n, -1)
+    return _ToColours(np.ascontiguousarray(by_place), whole[-1])
 
 
 def _z_hat(container: bitstream.Container) -> Ints:

@@ -59,8 +59,10 @@ def test_the_second_half_is_predicted_as_the_format_says(shape: tuple[int, int])
 
 
 def test_neighbours_outside_do_not_count() -> None:
-    z_hat = np.array([[[0, 5, 0], [7, 0, -1], [0, 2, 0]]])
-    assert neighbours(z_hat)[0].tolist() == [[72, 0, 24], [0, 39, 0], [54, 0, 6]]
+    z_hat = np.array([[[5, 0, 7], [0, -1, 0], [2, 0, 8]]])
+    assert neighbours(z_hat).tolist() == [[44, 24, 56, 36]]
+    assert neighbours(np.array([[[3], [0], [4], [0]]])).tolist() == [[42, 48]]
+    assert neighbours(np.array([[[3]]])).tolist() == [[]]
     assert second_half(2, 3).tolist() == [[False, True, False], [True, False, True]]
 
 

@@ -407,7 +407,7 @@ def test_slopes_are_how_far_neighbours_are_followed() -> None:
         z_hat = np.rint(rng.normal(3, 20, (3, 6, 7))).astype(np.int32)
         second = second_half(6, 7)
         for channel, share in ((0, 0.8), (1, -0.25)):
-            z_hat[channel, second] = np.rint(share * neighbours(z_hat)[channel, second] / PARTS)
+            z_hat[channel, second] = np.rint(share * neighbours(z_hat)[channel] / PARTS)
         seen.append(z_hat)
     found = coding_tables._slopes([seen, []], 3) / 2**SLOPE_BITS
     assert np.allclose(found, [0.8, -0.25, 0.0], atol=0.1)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import carriers
+import numpy as np
 import pytest
 from command import run
 from PIL import Image
 from system import posix
 
 import aecodec
-from aecodec.batch import Converter, Task
+from aecodec.batch import Converter, Task, worker
 from aecodec.batch.worker import least_psnr
 from aecodec.conversion import Encoding
 from aecodec.errors import InputError
@@ -202,6 +203,24 @@ def test_a_photograph_is_like_its_source_at_every_quality(here: Path, mode: str)
         columns = converter({"source": ["a.png"], "target": [f"{quality}.aec"]})
         assert columns["notes"] == [()]
         assert not Path("a.png").exists()
+
+
+def test_fine_detail_needs_less_than_the_floor() -> None:
+    """A photograph of leaves has 26 dB where the floor is 28, and is like its source."""
+    rng = np.random.default_rng(2)
+    written = aecodec.compress(carriers.IMAGE, quality=75)
+    fine = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).resize(carriers.IMAGE.size)
+    original = load(fine)
+    error = rng.normal(0, 13, original.rgb.shape)
+    near = Image.fromarray((original.rgb + error).clip(0, 255).astype(np.uint8))
+    blurred = fine.reduce(4).resize(fine.size)
+    assert fidelity(original, blurred) < fidelity(original, near) < least_psnr(75) - 1
+    assert worker._unlike(original, near, written, Task()) == ""
+    assert worker._unlike(original, blurred, written, Task()).endswith("at least")
+    smooth = load(fine.resize((8, 8)).resize(fine.size))  # of which an eighth shows nearly all
+    error = np.where(rng.random(smooth.rgb.shape) < 0.5, -13, 13)
+    grainy = Image.fromarray((smooth.rgb + error).clip(0, 255).astype(np.uint8))
+    assert worker._unlike(smooth, grainy, written, Task()).endswith("at least")
 
 
 def test_the_floor_rises_with_the_quality() -> None:

@@ -299,10 +299,13 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda text, by: bar.update(task, description=text, advance=by)
 
 
-def _console() -> Any:
+def _console(*, stderr: bool = False) -> Any:
+    """Where tables go. What looks like markup in them is part of a file's name."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 140)
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 140
+    return Console(width=width, stderr=stderr, markup=False, emoji=False)
 
 
 def _write(
@@ -400,7 +403,8 @@ def compare(
 
     run: dict[str, Any] = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
     done: list[compared.Compared] = []
-    with Report(len(others), as_json, progress=False) as report:
+    to_stdout = html == files.STDIO  # then no line gets between the page's bytes
+    with Report(len(others), as_json, progress=False, results_on_stderr=to_stdout) as report:
         with report.file(original):
             if html:
                 known = files.identities([original, *others])
@@ -417,7 +421,7 @@ def compare(
                 if as_json:
                     report.result("", one.as_json(reference.nbytes))
         if done and not as_json:
-            tables.show_files(*compared.figures(done, reference), _console())
+            tables.show_files(*compared.figures(done, reference), _console(stderr=to_stdout))
         if done and html:
             with report.file(html):
                 from aecodec.bench import report as page

@@ -601,3 +601,19 @@ def test_the_page_of_compare(tmp_path: Path, browser: Any) -> None:
         watched.until("document.getElementById('cap-l').textContent === 'photo.aec: bits'")
         size = (tmp_path / "photo.aec").stat().st_size
         assert f"{size:,}" in page.locator("table").inner_text()
+
+
+def test_compare_takes_names_as_they_are_and_keeps_its_page_alone(tmp_path: Path) -> None:
+    names = ["a.png", "x[red]y.png", ":smile:.png"]
+    for name in names:
+        samples.photograph().save(tmp_path / name)
+    done = command.run("compare", *names, "--html", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"<!doctype html>")
+    table = done.stderr.decode()
+    assert all(name in table for name in names)
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "wb") as full:
+            done = command.run("compare", *names, cwd=tmp_path, stdout=full)
+        fault = "aecodec: cannot write standard output: no space left on device"
+        assert (done.returncode, command.lines(done.stderr)) == (1, [fault])

@@ -99,8 +99,11 @@ export class AecImage extends Base {
 
   #begin() {
     this.#end();
-    this.#complete = false;
-    if (!this.src) return;
+    this.#complete = !this.src;
+    if (!this.src) {
+      this.#show(undefined);
+      return;
+    }
     if (this.getAttribute("loading") !== "lazy") {
       this.#load();
       return;
@@ -120,9 +123,8 @@ export class AecImage extends Base {
     const stop = (this.#stop = new AbortController());
     const canvas = document.createElement("canvas");
     canvas.part = "image";
-    const address = new URL(this.src, document.baseURI);
     try {
-      await draw(address, canvas, {
+      await draw(new URL(this.src, document.baseURI), canvas, {
         signal: stop.signal,
         grain: !this.noGrain,
         begin: () => this.#show(canvas),

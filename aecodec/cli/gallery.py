@@ -18,7 +18,7 @@ import os
 import shutil
 import string
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -105,7 +105,9 @@ class Shown:
 @threads_option("Threads to compress with.  [default: the cores]")
 @device_option
 @pixels_option
-@click.option("-f", "--force", is_flag=True, help="Replace a gallery that is there.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Replace a gallery that is there and holds no other files."
+)
 def gallery(folder: str, output: str, **options: Any) -> int:
     """Make a web gallery of a folder of pictures.
 
@@ -141,12 +143,11 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
             with report.file(path):
                 raise fault
         names = _Names()
-        for source in sources:
-            made = None
-            with report.file(str(source)):
-                made = _made(source, names, encoding, coder, run, longest)
-            if made is None:
-                continue
+
+        def make(source: Path) -> _Made:
+            return _made(source, names, encoding, coder, run, longest)
+
+        for source, made in _each(sources, report, make):
             # A full disk is no fault of this picture, and ends the run.
             (site / made.shown.file).write_bytes(made.data)
             (site / made.shown.thumbnail).write_bytes(made.thumbnail)
@@ -212,6 +213,15 @@ class _Names:
             name = f"{plain}-{number}"
         self._taken.add(name.casefold())
         return name
+
+
+def _each(
+    sources: Sequence[Path], report: Report, make: Callable[[Path], _Made]
+) -> Iterator[tuple[Path, _Made]]:
+    """The pictures that can be used; the faults of the others are reported."""
+    for source in sources:
+        with report.file(str(source)):
+            yield source, make(source)
 
 
 @dataclass(frozen=True)

@@ -412,12 +412,16 @@ def compare(
                 with needs_extra("bench"):
                     import jinja2  # noqa: F401
             reference = compared.Original.read(original, **run)
+            for note in compared.not_seen(reference.picture):
+                report.say(f"{files.shown(original)}: note: {note}")
         if report.exit_code:
             return report.exit_code
         for path in others:
             with report.file(path):
                 one = compared.compare(reference.picture, path, **run)
                 done.append(one)
+                for note in one.notes:
+                    report.say(f"{files.shown(path)}: note: {note}")
                 if as_json:
                     report.result("", one.as_json(reference.nbytes))
         if done and not as_json:

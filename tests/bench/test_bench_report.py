@@ -617,3 +617,16 @@ def test_compare_takes_names_as_they_are_and_keeps_its_page_alone(tmp_path: Path
             done = command.run("compare", *names, cwd=tmp_path, stdout=full)
         fault = "aecodec: cannot write standard output: no space left on device"
         assert (done.returncode, command.lines(done.stderr)) == (1, [fault])
+
+
+def test_compare_says_what_it_does_not_see(tmp_path: Path) -> None:
+    red, blue = (Image.new("RGB", (64, 64), colour) for colour in ("red", "blue"))
+    red.save(tmp_path / "two.gif", save_all=True, append_images=[blue])
+    red.save(tmp_path / "one.gif")
+    Image.new("I;16", (64, 64), 258).save(tmp_path / "deep.png")
+    done = command.run("compare", "two.gif", "one.gif", "--json", cwd=tmp_path)
+    assert command.objects(done.stdout)[0]["identical"]
+    note = "two.gif: note: several frames or pages: only the first is kept"
+    assert command.lines(done.stderr) == [note]
+    done = command.run("compare", "deep.png", "deep.png", cwd=tmp_path)
+    assert command.lines(done.stderr) == ["deep.png: note: 16 bits a channel reduced to 8"] * 2

@@ -15,9 +15,10 @@ from aecodec.arrays import Pixels
 from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
+from aecodec.image.colour import to_srgb
 from aecodec.image.load import load
 from aecodec.image.parts.account import DAMAGED, FRAMES
-from aecodec.image.picture import Picture
+from aecodec.image.picture import Picture, to_pil
 from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
 __all__ = ["Compared", "Original", "compare", "figures", "not_seen", "picture_of", "short_names"]
@@ -49,7 +50,7 @@ class Compared:
     ms_ssim: float | None  # None for small pictures
     ssimulacra2: float | None  # None below 8 pixels a side
     notes: tuple[str, ...] = ()
-    """What of the file was not looked at."""
+    """What of the file was not looked at, or in another way."""
 
     @property
     def bpp(self) -> float:
@@ -113,15 +114,29 @@ def compare(original: Picture, path: str, **run: Any) -> Compared:
         raise InputError("a pipe or a device has no size to compare: name a file")
     if visible is not None:
         own = np.where(visible[..., None], own, original.rgb)
+    notes, seen, shown = not_seen(picture), original.rgb, own
+    if picture.icc != original.icc:  # the same numbers are other colours
+        seen, shown = _in_srgb(original.rgb, original), _in_srgb(own, picture)
+        if seen is not original.rgb or shown is not own:
+            notes = (*notes, "has another colour profile than the original: compared in sRGB")
     return Compared(
         path=path,
         rgb=own,
         nbytes=nbytes,
-        psnr=metrics.psnr(original.rgb, own, visible),
-        ms_ssim=metrics.ms_ssim(original.rgb, own),
-        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, original.rgb, own)),
-        notes=not_seen(picture),
+        psnr=metrics.psnr(seen, shown, visible),
+        ms_ssim=metrics.ms_ssim(seen, shown),
+        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, seen, shown)),
+        notes=notes,
     )
+
+
+def _in_srgb(rgb: Pixels, picture: Picture) -> Pixels:
+    """Pixels (H,W,3) with the profile of a picture in sRGB; the same array where they are."""
+    if picture.icc is None:
+        return rgb
+    image = to_pil(rgb, picture.mode.removesuffix("A"))
+    converted = to_srgb(image, picture.icc, [])
+    return rgb if converted is image else np.asarray(converted.convert("RGB"))
 
 
 def _size(path: str) -> int | None:

@@ -396,7 +396,7 @@ def compare(
 
     FILE is an .aec file or any picture. Its bytes are also given in per cent of ORIGINAL and, if
     there are several files, of the first one. Fully transparent parts of ORIGINAL do not count.
-    Transparency itself is not compared.
+    Transparency itself is not compared. Where colour profiles differ, colours are compared in sRGB.
     """
     from aecodec.bench import compared, scenes
     from aecodec.cli import tables

@@ -22,7 +22,7 @@ import command
 import numpy as np
 import pytest
 import samples
-from paths import BENCHMARKS
+from paths import BENCHMARKS, ROOT
 from PIL import Image
 
 import aecodec
@@ -630,3 +630,22 @@ def test_compare_says_what_it_does_not_see(tmp_path: Path) -> None:
     assert command.lines(done.stderr) == [note]
     done = command.run("compare", "deep.png", "deep.png", cwd=tmp_path)
     assert command.lines(done.stderr) == ["deep.png: note: 16 bits a channel reduced to 8"] * 2
+
+
+def test_compare_looks_at_colours_and_not_at_numbers(tmp_path: Path) -> None:
+    photograph = samples.photograph()
+    wide = aecodec.decompress((ROOT / "tests/conformance/good/icc-p3.aec").read_bytes())
+    photograph.save(tmp_path / "wide.png", icc_profile=wide.info["icc_profile"])
+    photograph.save(tmp_path / "plain.png")
+    photograph.save(tmp_path / "named.png", icc_profile=samples.srgb())
+    kept = command.run("compress", "wide.png", "--metadata", "none", "--lossless", cwd=tmp_path)
+    assert kept.returncode == 0, kept.stderr
+    done = command.run("compare", "wide.png", "wide.aec", "plain.png", "--json", cwd=tmp_path)
+    note = "note: has another colour profile than the original: compared in sRGB"
+    assert command.lines(done.stderr) == [f"wide.aec: {note}", f"plain.png: {note}"]
+    right, wrong = command.objects(done.stdout)
+    assert right["identical"]
+    assert not wrong["identical"]
+    done = command.run("compare", "named.png", "plain.png", "--json", cwd=tmp_path)
+    assert not done.stderr
+    assert command.objects(done.stdout)[0]["identical"]

@@ -48,7 +48,8 @@ def draw(
     """A picture drawn from the prior at a quality: high ones have more detail.
 
     The same seed gives the same latents on every machine. Raises ValueError for a quality that is
-    not from 1 to 100, InputError for sides that .aec cannot have, and WeightsError.
+    not from 1 to 100 and for sides below 1, InputError for sides that .aec cannot have, and
+    WeightsError.
     """
     from aecodec.codec import shared
     from aecodec.image.picture import to_pil

@@ -218,6 +218,10 @@ export async function toBlob(source, { type = "image/png", ...options } = {}) {
     },
   });
   return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new AecodecError("the browser makes no such file"))), type);
+    const take = (blob) => {
+      if (blob?.type === type) resolve(blob); // of a type that they do not know browsers make a PNG
+      else reject(new AecodecError(`this browser makes no ${type}`));
+    };
+    canvas.toBlob(take, type);
   });
 }

@@ -147,13 +147,15 @@ export class AecImage extends Base {
     this.#canvas = canvas;
     if (canvas) this.shadowRoot.append(canvas);
     this.#slot.hidden = !!canvas;
-    if (!canvas && this.alt && !this.childNodes.length) this.#slot.textContent = this.alt;
     this.#describe();
   }
 
   #describe() {
     const canvas = this.#canvas;
-    if (!canvas) return;
+    if (!canvas) {
+      this.#slot.textContent = this.#complete ? this.alt : ""; // shown where nothing stands in the element
+      return;
+    }
     if (this.hasAttribute("alt") && !this.alt) {
       canvas.role = "presentation";
       canvas.removeAttribute("aria-label");

@@ -279,6 +279,11 @@ for (const plain of [false, true]) {
         document.body.append(made);
         const { error } = await next("error");
         const wrong = [error.name, made.complete];
+        const text = () => made.shadowRoot.querySelector("slot").textContent;
+        made.alt = "a cup";
+        wrong.push(text());
+        made.alt = "another cup";
+        wrong.push(text());
         made.src = "/tests/golden/rgb-q75.aec";
         await next("load");
         const right = [!!made.canvas, made.complete];
@@ -288,7 +293,7 @@ for (const plain of [false, true]) {
         made.remove();
         return { wrong, right, none };
       });
-      assert.deepEqual(found, { wrong: ["TypeError", true], right: [true, true], none: [false, true] });
+      assert.deepEqual(found, { wrong: ["TypeError", true, "a cup", "another cup"], right: [true, true], none: [false, true] });
     });
 
     test("polyfill() serves an address that comes again", async () => {
@@ -325,6 +330,14 @@ for (const plain of [false, true]) {
       }, TOO_WIDE);
       const words = "AecodecError: this browser has no canvas of 65600x1 pixels";
       assert.deepEqual(found, { fault: [words, words], width: 65600, first: [10, 200, 30, 255] });
+    });
+
+    test("a file is of the type that was asked for", async () => {
+      const types = await page.evaluate(async () => {
+        const made = (type) => aecodec.toBlob("/tests/golden/rgb-q75.aec", { type });
+        return [(await made("image/jpeg")).type, await made("image/none").catch((error) => error.message)];
+      });
+      assert.deepEqual(types, ["image/jpeg", "this browser makes no image/none"]);
     });
 
     test("what a page's own function throws ends the work", async () => {

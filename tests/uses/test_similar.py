@@ -177,11 +177,10 @@ def test_a_file_is_no_copy_of_itself(tmp_path: Path) -> None:
     samples.photograph().save(tmp_path / "a" / "below" / "photo.png")
     (tmp_path / "a" / "0-link.png").symlink_to(tmp_path / "a" / "below" / "photo.png")
     (tmp_path / "a" / "hard.png").hardlink_to(tmp_path / "a" / "below" / "photo.png")
-    for folders in (["a"], ["a", "./a", "a/below"]):
-        done = run("similar", "--no-index", *folders, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert not done.stdout
-        assert lines(done.stderr) == ["1 picture, and no copies among them"]
+    done = run("similar", "--no-index", "a", "./a", "a/below", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout
+    assert lines(done.stderr) == ["1 picture, and no copies among them"]
     done = run("similar", "a", "--query", "a/0-link.png", "--json", cwd=tmp_path)
     (found,) = objects(done.stdout)
     assert not os.path.islink(tmp_path / str(found["path"]))

@@ -37,7 +37,7 @@ _BATCH: Final = 64
 """Files between two commits: an interrupted run loses no more."""
 _VIEWS_BYTES: Final = len(VIEWS) * LENGTH * 2
 _TABLE: Final = (
-    "CREATE TABLE pictures (path BLOB PRIMARY KEY, size INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS pictures (path BLOB PRIMARY KEY, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, views BLOB NOT NULL) WITHOUT ROWID"
 )
 _INSERT: Final = "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)"

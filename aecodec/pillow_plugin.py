@@ -5,7 +5,7 @@
     import aecodec.pillow_plugin              # or aecodec.register_pillow()
 
     picture = Image.open("photo.aec")         # header and metadata; the pixels when they are needed
-    picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=...)
+    picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=..., comment=...)
 
 `save` takes what `codec.compress` takes: quality, effort, target_size, target_bpp, target_psnr,
 target_ssimulacra2, lossless, model, tune. Metadata that it is not given is the picture's own.
@@ -29,6 +29,7 @@ from aecodec import bitstream, codec
 from aecodec.errors import AecodecError, one_line
 from aecodec.files import SUFFIX
 from aecodec.geometry import ceil_div
+from aecodec.image import ancillary
 from aecodec.image.load import load
 from aecodec.image.picture import pillow_info
 
@@ -159,7 +160,7 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 def _with_metadata(picture: Image.Image, options: Mapping[str, Any]) -> Image.Image:
     """Return the picture with the metadata that `save` was given in place of its own."""
-    names = ("exif", "icc_profile", "xmp", "dpi")
+    names = ("exif", "icc_profile", "xmp", "dpi", "comment")
     given = {name: options[name] for name in names if name in options}
     if not given:
         return picture
@@ -167,6 +168,12 @@ def _with_metadata(picture: Image.Image, options: Mapping[str, Any]) -> Image.Im
     changed.format = picture.format  # what is true of this very picture alone stays
     for name, value in given.items():
         content = value.tobytes() if isinstance(value, Image.Exif) else value
+        if isinstance(content, str):  # as for WebP and TIFF; Pillow itself reads bytes alone
+            content = content.encode("utf-8", "surrogateescape")
+        if name == "comment":  # a picture's own one is among its texts
+            content = ancillary.commented(picture.info, content)
+            name = "texts"
+            changed.info.pop("comment", None)
         changed.info.pop(name, None)
         if content:
             changed.info[name] = content

@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import imageio.v2
@@ -251,7 +252,21 @@ def test_metadata_is_kept_replaced_or_left_out() -> None:
     assert saved()["dpi"] == pytest.approx((72, 72))
     assert saved(dpi=(300, 150))["dpi"] == pytest.approx((300, 150))
     assert "dpi" not in saved(dpi=None)
+    assert "comment" not in saved()
+    assert saved(comment="new")["comment"] == b"new"
+    photo.info["texts"] = (("", "old", "", ""), ("Title", "a cup", "", ""))
+    replaced = saved(comment=b"new")
+    assert replaced["comment"] == b"new"
+    assert [tuple(text)[:2] for text in replaced["texts"]] == [("Title", "a cup"), ("", "new")]
+    assert "comment" not in saved(comment=None)
+    assert "old" in str(photo.info["texts"])
     assert photo.info["xmp"] == b"<old/>", "the caller's picture is left alone"
+
+    with warnings.catch_warnings():  # nothing is said of an EXIF that was never there
+        warnings.simplefilter("error")
+        buffer = io.BytesIO()
+        Image.new("RGB", (9, 9)).save(buffer, "AEC", xmp="<text/>")
+    assert Image.open(buffer).info["xmp"] == b"<text/>"
 
 
 def test_what_is_lost_is_a_warning() -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from aecodec.arrays import Pixels
 from aecodec.bench.table import Row
 from aecodec.bitstream import DEFAULT_MAX_PIXELS
 from aecodec.errors import InputError, NotAecError
+from aecodec.image.colour import to_srgb
 from aecodec.image.load import load
-from aecodec.image.picture import Picture
+from aecodec.image.parts.account import DAMAGED, FRAMES
+from aecodec.image.picture import Picture, to_pil
 from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
-__all__ = ["Compared", "Original", "compare", "figures", "picture_of", "short_names"]
+__all__ = ["Compared", "Original", "compare", "figures", "not_seen", "picture_of", "short_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Compared:
     psnr: float  # dB; infinite where the pixels are equal
     ms_ssim: float | None  # None for small pictures
     ssimulacra2: float | None  # None below 8 pixels a side
+    notes: tuple[str, ...] = ()
+    """What of the file was not looked at, or in another way."""
 
     @property
     def bpp(self) -> float:
@@ -84,13 +88,22 @@ def picture_of(path: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, **run: Any) -
     return load(restored, max_pixels=max_pixels)
 
 
+def not_seen(picture: Picture) -> tuple[str, ...]:
+    """The notes on what of a file's pixels a comparison does not see, as its further frames."""
+    return tuple(note for note in picture.notes if any(words in note for words in _OF_PIXELS))
+
+
+_OF_PIXELS: Final = (FRAMES, DAMAGED, "reduced to 8", "colours may differ")
+
+
 def compare(original: Picture, path: str, **run: Any) -> Compared:
     """Measure a file against the original, where that is not wholly transparent.
 
     `run` is what `picture_of` takes. Raises InputError for a file that is no picture, has another
     size, or is a pipe; FormatError for a damaged .aec file.
     """
-    own, visible = picture_of(path, **run).rgb, original.visible
+    picture = picture_of(path, **run)
+    own, visible = picture.rgb, original.visible
     if own.shape != original.rgb.shape:
         raise InputError(
             f"{own.shape[1]}x{own.shape[0]} pixels, and the original has"
@@ -101,14 +114,29 @@ def compare(original: Picture, path: str, **run: Any) -> Compared:
         raise InputError("a pipe or a device has no size to compare: name a file")
     if visible is not None:
         own = np.where(visible[..., None], own, original.rgb)
+    notes, seen, shown = not_seen(picture), original.rgb, own
+    if picture.icc != original.icc:  # the same numbers are other colours
+        seen, shown = _in_srgb(original.rgb, original), _in_srgb(own, picture)
+        if seen is not original.rgb or shown is not own:
+            notes = (*notes, "has another colour profile than the original: compared in sRGB")
     return Compared(
         path=path,
         rgb=own,
         nbytes=nbytes,
-        psnr=metrics.psnr(original.rgb, own, visible),
-        ms_ssim=metrics.ms_ssim(original.rgb, own),
-        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, original.rgb, own)),
+        psnr=metrics.psnr(seen, shown, visible),
+        ms_ssim=metrics.ms_ssim(seen, shown),
+        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, seen, shown)),
+        notes=notes,
     )
+
+
+def _in_srgb(rgb: Pixels, picture: Picture) -> Pixels:
+    """Pixels (H,W,3) with the profile of a picture in sRGB; the same array where they are."""
+    if picture.icc is None:
+        return rgb
+    image = to_pil(rgb, picture.mode.removesuffix("A"))
+    converted = to_srgb(image, picture.icc, [])
+    return rgb if converted is image else np.asarray(converted.convert("RGB"))
 
 
 def _size(path: str) -> int | None:

@@ -33,6 +33,7 @@ from aecodec.cli.options import (
     RegionType,
     Whole,
     device_option,
+    given,
     pixels_option,
     threads_option,
     tune_option,
@@ -93,7 +94,7 @@ def main() -> int:
             click.echo("aecodec: not enough memory", err=True)
             return EXIT_SOME_FAILED
         *_, (last, _) = traceback.walk_tb(error.__traceback__)
-        if last.f_globals["__name__"] not in ("click.utils", __name__):
+        if last.f_globals["__name__"] not in ("click.utils", "rich.console", __name__):
             raise  # it was not an error of printing
         Unwritable(error).show()
         return EXIT_SOME_FAILED
@@ -470,8 +471,7 @@ def compress(
 
 def _is_default(name: str) -> bool:
     """Whether the value of an option is a default: ours, or the user's in the environment."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not click.core.ParameterSource.COMMANDLINE
+    return not given(name)
 
 
 def _chosen(options: Collection[str]) -> str | None:

@@ -299,10 +299,13 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda text, by: bar.update(task, description=text, advance=by)
 
 
-def _console() -> Any:
+def _console(*, stderr: bool = False) -> Any:
+    """Where tables go. What looks like markup in them is part of a file's name."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 140)
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 140
+    return Console(width=width, stderr=stderr, markup=False, emoji=False)
 
 
 def _write(
@@ -393,14 +396,15 @@ def compare(
 
     FILE is an .aec file or any picture. Its bytes are also given in per cent of ORIGINAL and, if
     there are several files, of the first one. Fully transparent parts of ORIGINAL do not count.
-    Transparency itself is not compared.
+    Transparency itself is not compared. Where colour profiles differ, colours are compared in sRGB.
     """
     from aecodec.bench import compared, scenes
     from aecodec.cli import tables
 
     run: dict[str, Any] = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
     done: list[compared.Compared] = []
-    with Report(len(others), as_json, progress=False) as report:
+    to_stdout = html == files.STDIO  # then no line gets between the page's bytes
+    with Report(len(others), as_json, progress=False, results_on_stderr=to_stdout) as report:
         with report.file(original):
             if html:
                 known = files.identities([original, *others])
@@ -408,16 +412,20 @@ def compare(
                 with needs_extra("bench"):
                     import jinja2  # noqa: F401
             reference = compared.Original.read(original, **run)
+            for note in compared.not_seen(reference.picture):
+                report.say(f"{files.shown(original)}: note: {note}")
         if report.exit_code:
             return report.exit_code
         for path in others:
             with report.file(path):
                 one = compared.compare(reference.picture, path, **run)
                 done.append(one)
+                for note in one.notes:
+                    report.say(f"{files.shown(path)}: note: {note}")
                 if as_json:
                     report.result("", one.as_json(reference.nbytes))
         if done and not as_json:
-            tables.show_files(*compared.figures(done, reference), _console())
+            tables.show_files(*compared.figures(done, reference), _console(stderr=to_stdout))
         if done and html:
             with report.file(html):
                 from aecodec.bench import report as page

@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
+import io
 import json
 import os
 import shutil
 import string
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,6 +51,8 @@ DECODER = (
 )
 TEMPLATES = Path(__file__).parent / "templates"
 METADATA = ("none", "icc", "all")
+_LONGEST_JPEG: Final = 65_500
+"""Pixels a side that libjpeg takes."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ class Shown:
 @threads_option("Threads to compress with.  [default: the cores]")
 @device_option
 @pixels_option
-@click.option("-f", "--force", is_flag=True, help="Replace a gallery that is there.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Replace a gallery that is there and holds no other files."
+)
 def gallery(folder: str, output: str, **options: Any) -> int:
     """Make a web gallery of a folder of pictures.
 
@@ -118,7 +123,7 @@ def gallery(folder: str, output: str, **options: Any) -> int:
 def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
     from aecodec.networks import weights
 
-    sources = _pictures(Path(folder), Path(output))
+    sources, unread = _pictures(Path(folder), Path(output))
     target = Path(output)
     _check_target(target, options["force"])
     decoder = _decoder(options["decoder"])
@@ -134,19 +139,27 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
     with Report(len(sources), as_json=False) as report, _made_whole(target) as site:
         for kind in ("pictures", "thumbnails", "aecodec"):
             (site / kind).mkdir()
+        for path, fault in unread:
+            with report.file(path):
+                raise fault
         names = _Names()
-        for source in sources:
-            with report.file(str(source)):
-                made, notes, used = _add(source, site, names, encoding, coder, run, longest)
-                ids |= used
-                shown.append(made)
-                for note in notes:
-                    report.say(f"aecodec: {files.shown(str(source))}: note: {note}")
+
+        def make(source: Path) -> _Made:
+            return _made(source, names, encoding, coder, run, longest)
+
+        for source, made in _each(sources, report, make):
+            # A full disk is no fault of this picture, and ends the run.
+            (site / made.shown.file).write_bytes(made.data)
+            (site / made.shown.thumbnail).write_bytes(made.thumbnail)
+            ids |= made.models
+            shown.append(made.shown)
+            for note in made.notes:
+                report.say(f"aecodec: {files.shown(str(source))}: note: {note}")
         if not shown:
             raise InputError(f"none of {len(sources)} pictures could be used")
         decoder_bytes = _copy_decoder(decoder, site / "aecodec", ids)
         title = options["title"] or Path(folder).resolve().name or "Pictures"
-        _write_page(site, title, shown, model.id.hex(), decoder_bytes)
+        _write_page(site, _readable(title), shown, model.id.hex(), decoder_bytes)
         report.result(_sentence(shown, output, decoder_bytes), {})
     return report.exit_code
 
@@ -154,22 +167,33 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
 # ---------------------------------------------------------------------------------- what goes in
 
 
-def _pictures(folder: Path, output: Path) -> list[Path]:
-    """The pictures of a folder's tree, but for those of the gallery itself."""
+def _pictures(folder: Path, output: Path) -> tuple[list[Path], list[tuple[str, AecodecError]]]:
+    """The pictures of a folder's tree, but for those of galleries; and folders that say nothing."""
     from aecodec.image.formats import photograph_kinds
 
     if not folder.is_dir():
         raise InputError("no such folder" if not folder.exists() else "not a folder")
     suffixes = photograph_kinds()[0] | {files.SUFFIX}
-    found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        inside = output.resolve() in path.resolve().parents
-        if path.suffix.lower() in suffixes and path.is_file() and not hidden and not inside:
-            found.append(path)
-    if not found:
+    found: list[Path] = []
+    unread: list[tuple[str, AecodecError]] = []
+
+    def refused(error: OSError) -> None:
+        unread.append((str(error.filename), InputError(f"cannot be read: {files.reason(error)}")))
+
+    own = output.resolve()
+    for place, below, names in os.walk(folder, onerror=refused):
+        below[:] = [
+            name
+            for name in below
+            if not name.startswith(".")
+            and (inner := Path(place, name).resolve()) != own
+            and _listed(inner) is None
+        ]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in suffixes and path.is_file()]
+    if not found and not unread:
         raise InputError("there is no picture in this folder")
-    return found
+    return sorted(found), unread
 
 
 class _Names:
@@ -191,16 +215,33 @@ class _Names:
         return name
 
 
-def _add(
-    source: Path,
-    site: Path,
-    names: _Names,
-    encoding: Encoding,
-    coder: Codec,
-    run: Run,
-    longest: int,
-) -> tuple[Shown, Sequence[str], set[str]]:
-    """Put one picture into the site; what was lost of it, and the ids of weights that it needs."""
+def _each(
+    sources: Sequence[Path], report: Report, make: Callable[[Path], _Made]
+) -> Iterator[tuple[Path, _Made]]:
+    """The pictures that can be used; the faults of the others are reported."""
+    for source in sources:
+        with report.file(str(source)):
+            yield source, make(source)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What one picture adds to a gallery."""
+
+    shown: Shown
+    data: bytes
+    """Of the .aec file."""
+    thumbnail: bytes
+    notes: Sequence[str]
+    """On what was lost of it."""
+    models: set[str]
+    """The ids of the weights that it needs."""
+
+
+def _made(
+    source: Path, names: _Names, encoding: Encoding, coder: Codec, run: Run, longest: int
+) -> _Made:
+    """Compress one picture, and make its thumbnail."""
     from aecodec import bitstream, codec
     from aecodec.image.picture import thumbnail
 
@@ -216,23 +257,28 @@ def _add(
     container = bitstream.parse(data, max_pixels=run.max_pixels)
     header = container.header
     picture = codec.decompress(data, **dataclasses.asdict(run))
+    small = io.BytesIO()
+    thumbnail(picture, longest).save(small, "WEBP", quality=70, method=6)
+    jpeg_bytes = None if original is None else _jpeg_bytes(original, picture)
     name = names.of(source)
-    (site / "pictures" / f"{name}{files.SUFFIX}").write_bytes(data)
-
-    small = thumbnail(picture, longest)
-    small.save(site / "thumbnails" / f"{name}.webp", quality=70, method=6)
     shown = Shown(
-        name=source.stem,
+        name=_readable(source.stem),
         file=f"pictures/{name}{files.SUFFIX}",
         thumbnail=f"thumbnails/{name}.webp",
         width=header.width,
         height=header.height,
         source_bytes=source.stat().st_size,
         aec_bytes=len(data),
-        jpeg_bytes=None if original is None else _jpeg_bytes(original, picture),
+        jpeg_bytes=jpeg_bytes,
     )
     exact = len(container.exact) == header.tile_count
-    return shown, notes, set() if exact else {header.model_id.hex()}
+    models = set() if exact else {header.model_id.hex()}
+    return _Made(shown, data, small.getvalue(), notes, models)
+
+
+def _readable(name: str) -> str:
+    """A name as a page can hold it: a file's may have bytes that are no UTF-8."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _with_metadata(data: bytes, keep: Collection[str], run: Run) -> bytes:
@@ -262,13 +308,15 @@ _FIELDS: Final = {"gainmap": "gain_map"}
 def _jpeg_bytes(original: npt.NDArray[np.uint8], decoded: PillowImage) -> int | None:
     """The bytes of the smallest JPEG (4:2:0, optimised) as faithful by PSNR as `decoded` is.
 
-    None where JPEG does not reach it.
+    None where JPEG does not reach it, or has no such picture.
     """
     import numpy as np
 
     from aecodec import metrics
     from aecodec.image import rgb
 
+    if max(decoded.size) > _LONGEST_JPEG:
+        return None
     grey = decoded.mode == "L"
     source = original[..., 0] if grey else original
     wanted = metrics.psnr(source, np.asarray(decoded))
@@ -337,38 +385,70 @@ def _copy_decoder(decoder: Path, into: Path, ids: set[str]) -> int:
 
 
 def _check_target(target: Path, force: bool) -> None:
-    if not os.path.lexists(target):
-        if not target.resolve().parent.is_dir():
-            raise OutputError(
-                f"{files.shown(str(target))}: the folder to make it in does not exist"
+    """Refuse a folder that cannot or must not be replaced, before any work is done."""
+    name, real = files.shown(str(target)), target.resolve()
+    if not real.parent.is_dir():
+        raise OutputError(f"{name}: the folder to make it in does not exist")
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+        listed = _listed(target)
+        if listed is None:
+            raise OutputExistsError(f"{name} exists and is no gallery of ours: it is left alone")
+        if not force:
+            raise OutputExistsError(f"{name} exists already (--force replaces it)")
+        other = _of_another(target, listed)
+        if other is not None:
+            raise OutputExistsError(
+                f"{name} holds a file that is not the gallery's: move"
+                f" {files.shown(str(other))} away first"
             )
-        return
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if not (target / MARK).is_file():
-        raise OutputExistsError(
-            f"{files.shown(str(target))} exists and is no gallery of ours: it is left alone"
-        )
-    if not force:
-        raise OutputExistsError(f"{files.shown(str(target))} exists already (--force replaces it)")
+    # It is replaced by renaming, which these are not open to.
+    here = Path.cwd()
+    if real == here or real in here.parents:
+        raise OutputError(f"{name} is the folder that you are in: start from another one")
+    if os.path.ismount(real):
+        raise OutputError(f"{name} is where a disk is mounted: name a folder in it")
+    if not os.access(real.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {name}: the folder that it is in is read-only")
+
+
+def _listed(folder: Path) -> set[str] | None:
+    """The files of pictures that a gallery of ours lists; None for a folder that is none."""
+    try:
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        if not mark["made by"].startswith("aecodec gallery"):
+            return None
+        return {shown[kind] for shown in mark["pictures"] for kind in ("file", "thumbnail")}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _of_another(gallery: Path, listed: set[str]) -> Path | None:
+    """A file in a gallery that `aecodec gallery` did not put there."""
+    own = {MARK, "index.html", "gallery.css", "gallery.js", *listed}
+    for path in sorted(gallery.rglob("*")):
+        inside = path.relative_to(gallery)
+        if not path.is_dir() and inside.parts[0] != "aecodec" and inside.as_posix() not in own:
+            return path
+    return None
 
 
 @contextlib.contextmanager
 def _made_whole(target: Path) -> Iterator[Path]:
     """A folder that takes its name when all is done; what had that name goes then."""
-    parent = target.resolve().parent
-    work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=parent))
+    real = target.resolve()  # a link stays a link, and what it names is replaced
+    work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=real.parent))
     try:
         site = work / "new"
         site.mkdir()
         yield site
-        if os.path.lexists(target):
-            os.rename(target, work / "old")
         try:
-            os.rename(site, target)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.rename(work / "old", target)
+            if os.path.lexists(real):
+                os.rename(real, work / "old")
+            os.rename(site, real)
+        except BaseException:  # an interruption, too, leaves what was there
+            if not os.path.lexists(real):
+                with contextlib.suppress(OSError):
+                    os.rename(work / "old", real)
             raise
     except OSError as error:
         raise OutputError(

@@ -21,6 +21,7 @@ __all__ = [
     "RegionType",
     "Whole",
     "device_option",
+    "given",
     "pixels_option",
     "threads_option",
     "tune_option",
@@ -98,6 +99,12 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value!r} is not a finite number", parameter, context)
         return found
+
+
+def given(name: str) -> bool:
+    """Whether an option of the running command was given on its command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def threads_option(text: str) -> Callable[[F], F]:

@@ -15,14 +15,22 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, echo
-from aecodec.cli.options import Number, Whole, device_option, pixels_option, threads_option
-from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError, with_advice
+from aecodec.cli.options import (
+    Number,
+    Whole,
+    device_option,
+    given,
+    pixels_option,
+    threads_option,
+)
+from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     from aecodec.arrays import Floats, Pixels
     from aecodec.codec import Codec
+    from aecodec.image.picture import Picture
     from aecodec.uses.descriptors import Thumbnail
-    from aecodec.uses.odd import Observation
+    from aecodec.uses.odd import Observation, Usual
     from aecodec.uses.similar import Index
 
 # Before click 8.4 its types are not generic.
@@ -104,6 +112,8 @@ def similar(
     from aecodec.uses.descriptors import of_file, variants
     from aecodec.uses.similar import groups, nearest
 
+    if given("count") and query is None:
+        raise click.UsageError("--count says how many pictures --query names: give both")
     threads = threads or cores()
     read = functools.partial(of_file, max_pixels=max_pixels, threads=1)
     with Report(1, as_json, progress=False) as report:
@@ -119,6 +129,8 @@ def similar(
         import numpy as np
 
         every = np.concatenate(parts)
+        own = _distinct(paths)
+        every, paths = every[own], [paths[place] for place in own]
         if query is None:
             _show_groups(groups(every, paths, threshold), len(paths), report)
             return report.exit_code
@@ -135,6 +147,23 @@ def similar(
                 mark = "  copy" if alike >= threshold else ""
                 report.result(f"{alike:.3f}  {files.shown(path)}{mark}", values)
     return report.exit_code
+
+
+def _distinct(paths: Sequence[str]) -> list[int]:
+    """The places of paths to different files; of a file with several, the first that is no link.
+
+    A file is no copy of itself: whoever deletes all copies but one would lose it.
+    """
+    first: dict[object, int] = {}
+    for place, path in enumerate(paths):
+        known: object = path
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            known = status.st_dev, status.st_ino
+        before = first.setdefault(known, place)
+        if os.path.islink(paths[before]) and not os.path.islink(path):
+            first[known] = place
+    return sorted(first.values())
 
 
 def _show_groups(found: Sequence[Any], count: int, report: Report) -> None:
@@ -155,8 +184,8 @@ def _described(
         raise InputError("is no folder" if os.path.exists(folder) else "no such folder")
 
     def failed(path: str, error: AecodecError) -> None:
-        report.exit_code = EXIT_SOME_FAILED
-        report.say(f"aecodec: {files.shown(path)}: {with_advice(error)}")
+        with report.file(path):
+            raise error
 
     def sources() -> Iterator[tuple[str, str]]:
         for key, path, fault in _pictures(folder):
@@ -167,10 +196,16 @@ def _described(
 
     with _index(folder, report, keep) as index:
         index.update(sources(), failed, read=read, threads=threads)
+        if index.fault is not None:
+            _say_that_nothing_is_kept(folder, index.fault, report)
         keys, views = index.read()
     if not keys:
         raise InputError("there is no picture in this folder that can be read")
     return [os.path.join(folder, key) for key in keys], views
+
+
+def _say_that_nothing_is_kept(folder: str, fault: OutputError, report: Report) -> None:
+    report.say(f"{files.shown(folder)}: note: nothing new is kept for the next run: {fault}")
 
 
 @contextlib.contextmanager
@@ -182,7 +217,7 @@ def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
     try:
         found = Index(path)
     except OutputError as error:
-        report.say(f"{files.shown(folder)}: note: nothing is kept for the next run: {error}")
+        _say_that_nothing_is_kept(folder, error, report)
         found = Index(None)
     with found:
         yield found
@@ -228,9 +263,9 @@ def mend(
         formats = [files.picture_format(name) for name in names]
     except files.UsageFault as fault:
         raise click.UsageError(str(fault)) from None
-    if mask is not None and os.path.abspath(mask) == os.path.abspath(output):
+    if mask is not None and os.path.realpath(mask) == os.path.realpath(output):
         raise click.UsageError("-o and --mask name one file")
-    with Report(1, as_json, progress=False) as report, report.file(damaged, target=output):
+    with _report(names, as_json) as report, report.file(damaged, target=output):
         inputs = files.identities([damaged])
         for name in names:
             files.check_output(name, force=force, inputs=inputs)
@@ -270,17 +305,20 @@ def mend(
     return report.exit_code
 
 
+def _report(outputs: Sequence[str], as_json: bool) -> Report:
+    """The report of a command that writes pictures: no line of it gets between their bytes."""
+    return Report(1, as_json, progress=False, results_on_stderr=files.STDIO in outputs)
+
+
 def _all_of(source: str) -> bytes:
     """The bytes of a damaged file: more than its header says, if there are more."""
     from aecodec.errors import LimitError
 
-    if not os.path.isfile(source):
-        raise InputError("is a folder, not a file" if os.path.isdir(source) else "no such file")
-    if os.path.getsize(source) > files.MAX_STREAM_BYTES:
-        raise LimitError(f"longer than {files.MAX_STREAM_BYTES >> 30} GiB")
     data = files.read_picture(source)
     if isinstance(data, bytes):
         return data
+    if os.path.getsize(data) > files.MAX_STREAM_BYTES:
+        raise LimitError(f"longer than {files.MAX_STREAM_BYTES >> 30} GiB")
     try:
         with open(data, "rb") as file:
             return file.read()
@@ -340,16 +378,17 @@ def odd(
     from aecodec.uses.odd import Usual
 
     with Report(1, as_json, progress=False) as report, report.file(folder):
-        if heat is not None and not force and os.path.isdir(heat) and os.listdir(heat):
-            raise OutputExistsError(f"{files.shown(heat)} is not empty: -f writes into it")
+        if heat is not None:
+            _check_heat(heat, folder, force)
         coder = shared(weights.by_name(model or weights.TUNED["psnr"]), threads or 0, device)
-        seen = list(_observed(folder, report, coder, max_pixels))
+        seen = list(_observed(folder, report, coder, max_pixels, heat=heat))
         if not seen:
             raise InputError("there is no picture in this folder that can be read")
         if normal is None:
             usual = Usual([observation for _, observation in seen], mixed=True)
         else:
-            usual = Usual([found for _, found in _observed(normal, report, coder, max_pixels)])
+            known = _observed(normal, report, coder, max_pixels, heat=heat)
+            usual = _usual(normal, [found for _, found in known])
         judged = [(usual.judge(observation), path) for path, observation in seen]
         judged.sort(key=lambda found: -found[0].score)
         for number, (judgement, path) in enumerate(judged[:count], 1):
@@ -359,27 +398,60 @@ def odd(
                 "reason": judgement.reason,
                 "figures": {name: round(value, 3) for name, value in judgement.figures.items()},
             }
-            if heat is not None:
-                values["heat"] = _write_heat(heat, number, path, judgement.heat, max_pixels)
-            report.result(
-                f"{judgement.score:6.2f}  {files.shown(path)}  {judgement.reason}", values
-            )
+            with report.file(path):
+                if heat is not None:
+                    values["heat"] = _write_heat(heat, number, path, judgement.heat, max_pixels)
+                report.result(
+                    f"{judgement.score:6.2f}  {files.shown(path)}  {judgement.reason}", values
+                )
     return report.exit_code
 
 
+def _usual(normal: str, observations: Sequence[Observation]) -> Usual:
+    """What is usual by the folder `--normal`, which is named where it cannot say that."""
+    from aecodec.uses.odd import Usual
+
+    try:
+        return Usual(observations)
+    except InputError as error:
+        raise InputError(f"--normal {files.shown(normal)}: {error}") from None
+
+
+def _check_heat(heat: str, folder: str, force: bool) -> None:
+    """Refuse a folder for `--heat` that cannot or must not be written into, before any work."""
+    if os.path.realpath(heat) == os.path.realpath(folder):
+        raise OutputError("--heat is the folder of the pictures: name another one")
+    if not os.path.lexists(heat):
+        return
+    if not os.path.isdir(heat):
+        raise OutputError(f"{files.shown(heat)} is no folder")
+    if not force and os.listdir(heat):
+        raise OutputExistsError(f"{files.shown(heat)} is not empty: -f writes into it")
+
+
 def _observed(
-    folder: str, report: Report, coder: Codec, max_pixels: int
+    folder: str, report: Report, coder: Codec, max_pixels: int, *, heat: str | None
 ) -> Iterator[tuple[str, Observation]]:
-    """The pictures of a folder, as paths and what is kept of them."""
+    """The pictures of a folder, as paths and what is kept of them; but for those in `heat`."""
     from aecodec.uses.odd import observe
 
     if not os.path.isdir(folder):
         raise InputError(f"{files.shown(folder)} is no folder")
+    made = None if heat is None else os.path.join(os.path.realpath(heat), "")
+    if made is not None and not made.startswith(os.path.join(os.path.realpath(folder), "")):
+        made = None
+    left_out = 0
     for _, path, fault in _pictures(folder):
+        if made is not None and os.path.realpath(path).startswith(made):
+            left_out += 1
+            continue
         with report.file(path):
             if fault is not None:
                 raise fault
             yield path, observe(_pixels_of(path, max_pixels), coder)
+    if heat is not None and left_out:
+        files_ = f"{left_out} picture{'s' * (left_out != 1)}"
+        report.say(f"{files.shown(heat)}: note: {files_} of this folder are not looked at")
 
 
 def _pixels_of(path: str, max_pixels: int) -> Pixels:
@@ -408,10 +480,17 @@ def _write_heat(folder: str, number: int, path: str, heat: Floats, max_pixels: i
     except OSError as error:
         raise OutputError(f"cannot make {files.shown(folder)}: {files.reason(error)}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
-    target = os.path.join(folder, f"{number:03d}-{stem}.png")
+    target = os.path.join(folder, _shortened(f"{number:03d}-{stem}", ".png"))
     with files.writing(target, force=True, mode=0o644) as file:
         save(to_pil(np.rint(shown).astype(np.uint8), "RGB"), file, "PNG")
     return target
+
+
+def _shortened(stem: str, suffix: str) -> str:
+    """A file's name that file systems take: of 255 bytes at most."""
+    while len(os.fsencode(stem + suffix)) > 255:
+        stem = stem[:-1]
+    return stem + suffix
 
 
 class _Size(SizeType):
@@ -475,22 +554,37 @@ def dream(
     this is no picture generator.
     """
     from aecodec.image.save import save
-    from aecodec.uses.dream import augment, draw
+    from aecodec.uses.dream import draw, variation
 
+    if like is not None and (given("size") or given("quality")):
+        raise click.UsageError("--size and --quality are for pictures without --like")
+    if like is None and given("strength"):
+        raise click.UsageError("--strength says how far --like goes: give both")
     try:
         format_ = files.picture_format(output)
     except files.UsageFault as fault:
         raise click.UsageError(str(fault)) from None
-    with Report(1, as_json=False, progress=False) as report, report.file(like or output):
+    with _report([output], as_json=False) as report, report.file(like or output):
         inputs = files.identities([like] if like else [])
         files.check_output(output, force=force, inputs=inputs)
         if like is None:
             picture = draw(*size, quality=quality, seed=seed, model=model, threads=threads or 0)
         else:
-            source = files.read_picture(like)
-            picture = augment(source, strength, seed, model=model, threads=threads or 0)
+            from aecodec.image.load import load
+
+            source = load(files.read_picture(like))
+            for note in (*source.notes, *_left_out(source)):
+                report.say(f"{files.shown(like)}: note: {note}")
+            picture = variation(source, strength, seed, model=model, threads=threads or 0)
         with files.writing(output, force=force, mode=0o666) as file:
             for note in save(picture, file, format_):
                 report.say(f"{files.shown(output)}: note: {note}")
         report.result(f"{files.shown(output)}  {picture.width} x {picture.height}", {})
     return report.exit_code
+
+
+def _left_out(source: Picture) -> list[str]:
+    """What is said of the metadata that a variation does not keep."""
+    kinds = [name for name, value in source.metadata.items() if value and name != "icc"]
+    named = ", ".join(kind.replace("_", " ") for kind in kinds)
+    return [f"a variation has no metadata but the colour profile: without {named}"] * bool(kinds)

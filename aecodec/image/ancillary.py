@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from PIL import Image
@@ -138,6 +138,11 @@ def _comment(found: Any) -> tuple[Text, ...]:
     if isinstance(found, bytes):
         found = found.decode("utf-8", "surrogateescape")
     return (Text("", found),) if isinstance(found, str) and found else ()
+
+
+def commented(info: Mapping[Any, Any], comment: bytes | None) -> tuple[Text, ...]:
+    """The texts of `image.info` with this comment in place of its own ones; None: with none."""
+    return (*(text for text in _texts(info.get("texts")) if text.keyword), *_comment(comment))
 
 
 def _is_attachment(found: Any) -> bool:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from aecodec.arrays import Floats, Ints, Pixels
     from aecodec.codec import Codec
     from aecodec.entropy.tables import Groups
+    from aecodec.image.picture import Picture
 
-__all__ = ["augment", "draw"]
+__all__ = ["augment", "draw", "variation"]
 
 _QUALITY: Final = 75
 _TURN: Final = 0.3
@@ -47,7 +48,8 @@ def draw(
     """A picture drawn from the prior at a quality: high ones have more detail.
 
     The same seed gives the same latents on every machine. Raises ValueError for a quality that is
-    not from 1 to 100, InputError for sides that .aec cannot have, and WeightsError.
+    not from 1 to 100 and for sides below 1, InputError for sides that .aec cannot have, and
+    WeightsError.
     """
     from aecodec.codec import shared
     from aecodec.image.picture import to_pil
@@ -130,6 +132,8 @@ def augment(
 ) -> PIL.Image.Image | Pixels:
     """A variation of a picture for a training set: the same shapes, other textures and colours.
 
+    It keeps the colour profile and the transparency of the picture, and no other metadata.
+
     Args:
         image: a path, the bytes of a picture file, a PIL image, or an array of uint8 (H,W,3), for
             which an array is returned.
@@ -142,21 +146,37 @@ def augment(
         ValueError: a strength that is negative or not finite.
         WeightsError: no usable weights of that name.
     """
-    from aecodec.codec import shared
     from aecodec.image.load import load
+
+    picture = load(image)
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:
+        return _varied_pixels(picture.rgb, strength, seed, model=model, threads=threads)
+    return variation(picture, strength, seed, model=model, threads=threads)
+
+
+def variation(
+    picture: Picture, strength: float, seed: int, *, model: str | None = None, threads: int = 0
+) -> PIL.Image.Image:
+    """A variation of a picture that was read; its arguments and errors are those of `augment`."""
     from aecodec.image.picture import to_pil
+
+    rgb = _varied_pixels(picture.rgb, strength, seed, model=model, threads=threads)
+    return to_pil(rgb, picture.mode, picture.alpha, icc=picture.icc)
+
+
+def _varied_pixels(
+    rgb: Pixels, strength: float, seed: int, *, model: str | None, threads: int
+) -> Pixels:
+    """A variation of pixels (H,W,3)."""
+    from aecodec.codec import shared
     from aecodec.networks import weights
 
     if not 0.0 <= strength < np.inf:
         raise ValueError(f"strength must be 0 or more, not {strength}")
-    picture = load(image)
     coder = shared(weights.by_name(model), threads, "cpu")
-    height, width = picture.rgb.shape[:2]
+    height, width = rgb.shape[:2]
     header = Header(width, height, ColourMode.RGB, _QUALITY, coder.weights.id)
-    rgb = _varied(coder, header, picture.rgb, strength, np.random.default_rng(seed))
-    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:
-        return rgb
-    return to_pil(rgb, picture.mode, picture.alpha)
+    return _varied(coder, header, rgb, strength, np.random.default_rng(seed))
 
 
 def _varied(

@@ -70,6 +70,7 @@ def mend(
         DeviceError, ValueError, TypeError: as `decompress`.
     """
     from aecodec.codec import check_tiles, shared, weights_of
+    from aecodec.coding.grain import with_grain
     from aecodec.image.picture import to_pil
     from aecodec.image.preparation import made_neutral
 
@@ -87,19 +88,25 @@ def mend(
     rgb, mask = tiles.draw()
     missing = tuple(n for n in range(len(grid)) if n not in tiles.pixels and n not in tiles.v_hat)
 
-    metadata, alpha, lost = _others(found)
+    metadata, alpha, grain, lost = _others(found)
     mode = header.mode.name
     if header.mode.has_alpha and alpha is None:
         mode = mode.removesuffix("A")
-    if header.neutral:
+    alike = header.neutral or not header.mode.name.startswith("RGB")
+    if header.neutral or (grain is not None and alike):
         rgb = made_neutral(rgb)
+    if grain is not None:  # as `decompress` adds it
+        kept = [grid.box(number) for number in tiles.pixels]
+        rgb = with_grain(rgb, Box.of(rgb.shape), grain, alike=alike, exact=kept)
     image = to_pil(rgb, mode, alpha, **metadata)
     boxes = tuple(grid.box(number) for number in missing)
     return Mended(image, mask, missing, boxes, len(grid), lost)
 
 
-def _others(found: Salvaged) -> tuple[dict[str, Any], Pixels | None, tuple[str, ...]]:
-    """Metadata, alpha, and the names of what is lost of them."""
+def _others(
+    found: Salvaged,
+) -> tuple[dict[str, Any], Pixels | None, bitstream.Grain | None, tuple[str, ...]]:
+    """Metadata, alpha, grain, and the names of what is lost of them."""
     container, lost = found.container, list(found.lost)
     metadata: dict[str, Any] = {}
     for name in bitstream.METADATA:
@@ -116,7 +123,12 @@ def _others(found: Salvaged) -> tuple[dict[str, Any], Pixels | None, tuple[str, 
             alpha = None
         if alpha is None and "ALPHA" not in lost:
             lost.append("ALPHA")
-    return metadata, alpha, tuple(lost)
+    grain = None
+    try:
+        grain = container.grain
+    except AecodecError:
+        lost.append("GRAIN")
+    return metadata, alpha, grain, tuple(lost)
 
 
 class _Tiles:

@@ -36,6 +36,11 @@ _AT_ONCE: Final = 1024
 _BATCH: Final = 64
 """Files between two commits: an interrupted run loses no more."""
 _VIEWS_BYTES: Final = len(VIEWS) * LENGTH * 2
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS pictures (path BLOB PRIMARY KEY, size INTEGER NOT NULL,"
+    " mtime_ns INTEGER NOT NULL, views BLOB NOT NULL) WITHOUT ROWID"
+)
+_INSERT: Final = "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)"
 
 Stamp = tuple[int, int]
 """Size in bytes, and time of the last change in nanoseconds."""
@@ -72,7 +77,9 @@ def _attempt(read: Callable[[str], Thumbnail], path: str) -> Thumbnail | Aecodec
 class Index:
     """The descriptors of the pictures of one folder, in an SQLite file.
 
-    Safe against interruption: what is committed stays, and what is not is computed again.
+    Safe against interruption: what is committed stays, and what is not is computed again. Where the
+    file takes nothing more (a full disk, a read-only folder) it goes on in memory, and `fault` says
+    why.
 
     Args: path: of the SQLite file, which is made if it is missing; None keeps it in memory.
     Raises: InputError: it is no such file. OutputError: it cannot be written.
@@ -80,6 +87,7 @@ class Index:
 
     def __init__(self, path: str | None) -> None:
         self.path = path
+        self.fault: OutputError | None = None
         with self._translated():
             if path is not None and os.path.exists(path) and not os.path.isfile(path):
                 raise InputError(f"{path} is no file")
@@ -96,12 +104,10 @@ class Index:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         if tables and "pictures" not in tables:
             raise InputError(f"{self.path} is a database of something else")
-        if version != VERSION:
-            self._db.execute("DROP TABLE IF EXISTS pictures")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS pictures (path BLOB PRIMARY KEY, size INTEGER NOT NULL,"
-            " mtime_ns INTEGER NOT NULL, views BLOB NOT NULL) WITHOUT ROWID"
-        )
+        if version == VERSION and tables:  # nothing to write: the file may be read-only
+            return
+        self._db.execute("DROP TABLE IF EXISTS pictures")
+        self._db.execute(_TABLE)
         self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.commit()
 
@@ -126,6 +132,25 @@ class Index:
             raise InputError(
                 f"{self.path} is no index of descriptors", advice="delete it, and it is made anew"
             ) from None
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run a statement for each of these rows, in one transaction."""
+        if not rows:
+            return
+        try:
+            with self._translated(), self._db:
+                self._db.executemany(statement, rows)
+        except OutputError as error:
+            if self.path is None or self.fault is not None:
+                raise
+            with self._translated():
+                known = self._db.execute("SELECT * FROM pictures").fetchall()
+            self._db.close()
+            self.fault, self._db = error, sqlite3.connect(":memory:")
+            with self._db:
+                self._db.execute(_TABLE)
+                self._db.executemany(_INSERT, known)
+                self._db.executemany(statement, rows)
 
     def _damaged(self) -> InputError:
         return InputError(f"{self.path} is damaged", advice="delete it, and it is made anew")
@@ -180,9 +205,8 @@ class Index:
                         failed(job[1], outcome)
                 self._store([job for job, _ in right], [thumbnail for _, thumbnail in right])
                 count += len(right)
-        with self._translated(), self._db:
-            gone = [(os.fsencode(key),) for key in known if key not in seen]
-            self._db.executemany("DELETE FROM pictures WHERE path = ?", gone)
+        gone = [(os.fsencode(key),) for key in known if key not in seen]
+        self._write("DELETE FROM pictures WHERE path = ?", gone)
         return count
 
     def _store(
@@ -191,11 +215,10 @@ class Index:
         if not jobs:
             return
         rows = zip(jobs, variants(thumbnails).astype("<f2"), strict=True)
-        with self._translated(), self._db:
-            self._db.executemany(
-                "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
-                [(os.fsencode(key), *stamp, views.tobytes()) for (key, _, stamp), views in rows],
-            )
+        self._write(
+            _INSERT,
+            [(os.fsencode(key), *stamp, views.tobytes()) for (key, _, stamp), views in rows],
+        )
 
     def read(self) -> tuple[list[str], Floats]:
         """The keys of all pictures, in their order, and their descriptors (n,8,64)."""

@@ -22,7 +22,7 @@ import command
 import numpy as np
 import pytest
 import samples
-from paths import BENCHMARKS
+from paths import BENCHMARKS, ROOT
 from PIL import Image
 
 import aecodec
@@ -601,3 +601,51 @@ def test_the_page_of_compare(tmp_path: Path, browser: Any) -> None:
         watched.until("document.getElementById('cap-l').textContent === 'photo.aec: bits'")
         size = (tmp_path / "photo.aec").stat().st_size
         assert f"{size:,}" in page.locator("table").inner_text()
+
+
+def test_compare_takes_names_as_they_are_and_keeps_its_page_alone(tmp_path: Path) -> None:
+    names = ["a.png", "x[red]y.png", ":smile:.png"]
+    for name in names:
+        samples.photograph().save(tmp_path / name)
+    done = command.run("compare", *names, "--html", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"<!doctype html>")
+    table = done.stderr.decode()
+    assert all(name in table for name in names)
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "wb") as full:
+            done = command.run("compare", *names, cwd=tmp_path, stdout=full)
+        fault = "aecodec: cannot write standard output: no space left on device"
+        assert (done.returncode, command.lines(done.stderr)) == (1, [fault])
+
+
+def test_compare_says_what_it_does_not_see(tmp_path: Path) -> None:
+    red, blue = (Image.new("RGB", (64, 64), colour) for colour in ("red", "blue"))
+    red.save(tmp_path / "two.gif", save_all=True, append_images=[blue])
+    red.save(tmp_path / "one.gif")
+    Image.new("I;16", (64, 64), 258).save(tmp_path / "deep.png")
+    done = command.run("compare", "two.gif", "one.gif", "--json", cwd=tmp_path)
+    assert command.objects(done.stdout)[0]["identical"]
+    note = "two.gif: note: several frames or pages: only the first is kept"
+    assert command.lines(done.stderr) == [note]
+    done = command.run("compare", "deep.png", "deep.png", cwd=tmp_path)
+    assert command.lines(done.stderr) == ["deep.png: note: 16 bits a channel reduced to 8"] * 2
+
+
+def test_compare_looks_at_colours_and_not_at_numbers(tmp_path: Path) -> None:
+    photograph = samples.photograph()
+    wide = aecodec.decompress((ROOT / "tests/conformance/good/icc-p3.aec").read_bytes())
+    photograph.save(tmp_path / "wide.png", icc_profile=wide.info["icc_profile"])
+    photograph.save(tmp_path / "plain.png")
+    photograph.save(tmp_path / "named.png", icc_profile=samples.srgb())
+    kept = command.run("compress", "wide.png", "--metadata", "none", "--lossless", cwd=tmp_path)
+    assert kept.returncode == 0, kept.stderr
+    done = command.run("compare", "wide.png", "wide.aec", "plain.png", "--json", cwd=tmp_path)
+    note = "note: has another colour profile than the original: compared in sRGB"
+    assert command.lines(done.stderr) == [f"wide.aec: {note}", f"plain.png: {note}"]
+    right, wrong = command.objects(done.stdout)
+    assert right["identical"]
+    assert not wrong["identical"]
+    done = command.run("compare", "named.png", "plain.png", "--json", cwd=tmp_path)
+    assert not done.stderr
+    assert command.objects(done.stdout)[0]["identical"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 import samples
 from paths import ROOT, WEIGHTS
 from PIL import Image
+from system import small_disk
 
 import aecodec
 from aecodec import bitstream
@@ -229,6 +231,75 @@ def test_weights_of_another_version_are_noticed(
     assert code == 1
     assert "has no weights" in err
     assert not (tmp_path / "site").exists()
+
+
+def test_a_gallery_with_a_file_of_somebody_is_not_replaced(
+    pictures: Path, decoder: Path, tmp_path: Path
+) -> None:
+    arguments = (pictures / "below", "-o", tmp_path / "site", "--decoder", decoder, "-f")
+    assert make(*arguments)[0] == 0
+    for name in ("robots.txt", "pictures/mine.aec"):
+        mine = tmp_path / "site" / name
+        mine.write_text("mine")
+        code, _, err = make(*arguments)
+        assert code == 1
+        assert f"move {mine} away first" in err
+        assert mine.read_text() == "mine"
+        mine.unlink()
+
+    other = tmp_path / "site" / "gallery.json"
+    other.write_text('{"made by": "another program"}')
+    code, _, err = make(*arguments)
+    assert code == 1
+    assert "no gallery of ours" in err
+
+
+def test_the_folder_that_one_is_in_is_refused_at_once(
+    pictures: Path, decoder: Path, tmp_path: Path
+) -> None:
+    code, _, err = make(pictures, "-o", ".", "--decoder", decoder, cwd=tmp_path)
+    assert code == 1
+    assert "is the folder that you are in" in err
+    assert "broken.png" not in err  # no picture was looked at
+
+
+def test_any_name_any_size_a_link_and_no_picture_of_a_gallery(
+    decoder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    samples.photograph().crop((0, 0, 64, 64)).save(folder / "a.png")
+    Image.new("L", (65_600, 2), 90).save(folder / os.fsdecode(b"wide \xff.png"))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for site, title in ((folder / "site", b"A \xff title"), (tmp_path / "link", b"Title")):
+        code, out, err = make(
+            *(folder, "-o", site, "--decoder", decoder, "--title", os.fsdecode(title))
+        )
+        assert (code, err) == (0, "")
+        assert "2 pictures" in out
+    mark = json.loads((folder / "site" / "gallery.json").read_text())
+    assert [entry["name"] for entry in mark["pictures"]] == ["a", "wide ?"]
+    assert mark["pictures"][1]["jpeg_bytes"] is None
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "index.html").is_file()
+
+
+def test_a_full_disk_leaves_the_gallery_that_is_there(
+    pictures: Path, decoder: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, "400k"):
+        arguments = (pictures / "below", "-o", disk / "site", "--decoder", decoder)
+        code, _, err = make(*arguments)
+        assert code == 0, err
+        before = sorted(disk.rglob("*"))
+        (disk / "fill").write_bytes(bytes(os.statvfs(disk).f_bavail * 4096))
+        code, _, err = make(*arguments, "-f")
+        assert code == 1
+        assert "no space left on device" in err
+        assert len(err.splitlines()) == 1
+        assert sorted(disk.rglob("*")) == sorted([*before, disk / "fill"])
 
 
 # --- in a browser ---------------------------------------------------------------------------------

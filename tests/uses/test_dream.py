@@ -91,3 +91,35 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:
     done = run("dream", "-o", tmp_path / "b.png", "--like", tmp_path / "no.png")
     assert done.returncode == 1
     assert lines(done.stderr) == [f"aecodec: {tmp_path / 'no.png'}: no such file"]
+
+
+def test_a_variation_keeps_the_profile_and_says_what_it_does_not(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0110] = "a camera"
+    source = samples.photograph().convert("P")
+    source.save(tmp_path / "p.png", icc_profile=samples.srgb(), exif=exif.tobytes())
+    done = run("dream", "-o", tmp_path / "b.png", "--like", tmp_path / "p.png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.info["icc_profile"] == samples.srgb()
+    palette, metadata = lines(done.stderr)
+    assert palette.endswith("note: palette converted to RGB")
+    assert metadata.endswith("no metadata but the colour profile: without exif")
+    varied = aecodec.augment(tmp_path / "p.png")
+    assert varied.info["icc_profile"] == samples.srgb()
+
+
+def test_a_picture_on_standard_output_has_no_text_in_it() -> None:
+    done = run("dream", "-o", "-", "--size", "32x32")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(b"IEND\xaeB`\x82")
+    assert lines(done.stderr) == ["-  32 x 32"]
+
+
+@pytest.mark.parametrize("options", [("--like", "p.png", "-q", "3"), ("--strength", "1")])
+def test_options_that_have_no_effect_are_refused(options: tuple[str, ...], tmp_path: Path) -> None:
+    samples.photograph().save(tmp_path / "p.png")
+    done = run("dream", "-o", "a.png", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"--like" in done.stderr
+    assert not (tmp_path / "a.png").exists()

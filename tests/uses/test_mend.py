@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from pathlib import Path
 
@@ -240,3 +241,37 @@ def test_the_command_on_a_whole_file_and_on_none(whole: bytes, tmp_path: Path) -
     assert done.returncode == 1
     assert lines(done.stderr) == [f"aecodec: {tmp_path / 'no.aec'}: no such file"]
     assert run("mend", tmp_path / "a.aec", "-o", tmp_path / "b.nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_file_with_grain_is_as_decompress_gives_it(mode: str, tmp_path: Path) -> None:
+    image = samples.photograph().convert(mode)
+    noise = np.random.default_rng(0).normal(0.0, 12.0, np.shape(image))
+    noisy = np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+    data = aecodec.compress(noisy, denoise=12, grain=True)
+    assert parse(data).grain is not None
+    found = aecodec.mend(data)
+    assert not found.mask.any()
+    assert np.array_equal(np.asarray(found.image), np.asarray(aecodec.decompress(data)))
+
+    lost = aecodec.mend(flipped(data, section(data, "GRAIN").start))
+    assert lost.lost == ("GRAIN",)
+    bare = np.asarray(aecodec.decompress(data, grain=False))
+    assert np.array_equal(np.asarray(lost.image), bare)
+
+
+def test_it_reads_and_writes_streams(whole: bytes, tmp_path: Path) -> None:
+    done = run("mend", "-", "-o", "-", input=whole)
+    assert done.returncode == 0, done.stderr
+    assert size_of_bytes(done.stdout) == SIZE
+    assert b"3 of 3 tiles are whole" in done.stderr
+    assert done.stdout.endswith(b"IEND\xaeB`\x82")  # and no line of text behind it
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    done = run("mend", "-", "-o", tmp_path / "b.png", "--mask", tmp_path / "a.png", input=whole)
+    assert done.returncode == 2
+    assert b"-o and --mask name one file" in done.stderr
+
+
+def size_of_bytes(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size

@@ -160,3 +160,28 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     done = run("odd", tmp_path / "empty", "--normal", tmp_path / "nowhere")
     assert done.returncode == 1
     assert "nowhere is no folder" in lines(done.stderr)[0]
+    done = run("odd", ".", "--normal", "empty", cwd=tmp_path)
+    assert "--normal empty: 1 picture cannot say what is usual" in lines(done.stderr)[0]
+
+
+def test_pictures_of_heat_are_none_of_the_folder(tmp_path: Path) -> None:
+    for number, rgb in enumerate(photographs()):
+        Image.fromarray(rgb).save(tmp_path / f"{number}.png")
+    longest = "x" * 251 + ".png"
+    Image.fromarray(broken("noise")).save(tmp_path / longest)
+    first = run("odd", ".", "-n", "2", "--heat", "heat", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert len(lines(first.stdout)) == 2
+    assert lines(first.stdout)[0].endswith("noise") or longest in lines(first.stdout)[0]
+    assert len(list((tmp_path / "heat").iterdir())) == 2
+
+    again = run("odd", ".", "-n", "2", "--heat", "heat", "-f", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert lines(again.stderr) == ["heat: note: 2 pictures of this folder are not looked at"]
+
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = run("odd", tmp_path, "--heat", ".", "-f", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--heat is the folder of the pictures" in lines(done.stderr)[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

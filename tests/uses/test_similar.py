@@ -11,6 +11,7 @@ import pytest
 import samples
 from command import lines, objects, run
 from PIL import Image, ImageOps
+from system import small_disk
 
 import aecodec
 from aecodec.errors import AecodecError, InputError
@@ -168,3 +169,46 @@ def test_likeness_looks_both_ways() -> None:
     assert all(near.likeness == pytest.approx(1.0, abs=1e-5) for near in found)
     (group,) = groups(views, ["a", "b", "c"], 0.9)
     assert [member.path for member in group.members] == ["a", "b"]
+
+
+def test_a_file_is_no_copy_of_itself(tmp_path: Path) -> None:
+    """Whoever deletes all copies but one would lose it."""
+    (tmp_path / "a" / "below").mkdir(parents=True)
+    samples.photograph().save(tmp_path / "a" / "below" / "photo.png")
+    (tmp_path / "a" / "0-link.png").symlink_to(tmp_path / "a" / "below" / "photo.png")
+    (tmp_path / "a" / "hard.png").hardlink_to(tmp_path / "a" / "below" / "photo.png")
+    done = run("similar", "--no-index", "a", "./a", "a/below", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout
+    assert lines(done.stderr) == ["1 picture, and no copies among them"]
+    done = run("similar", "a", "--query", "a/0-link.png", "--json", cwd=tmp_path)
+    (found,) = objects(done.stdout)
+    assert not os.path.islink(tmp_path / str(found["path"]))
+
+
+def test_a_full_disk_costs_the_index_alone(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, "400k"):
+        image = samples.photograph("coffee.png", (0, 0, 420, 300))
+        for number in range(3):
+            image.save(disk / f"{number}.jpg", quality=60 + number)
+        room = os.statvfs(disk)
+        (disk / "fill").write_bytes(bytes(room.f_bavail * room.f_frsize - 24 * 1024))
+        done = run("similar", disk, "--json")
+        assert done.returncode == 0, done.stderr
+        (note,) = lines(done.stderr)
+        assert "nothing new is kept for the next run" in note
+        (group,) = objects(done.stdout)
+        assert len(group["members"]) == 3
+
+
+def test_a_file_that_cannot_be_read_is_one_object_too(folder: Path) -> None:
+    (folder / "bad.jpg").write_bytes(b"")
+    done = run("similar", folder, "--json")
+    assert done.returncode == 1
+    bad, group = objects(done.stdout)
+    assert (bad["source"], bad["ok"]) == (str(folder / "bad.jpg"), False)
+    assert group["ok"]
+    done = run("similar", folder, "-n", "3")
+    assert done.returncode == 2
+    assert b"--query" in done.stderr

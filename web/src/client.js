@@ -21,7 +21,11 @@ export function configure({ base, threads } = {}) {
   if (threads !== undefined) settings.threads = threads;
   worker?.terminate();
   worker = undefined;
-  for (const job of waiting.values()) job.error(new AecodecError("the decoder was configured anew"));
+  endAll(new AecodecError("the decoder was configured anew"));
+}
+
+function endAll(error) {
+  for (const job of waiting.values()) job.fail(error);
   waiting.clear();
 }
 
@@ -29,14 +33,20 @@ function theWorker() {
   if (worker) return worker;
   worker = new Worker(new URL("aecodec-worker.js", settings.base), { type: "module" });
   worker.onmessage = ({ data: { id, kind, ...message } }) => {
-    waiting.get(id)?.[kind]?.(message);
+    const job = waiting.get(id);
+    try {
+      job?.[kind]?.(message);
+    } catch (error) {
+      // What the page does with a part has failed: there is no picture, and no more work on it.
+      worker.postMessage({ work: "abort", id });
+      job.fail(error);
+      kind = "error";
+    }
     if (kind === "done" || kind === "error") waiting.delete(id);
   };
   worker.onerror = (event) => {
     event.preventDefault?.();
-    const error = new AecodecError(`the decoder cannot start: ${event.message || settings.base}`);
-    for (const job of waiting.values()) job.error({ error });
-    waiting.clear();
+    endAll(new AecodecError(`the decoder cannot start: ${event.message || settings.base}`));
     worker = undefined;
   };
   worker.postMessage({ work: "configure", ...settings });
@@ -49,7 +59,8 @@ function ask(message, answers, transfer = []) {
     waiting.set(id, {
       ...answers,
       done: resolve,
-      error: ({ error }) => reject(error instanceof Error ? error : unpack(error)),
+      fail: reject,
+      error: ({ error }) => reject(unpack(error)),
     });
     theWorker().postMessage({ id, ...message }, transfer);
     answers.started?.(id);
@@ -69,9 +80,14 @@ export async function bytesOf(source, signal) {
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   if (typeof source === "string" || source instanceof URL) {
-    const response = await fetch(source, { signal });
-    if (!response.ok) throw new NotAecError(`${source}: the server answers ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
+    try {
+      const response = await fetch(source, { signal });
+      if (!response.ok) throw new NotAecError(`${source}: the server answers ${response.status}`);
+      return new Uint8Array(await response.arrayBuffer());
+    } catch (error) {
+      if (error instanceof AecodecError || signal?.aborted) throw error;
+      throw new AecodecError(`${source} can't be fetched: ${error.message}`);
+    }
   }
   return new Uint8Array(await source.arrayBuffer());
 }
@@ -101,17 +117,43 @@ export async function decodeParts(source, { begin, preview, part, signal, ...opt
   signal?.throwIfAborted();
   const answers = { begin, preview, part };
   const message = { work: "decode", bytes, options: { wide: takesWide(), ...options }, previews: !!preview };
-  return new Promise((resolve, reject) => {
-    answers.started = (id) => {
-      const stop = () => {
-        worker?.postMessage({ work: "abort", id });
-        waiting.delete(id);
-        reject(signal.reason);
+  let stop;
+  try {
+    return await new Promise((resolve, reject) => {
+      answers.started = (id) => {
+        stop = () => {
+          worker?.postMessage({ work: "abort", id });
+          waiting.delete(id);
+          reject(signal.reason);
+        };
+        signal?.addEventListener("abort", stop);
       };
-      signal?.addEventListener("abort", stop, { once: true });
-    };
-    ask(message, answers, [bytes.buffer]).then(resolve, reject);
-  });
+      ask(message, answers, [bytes.buffer]).then(resolve, reject);
+    });
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+const SURE = { side: 8192, area: 2 ** 24 }; // canvases that all browsers can draw
+
+/** The context of a canvas that takes a picture's size. Browsers draw nothing on one that is too large. */
+function sized(canvas, { width, height, colourSpace }) {
+  Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d", { colorSpace: colourSpace });
+  let works = context && canvas.width === width && canvas.height === height;
+  if (works && (Math.max(width, height) > SURE.side || width * height > SURE.area)) {
+    const corner = [width - 1, height - 1, 1, 1];
+    try {
+      context.fillRect(...corner);
+      works = context.getImageData(...corner).data[3] === 255;
+      context.clearRect(...corner);
+    } catch {
+      works = false;
+    }
+  }
+  if (!works) throw new AecodecError(`this browser has no canvas of ${width}x${height} pixels`);
+  return context;
 }
 
 /** The picture of a file as ImageData, in sRGB or Display P3. */
@@ -144,8 +186,7 @@ export async function draw(source, canvas, { begin, preview, part, ...options } 
     ...options,
     begin: (found) => {
       colours = { colorSpace: found.colourSpace };
-      Object.assign(canvas, { width: found.width, height: found.height });
-      context = canvas.getContext("2d", colours);
+      context = sized(canvas, found);
       begin?.(found);
     },
     preview: (found) => {
@@ -168,9 +209,8 @@ export async function toBlob(source, { type = "image/png", ...options } = {}) {
   let context;
   await decodeParts(source, {
     ...options,
-    begin: ({ width, height, colourSpace }) => {
-      Object.assign(canvas, { width, height });
-      context = canvas.getContext("2d", { colorSpace: colourSpace });
+    begin: (found) => {
+      context = sized(canvas, found);
     },
     part: ({ x, y, width, height, rgba }) => {
       const colorSpace = context.getContextAttributes().colorSpace;
@@ -178,6 +218,10 @@ export async function toBlob(source, { type = "image/png", ...options } = {}) {
     },
   });
   return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new AecodecError("the browser makes no such file"))), type);
+    const take = (blob) => {
+      if (blob?.type === type) resolve(blob); // of a type that they do not know browsers make a PNG
+      else reject(new AecodecError(`this browser makes no ${type}`));
+    };
+    canvas.toBlob(take, type);
   });
 }

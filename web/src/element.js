@@ -99,8 +99,11 @@ export class AecImage extends Base {
 
   #begin() {
     this.#end();
-    this.#complete = false;
-    if (!this.src) return;
+    this.#complete = !this.src;
+    if (!this.src) {
+      this.#show(undefined);
+      return;
+    }
     if (this.getAttribute("loading") !== "lazy") {
       this.#load();
       return;
@@ -120,9 +123,8 @@ export class AecImage extends Base {
     const stop = (this.#stop = new AbortController());
     const canvas = document.createElement("canvas");
     canvas.part = "image";
-    const address = new URL(this.src, document.baseURI);
     try {
-      await draw(address, canvas, {
+      await draw(new URL(this.src, document.baseURI), canvas, {
         signal: stop.signal,
         grain: !this.noGrain,
         begin: () => this.#show(canvas),
@@ -145,13 +147,15 @@ export class AecImage extends Base {
     this.#canvas = canvas;
     if (canvas) this.shadowRoot.append(canvas);
     this.#slot.hidden = !!canvas;
-    if (!canvas && this.alt && !this.childNodes.length) this.#slot.textContent = this.alt;
     this.#describe();
   }
 
   #describe() {
     const canvas = this.#canvas;
-    if (!canvas) return;
+    if (!canvas) {
+      this.#slot.textContent = this.#complete ? this.alt : ""; // shown where nothing stands in the element
+      return;
+    }
     if (this.hasAttribute("alt") && !this.alt) {
       canvas.role = "presentation";
       canvas.removeAttribute("aria-label");

@@ -3,7 +3,7 @@
 import { toBlob } from "./client.js";
 
 const OURS = /\.aec$/i;
-const made = new WeakMap(); // img -> the address that it was given last
+const made = new WeakMap(); // img -> its address, while that is one of ours
 
 function isOurs(address) {
   try {
@@ -15,9 +15,14 @@ function isOurs(address) {
 
 async function replace(img, options) {
   const address = img.getAttribute("src");
-  if (!address || !isOurs(address) || made.get(img) === address) return;
+  if (!address || !isOurs(address)) {
+    made.delete(img); // so the same address may come again
+    return;
+  }
+  if (made.get(img) === address) return;
   made.set(img, address);
   img.dataset.aecSrc = address;
+  delete img.dataset.aecError;
   try {
     const blob = await toBlob(new URL(address, document.baseURI), options);
     if (img.getAttribute("src") !== address) return; // something else by now

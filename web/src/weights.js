@@ -40,20 +40,25 @@ export function fetching(base) {
   return async (file, isIntact) => {
     const url = new URL(file, base).href;
     const cache = await globalThis.caches?.open(CACHE).catch(() => null);
-    const kept = await cache?.match(url);
-    if (kept) {
-      const bytes = new Uint8Array(await kept.arrayBuffer());
-      if (await isIntact(bytes)) return bytes;
-      await cache.delete(url);
+    try {
+      const kept = await cache?.match(url);
+      if (kept) {
+        const bytes = new Uint8Array(await kept.arrayBuffer());
+        if (await isIntact(bytes)) return bytes;
+        await cache.delete(url);
+      }
+    } catch {
+      // A cache that cannot be read is none.
     }
     let response;
+    let bytes;
     try {
       response = await fetch(url);
+      if (response.ok) bytes = new Uint8Array(await response.arrayBuffer());
     } catch (error) {
       throw new WeightsError(`${url} can't be fetched: ${error.message}`);
     }
     if (!response.ok) throw new WeightsError(`${url} can't be fetched: ${response.status}`);
-    const bytes = new Uint8Array(await response.arrayBuffer());
     if (await isIntact(bytes)) {
       // Older builds' weights have other names. A full disk is no reason not to decode.
       await cache?.put(url, new Response(bytes)).catch(() => {});

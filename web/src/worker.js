@@ -42,9 +42,12 @@ const work = {
       },
     };
     if (previews) on.preview = send("preview");
-    const done = await engine.decode(bytes, on, options);
-    aborted.delete(id);
-    if (done) postMessage({ id, kind: "done", ...done });
+    try {
+      const done = await engine.decode(bytes, on, options);
+      if (done) postMessage({ id, kind: "done", ...done });
+    } finally {
+      aborted.delete(id);
+    }
   },
 
   abort({ id }) {

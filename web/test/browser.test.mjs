@@ -12,6 +12,16 @@ const missing = !executablePath
   ? "there is no Chromium: apt-get install chromium, or AECODEC_CHROMIUM=path"
   : !existsSync(`${ROOT}web/dist/aecodec.js`) && "dist is not built: node tools/build.mjs";
 
+/** 65600 x 1 pixels of one colour, all exact: Chromium has no canvas as wide as that. */
+const TOO_WIDE =
+  "iUFFQw0KGgoBAAACZEAuD/v3eg8AssCABAHtA/sGDMIDF+qGLlsvPw8AAAdQ5CrUo/8BICH8f69F9D81AwMXq52iNS8/DwAAB1Dk" +
+  "KtSj/wEgIfx/r0X0PzUDAxdosDaGLz8PAAAHUOQq1KP/ASAh/H+vRfQ/NQMDFymruugvPw8AAAdQ5CrUo/8BICH8f69F9D81AwMX" +
+  "r+1vOi8/DwAAB1DkKtSj/wEgIfx/r0X0PzUDAxfu9uNULz8PAAAHUOQq1KP/ASAh/H+vRfQ/NQMDFy3bd+cvPw8AAAdQ5CrUo/8B" +
+  "ICH8f69F9D81AwMXbMD7iS8/DwAAB1DkKtSj/wEgIfx/r0X0PzUDAxdgUKyZLz8PAAAHUOQq1KP/ASAh/H+vRfQ/NQMDFyFLIPcv" +
+  "Pw8AAAdQ5CrUo/8BICH8f69F9D81AwMX4ma0RC8/DwAAB1DkKtSj/wEgIfx/r0X0PzUDAxejfTgqLz8PAAAHUOQq1KP/ASAh/H+v" +
+  "RfQ/NQMDFyU77fgvPw8AAAdQ5CrUo/8BICH8f69F9D81AwMXZCBhli8/DwAAB1DkKtSj/wEgIfx/r0X0PzUDAxenDfUlLz8PAAAH" +
+  "UOQq1KP/ASAh/H+vRfQ/NQMDF+YWeUsvPw8AAAdQ5CrUo/8BICH8f69F9D81AwMX5v5N5y8/DAAAB1DkKtSj/wEgIfx/r0X0PzUA";
+
 for (const plain of [false, true]) {
   describe(plain ? "Chromium, one thread" : "Chromium, threads", { skip: missing }, () => {
     let server, browser, context, page;
@@ -261,6 +271,115 @@ for (const plain of [false, true]) {
         return [name, next.width];
       });
       assert.deepEqual(found, ["AbortError", 300]);
+    });
+
+    test("an element whose address is none, or is taken away", async () => {
+      const found = await page.evaluate(async () => {
+        const made = document.createElement("aec-image");
+        const next = (name) => new Promise((done) => made.addEventListener(name, done, { once: true }));
+        made.src = "http://[";
+        document.body.append(made);
+        const { error } = await next("error");
+        const wrong = [error.name, made.complete];
+        const text = () => made.shadowRoot.querySelector("slot").textContent;
+        made.alt = "a cup";
+        wrong.push(text());
+        made.alt = "another cup";
+        wrong.push(text());
+        made.src = "/tests/golden/rgb-q75.aec";
+        await next("load");
+        const right = [!!made.canvas, made.complete];
+        made.removeAttribute("src");
+        await new Promise((done) => setTimeout(done));
+        const none = [!!made.canvas, made.complete];
+        made.remove();
+        return { wrong, right, none };
+      });
+      assert.deepEqual(found, { wrong: ["TypeError", true, "a cup", "another cup"], right: [true, true], none: [false, true] });
+    });
+
+    test("polyfill() serves an address that comes again", async () => {
+      const found = await page.evaluate(async () => {
+        const img = new Image();
+        document.body.append(img);
+        const stop = aecodec.polyfill();
+        const widths = [];
+        for (const address of ["rgb-q75.aec", "none.png", "rgb-q75.aec"]) {
+          img.src = `/tests/golden/${address}`;
+          for (let k = 0; k < 100 && address.endsWith("aec") && !img.src.startsWith("blob:"); k++) {
+            await new Promise((done) => setTimeout(done, 50));
+          }
+          await new Promise((done) => setTimeout(done, 100));
+          widths.push(img.naturalWidth);
+        }
+        stop();
+        img.remove();
+        return widths;
+      });
+      assert.deepEqual(found, [160, 0, 160]);
+    });
+
+    test("a canvas that the browser does not have is an error, and no empty picture", async () => {
+      const found = await page.evaluate(async (text) => {
+        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        const name = (error) => `${error.name}: ${error.message}`;
+        const fault = [
+          await aecodec.draw(bytes, document.createElement("canvas")).then(() => "drawn", name),
+          await aecodec.toBlob(bytes).then(() => "made", name),
+        ];
+        const image = await aecodec.decode(bytes);
+        return { fault, width: image.width, first: [...image.data.subarray(0, 4)] };
+      }, TOO_WIDE);
+      const words = "AecodecError: this browser has no canvas of 65600x1 pixels";
+      assert.deepEqual(found, { fault: [words, words], width: 65600, first: [10, 200, 30, 255] });
+    });
+
+    test("a file is of the type that was asked for", async () => {
+      const types = await page.evaluate(async () => {
+        const made = (type) => aecodec.toBlob("/tests/golden/rgb-q75.aec", { type });
+        return [(await made("image/jpeg")).type, await made("image/none").catch((error) => error.message)];
+      });
+      assert.deepEqual(types, ["image/jpeg", "this browser makes no image/none"]);
+    });
+
+    test("what a page's own function throws ends the work", async () => {
+      const found = await page.evaluate(async () => {
+        const onPart = () => {
+          throw new Error("mine");
+        };
+        const address = "/tests/golden/rgb-q75.aec";
+        const first = await aecodec.decode(address, { onPart }).catch((error) => error.message);
+        return [first, (await aecodec.decode(address)).width];
+      });
+      assert.deepEqual(found, ["mine", 160]);
+    });
+
+    test("what cannot be fetched is one of our errors", async () => {
+      await page.route("**/cut-off.aec", (route) => route.abort());
+      const names = await page.evaluate(async () => {
+        const aborted = { signal: AbortSignal.abort() };
+        const name = (error) => [error.name, error instanceof aecodec.AecodecError];
+        return [
+          await aecodec.decode("/cut-off.aec").catch(name),
+          await aecodec.decode("/tests/golden/rgb-q75.aec", aborted).catch(name),
+        ];
+      });
+      assert.deepEqual(names, [["AecodecError", true], ["AbortError", false]]);
+    });
+
+    test("configure() ends what is under way, and the next picture comes", async () => {
+      const again = await context.newPage();
+      await again.goto(`${server.url}web/test/page.html`);
+      await again.waitForFunction(() => window.aecodec);
+      const found = await again.evaluate(async () => {
+        const bytes = new Uint8Array(await (await fetch("/tests/golden/rgb-q75.aec")).arrayBuffer());
+        const work = aecodec.decode(bytes).then(() => "decoded", (error) => `${error.name}: ${error.message}`);
+        await new Promise((done) => setTimeout(done));
+        aecodec.configure({ threads: 1 });
+        return [await work, (await aecodec.decode(bytes)).width];
+      });
+      assert.deepEqual(found, ["AecodecError: the decoder was configured anew", 160]);
+      await again.close();
     });
 
     test("the weights are fetched once", async () => {

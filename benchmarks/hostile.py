@@ -9,6 +9,7 @@ are divided by the file's megapixels. SECURITY.md has the table.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -24,6 +26,7 @@ from rich.table import Table
 
 import aecodec
 from aecodec import bitstream
+from aecodec.coding.exact import ExactTiles
 from aecodec.errors import AecodecError
 
 DECODE = """
@@ -54,13 +57,56 @@ def cost(file: Path, threads: int) -> tuple[float, float, str]:
     return float(seconds), float(kilobytes) / 1024, answer
 
 
+def many_codes(side: int) -> bytes:
+    """A VP8L stream of side x side pixels, all 0, with as many prefix codes as it may have.
+
+    One group of five codes for each 4 x 4 pixels, 65,536 at most. Each code has one symbol (RFC
+    9649, section 6).
+    """
+    blocks = -(-side // 4)
+    groups = np.arange(blocks * blocks) % 2**16
+    bits: list[int] = []
+
+    def put(value: int, count: int) -> None:
+        bits.extend(value >> k & 1 for k in range(count))
+
+    def even(size: int) -> None:  # 8 bits for each of the first 256 symbols
+        put(0, 1)  # no simple code
+        put(8, 4)  # 12 lengths of lengths: 1 for length 0, and 1 for length 8
+        for k in range(12):
+            put(int(k in (2, 11)), 3)
+        put(0, 1)  # all lengths follow
+        bits.extend([1] * 256 + [0] * (size - 256))
+
+    for value, count in ((0x2F, 8), (side - 1, 14), (side - 1, 14), (0, 4)):
+        put(value, count)
+    for value, count in ((0, 1), (0, 1), (1, 1), (0, 3), (0, 1)):
+        put(value, count)  # no transform, no cache, groups of 4 pixels; theirs has no cache
+    even(280)
+    even(256)
+    bits.extend([1, 0, 0, 0] * 3)  # blue, alpha and distance: the symbol 0 alone
+    codes = np.stack([groups & 255, groups >> 8], axis=1).astype(np.uint8)  # green, then red
+    bits.extend(np.unpackbits(codes, axis=1).ravel().tolist())
+    bits.extend([1, 0, 0, 0] * (5 * (int(groups.max()) + 1)))
+    return np.packbits(np.array(bits, np.uint8), bitorder="little").tobytes()
+
+
+def never_exact() -> Any:
+    """While it lasts, no tile is stored exactly. An honest writer stores these so."""
+    return mock.patch.object(ExactTiles, "choose", return_value=False)
+
+
 def files(side: int) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each, all of side x side pixels."""
     rng = np.random.default_rng(0)
     flat = Image.new("RGB", (side, side), (120, 130, 140))
-    yield "a flat picture, quality 1: the fewest bytes a pixel", aecodec.compress(flat, 1)
+    yield "a flat picture, as it is stored: the fewest bytes a pixel", aecodec.compress(flat, 1)
+    with never_exact():
+        flat_file = aecodec.compress(flat, 1)
+    yield "the same by the networks", flat_file
     noise = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
-    data = aecodec.compress(noise, 100)
+    with never_exact():
+        data = aecodec.compress(noise, 100)
     yield "noise, quality 100: the most symbols", data
     container = bitstream.parse(data)
     header = container.header
@@ -76,6 +122,13 @@ def files(side: int) -> Iterator[tuple[str, bytes]]:
     whole = bitstream.Header(side, side, header.mode, 100, header.model_id, min(side, 16320))
     words = rng.integers(1, 2**32, len(data) // 4, "<u4").tobytes()
     yield "the same in one tile of the whole picture", bitstream.pack(whole, [bytes(4) + words])
+    yield "noise in exact tiles", aecodec.compress(noise, lossless=True)
+    made = functools.cache(many_codes)
+    streams = [made(box.w) for box in header.grid]
+    yield (
+        "exact tiles, with as many prefix codes as they may have",
+        bitstream.pack(header, streams, exact=range(len(streams))),
+    )
     # Each of the three just under the limit, and of a byte that zstd makes nothing of.
     metadata = {"exif": b"II*\0", "icc": b"", "xmp": b"<x"}
     bombs: dict[str, Any] = {
@@ -83,7 +136,7 @@ def files(side: int) -> Iterator[tuple[str, bytes]]:
     }
     empty = np.zeros((side, side), np.uint8)
     head = bitstream.Header(side, side, bitstream.ColourMode.RGBA, 1, header.model_id)
-    flat_tiles = bitstream.parse(aecodec.compress(flat, 1)).tiles
+    flat_tiles = bitstream.parse(flat_file).tiles
     yield (
         "a flat picture with alpha and 48 MiB of metadata in a few KiB",
         bitstream.pack(head, flat_tiles, alpha=empty, **bombs),

@@ -7,7 +7,7 @@
 import { CorruptError } from "./errors.js";
 
 const CODE_ORDER = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-const ROOT = 8; // bits of a code that one look tells
+const ROOT = 8; // bits of a code that one look tells, at most: a file may have 300,000 codes
 const GREENS = 256 + 24;
 
 /** The 120 shortest distances, as steps to the left and up, in the order of the RFC. */
@@ -72,14 +72,16 @@ class Code {
       if (length) this.symbols[next[length]++] = symbol;
     });
     // Short codes, by the bits as they come: the first one of a code is its highest.
-    this.root = new Uint32Array(1 << ROOT); // symbol * 16 + length; 0: a longer code
+    const root = Math.min(ROOT, counts.findLastIndex((count) => count > 0));
+    this.mask = (1 << root) - 1;
+    this.root = new Uint32Array(1 << root); // symbol * 16 + length; 0: a longer code
     let code = 0;
     let index = 0;
-    for (let length = 1; length <= ROOT; length++) {
+    for (let length = 1; length <= root; length++) {
       for (let k = 0; k < counts[length]; k++, code++) {
         let turned = 0;
         for (let bit = 0; bit < length; bit++) turned |= ((code >> bit) & 1) << (length - 1 - bit);
-        for (let at = turned; at < 1 << ROOT; at += 1 << length) this.root[at] = this.symbols[index] * 16 + length;
+        for (let at = turned; at < 1 << root; at += 1 << length) this.root[at] = this.symbols[index] * 16 + length;
         index++;
       }
       code <<= 1;
@@ -89,7 +91,7 @@ class Code {
   read(bits) {
     if (this.only >= 0) return this.only;
     const word = bits.peek(15);
-    const found = this.root[word & ((1 << ROOT) - 1)];
+    const found = this.root[word & this.mask];
     if (found) {
       bits.at += found & 15;
       return found >> 4;

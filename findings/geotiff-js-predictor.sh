@@ -3,9 +3,9 @@
 #
 # TIFF 6.0, section 14, and Adobe's technical note 3 store differences of values, or of bytes, in either byte order of
 # the file. Predictors are usual with LZW, Deflate and Zstandard, and big-endian files come from GIS and microscopes.
-# Seen, without an error: with predictor 2 and 16 bits the first value of a row is right, and nearly all others are wrong:
-# carries between the bytes go the wrong way. With predictor 3 (floating point) every value is wrong. Little-endian files,
-# 8 bits and files without a predictor are right.
+# Seen, without an error: with predictor 2 and 16 bits the first value of a row is right, and nearly all others are
+# wrong: carries between the bytes go the wrong way. With predictor 3 (floating point) every value is wrong. Files in
+# little-endian order, of 8 bits or without a predictor are right.
 # OpenCV 5.0, which has libtiff, reads the same files right.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -5,8 +5,8 @@
 # more. Pillow 13.0.0 gives such pictures back equal.
 # Seen: by default imwrite takes 252 colours that do not depend on the picture, and dithers. White comes back as
 # (252, 252, 255), grey 128 as a mix of four colours up to 43 levels away, and a picture of 2 colours with 14.
-# IMWRITE_GIF_QUALITY at its maximum, 8, is right for white only; the colours come back when IMWRITE_GIF_DITHER is 3, too. For grey
-# arrays, which a GIF could hold exactly, imwrite fails.
+# IMWRITE_GIF_QUALITY at its maximum, 8, is right for white only; the colours come back when IMWRITE_GIF_DITHER is 3,
+# too. For grey arrays, which a GIF could hold exactly, imwrite fails.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

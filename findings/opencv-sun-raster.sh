@@ -3,8 +3,8 @@
 #
 # OpenCV lists Sun raster (.sr, .ras) as "always supported", for reading and writing. A file of 8 bits without a colour
 # map holds grey levels.
-# Seen, without an error: imwrite writes a right file, and Pillow 13.0.0 reads it back equal. imread gives zero for every
-# pixel, in grey and unchanged. With IMREAD_COLOR, its default, the same file is right, and so is a colour picture.
+# Seen, without an error: imwrite writes a right file, and Pillow 13.0.0 reads it back equal. imread gives zero for
+# every pixel, in grey and unchanged. With IMREAD_COLOR, the default, the file is right, and so is a colour picture.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # tiff 7.1.3 (JavaScript) reads tiled colour pictures, negative and half-precision values of TIFF files wrongly.
 #
-# TIFF 6.0, section 15, has tiles; tiled colour pictures are usual in microscopy and GIS. The library reads tiles, and for
-# what it does not read (separate planes, predictor 3) it raises errors. image-js reads TIFF with it.
-# Seen, without an error: of a tiled RGB picture fewer than 1 of 100 values are right, and many are 0. A tiled grey one is
-# right, but not with predictor 2. A picture of int16 comes as unsigned numbers (-1 as 65535), and one of float16 as the
-# integers of its bits. The same pictures of uint8 in strips are right.
+# TIFF 6.0, section 15, has tiles; tiled colour pictures are usual in microscopy and GIS. The library reads tiles, and
+# for what it does not read (separate planes, predictor 3) it raises errors. image-js reads TIFF with it.
+# Seen, without an error: of a tiled RGB picture fewer than 1 of 100 values are right, and many are 0. A tiled grey one
+# is right, but not with predictor 2. A picture of int16 comes as unsigned numbers (-1 as 65535), and one of float16 as
+# the integers of its bits. The same pictures of uint8 in strips are right.
 # geotiff 3.0.5 reads all of them right.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,9 +3,9 @@
 #
 # FFmpeg's help says of crf of libsvtav1: "Constant Rate Factor value (from 0 to 63)". In every encoder a lower value is
 # better, and with libx264 and libvpx-vp9 the frame of crf 0 is lossless.
-# Seen, without an error: the file of crf 0 is, byte for byte, that of crf 35 and that without the option, and its frame is
-# up to 22 of 255 levels off. With crf 1 the frame is exact and the file 15 times as large. qp does the same. So 0 counts
-# as no value.
+# Seen, without an error: the file of crf 0 is, byte for byte, that of crf 35 and that without the option, and its frame
+# is up to 22 of 255 levels off. With crf 1 the frame is exact and the file 15 times as large. qp does the same. So 0
+# counts as no value.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

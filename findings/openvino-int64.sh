@@ -2,9 +2,10 @@
 # OpenVINO 2026.4.1 cuts 64-bit numbers to 32 bits, though the output says 64.
 #
 # An ONNX model with int64 or float64 inputs compiles for the CPU without a message, and its outputs have the types i64
-# and f64. (The page on the CPU lists i32 and f32 as inner types; it does not say that values are cut.) ONNX Runtime 1.32.0 computes with 64 bits. int64 holds indices, times, hashes and states of entropy coders.
-# Seen, without an error: an Identity gives 5 for 2^33 + 5, and -2^31 for 2^31. Equal says that 5 and 2^33 + 5 are equal.
-# float64 numbers keep 7 digits, and 1e300 becomes the greatest float32, 3.4e38, no infinity.
+# and f64. (The page on the CPU lists i32 and f32 as inner types; it does not say that values are cut.) int64 holds
+# indices, times, hashes and states of entropy coders. ONNX Runtime 1.32.0 computes with 64 bits.
+# Seen, without an error: an Identity gives 5 for 2^33 + 5, and -2^31 for 2^31. Equal says that 5 and 2^33 + 5 are the
+# same. float64 numbers keep 7 digits, and 1e300 becomes the greatest float32, 3.4e38, no infinity.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -35,7 +36,8 @@ def run(operator, *arrays):
     network = core.compile_model(core.read_model(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = network(feed)[0]
     assert found.dtype == right.dtype
-    print(f"{operator}, output {network.output(0).element_type.get_type_name()}: {right.tolist()} became {found.tolist()}")
+    kind = network.output(0).element_type.get_type_name()
+    print(f"{operator}, output {kind}: {right.tolist()} became {found.tolist()}")
     return right, found
 
 

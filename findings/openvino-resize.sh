@@ -3,7 +3,7 @@
 #
 # ONNX has both since Resize of opset 18. For what OpenVINO cannot convert, as the mode half_pixel_symmetric, read_model
 # raises an error. Networks that make pictures smaller before the first layer have such a node.
-# Seen, without an error: a checkerboard of 64 pixels, made 21 pixels wide with antialias, should be even grey, and so it
+# Seen, without an error: a checkerboard of 64 pixels, made 21 pixels wide with antialias, is to be even grey, and so it
 # is in ONNX Runtime 1.32.0 and in onnx's reference. OpenVINO gives the pattern of a resize without antialias, in linear
 # and cubic mode. With the policy "not_larger" a square picture in a box of 20 x 40 should be 20 x 20, and is 20 x 40.
 set -euo pipefail

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# probe-image-size 7.5.0 (JavaScript) takes a turn to the left of AVIF and HEIC pictures for one to the right.
+# probe-image-size 7.5.0 (JavaScript) takes a turn to the left of an AVIF picture for one to the right.
 #
-# Its `orientation` is documented as that of EXIF. In AVIF and HEIC the property irot says by how many quarters a
-# picture is turned anti-clockwise (ISO/IEC 23008-12, 6.5.10), so 3 is EXIF's orientation 6, and 1 is 8.
+# Its `orientation` is documented as that of EXIF. In AVIF the property irot says by how many quarters a picture
+# is turned anti-clockwise (ISO/IEC 23008-12, 6.5.10), so 3 is EXIF's orientation 6, and 1 is 8.
 # Seen, without an error: Pillow 13.0.0 writes AVIF files of the orientations 1 to 8 and reads the same numbers back.
 # probe-image-size gives 8 for 6, and 6 for 8, and the other six right. Upright photographs of a telephone are of these
 # two kinds, and one that is turned by the wrong number stands on its head. In a JPEG all eight are right.

@@ -30,6 +30,7 @@ from aecodec import __version__
 from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
 from aecodec.batch.worker import rows
+from aecodec.bench.measure import peak_mib
 from aecodec.conversion import Encoding
 from aecodec.files import Job
 
@@ -181,7 +182,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         "decompress_core_seconds_per_megapixel": back / pixels * 1e6,
         "source_bits_per_pixel": 8 * sum(result.bytes_in for result in made) / pixels,
         "bits_per_pixel": 8 * sum(result.bytes_out for result in made) / pixels,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
     }
     for name, value in found.items():
         print(f"{name:<40}{value:.3f}" if isinstance(value, float) else f"{name:<40}{value}")

@@ -7,12 +7,12 @@ taken meanwhile. Any exception but InputError ends it.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 import warnings
 from pathlib import Path
 
+from aecodec.bench.measure import peak_mib
 from aecodec.errors import InputError
 from aecodec.image.load import load
 from aecodec.image.parts import account_for
@@ -66,7 +66,7 @@ def _loaded(data: bytes) -> bool:
 
 def _peak() -> int:
     """Bytes, at most, that the process has held."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(2**20 * (peak_mib() or 0))
 
 
 if __name__ == "__main__":

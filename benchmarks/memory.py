@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -41,17 +40,26 @@ COMMANDS = {
 }
 
 
+# A small process between this one and the command. Linux counts what a process holds that starts
+# another one into the peak of the other.
+BETWEEN = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def peak(command: str, folder: Path) -> float:
     """MiB that `aecodec COMMAND` takes at most. Stops this script if the command fails."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aecodec", *shlex.split(command), "-f"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
+    whole = [sys.executable, "-m", "aecodec", *shlex.split(command), "-f"]
+    done = subprocess.run(
+        [sys.executable, "-c", BETWEEN, *whole], cwd=folder, stdout=subprocess.PIPE, check=False
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"aecodec {command}: exit code {os.waitstatus_to_exitcode(status)}")
-    return usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    if done.returncode:
+        raise SystemExit(f"aecodec {command}: exit code {done.returncode}")
+    return int(done.stdout) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -42,7 +41,7 @@ from rich.table import Table
 
 from aecodec import metrics
 from aecodec.bench import codecs
-from aecodec.bench.measure import machine
+from aecodec.bench.measure import machine, peak_mib
 
 SIZES = {"0.4": (768, 512), "12": (4000, 3000), "108": (12000, 9000)}
 REPEAT = {"0.4": 13, "12": 3, "108": 2}
@@ -91,8 +90,9 @@ def memory(name: str, size: str, folder: Path, file: Path, way: str) -> float:
         file.write_bytes(coder.encode(photograph(folder, size), quality_of(name)))
     else:
         coder.decode(file.read_bytes())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = peak_mib()
+    assert peak is not None, "this system does not say what a process has held"
+    return peak
 
 
 def child(name: str, size: str, folder: Path, repeat: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.machine import cores
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
-__all__ = ["Point", "Probe", "Store", "machine", "measure", "probe"]
+__all__ = ["Point", "Probe", "Store", "machine", "measure", "peak_mib", "probe"]
 
 
 _FORMAT = {"aecodec bench results": 1}
@@ -281,15 +281,15 @@ def _probe_encoding(name: str, rgb: Pixels, quality: float) -> tuple[bytes, floa
     start = time.perf_counter()
     coder = codec.load()
     load_s = time.perf_counter() - start
-    return coder.encode(rgb, quality), load_s, _peak_mib()
+    return coder.encode(rgb, quality), load_s, peak_mib()
 
 
 def _probe_decoding(name: str, data: bytes) -> float | None:
     codecs.find(name).load().decode(data)
-    return _peak_mib()
+    return peak_mib()
 
 
-def _peak_mib() -> float | None:
+def peak_mib() -> float | None:
     """This process's largest resident memory so far."""
     with contextlib.suppress(OSError):  # getrusage's figure would include the parent's on Linux
         for line in Path("/proc/self/status").read_text().splitlines():

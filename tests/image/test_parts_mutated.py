@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import textwrap
 
+import memory
 import pytest
 from mutants import mutants
 from other_carriers import FORMATS as CARRIERS
@@ -44,7 +42,8 @@ def test_loading(format: str) -> None:
 def test_large_values_of_a_forged_tiff_take_little_memory() -> None:
     """4,000 entries that all refer to the same 30 MB, in a process of its own."""
     script = """
-        import resource, struct
+        import struct
+        from memory import peak
         from aecodec.image.parts import account_for
         size = 30 * 2**20
         tags = [270, 315, 33432, 700, 33723, 34377, 37724, 34675, *range(40000, 44000)]
@@ -54,13 +53,12 @@ def test_large_values_of_a_forged_tiff_take_little_memory() -> None:
         data = b"II*\\0" + struct.pack("<I", 8 + size) + bytes(range(256)) * (size // 256)
         data += table + bytes(4)
         account_for(b"II*\\0" + bytes(20), "TIFF")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         account = account_for(data, "TIFF")
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(peak() - before)
         assert account.parts
     """
     pytest.importorskip("resource")
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
-    )
+    run = memory.run_apart(script)
+    assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 64 * 1024

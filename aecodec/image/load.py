@@ -15,7 +15,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO, Final, NamedTuple, TypeAlias, cast
@@ -79,7 +79,7 @@ def load(
         if isinstance(source, Image.Image):
             picture = _to_picture(source, None, wanted)
         else:
-            picture = _from_file(_contents(source, max_pixels), wanted)
+            picture = _from_file(WatchedFile(_contents(source, max_pixels)), wanted)
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
     return picture
@@ -118,18 +118,22 @@ def _contents(source: _File, max_pixels: int) -> bytes:
         with open(source, "rb") as file:
             return _contents(file, max_pixels)
     if source.seekable():
-        if source.seek(0, os.SEEK_END) > _LARGE:
+        size = source.seek(0, os.SEEK_END)
+        if size > _LARGE:
             with open_within(source, max_pixels):
                 pass
         source.seek(0)
+        data = source.read(size)  # to its end at once a buffered file makes two copies
+        more = source.read()
+        return data + more if more else data
     return source.read()
 
 
-def _from_file(data: bytes, wanted: _Wanted) -> Picture:
-    """The picture of a file, with an account of all its parts."""
+def _from_file(file: WatchedFile, wanted: _Wanted) -> Picture:
+    """The picture of a file, with an account of all its parts. Closes the file."""
+    data = file.getvalue()
     if kind := raws.kind_of(memoryview(data)):
         raise InputError(f"a camera raw ({kind}): develop it first")
-    file = WatchedFile(data)
     try:
         image = open_within(file, wanted.max_pixels)
     except UnidentifiedImageError:
@@ -138,9 +142,10 @@ def _from_file(data: bytes, wanted: _Wanted) -> Picture:
         raise
     with image:
         account = account_for(data, str(image.format))
+        del data
         if account.scan is not None:
             file.watch(account.scan)
-        picture = _to_picture(image, account, wanted)
+        picture = _to_picture(image, account, wanted, file.close)
         if file.is_damaged:
             damage = f"{DAMAGED}: blocks of the picture are missing or wrong"
             picture = replace(picture, notes=(*picture.notes, damage))
@@ -252,8 +257,17 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
 }
 
 
-def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) -> Picture:
-    """`account` is that of the image's file, if there is one."""
+def _to_picture(
+    image: Image.Image,
+    account: Account | None,
+    wanted: _Wanted,
+    release: Callable[[], None] = lambda: None,
+) -> Picture:
+    """`account` is that of the image's file, if there is one.
+
+    `release` is called when the file is not needed any more, before the arrays are made: files
+    that are not compressed have as many bytes as these.
+    """
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
@@ -298,6 +312,7 @@ def _to_picture(image: Image.Image, account: Account | None, wanted: _Wanted) ->
         from aecodec.image import places
 
         notes += places.unread(exif, packet, others.iptc, others.texts)
+    release()
     rgb, alpha = _arrays(flat)
     return Picture(
         rgb=rgb,

@@ -75,6 +75,9 @@ def load(
         )
     with _errors_named():
         if isinstance(source, np.ndarray):
+            if _is_rgb(source):
+                _check_sides(source.shape[1], source.shape[0], max_pixels)
+                return Picture(np.ascontiguousarray(source), "RGB")
             source = _of_array(source)
         if isinstance(source, Image.Image):
             picture = _to_picture(source, None, wanted)
@@ -83,6 +86,11 @@ def load(
     if strict and picture.notes:
         raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
     return picture
+
+
+def _is_rgb(values: Pixels) -> bool:
+    """Whether an array is a picture's as it is: a Pillow image would be two copies more."""
+    return values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] == 3
 
 
 def _of_array(values: Pixels) -> Image.Image:
@@ -222,7 +230,10 @@ def _prepare(image: Image.Image) -> None:
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
+    _check_sides(*image.size, max_pixels)
+
+
+def _check_sides(width: int, height: int, max_pixels: int) -> None:
     if not width or not height:
         raise InputError(f"the picture is empty ({width}x{height})")
     if width * height > max_pixels:

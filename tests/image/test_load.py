@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import memory
 import numpy as np
 import pytest
 import samples
@@ -384,3 +385,31 @@ def test_what_is_no_picture_is_named() -> None:
         load(jpeg.getvalue()[: jpeg.getvalue().index(b"\xff\xda")])
     said = mending.described(memoryview(codec.compress(rgb)))  # the plugin may be registered
     assert said == "an .aec file: decompress it first"
+
+
+def test_an_array_of_colours_is_not_copied() -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (20, 30, 3), np.uint8)
+    assert np.shares_memory(load(rgb).rgb, rgb)
+    turned = load(rgb[:, ::-1])
+    assert turned.rgb.flags.c_contiguous
+    assert np.array_equal(turned.rgb, rgb[:, ::-1])
+    with pytest.raises(InputError, match="600 pixels, and the limit is 599"):
+        load(rgb, max_pixels=599)
+
+
+def test_a_file_is_let_go_before_its_arrays_are_made(here: Path) -> None:
+    """Of 16 megapixels: 48 MB, in Pillow 64, as an array 48."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not say what a process has held")
+    Image.new("RGB", (4000, 4000), "teal").save("a.ppm")
+    script = """
+        from aecodec.image.load import load
+        from memory import peak
+        load(b"P6 1 1 255 abc")
+        before = peak()
+        load("a.ppm")
+        print(peak() - before)
+    """
+    run = memory.run_apart(script)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 130 * 1024

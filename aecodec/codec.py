@@ -633,7 +633,7 @@ def _in_large_tiles(
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
-    if picture.alpha is None and not any(picture.metadata.values()):
+    if picture.alpha is None and picture.grain is None and not any(picture.metadata.values()):
         return {}
     from aecodec.coding.picture import CodedTiles
 
@@ -641,7 +641,8 @@ def _kept(picture: Picture, header: Header) -> dict[str, int]:
     kept: dict[str, int] = {}
     for section in bitstream.parse(data, max_pixels=header.pixels).sections:
         if section.type != bitstream.SectionType.TILE:
-            name = "transparency" if section.name == "ALPHA" else "metadata"
+            names = {"ALPHA": "transparency", "GRAIN": "grain"}
+            name = names.get(section.name, "metadata")
             kept[name] = kept.get(name, 0) + section.end - section.offset
     return kept
 

@@ -54,6 +54,7 @@ from aecodec.training.sources import (
     Sources,
     Stated,
     allowed,
+    check_free,
     keep_record,
     summary,
 )
@@ -267,6 +268,8 @@ def train(
         dist.init_process_group("nccl" if team.device.type == "cuda" else "gloo")
     progress = Progress()
     say = progress.line if team.leads else lambda text: None
+    if not (out / CHECKPOINT).exists():
+        check_free(out, photographs)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 
@@ -281,7 +284,8 @@ def train(
 
     run = Run(out, settings, config)
     if run.path.exists():
-        run.load()
+        for changed in run.load():
+            say(f"{out}: note: {changed}")
         say(f"going on from step {run.step}")
     else:
         _begin(run, pictures, start_from, say)

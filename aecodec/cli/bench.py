@@ -163,13 +163,13 @@ def _bench(
             "note: no pictures given: this is a smoke test on sample photographs, no verdict"
         )
 
+    photographs = pictures.read(paths)
+    if options["html"]:
+        _shown(photographs, options["show"])  # a wrong name is found now
     store = measure.Store(options["results"], again=options["again"])
     store.check()
     if store.damaged:
         report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
-    photographs = pictures.read(paths)
-    if options["html"]:
-        _shown(photographs, options["show"])  # a wrong name is found now
     jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
     if jpegs:
         listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")

@@ -7,6 +7,7 @@ run. Where the extra `train` is missing, they say so in one line.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import click
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
 from aecodec.cli.options import Whole, given
-from aecodec.errors import InputError, one_line
+from aecodec.errors import AecodecError, InputError, OutputError, is_out_of_memory, one_line
 from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
 __all__ = ["export", "train"]
@@ -244,3 +245,10 @@ def _training() -> Iterator[None]:
             yield
     except ValueError as error:
         raise InputError(one_line(error)) from error
+    except FloatingPointError as error:
+        raise AecodecError(one_line(error)) from error
+    except OSError as error:
+        if is_out_of_memory(error) or error.filename is None:
+            raise
+        name = files.shown(os.fsdecode(error.filename))
+        raise OutputError(f"{name}: {files.reason(error)}") from error

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aecodec.errors import OutputError, one_line
 from aecodec.model import Autoencoder
 from aecodec.networks.config import OBJECTIVES, ModelConfig
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
@@ -145,6 +146,7 @@ class Run:
             self.ema[name].lerp_(value, 1.0 - decay)
 
     def save(self) -> None:
+        """Replace the checkpoint on disk. Raises OutputError, OSError."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
         names = {id(p): n for n, p in self.model.named_parameters()}
@@ -163,7 +165,10 @@ class Run:
             "unrecorded": self.unrecorded,
         }
         temporary = self.path.with_suffix(".partial")
-        save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        try:
+            save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        except SafetensorError as error:  # such as a full disk
+            raise OutputError(f"cannot write {temporary}: {one_line(error)}") from error
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, self.path)

@@ -24,7 +24,7 @@ from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.fixed_point import PRECISION
 from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
 from aecodec.entropy.padding import ALONE, Sides
-from aecodec.errors import OutputExistsError
+from aecodec.errors import OutputError, OutputExistsError
 from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks import weights
@@ -205,6 +205,18 @@ def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert b"no pictures found" in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+def test_a_run_that_cannot_be_written_is_one_line(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = command.run("train", photographs, "--out", tmp_path / "file/run", "--steps", "1")
+    assert result.returncode == 1
+    assert result.stderr.decode().endswith("file/run: not a directory\n")
+    assert b"unexpected" not in result.stderr
+    run = Run(tmp_path / "missing", SETTINGS, SIZES["tiny"])
+    run.start_ema()
+    with pytest.raises(OutputError, match=r"cannot write .*missing"):
+        run.save()
 
 
 def test_too_few_photographs_are_one_line(tmp_path: Path) -> None:
@@ -491,8 +503,8 @@ def test_an_export_replaces_nothing_but_weights_and_those_when_told_to(
             export(out, force=force)
         assert sorted(out.rglob("*")) == before
 
-    refused(finished, "holds checkpoint.safetensors, which is no part of weights")
-    refused(photographs, "holds astronaut0.png, which is no part of weights")
+    refused(finished, r"holds checkpoint\.safetensors, which is no part of weights")
+    refused(photographs, r"holds astronaut0\.png, which is no part of weights")
     folder = tmp_path / "weights"
     folder.mkdir()
     no_run = pytest.raises(ValueError, match="not a checkpoint")  # it comes that far

@@ -633,7 +633,7 @@ def _in_large_tiles(
 
 def _kept(picture: Picture, header: Header) -> dict[str, int]:
     """The bytes in a file of what is coded losslessly, by what it is."""
-    if picture.alpha is None and not any(picture.metadata.values()):
+    if picture.alpha is None and picture.grain is None and not any(picture.metadata.values()):
         return {}
     from aecodec.coding.picture import CodedTiles
 
@@ -641,7 +641,8 @@ def _kept(picture: Picture, header: Header) -> dict[str, int]:
     kept: dict[str, int] = {}
     for section in bitstream.parse(data, max_pixels=header.pixels).sections:
         if section.type != bitstream.SectionType.TILE:
-            name = "transparency" if section.name == "ALPHA" else "metadata"
+            names = {"ALPHA": "transparency", "GRAIN": "grain"}
+            name = names.get(section.name, "metadata")
             kept[name] = kept.get(name, 0) + section.end - section.offset
     return kept
 
@@ -706,16 +707,13 @@ def _beside(
     from aecodec.image.rgb import doubled
 
     alpha, travelling = container.alpha, container.metadata
-    if region is not None:
-        part = _box(region)
-        travelling = metadata.of_part(travelling, part[2:])
-        if alpha is not None:
-            alpha = alpha[part.slices()]
-    if scale > 1:
-        w, h = (container.header.width, container.header.height) if region is None else part[2:]
-        travelling = metadata.of_part(travelling, (scale * w, scale * h))
-        if alpha is not None:
-            alpha = doubled(alpha)
+    part = Box.of(container.header.grid.shape) if region is None else _box(region)
+    if region is not None or scale > 1:
+        travelling = metadata.of_part(travelling, (scale * part.w, scale * part.h))
+    if alpha is not None and scale > 1:
+        alpha = doubled(alpha, part)
+    elif alpha is not None and region is not None:
+        alpha = alpha[part.slices()]
     return container.header.mode.name, alpha, travelling
 
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import pathlib
 import shutil
 import stat
 import struct
@@ -477,6 +478,35 @@ def writing(
             rest = buffer.getbuffer()
             while rest:
                 rest = rest[stream.write(rest) :]
+
+
+@contextlib.contextmanager
+def making_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder that takes its name when all is done; what had that name goes then.
+
+    Raises OutputError.
+    """
+    real = target.resolve()  # a link stays a link, and what it names is replaced
+    with _writing(str(target)):
+        work = real.parent / f"{TEMPORARY}{os.urandom(8).hex()}.tmp"
+        work.mkdir(mode=0o700)
+    try:
+        made = work / "new"
+        made.mkdir()
+        yield made
+        try:
+            if os.path.lexists(real):
+                os.rename(real, work / "old")
+            os.rename(made, real)
+        except BaseException:  # an interruption, too, leaves what was there
+            if not os.path.lexists(real):
+                with contextlib.suppress(OSError):
+                    os.rename(work / "old", real)
+            raise
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(str(target))}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def fill(target: str, data: bytes, *, mode: int = ANYONE) -> None:

@@ -139,10 +139,8 @@ def _bench(
     from aecodec.cli import tables
 
     _refuse_unknown(names)
-    outputs = [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
     paths = pictures.gather(sources) if sources else pictures.bundled()
-    for output in outputs:
-        files.check_output(output, force=options["force"], inputs=files.identities(paths))
+    _check_outputs(names, options, files.identities(paths))
     _check_extra(options["html"])
 
     chosen: list[Codec] = []
@@ -165,11 +163,13 @@ def _bench(
             "note: no pictures given: this is a smoke test on sample photographs, no verdict"
         )
 
+    photographs = pictures.read(paths)
+    if options["html"]:
+        _shown(photographs, options["show"])  # a wrong name is found now
     store = measure.Store(options["results"], again=options["again"])
     store.check()
     if store.damaged:
         report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
-    photographs = pictures.read(paths)
     jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
     if jpegs:
         listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")
@@ -191,6 +191,29 @@ def _tuned(name: str, tune: str | None) -> str:
     if tune is None or kind not in ("aecodec", "aecodec-zstd"):
         return name
     return f"{kind}:{TUNED[tune]}{at}{effort}"
+
+
+def _check_outputs(
+    names: Sequence[str], options: dict[str, Any], inputs: frozenset[files.Identity]
+) -> None:
+    """Refuse outputs that cannot be written, or that are one file, before anything is measured."""
+    outputs = [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
+    folder = options["curves_folder"]
+    curves = [_curve(folder, name) for name in names] if folder else []
+    places = {os.path.realpath(options["results"])}
+    for output in (*outputs, *curves):
+        place = os.path.realpath(output)
+        if output != files.STDIO and place in places:
+            raise click.UsageError(f"{files.shown(output)} is given for two outputs")
+        places.add(place)
+        if output in outputs or os.path.lexists(folder):  # else that folder is made
+            files.check_output(output, force=options["force"], inputs=inputs)
+
+
+def _curve(folder: str, codec: str) -> str:
+    """The file in a folder for the curve of a codec."""
+    name = codec.replace(":", "-").replace("@", "-effort")
+    return os.path.join(folder, f"{name}.json")
 
 
 def _check_extra(html: str | None) -> None:
@@ -331,8 +354,7 @@ def _write(
         except OSError as error:
             raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
         for codec in found.measured:
-            name = codec.name.replace(":", "-").replace("@", "-effort")
-            path = os.path.join(folder, f"{name}.json")
+            path = _curve(folder, codec.name)
             put(path, json.dumps(comparison.compressai(codec), indent=1) + "\n")
     if options["html"]:
         from aecodec.bench import report as page

@@ -9,7 +9,6 @@ Light to import: `aecodec --help` imports this module.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import html
 import io
@@ -17,7 +16,6 @@ import json
 import os
 import shutil
 import string
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +134,7 @@ def _gallery(folder: str, output: str, options: dict[str, Any]) -> int:
     coder, longest = run.codec(model), options["thumbnail"]
     shown: list[Shown] = []
     ids = {model.id.hex()}
-    with Report(len(sources), as_json=False) as report, _made_whole(target) as site:
+    with Report(len(sources), as_json=False) as report, files.making_folder(target) as site:
         for kind in ("pictures", "thumbnails", "aecodec"):
             (site / kind).mkdir()
         for path, fault in unread:
@@ -430,32 +428,6 @@ def _of_another(gallery: Path, listed: set[str]) -> Path | None:
         if not path.is_dir() and inside.parts[0] != "aecodec" and inside.as_posix() not in own:
             return path
     return None
-
-
-@contextlib.contextmanager
-def _made_whole(target: Path) -> Iterator[Path]:
-    """A folder that takes its name when all is done; what had that name goes then."""
-    real = target.resolve()  # a link stays a link, and what it names is replaced
-    work = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=real.parent))
-    try:
-        site = work / "new"
-        site.mkdir()
-        yield site
-        try:
-            if os.path.lexists(real):
-                os.rename(real, work / "old")
-            os.rename(site, real)
-        except BaseException:  # an interruption, too, leaves what was there
-            if not os.path.lexists(real):
-                with contextlib.suppress(OSError):
-                    os.rename(work / "old", real)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {files.shown(str(target))}: {files.reason(error)}"
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_page(

@@ -7,6 +7,7 @@ run. Where the extra `train` is missing, they say so in one line.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,8 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import Whole
-from aecodec.errors import InputError, one_line
+from aecodec.cli.options import Whole, given
+from aecodec.errors import AecodecError, InputError, OutputError, is_out_of_memory, one_line
 from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
 __all__ = ["export", "train"]
@@ -158,14 +159,16 @@ def train(
     """
     if (settings["steps"] is None) == (settings["minutes"] is None):
         raise click.UsageError("give the length of the training: --steps or --minutes")
+    if given("mse_share") and settings["objective"] != "eye":
+        raise click.UsageError("--mse-share is for --objective eye: give both")
     with Report(1, as_json=False) as report, report.file(str(out)), _training():
         from aecodec.training import trainer
 
-        given = {name: value for name, value in settings.items() if value is not None}
+        chosen = {name: value for name, value in settings.items() if value is not None}
         trainer.train(
             folder,
             out,
-            trainer.Settings(**given),
+            trainer.Settings(**chosen),
             device=device,
             threads=threads,
             start_from=start_from,
@@ -199,8 +202,20 @@ def train(
     show_default=True,
     help="Leave out hidden channels of the transforms that contribute nothing to photographs.",
 )
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="Replace weights that are in the output folder. Files made with them can then not be"
+    " decoded.",
+)
 def export(
-    run: Path, photographs: Path, calibrate: Path | None, output: Path | None, prune: bool
+    run: Path,
+    photographs: Path,
+    calibrate: Path | None,
+    output: Path | None,
+    prune: bool,
+    force: bool,
 ) -> int:
     """Make a folder of weights from a training run."""
     folder = output or Path("weights", run.resolve().name)
@@ -208,7 +223,12 @@ def export(
         from aecodec.training import export as exporter
 
         facts = exporter.export(
-            run, folder, photographs=photographs, calibrate_on=calibrate, prune=prune
+            run,
+            folder,
+            photographs=photographs,
+            calibrate_on=calibrate,
+            prune=prune,
+            force=force,
         )
         if not facts["card_names_sources"]:
             card = files.shown(str(folder / "README.md"))
@@ -225,3 +245,10 @@ def _training() -> Iterator[None]:
             yield
     except ValueError as error:
         raise InputError(one_line(error)) from error
+    except FloatingPointError as error:
+        raise AecodecError(one_line(error)) from error
+    except OSError as error:
+        if is_out_of_memory(error) or error.filename is None:
+            raise
+        name = files.shown(os.fsdecode(error.filename))
+        raise OutputError(f"{name}: {files.reason(error)}") from error

@@ -9,11 +9,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from aecodec.arrays import Pixels
+from aecodec.geometry import Box
 
 __all__ = ["FILTERS", "decode", "doubled", "encode", "halve", "jpeg", "read", "resized"]
 
 FILTERS = ("BOX", "HAMMING", "BICUBIC", "LANCZOS")
 """Those of Pillow with which programs make pictures smaller."""
+_LANCZOS_REACH = 3
+"""Pixels on each side that one of an enlarged picture depends on."""
 
 
 def encode(pixels: Pixels, format: str, **options: object) -> bytes:
@@ -43,9 +46,16 @@ def jpeg(pixels: Pixels, quality: int) -> bytes:
     return encode(pixels, "JPEG", quality=quality, optimize=True)
 
 
-def doubled(pixels: Pixels) -> Pixels:
-    """Pixels (H,W) or (H,W,3) at twice the height and width, by Lanczos' filter of three lobes."""
-    return resized(pixels, 2 * pixels.shape[0], 2 * pixels.shape[1], "LANCZOS")
+def doubled(pixels: Pixels, part: Box | None = None) -> Pixels:
+    """Pixels (H,W) or (H,W,3) at twice the height and width, by Lanczos' filter of three lobes.
+
+    With `part` that part alone, as it is in the whole.
+    """
+    part = Box.of(pixels.shape) if part is None else part
+    seen = part.grown(_LANCZOS_REACH, pixels.shape)
+    found = resized(np.ascontiguousarray(pixels[seen.slices()]), 2 * seen.h, 2 * seen.w, "LANCZOS")
+    inner = part.within(seen)
+    return found[2 * inner.y : 2 * (inner.y + inner.h), 2 * inner.x : 2 * (inner.x + inner.w)]
 
 
 def resized(pixels: Pixels, height: int, width: int, how: str) -> Pixels:

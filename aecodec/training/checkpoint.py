@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aecodec.errors import OutputError, one_line
 from aecodec.model import Autoencoder
 from aecodec.networks.config import OBJECTIVES, ModelConfig
 from aecodec.training.optim import STATE_KEYS, SoapAdam, parameter_groups
@@ -34,7 +35,10 @@ LENGTHS = 200
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How to train. Stored in the checkpoint; what a resumed run may change is marked (*)."""
+    """How to train. Stored in the checkpoint.
+
+    What a resumed run may change without a note is marked (*).
+    """
 
     size: str = "small"
     steps: int | None = None  # (*) length of the schedule in steps, or ...
@@ -142,6 +146,7 @@ class Run:
             self.ema[name].lerp_(value, 1.0 - decay)
 
     def save(self) -> None:
+        """Replace the checkpoint on disk. Raises OutputError, OSError."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
         names = {id(p): n for n, p in self.model.named_parameters()}
@@ -160,13 +165,19 @@ class Run:
             "unrecorded": self.unrecorded,
         }
         temporary = self.path.with_suffix(".partial")
-        save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        try:
+            save_file(tensors, temporary, metadata={"run": json.dumps(facts)})
+        except SafetensorError as error:  # such as a full disk
+            raise OutputError(f"cannot write {temporary}: {one_line(error)}") from error
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, self.path)
 
-    def load(self) -> None:
-        """Go on from the checkpoint on disk."""
+    def load(self) -> list[str]:
+        """Go on from the checkpoint on disk. A phrase for each setting that is another one now.
+
+        Raises ValueError for a checkpoint that these settings cannot go on from.
+        """
         facts = read_facts(self.path)
         if facts["settings"].get("finish", False) != self.settings.finish:
             begun = "without" if self.settings.finish else "with"
@@ -199,12 +210,37 @@ class Run:
         self.origin = facts["origin"]
         self.sources = facts.get("sources", [])
         self.unrecorded = int(facts.get("unrecorded", self.step))  # there was no record before
+        return self._changed(facts["settings"])
+
+    def _changed(self, before: dict[str, Any]) -> list[str]:
+        """A phrase for each of FIXED that the run had another value of."""
+        now = dataclasses.asdict(self.settings)
+        return [
+            f"{name} was {before[name]} before, and is {now[name]} from now on"
+            for name in FIXED
+            if before.get(name, now[name]) != now[name]
+        ]
+
+
+FIXED = (
+    "batch",
+    "accumulate",
+    "crop",
+    "optimiser",
+    "warmup",
+    "ema",
+    "seed",
+    "validation",
+    "precision",
+)
+"""Settings whose change is noted: the run ends elsewhere than it would have."""
 
 
 def objective_of(settings: dict[str, Any]) -> str:
     """What a run is for, as its options say it. Runs of before had no choice: squared error."""
     noise = settings.get("noise")
     noisy = "" if noise is None else " --noise {:g}:{:g}".format(*noise)
+    noisy += " --sparse" if settings.get("sparse") else ""
     if settings.get("objective", "psnr") == "psnr":
         return f"--objective psnr{noisy}"
     return f"--objective eye --mse-share {settings['mse_share']:g}{noisy}"

@@ -2,16 +2,15 @@
 
 Writes what `networks/weights.py` reads: ONNX graphs, the integer scale network, the integer tables
 counted on training pictures, the known answers, the config, and a model card to complete.
-Everything is written to a temporary folder beside the target, which then replaces the target.
+Everything is written to a temporary folder beside the target, which then replaces the target. A
+target that holds anything but weights is refused.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
-import shutil
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,13 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from aecodec import files
 from aecodec.arrays import Pixels
 from aecodec.codec import Codec
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
 from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
+from aecodec.errors import OutputExistsError
 from aecodec.image.rgb import read
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, squared_error
@@ -176,6 +177,7 @@ def export(
     calibrate_on: pathlib.Path | None = None,
     pictures: int = 160,
     prune: bool = True,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Write the EMA weights of a run as a folder that the codec loads.
 
@@ -185,10 +187,13 @@ def export(
             mean SSIMULACRA 2 if the run was for the eye; None takes the held-out training pictures.
         pictures: the number of crops for counting the tables.
         prune: leave out hidden channels of the transforms that contribute nothing.
+        force: replace weights that are in `out`. Files that name them can't be decoded without.
     Returns: facts for the model card, and whether it has a table of the sources. A card that is
         there already is kept, and its table renewed.
-    Raises: ValueError for an unusable run or folder.
+    Raises: ValueError for an unusable run or folder, OutputExistsError for a folder `out` that is
+        not empty and may not be replaced, OutputError.
     """
+    _check_target(out, force=force)
     model, facts = load_ema(run)
     settings = facts["settings"]
     licences = tuple(settings.get("licences", ()))
@@ -204,27 +209,53 @@ def export(
         facts = facts | {"config": dataclasses.asdict(model.config)}
     _round_to_half(model)
 
-    temporary = out.with_name(out.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     objective = settings.get("objective", "psnr")  # runs of before had no choice
     distortion = EyeDistortion(settings["mse_share"]) if objective == "eye" else squared_error
-    config = dataclasses.replace(model.config, name=out.name, objective=objective)
-    (temporary / "config.json").write_text(config.to_json())
-    write_graphs(model, temporary, distortion)
-
-    calibration = _calibration_pictures(calibrate_on, held_out)
-    _write_tables(model, config, temporary, crops, calibration, distortion)
-    _write_rest(model, facts, temporary)
-    card = _card(out / CARD, config, facts)
-    (temporary / CARD).write_text(card, "utf-8")
-    for path in temporary.iterdir():  # safetensors writes for the owner's eyes alone
-        path.chmod(0o644)
-    if out.exists():
-        shutil.rmtree(out)
-    os.replace(temporary, out)
+    config = dataclasses.replace(model.config, name=out.resolve().name, objective=objective)
+    with files.making_folder(out) as made:
+        (made / "config.json").write_text(config.to_json())
+        write_graphs(model, made, distortion)
+        calibration = _calibration_pictures(calibrate_on, held_out)
+        _write_tables(model, config, made, crops, calibration, distortion)
+        _write_rest(model, facts, made)
+        card = _card(out / CARD, config, facts)
+        (made / CARD).write_text(card, "utf-8")
+        for path in made.iterdir():  # safetensors writes for the owner's eyes alone
+            path.chmod(0o644)
+        _check_target(out, force=force)  # much may have happened since
     kept = {k: facts[k] for k in ("step", "elapsed", "pixels", "origin")}
     return {**kept, "card_names_sources": has_sources(card)}
+
+
+def _check_target(out: pathlib.Path, *, force: bool) -> None:
+    """Refuse a folder that holds anything but weights, and weights too without `force`.
+
+    Raises OutputExistsError.
+    """
+    name = files.shown(str(out))
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputExistsError(f"{name} is a file, not a folder of weights: choose another output")
+    real = out.resolve()
+    if real == pathlib.Path.cwd() or real.is_mount():
+        raise OutputExistsError(f"{name} cannot be replaced as a whole: choose a folder in it")
+    there = {path.name for path in out.iterdir() if path.is_file() and not path.is_symlink()}
+    own = {*weights.DECODER_FILES, *weights.ENCODER_FILES, EXPORTED, CARD}
+    if "config.json" in there:  # graphs of another version have other names
+        own |= {file for file in there if file.endswith(".onnx")}
+    others = sorted(path.name for path in out.iterdir() if path.name not in there & own)
+    if others:
+        raise OutputExistsError(
+            f"{name} holds {files.shown(others[0])}, which is no part of weights: choose another"
+            " output"
+        )
+    if there - {CARD} and not force:
+        raise OutputExistsError(
+            f"{name} holds weights already: -f replaces them. Files made with them can then not be"
+            " decoded"
+        )
 
 
 def _card(path: pathlib.Path, config: ModelConfig, facts: dict[str, Any]) -> str:

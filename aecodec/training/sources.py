@@ -38,6 +38,7 @@ __all__ = [
     "Sources",
     "Stated",
     "allowed",
+    "check_free",
     "keep_record",
     "read_record",
     "summary",
@@ -209,6 +210,24 @@ def read_record(run: pathlib.Path) -> dict[str, Picture]:
             ) from None
         record[value["name"]] = Picture(value["name"], line.stated, megapixels, value["use"])
     return record
+
+
+def check_free(run: pathlib.Path, photographs: pathlib.Path) -> None:
+    """Refuse a folder for a new run in which its record would replace a table of the user's.
+
+    The record of a run that was killed before its first checkpoint may be there. Raises ValueError.
+    """
+    if run.is_dir() and run.samefile(photographs):
+        raise ValueError(f"{run}: the photographs are in this folder; choose another --out")
+    path = run / TABLE
+    if not os.path.lexists(path):
+        return
+    try:
+        read_record(run)
+    except ValueError:
+        raise ValueError(
+            f"{path} is there already, and is no record of a training; choose another --out"
+        ) from None
 
 
 def keep_record(

@@ -54,6 +54,7 @@ from aecodec.training.sources import (
     Sources,
     Stated,
     allowed,
+    check_free,
     keep_record,
     summary,
 )
@@ -267,7 +268,7 @@ def train(
         dist.init_process_group("nccl" if team.device.type == "cuda" else "gloo")
     progress = Progress()
     say = progress.line if team.leads else lambda text: None
-    out.mkdir(parents=True, exist_ok=True)
+    _make_folder(out, photographs)
     torch.manual_seed(settings.seed)
 
     sources = Sources(photographs)
@@ -281,8 +282,7 @@ def train(
 
     run = Run(out, settings, config)
     if run.path.exists():
-        run.load()
-        say(f"going on from step {run.step}")
+        _go_on(run, say)
     else:
         _begin(run, pictures, start_from, say)
     if team.leads:
@@ -296,6 +296,20 @@ def train(
     if not team.is_one:
         dist.destroy_process_group()
     return final
+
+
+def _make_folder(out: pathlib.Path, photographs: pathlib.Path) -> None:
+    """Make the folder of a run, unless a run would replace something there. Raises ValueError."""
+    if not (out / CHECKPOINT).exists():
+        check_free(out, photographs)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _go_on(run: Run, say: Callable[[str], None]) -> None:
+    """Load the run's checkpoint, and say where it stands and what is otherwise from now on."""
+    for changed in run.load():
+        say(f"{run.folder}: note: {changed}")
+    say(f"going on from step {run.step}")
 
 
 def _split(sources: Sources, settings: Settings) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

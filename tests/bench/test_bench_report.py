@@ -198,6 +198,10 @@ def test_the_publishing_script(benched: Benched) -> None:
         (["bench", "a.png", "--codecs", "jpeg", "--results", "text.png"], 1, "no results file"),
         (["bench", "a.png", "--codecs", "jpeg", "--published", "text.png"], 1, "text.png: "),
         (["bench", "a.png", "--codecs", "jpeg", "--html", "a.png", "-f"], 1, "replace an input"),
+        (["bench", "a.png", "--codecs", "jpeg", "--html", "x", "--csv", "./x"], 2, "two outputs"),
+        (["bench", "a.png", "--json", "aecodec-bench.jsonl", "-f"], 2, "two outputs"),
+        (["bench", "a.png", "--codecs", "jpeg", "--curves", "a.png"], 1, "cannot write a.png/jpeg"),
+        (["bench", "a.png", "--codecs=jpeg", "--html=x", "--show=nobody"], 2, "no such picture"),
         (["bench", "a.png", "--codecs", "jpeg", "--html", "no/x.html"], 1, "does not exist"),
         (
             ["bench", "a.png", "--codecs", "jpeg,webp", "--results", "no/b.jsonl"],
@@ -236,6 +240,7 @@ def test_faults_are_named(tmp_path: Path, arguments: list[str], code: int, words
     assert "Traceback" not in done.stderr.decode()
     after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert {path: after[path] for path in before} == before
+    assert code != 2 or after == before  # nothing was measured
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the length of files to set")

@@ -221,6 +221,7 @@ def test_the_command_line_beats_the_environment(shelf: Path, here: Path) -> None
         ["train", ".", "--steps", "1"],
         ["train", ".", "--out", "run"],
         ["train", ".", "--out", "run", "--steps", "1", "--minutes", "1"],
+        ["train", ".", "--out", "run", "--steps", "1", "--mse-share", "0.5"],
         ["export", "missing", "--photographs", "."],
         ["export", "."],
     ],

@@ -118,6 +118,18 @@ def test_a_region_is_that_part_of_the_whole(region: tuple[int, int, int, int]) -
     )
 
 
+@pytest.mark.parametrize("region", [(0, 0, 40, 32), (9, 7, 13, 11), (39, 31, 1, 1)])
+def test_the_transparency_of_a_region_is_that_of_the_whole(
+    region: tuple[int, int, int, int],
+) -> None:
+    rgba = np.random.default_rng(2).integers(0, 256, (32, 40, 4), np.uint8)
+    data = aecodec.compress(rgba, lossless=True)
+    part = aecodec.decompress(data, region=region, scale=2)
+    x, y, w, h = (2 * number for number in region)
+    whole = np.asarray(aecodec.decompress(data, scale=2))
+    assert np.array_equal(np.asarray(part)[..., 3], whole[y : y + h, x : x + w, 3])
+
+
 def test_exact_and_mixed_pictures_are_enlarged_as_well() -> None:
     page = Image.new("RGB", (96, 80), "white")
     page.paste((20, 20, 120), (24, 16, 72, 64))

@@ -219,6 +219,13 @@ def test_the_library_and_the_plugin() -> None:
         assert np.array_equal(np.asarray(image), np.asarray(aecodec.decompress(file.getvalue())))
 
 
+def test_a_target_size_counts_the_grain() -> None:
+    for limit in (2000, 3000):
+        data = aecodec.compress(noisy(), denoise=14, grain=True, target_size=limit)
+        assert bitstream.parse(data).grain is not None
+        assert 0.98 * limit <= len(data) <= limit
+
+
 def test_a_picture_without_noise_gets_no_grain() -> None:
     data = aecodec.compress(clean(), 60, denoise="auto", grain=True)
     assert bitstream.parse(data).grain is None

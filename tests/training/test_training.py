@@ -24,6 +24,7 @@ from aecodec.entropy.checkerboard import Checkerboard
 from aecodec.entropy.fixed_point import PRECISION
 from aecodec.entropy.hyperlatents import PARTS, SLOPE_BITS, neighbours, second_half
 from aecodec.entropy.padding import ALONE, Sides
+from aecodec.errors import OutputError, OutputExistsError
 from aecodec.geometry import Box
 from aecodec.model import Autoencoder
 from aecodec.networks import weights
@@ -124,6 +125,31 @@ def test_another_size_does_not_overwrite_a_run(finished: Path, photographs: Path
     assert read_facts(finished / "checkpoint.safetensors")["config"]["name"] == "tiny"
 
 
+def test_what_a_resumed_run_changes_is_said(finished: Path) -> None:
+    changed = dataclasses.replace(SETTINGS, batch=1, seed=4, lr=1e-3)
+    assert Run(finished, changed, SIZES["tiny"]).load() == [
+        "batch was 2 before, and is 1 from now on",
+        "seed was 0 before, and is 4 from now on",
+    ]
+    sparse = dataclasses.replace(SETTINGS, sparse=True)
+    with pytest.raises(ValueError, match="begun for --objective psnr; choose another --out"):
+        Run(finished, sparse, SIZES["tiny"]).load()
+
+
+def test_a_new_run_replaces_no_table_of_sources(photographs: Path, tmp_path: Path) -> None:
+    """Such as that of the photographs: a run writes a file of this name."""
+    (photographs / "sources.csv").write_text("name,source,licence\n*,mine,CC0-1.0\n")
+    other = tmp_path / "other"
+    shutil.copytree(photographs, other)
+    try:
+        for out in (photographs, other):
+            with pytest.raises(ValueError, match="choose another --out"):
+                train(photographs, out, SETTINGS, device="cpu")
+            assert (out / "sources.csv").read_text() == "name,source,licence\n*,mine,CC0-1.0\n"
+    finally:
+        (photographs / "sources.csv").unlink()
+
+
 def test_broken_gradients_are_left_out(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +205,18 @@ def test_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert b"no pictures found" in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+def test_a_run_that_cannot_be_written_is_one_line(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = command.run("train", photographs, "--out", tmp_path / "file/run", "--steps", "1")
+    assert result.returncode == 1
+    assert result.stderr.decode().endswith("file/run: not a directory\n")
+    assert b"unexpected" not in result.stderr
+    run = Run(tmp_path / "missing", SETTINGS, SIZES["tiny"])
+    run.start_ema()
+    with pytest.raises(OutputError, match=r"cannot write .*missing"):
+        run.save()
 
 
 def test_too_few_photographs_are_one_line(tmp_path: Path) -> None:
@@ -451,6 +489,39 @@ def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
     levels = codec.weights.level[1:]
     assert (np.diff(levels) > 0).all()
     assert (np.diff(codec.weights.gain[1:], axis=0).mean(axis=1) > 0).all()
+
+
+def test_an_export_replaces_nothing_but_weights_and_those_when_told_to(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(out: Path, *, force: bool) -> None:
+        exporter.export(tmp_path, out, photographs=photographs, force=force)
+
+    def refused(out: Path, text: str, *, force: bool = True) -> None:
+        before = sorted(out.rglob("*"))
+        with pytest.raises(OutputExistsError, match=text):
+            export(out, force=force)
+        assert sorted(out.rglob("*")) == before
+
+    refused(finished, r"holds checkpoint\.safetensors, which is no part of weights")
+    refused(photographs, r"holds astronaut0\.png, which is no part of weights")
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    no_run = pytest.raises(ValueError, match="not a checkpoint")  # it comes that far
+    for name in ("README.md", *weights.DECODER_FILES, "synthesis.onnx"):
+        if name == "config.json":
+            with no_run:
+                export(folder, force=False)
+        (folder / name).touch()
+    refused(folder, "holds weights already: -f replaces them", force=False)
+    (folder / "notes").mkdir()
+    refused(folder, "holds notes, which is no part of weights")
+    (folder / "notes").rmdir()
+    with no_run:
+        export(folder, force=True)
+    monkeypatch.chdir(folder)
+    refused(folder, "choose a folder in it")
+    refused(folder / "README.md", "is a file")
 
 
 def test_training_goes_on_from_an_export(exported: Path, photographs: Path, tmp_path: Path) -> None:

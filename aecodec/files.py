@@ -504,9 +504,15 @@ def making_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
                     os.rename(work / "old", real)
             raise
     except OSError as error:
-        raise OutputError(f"cannot write {shown(str(target))}: {reason(error)}") from error
+        named = isinstance(error.filename, str | bytes | os.PathLike)
+        name = os.fsdecode(error.filename) if named else ""
+        # The fault may be that of a file from which the folder is made.
+        other = f"{shown(name)}: " if name and not name.startswith((str(work), str(real))) else ""
+        raise OutputError(f"cannot write {shown(str(target))}: {other}{reason(error)}") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        # What was there, and could not be put back, stays.
+        if os.path.lexists(real) or not os.path.lexists(work / "old"):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def fill(target: str, data: bytes, *, mode: int = ANYONE) -> None:

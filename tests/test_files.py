@@ -473,3 +473,50 @@ def test_dates_and_permissions_of_an_output(
     assert (status.st_atime_ns, status.st_mtime_ns) == (10**18, 2 * 10**18)
     assert stat.S_IMODE(status.st_mode) == 0o640
     assert command.leftovers(here) == []
+
+
+# ------------------------------------------------------------------------------------ whole folders
+
+
+def test_a_folder_takes_its_name_when_all_is_done(here: Path) -> None:
+    with files.making_folder(Path("site")) as work:
+        (work / "a").write_text("1")
+        assert not Path("site").exists()
+    with pytest.raises(RuntimeError), files.making_folder(Path("site")) as work:
+        (work / "a").write_text("2")
+        raise RuntimeError
+    assert Path("site/a").read_text() == "1"
+    assert [path.name for path in here.iterdir()] == ["site"]
+
+
+def test_a_fault_of_another_file_names_it(here: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"^cannot write site: photo\.jpg: no such file"),
+        files.making_folder(Path("site")),
+    ):
+        Path("photo.jpg").read_bytes()
+    with (
+        pytest.raises(OutputError, match=r"^cannot write site: no such file"),
+        files.making_folder(Path("site")) as work,
+    ):
+        (work / "no" / "folder").write_bytes(b"")
+
+
+def test_a_folder_that_cannot_be_put_back_is_not_deleted(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails between two renamings, and goes on failing."""
+    Path("site").mkdir()
+    Path("site/only-copy").write_text("1")
+    rename = os.rename
+
+    def once(before: object, after: object) -> None:
+        monkeypatch.setattr(
+            os, "rename", lambda *_: (_ for _ in ()).throw(OSError(5, "disk failed"))
+        )
+        rename(before, after)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "rename", once)
+    with pytest.raises(OutputError, match="disk failed"), files.making_folder(Path("site")):
+        pass
+    assert [path.read_text() for path in here.rglob("only-copy")] == ["1"]

@@ -305,20 +305,8 @@ def _to_picture(
     others = ancillary.collect(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
-    packet = metadata.xmp(
-        image,
-        notes,
-        turned=turn is not None or raw is not None,
-        strip_gps=wanted.strip_gps,
-        packet=account.xmp if account else None,
-        gone=(
-            xmp.EXTENDED,
-            *((GAIN_MAP,) if others.gain_map is None else ()),
-            *((VIDEO,) if others.video is None else ()),
-        ),
-        size=flat.size,
-    )
-    packet = packet if "xmp" in wanted.keep else None
+    turned = turn is not None or raw is not None
+    packet = _packet(image, account, wanted, others, notes, turned=turned, size=flat.size)
     if wanted.strip_gps:
         from aecodec.image import places
 
@@ -335,6 +323,33 @@ def _to_picture(
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )
+
+
+def _packet(
+    image: Image.Image,
+    account: Account | None,
+    wanted: _Wanted,
+    others: ancillary.Ancillary,
+    notes: list[str],
+    *,
+    turned: bool,
+    size: tuple[int, int],
+) -> bytes | None:
+    """The XMP of a picture of this size, which says what is true of it."""
+    packet = metadata.xmp(
+        image,
+        notes,
+        turned=turned,
+        strip_gps=wanted.strip_gps,
+        packet=account.xmp if account else None,
+        gone=(
+            xmp.EXTENDED,
+            *((GAIN_MAP,) if others.gain_map is None else ()),
+            *((VIDEO,) if others.video is None else ()),
+        ),
+        size=size,
+    )
+    return packet if "xmp" in wanted.keep else None
 
 
 def _exif_of_avif(image: Image.Image, account: Account | None, notes: list[str]) -> bytes | None:

@@ -11,12 +11,14 @@ import contextlib
 import mmap
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 __all__ = [
     "address_space_is_limited",
     "cores",
     "free_memory",
+    "peak_mib",
     "require",
     "runs_out",
     "spare_addresses",
@@ -168,3 +170,20 @@ def _text(path: pathlib.Path) -> str:
         return path.read_text().strip()
     except (OSError, ValueError):
         return ""
+
+
+def peak_mib() -> float | None:
+    """The largest resident memory of this process so far; None where the system does not say it.
+
+    On Linux getrusage's figure counts the process that started this one, too: beside a large one
+    it does not move.
+    """
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    if sys.platform == "darwin" and os.name == "posix":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None

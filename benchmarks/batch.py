@@ -30,9 +30,9 @@ from aecodec import __version__
 from aecodec.batch import Converter, Plan, Result, Task, convert, pool
 from aecodec.batch.run import Event
 from aecodec.batch.worker import rows
-from aecodec.bench.measure import peak_mib
 from aecodec.conversion import Encoding
 from aecodec.files import Job
+from aecodec.machine import peak_mib
 
 PAGE = 1 << 20
 

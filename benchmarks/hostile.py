@@ -30,19 +30,18 @@ from aecodec.coding.exact import ExactTiles
 from aecodec.errors import AecodecError
 
 DECODE = """
-import re, sys, time
+import sys, time
 from pathlib import Path
 from aecodec import codec
 from aecodec.errors import AecodecError
+from aecodec.machine import peak_mib
 data, threads = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
 try:
     codec.decompress(data, threads=threads)
     answer = "decodes"
 except AecodecError as error:
     answer = f"{type(error).__name__}: {error}"
-# getrusage's peak counts the process that started this one, too.
-peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-print(time.process_time(), peak, answer)
+print(time.process_time(), peak_mib(), answer)
 """
 
 
@@ -54,8 +53,8 @@ def cost(file: Path, threads: int) -> tuple[float, float, str]:
         text=True,
         check=True,
     )
-    seconds, kilobytes, answer = done.stdout.strip().split(" ", 2)
-    return float(seconds), float(kilobytes) / 1024, answer
+    seconds, mebibytes, answer = done.stdout.strip().split(" ", 2)
+    return float(seconds), float(mebibytes), answer
 
 
 def many_codes(side: int) -> bytes:

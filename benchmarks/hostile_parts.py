@@ -12,10 +12,10 @@ import time
 import warnings
 from pathlib import Path
 
-from aecodec.bench.measure import peak_mib
 from aecodec.errors import InputError
 from aecodec.image.load import load
 from aecodec.image.parts import account_for
+from aecodec.machine import peak_mib
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import carriers  # type: ignore[import-not-found]

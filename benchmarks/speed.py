@@ -41,7 +41,8 @@ from rich.table import Table
 
 from aecodec import metrics
 from aecodec.bench import codecs
-from aecodec.bench.measure import machine, peak_mib
+from aecodec.bench.measure import machine
+from aecodec.machine import peak_mib
 
 SIZES = {"0.4": (768, 512), "12": (4000, 3000), "108": (12000, 9000)}
 REPEAT = {"0.4": 13, "12": 3, "108": 2}

@@ -17,7 +17,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,10 +32,10 @@ from aecodec.bench import codecs
 from aecodec.bench.codecs import Codec, Coder
 from aecodec.bench.pictures import Photograph
 from aecodec.errors import AecodecError, InputError, OutputError
-from aecodec.machine import cores
+from aecodec.machine import cores, peak_mib
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
-__all__ = ["Point", "Probe", "Store", "machine", "measure", "peak_mib", "probe"]
+__all__ = ["Point", "Probe", "Store", "machine", "measure", "probe"]
 
 
 _FORMAT = {"aecodec bench results": 1}
@@ -287,16 +286,3 @@ def _probe_encoding(name: str, rgb: Pixels, quality: float) -> tuple[bytes, floa
 def _probe_decoding(name: str, data: bytes) -> float | None:
     codecs.find(name).load().decode(data)
     return peak_mib()
-
-
-def peak_mib() -> float | None:
-    """This process's largest resident memory so far."""
-    with contextlib.suppress(OSError):  # getrusage's figure would include the parent's on Linux
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    if sys.platform == "darwin" and os.name == "posix":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return None

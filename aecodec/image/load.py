@@ -131,7 +131,7 @@ def _contents(source: _File, max_pixels: int) -> bytes:
             with open_within(source, max_pixels):
                 pass
         source.seek(0)
-        data = source.read(size)  # to its end at once a buffered file makes two copies
+        data = source.read(size)  # without a size, a buffered file makes two copies
         more = source.read()
         return data + more if more else data
     return source.read()

@@ -183,7 +183,7 @@ def fidelity(picture: Picture, decoded: Image.Image) -> float:
 def fidelity_of_an_eighth(picture: Picture) -> float:
     """The PSNR in dB of the picture at an eighth of its height and width, brought back to them.
 
-    It says how much of the picture is fine detail: little where there is much.
+    It is low where much of the picture is fine detail.
     """
     whole = Image.fromarray(picture.rgb)
     small = whole.reduce(8).resize(whole.size, Image.Resampling.BILINEAR)

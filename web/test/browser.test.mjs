@@ -306,10 +306,9 @@ for (const plain of [false, true]) {
         const widths = [];
         for (const address of ["rgb-q75.aec", "none.png", "rgb-q75.aec"]) {
           img.src = `/tests/golden/${address}`;
-          for (let k = 0; k < 100 && address.endsWith("aec") && !img.src.startsWith("blob:"); k++) {
-            await new Promise((done) => setTimeout(done, 50));
-          }
-          await new Promise((done) => setTimeout(done, 100));
+          const isOurs = address.endsWith("aec");
+          const ended = () => img.complete && (isOurs ? img.src.startsWith("blob:") && img.naturalWidth : !img.naturalWidth);
+          for (let k = 0; k < 1200 && !ended(); k++) await new Promise((done) => setTimeout(done, 50));
           widths.push(img.naturalWidth);
         }
         stop();

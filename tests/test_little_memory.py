@@ -88,6 +88,9 @@ NO = "not enough memory"
 
 BUFFERS = """
 import resource, threading
+from aecodec import machine
+resource.setrlimit(resource.RLIMIT_AS, (1 << 40, -1))
+machine.spare_addresses()  # as each of our processes does: else a thread may hold 64 MiB unused
 import numpy as np
 from aecodec.entropy.scales import one_blas_thread
 

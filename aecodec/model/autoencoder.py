@@ -32,15 +32,17 @@ from aecodec.networks.config import ModelConfig
 
 __all__ = ["Autoencoder", "Output"]
 
-WORTH_OF_A_BIT = 0.02
+WORTH_OF_A_BIT = {"psnr": 0.02, "eye": 0.01}
 """By how much every bit that +-1 costs more than 0 raises the magnitude from which a symbol is
-coded. At high rates 6 dB a bit would make it 0.058, but means and pictures are made of what is
-coded. BD-rate of base on 12 held-out pictures against 0.0087: +0.3, +0.1 and +0.9 % with 0, 0.02
-and 0.04. Of small nearly finished against small before, with 0.0087: -0.46, -0.45 and -0.17 % with
-0.02, 0.03 and 0.04."""
-DEAREST = 0.85
-"""No threshold is higher. A tile's borders have what the scales did not foresee, and with 0.04 a
-bit, where it counts more, files were no larger for it: -50.79 and -50.80 % of JPEG's."""
+coded, by the objective of the training. At high rates 6 dB a bit would make it 0.058 for squared
+error, but means and pictures are made of what is coded. BD-rate of base on 12 held-out pictures
+against 0.0087: +0.3, +0.1 and +0.9 % with 0, 0.02 and 0.04. Of small nearly finished against small
+before, with 0.0087: -0.46, -0.45 and -0.17 % with 0.02, 0.03 and 0.04. Of small-eye on 10 held-out
+pictures by SSIMULACRA 2, against 0.02: +0.2, -0.3, -0.4 and +0.7 % with 0, 0.01, 0.012 and 0.03."""
+DEAREST = 17.5
+"""More bits than these do not count: so no threshold for squared error is above 0.85. A tile's
+borders have what the scales did not foresee, and with 0.04 a bit, where it counts more, files were
+no larger for it: -50.79 and -50.80 % of JPEG's."""
 
 
 @dataclasses.dataclass
@@ -82,6 +84,8 @@ class Autoencoder(nn.Module):
         self.config = config
         # A sparse autoencoder: what shrinks the latents is their L1 norm, not their rate.
         self.sparse = False
+        # What it is trained for: "psnr" or "eye".
+        self.objective = "psnr"
         self.analysis = Analysis(config)
         self.synthesis = Synthesis(config)
         self.hyper_analysis = HyperAnalysis(config)
@@ -151,8 +155,8 @@ class Autoencoder(nn.Module):
         )
         zero = self.mass(torch.zeros_like(scale_log2), scale_log2)
         one = self.mass(torch.ones_like(scale_log2), scale_log2).clamp(min=1e-9)
-        least = 0.5 + WORTH_OF_A_BIT * torch.log2(zero / one).clamp(min=0.0)
-        return least.clamp(max=DEAREST)
+        bits = torch.log2(zero / one).clamp(0.0, DEAREST)
+        return 0.5 + WORTH_OF_A_BIT[self.objective] * bits
 
     def _least(self, index: Tensor, finish: bool) -> Tensor | None:
         """The threshold of every symbol, by its table index; None if it is plainly rounded."""

@@ -188,6 +188,7 @@ def pruned(model: Autoencoder, activity: dict[str, Activity]) -> Autoencoder:
         widths.setdefault(part + row.removeprefix("blocks"), []).append((found[0], found[1]))
     blocks: dict[str, Any] = {row: tuple(both) for row, both in widths.items()}
     narrow = Autoencoder(dataclasses.replace(model.config, **blocks))
+    narrow.objective = model.objective
     transplant(model, narrow, activity, seed=0, idle=0.0)
     return narrow.eval()
 

@@ -95,6 +95,7 @@ class Run:
         self.settings = settings
         self.config = config
         self.model = Autoencoder(config)
+        self.model.objective = settings.objective
         self.ema: dict[str, Tensor] = {}
         self.optimiser = SoapAdam(
             parameter_groups(self.model, soap=settings.optimiser == "soap", lr=settings.lr)
@@ -291,6 +292,7 @@ def load_ema(path: pathlib.Path) -> tuple[Autoencoder, dict[str, Any]]:
     path = _file(path)
     facts, config = read_shape(path)
     model = Autoencoder(config)
+    model.objective = facts["settings"].get("objective", model.objective)
     state = _part(load_file(path), "ema.")
     if path.name == EXPORTED:
         state |= _from_graphs(path.parent)

@@ -293,6 +293,9 @@ def test_an_export_says_what_it_is_for(exported: Path) -> None:
     assert "the mean SSIMULACRA 2 of JPEG 4:2:0" in card
     model, facts = load_ema(exported)  # training goes on from it
     assert facts["settings"]["objective"] == "eye"
+    written = load_file(exported / "tables.safetensors")["y_thresholds"]
+    assert torch.equal(written, model.thresholds())
+    assert 0.5 < float(written.max()) < 0.68  # for squared error some are above 0.7
     assert set(dict(model.named_parameters())) == set(
         dict(Autoencoder(model.config).named_parameters())
     )

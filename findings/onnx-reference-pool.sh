@@ -29,7 +29,7 @@ def both(operator, **attributes):
         [node],
         "pool",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, x.shape)],
-        [helper.make_empty_tensor_value_info("y")],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, (1, 1, 3, 3))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     onnx.checker.check_model(model)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from aecodec.model import Autoencoder
@@ -63,6 +64,8 @@ from aecodec.training.validation import Validation
 
 __all__ = ["Settings", "train"]
 
+LOCK = "training.lock"
+"""A file in the folder of a run, locked while a training is at work there."""
 DIVERGED = 20
 """Steps in a row that are left out before a training counts as lost."""
 TILINGS = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (2, 2))
@@ -266,11 +269,26 @@ def train(
     team = _Team(_device(device), rank, world)
     if not team.is_one and not dist.is_initialized():
         dist.init_process_group("nccl" if team.device.type == "cuda" else "gloo")
+    _make_folder(out, photographs)
+    with _alone(out) if team.leads else contextlib.nullcontext():
+        final = _train(Run(out, settings, config), photographs, team, start_from, stop_after)
+    if not team.is_one:
+        dist.destroy_process_group()
+    return final
+
+
+def _train(
+    run: Run,
+    photographs: pathlib.Path,
+    team: _Team,
+    start_from: pathlib.Path | None,
+    stop_after: float | None,
+) -> dict[str, Any]:
+    """Begin or continue the run; the last validation."""
+    settings = run.settings
     progress = Progress()
     say = progress.line if team.leads else lambda text: None
-    _make_folder(out, photographs)
     torch.manual_seed(settings.seed)
-
     sources = Sources(photographs)
     paths, held_out = _split(sources, settings)
     pictures = Photographs(paths, smallest=settings.crop)
@@ -280,7 +298,6 @@ def train(
     )
     validation = Validation(held_out, noise=settings.noise)
 
-    run = Run(out, settings, config)
     if run.path.exists():
         _go_on(run, say)
     else:
@@ -292,10 +309,7 @@ def train(
         for value in run.model.state_dict().values():
             dist.broadcast(value, 0)
     log = _Log(run, progress) if team.leads else None
-    final = _loop(run, pictures, validation, team, log, stop_after)
-    if not team.is_one:
-        dist.destroy_process_group()
-    return final
+    return _loop(run, pictures, validation, team, log, stop_after)
 
 
 def _make_folder(out: pathlib.Path, photographs: pathlib.Path) -> None:
@@ -303,6 +317,19 @@ def _make_folder(out: pathlib.Path, photographs: pathlib.Path) -> None:
     if not (out / CHECKPOINT).exists():
         check_free(out, photographs)
     out.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(out: pathlib.Path) -> Iterator[None]:
+    """Keep other trainings out of the folder of a run: their checkpoints would replace each other.
+
+    The system lets go of the lock when the process ends, however that is. Raises ValueError.
+    """
+    try:
+        with FileLock(out / LOCK, blocking=False):
+            yield
+    except Timeout:
+        raise ValueError(f"{out}: another training is at work here; choose another --out") from None
 
 
 def _go_on(run: Run, say: Callable[[str], None]) -> None:
@@ -411,7 +438,8 @@ def _finishing(
     if path is None:
         raise ValueError("nothing to finish: say which weights to start from")
     facts, config = read_shape(path)
-    if facts["settings"].get("objective", "psnr") != settings.objective:
+    asked = dataclasses.asdict(settings)
+    if objective_of(facts["settings"] | {"mse_share": settings.mse_share}) != objective_of(asked):
         raise ValueError(
             f"{path}: these weights were trained with {objective_of(facts['settings'])}: they are"
             " finished for the same"

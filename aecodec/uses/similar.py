@@ -23,7 +23,11 @@ from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.uses.descriptors import LENGTH, VERSION, VIEWS, Thumbnail, of_file, variants
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from aecodec.arrays import Floats
+
+    Places = npt.NDArray[np.intp]
 
 __all__ = ["INDEX", "SAME", "Group", "Index", "Neighbour", "groups", "likeness", "nearest"]
 
@@ -256,6 +260,12 @@ def nearest(views: Floats, paths: Sequence[str], query: Floats, count: int) -> l
     return [Neighbour(paths[index], float(alike[index])) for index in order]
 
 
+def _between(i: Places, j: Places, ours: Places, theirs: Places) -> list[list[int]]:
+    """Each two groups that a pair of their members joins; of pairs (i,j) there may be millions."""
+    both = np.stack([ours[i], theirs[j]])
+    return np.unique(both[:, both[0] != both[1]], axis=1).T.tolist()  # type: ignore[no-any-return]
+
+
 def groups(views: Floats, paths: Sequence[str], threshold: float = SAME) -> list[Group]:
     """The groups of copies among pictures of descriptors (n,8,64), the largest first.
 
@@ -270,15 +280,22 @@ def groups(views: Floats, paths: Sequence[str], threshold: float = SAME) -> list
             index = parents[index]
         return index
 
+    def roots(part: slice) -> Places:
+        return np.array([root(index) for index in range(len(paths))[part]])
+
     for first in range(0, len(paths), _AT_ONCE):
         part = views[first : first + _AT_ONCE]
         for other in range(first, len(paths), _AT_ONCE):
             alike = likeness(part, views[other : other + _AT_ONCE])
-            for i, j in np.argwhere(alike >= threshold).tolist():
-                a, b = first + i, other + j
-                if a < b:
-                    best[[a, b]] = np.maximum(best[[a, b]], alike[i, j])
-                    parents[root(b)] = root(a)
+            if first == other:  # each pair once
+                alike[np.tri(len(alike), dtype=bool)] = -np.inf
+            alike[alike < threshold] = -np.inf
+            ours, theirs = (slice(start, start + _AT_ONCE) for start in (first, other))
+            best[ours] = np.maximum(best[ours], alike.max(axis=1))
+            best[theirs] = np.maximum(best[theirs], alike.max(axis=0))
+            i, j = np.nonzero(alike > -np.inf)
+            for a, b in _between(i, j, roots(ours), roots(theirs)):
+                parents[root(b)] = root(a)
     found: dict[int, list[int]] = {}
     for index in range(len(paths)):
         found.setdefault(root(index), []).append(index)

@@ -267,8 +267,10 @@ def test_finishing_is_for_the_same_objective(
 ) -> None:
     settings = dataclasses.replace(SETTINGS, finish=True, steps=2)
     other = dataclasses.replace(settings, objective="psnr")
-    with pytest.raises(ValueError, match=r"trained with --objective eye --mse-share 0\.5"):
-        train(photographs, tmp_path, other, device="cpu", start_from=finished)
+    noisy = dataclasses.replace(settings, noise=(0.0, 9.0))
+    for wrong in (other, noisy):
+        with pytest.raises(ValueError, match=r"trained with --objective eye --mse-share 0\.5"):
+            train(photographs, tmp_path, wrong, device="cpu", start_from=finished)
     result = train(photographs, tmp_path, settings, device="cpu", start_from=finished)
     assert result["finish"]
     assert all(-1000 < point["ssimulacra2"] < 100 for point in result["curve"])

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import samples
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from aecodec.codec import Codec
@@ -617,6 +618,19 @@ def test_finishing_changes_what_a_decoder_has_and_nothing_else(
 def test_finishing_needs_a_beginning(photographs: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to finish"):
         train(photographs, tmp_path, dataclasses.replace(SETTINGS, finish=True), device="cpu")
+
+
+def test_one_training_at_a_time_in_a_folder(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """A second one would replace the checkpoints of the first."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = (run / "checkpoint.safetensors").read_bytes()
+    settings = dataclasses.replace(SETTINGS, steps=10)
+    with FileLock(run / trainer.LOCK), pytest.raises(ValueError, match="another training"):
+        train(photographs, run, settings, device="cpu")
+    assert (run / "checkpoint.safetensors").read_bytes() == before
+    assert train(photographs, run, settings, device="cpu")["step"] == 10
 
 
 def test_a_run_is_begun_with_finishing_or_without(

@@ -212,3 +212,24 @@ def test_a_file_that_cannot_be_read_is_one_object_too(folder: Path) -> None:
     done = run("similar", folder, "-n", "3")
     assert done.returncode == 2
     assert b"--query" in done.stderr
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.5, 0.8])
+def test_groups_are_what_all_pairs_join(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the threshold, and in how many parts the pictures are compared."""
+    monkeypatch.setattr("aecodec.uses.similar._AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    views = rng.normal(size=(30, 8, 64)).astype(np.float32)
+    views[20:] += 1.5 * views[:10]
+    views /= np.linalg.norm(views, axis=2, keepdims=True)
+    alike = likeness(views, views)
+    near = (alike >= threshold) & ~np.eye(30, dtype=bool)
+    reached = near | np.eye(30, dtype=bool)
+    for _ in range(30):
+        reached = (reached.astype(int) @ reached) > 0
+    expected = {tuple(np.flatnonzero(row).tolist()) for row in reached if row.sum() > 1}
+    found = groups(views, [str(i) for i in range(30)], threshold)
+    assert {tuple(int(m.path) for m in group.members) for group in found} == expected
+    for member in (member for group in found for member in group.members):
+        row = alike[int(member.path)][near[int(member.path)]]
+        assert member.likeness == pytest.approx(float(row.max()))

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 
 from aecodec import bitstream
 from aecodec.entropy import coder
+from aecodec.image import vp8l
 
 GOLDEN: Final = Path(__file__).resolve().parents[1] / "golden"
 CRASHES: Final = Path(__file__).resolve().parent / "crashes"
@@ -28,6 +29,32 @@ def containers() -> list[bytes]:
         head, tiles, alpha=alpha, exif=tiff(), icc=b"profile" * 20, xmp=b"<xmp/>"
     )
     return [path.read_bytes() for path in sorted(GOLDEN.glob("*.aec"))] + [whole]
+
+
+def damaged() -> list[bytes]:
+    """Files of several tiles: whole, with a byte changed, with a part missing, and put together."""
+    found = []
+    for data in containers():
+        middle = len(data) // 2
+        found += [data, data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]]
+        found += [data[:middle] + data[middle + 9 :], data[:middle] + data[40:]]
+    return found
+
+
+def streams() -> list[bytes]:
+    """Exact tiles: a flat one, few colours, a gradient and noise."""
+    found = []
+    for width, height in ((9, 7), (64, 64)):
+        y, x = np.mgrid[:height, :width]
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+        for rgb in (
+            np.full((height, width, 3), 7),
+            np.dstack([x // 4 % 2, y // 4 % 2, x * 0]) * 200,
+            np.dstack([x, y, x + y]),
+            noise,
+        ):
+            found.append(vp8l.pack(rgb.astype(np.uint8)))
+    return found
 
 
 def words() -> list[bytes]:
@@ -131,6 +158,8 @@ def pictures() -> list[bytes]:
 
 SEEDS: Final = {
     "container": containers,
+    "salvage": damaged,
+    "exact": streams,
     "decoder": words,
     "manifest": manifests,
     "exif": exifs,
@@ -140,6 +169,8 @@ SEEDS: Final = {
 
 WORDS: Final = {
     "container": [b"\x89AEC\r\n\x1a\n", b"\x28\xb5\x2f\xfd", b"\x01", b"\x02", b"\x81", b"\x82"],
+    "salvage": [b"\x89AEC\r\n\x1a\n", b"\x28\xb5\x2f\xfd", b"\x01", b"\x03", b"\x80", b"\x8a"],
+    "exact": [b"\x2f\x08\x80\x01\0", b"\x2f\x3f\xc0\x0f\0", b"\0\0\0\0", b"\xff\xff\xff\xff"],
     "decoder": [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x01", b"\xff\xff\xff\0"],
     "manifest": [
         *(b'"%s":' % key for key in (b"run", b"verb", b"options", b"begin", b"done", b"left")),

@@ -28,7 +28,8 @@ from aecodec.batch.storage import Stamp
 from aecodec.entropy import ans, coder, models
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import AecodecError, CorruptError
-from aecodec.image import metadata, parts
+from aecodec.image import metadata, parts, vp8l
+from aecodec.uses.salvage import salvage
 
 __all__ = ["TARGETS", "seal"]
 
@@ -110,6 +111,33 @@ def container(data: bytes) -> None:
             # An empty part may be stored, and is left out when it is written anew.
             assert all((again.metadata[k] or None) == (read[k] or None) for k in again.metadata)
             assert np.array_equal(again.alpha, read["alpha"])
+
+
+def salvaging(data: bytes) -> None:
+    """A damaged file, and one whose checksums are right: of a whole one every tile is found."""
+    for file in (data, seal(data)):
+        whole = None
+        with contextlib.suppress(AecodecError):
+            whole = bitstream.parse(file, max_pixels=1 << 22, max_metadata=MAX_METADATA)
+        try:
+            found = salvage(file, max_pixels=1 << 22)
+        except AecodecError:
+            assert whole is None
+            continue
+        assert found.tiles.keys() <= set(range(found.header.tile_count))
+        for number, section in found.tiles.items():
+            assert found.payload(number) == file[section.start : section.end]
+        if whole is not None:
+            tiles = whole.tiles
+            assert [found.payload(number) for number in range(len(tiles))] == list(tiles)
+            assert not found.lost
+
+
+def exact(data: bytes) -> None:
+    """The pixels of an exact tile that anyone may have written, of the size that is asked for."""
+    for width, height in ((9, 7), (64, 64)):
+        with contextlib.suppress(AecodecError):
+            assert vp8l.unpack(data, width, height).shape == (height, width, 3)
 
 
 # --- The entropy decoder ------------------------------------------------------------------------
@@ -261,6 +289,8 @@ def walkers(data: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "container": container,
+    "salvage": salvaging,
+    "exact": exact,
     "decoder": decoder,
     "manifest": manifest,
     "exif": exif,

@@ -118,7 +118,9 @@ def _whole_at(data: bytes, offset: int, ordinal: int) -> Section | None:
     section, stored = at
     payload = memoryview(data)[section.start : section.end]
     checked = zlib.crc32(payload, _beginning(section.type, ordinal)) == stored
-    return section if checked and section.name in SectionType.__members__ else None
+    # Of a newer writer there may be sections that a reader does not know and skips.
+    usable = not section.critical or section.type in _BEGINNINGS
+    return section if checked and usable else None
 
 
 def _follow(data: bytes, offset: int, ordinal: int) -> tuple[list[int], int] | None:

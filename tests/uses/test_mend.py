@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import samples
 from command import lines, objects, run
+from paths import TESTS
 from PIL import Image
 
 import aecodec
@@ -19,6 +21,10 @@ from aecodec.codec import Codec
 from aecodec.errors import CorruptError, LimitError, NotAecError
 from aecodec.uses.mend import BESIDE, DRAWN, Mended
 from aecodec.uses.salvage import _moved_back, salvage
+
+sys.path.insert(0, str(TESTS / "fuzz"))
+
+from targets import seal
 
 SIZE = 576, 192
 
@@ -216,6 +222,17 @@ def test_random_damage_never_passes_for_the_picture(whole: bytes, decoded: np.nd
             continue
         for number in found.tiles:
             assert found.payload(number) == written[number]
+
+
+def test_a_section_of_a_newer_writer_is_not_lost(whole: bytes) -> None:
+    """An ancillary one that this version does not know, with its checksum right or wrong."""
+    first = section(whole, "TILE")
+    newer = bytes([0xF0, 5]) + bytes(4) + b"words"
+    data = seal(whole[: first.offset] + newer + whole[first.offset :])
+    found = aecodec.mend(data)
+    assert found.whole
+    damaged = aecodec.mend(flipped(data, first.offset + 8))
+    assert damaged.lost == ("section 2",) and damaged.missing == ()
 
 
 def test_the_command_names_the_tiles(whole: bytes, tmp_path: Path) -> None:

@@ -403,6 +403,14 @@ class Converter:
         picture = load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
 
+    def _read_back(self, content: bytes, target: str) -> tuple[int, int]:
+        """The same of an output whose source is to be deleted. Raises OutputError."""
+        try:
+            return self._decoded_size(content)
+        except InputError as error:
+            text = f"{shown(target)} cannot be read back, so the source is kept: {error}"
+            raise OutputError(text) from error
+
     # --- Deleting the source --------------------------------------------------------------------
 
     def _delete_source(self, job: Job, result: Result, content: bytes | None) -> Result:
@@ -425,6 +433,8 @@ class Converter:
         if result.notes:
             kept = "the source is kept, since not all of it is in the output"
             return dataclasses.replace(result, notes=(*result.notes, kept))
+        if self.task.verb == "decompress" and (nearly := _only_nearly(job.target)):
+            return dataclasses.replace(result, notes=(nearly,))
         written = storage.read(job.target)
         if written != content:
             raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
@@ -432,7 +442,7 @@ class Converter:
             far = self._far_from_source(job, written, result)
             if far:
                 return dataclasses.replace(result, notes=(*result.notes, far))
-        elif self._decoded_size(written) != (result.width, result.height):
+        elif self._read_back(written, job.target) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
         return _delete(job, result, adopted=adopted)
 
@@ -477,6 +487,16 @@ def _unlike(picture: Picture, restored: PillowImage, written: bytes, task: Task)
     else:
         return ""
     return f"the source is kept, since the output is unlike it: {reason}"
+
+
+def _only_nearly(target: str) -> str:
+    """A note if the format of a picture file loses precision, or an empty string."""
+    from aecodec.image.save import LOSSY
+
+    name = files.picture_format(target)
+    if name not in LOSSY:
+        return ""
+    return f"the source is kept, since {name} keeps its pixels only nearly"
 
 
 _LINK_KEPT = "the source is kept: it is a link, and the file that it names is gone"

@@ -58,6 +58,8 @@ def collect(
     if account is None and image.format != "AEC":
         # The pixels of an image may have changed since it was read; then these no longer fit.
         found = found._replace(gain_map=None, video=None)
+    if orientation in metadata.LYING and found.resolution is not None:
+        found = found._replace(resolution=found.resolution[::-1])
     found = _bounded(found, notes)
     if exif and _is_same(found.resolution, metadata.resolution_of(exif)):
         found = found._replace(resolution=None)  # EXIF states it

@@ -10,6 +10,7 @@ Each function adds a line to `notes` for every loss.
 from __future__ import annotations
 
 import io
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,15 @@ from PIL import Image
 
 from aecodec.errors import InputError
 
-__all__ = ["matched", "scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
+__all__ = [
+    "matched",
+    "scaled",
+    "to_eight_bits",
+    "to_srgb",
+    "with_depth",
+    "with_grey_scaled",
+    "with_rgb_profile",
+]
 
 
 def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -89,11 +98,9 @@ def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
     """Convert a picture that loses its profile to sRGB, which viewers assume without one."""
     try:
-        from PIL import ImageCms
-
-        if "sRGB" in ImageCms.getProfileDescription(io.BytesIO(profile)):
-            return image
         grey = profile[16:20] == b"GRAY"
+        if _is_srgb(profile, grey=grey):
+            return image
         colours = _by_profile(image.convert("L" if grey else "RGB"), profile).convert(
             image.mode.rstrip("A")
         )
@@ -104,6 +111,24 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
         colours.putalpha(image.getchannel("A"))
     notes.append("colours converted to sRGB, for the ICC profile is left out")
     return colours
+
+
+_AS_SRGB: Final = 2
+"""A profile that changes no colour by more levels than these is sRGB: makers round differently."""
+
+
+def _is_srgb(profile: bytes, *, grey: bool) -> bool:
+    """Whether a profile leaves colours as they are, whatever its name says.
+
+    Of profiles called sRGB, some are linear ("GIMP built-in Linear sRGB").
+    """
+    steps = np.linspace(0, 255, 256 if grey else 9).astype(np.uint8)
+    axes = [steps] if grey else [steps] * 3
+    colours = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 1, len(axes))
+    shown = np.asarray(
+        _by_profile(Image.fromarray(colours.squeeze(-1) if grey else colours), profile)
+    )
+    return int(np.abs(shown.astype(np.int16) - colours).max()) <= _AS_SRGB
 
 
 def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
@@ -128,6 +153,26 @@ def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | N
         if red.tobytes() == green.tobytes() == blue.tobytes():
             return image.convert("LA" if alpha else "L"), profile
     return image, profile
+
+
+def with_rgb_profile(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A greyscale picture (L, LA) that will be stored as RGB, with a profile that fits that.
+
+    Where there is no such profile, its greys become those of sRGB.
+    """
+    from aecodec.image import signalling
+
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or signalling.colour_space(profile) != b"GRAY":
+        return image
+    fitting = signalling.rgb_profile(profile)
+    if fitting is None:
+        image = to_srgb(image, profile, notes)
+    mended = image.copy()
+    mended.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    if fitting is not None:
+        mended.info["icc_profile"] = fitting
+    return mended
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:

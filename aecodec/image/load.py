@@ -306,7 +306,9 @@ def _to_picture(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
     turned = turn is not None or raw is not None
-    packet = _packet(image, account, wanted, others, notes, turned=turned, size=flat.size)
+    packet = _packet(
+        image, account, wanted, others, notes, orientation, is_upright=turned, size=flat.size
+    )
     if wanted.strip_gps:
         from aecodec.image import places
 
@@ -331,15 +333,17 @@ def _packet(
     wanted: _Wanted,
     others: ancillary.Ancillary,
     notes: list[str],
+    orientation: int,
     *,
-    turned: bool,
+    is_upright: bool,
     size: tuple[int, int],
 ) -> bytes | None:
     """The XMP of a picture of this size, which says what is true of it."""
     packet = metadata.xmp(
         image,
         notes,
-        turned=turned,
+        is_upright=is_upright,
+        orientation=orientation,
         strip_gps=wanted.strip_gps,
         packet=account.xmp if account else None,
         gone=(

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from aecodec.image import regions
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
+from aecodec.image.regions import LYING
 from aecodec.image.xmp import PLACE_MARKS, Unreadable, without, without_places
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXIF_PREFIX",
     "KINDS",
+    "LYING",
     "SUBDIRECTORIES",
     "as_stored",
     "descriptions",
@@ -41,6 +44,7 @@ __all__ = [
     "sized",
     "turned_back",
     "turned_xmp",
+    "unoriented",
     "xmp",
 ]
 
@@ -90,8 +94,10 @@ def exif(
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
-    upright = (height, width) if turnable in range(5, 9) else (width, height)
+    upright = (height, width) if turnable in LYING else (width, height)
     structure = _Tiff(tiff)
+    if tiff and turnable in LYING:
+        structure.exchange_resolutions()
     cleaned = structure.cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
     if cleaned is None and not strip_gps and structure.has_rest():
         notes.append(_UNREADABLE)  # there is no directory where the header says
@@ -123,9 +129,24 @@ def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes |
     return _Tiff(exif).turned(orientation, size)
 
 
+def unoriented(exif: bytes) -> bytes:
+    """EXIF, with or without prefix, of an upright picture, without its entry for the orientation.
+
+    Pillow writes EXIF anew that has one, and replaces letters beyond ASCII, for an AVIF.
+    """
+    structure = _Tiff(exif.removeprefix(EXIF_PREFIX))
+    structure.remove_orientation()
+    return EXIF_PREFIX + structure.content
+
+
 def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
-    """The same for the statements of an XMP packet."""
+    """The same for the statements of an XMP packet. Raises Unreadable."""
+    packet, _ = regions.turned(packet, _BACK.get(orientation, orientation), size)
     return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
+
+
+_BACK: Final = {6: 8, 8: 6}
+"""The orientations that others undo; the rest undo themselves."""
 
 
 def descriptions(exif: bytes) -> list[str]:
@@ -300,9 +321,28 @@ class _Tiff:
         self._resize(self._number(4, 4), size)
         return bytes(self._bytes)
 
+    @property
+    def content(self) -> bytes:
+        return bytes(self._bytes)
+
+    def remove_orientation(self) -> None:
+        self._remove(self._number(4, 4), (ExifTags.Base.Orientation,))
+
+    def exchange_resolutions(self) -> None:
+        """Exchange the resolutions across and down, as turning the picture does."""
+        across, down = (
+            [e.at for e in self._entries(self._number(4, 4)) if e.tag == tag]
+            for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+        )
+        if len(across) == len(down) == 1:  # type, count and value are exchanged, not the tags
+            one, other = (slice(at + 2, at + _ENTRY) for at in (*across, *down))
+            self._bytes[one], self._bytes[other] = self._bytes[other], self._bytes[one]
+
     def turned(self, orientation: int, size: tuple[int, int]) -> bytes | None:
         main = self._number(4, 4)
         self._resize(main, size)
+        if orientation in LYING:
+            self.exchange_resolutions()
         return bytes(self._bytes) if self._orient(main, orientation) else None
 
     def resolution(self) -> tuple[float, float] | None:
@@ -506,14 +546,17 @@ def xmp(
     image: Image.Image,
     notes: list[str],
     *,
-    turned: bool,
+    is_upright: bool,
     strip_gps: bool = False,
     packet: bytes | str | None = None,
     gone: Collection[str] = (),
     size: tuple[int, int] | None = None,
+    orientation: int = 1,
 ) -> bytes | None:
-    """Return the packet without thumbnails; `turned`: the pixels were turned upright.
+    """Return the packet without thumbnails, for a picture that is upright.
 
+    ``is_upright``: the orientation that it states is none of the pixels any more. The pixels were
+    turned from ``orientation``; so are regions of the picture, and its resolution.
     ``packet`` replaces the one that Pillow read. Statements on parts that are ``gone`` (see
     `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, places are
     removed, too. A packet that may still hold one, for example in an encoding other than UTF-8, is
@@ -530,12 +573,24 @@ def xmp(
         notes.append("XMP that cannot be read is dropped")
         return None
     packet = _THUMBNAILS.sub(b"", packet)
-    if turned:
+    if orientation != 1:
+        packet = _upright(packet, orientation, notes, size or image.size)
+    if is_upright:
         packet = _ORIENTATION.sub(rb"\g<1>1", packet)
     if size is not None:
         packet = _xmp_sized(packet, size)
     if strip_gps:
         return _placeless(packet, notes)
+    return packet
+
+
+def _upright(packet: bytes, orientation: int, notes: list[str], size: tuple[int, int]) -> bytes:
+    """The packet with its regions and its resolution as they are in the upright picture."""
+    try:
+        packet, others = regions.turned(packet, orientation, size)
+    except Unreadable:
+        others = ["XMP that cannot be read"]
+    notes += [f"{other}, which is not turned with the picture" for other in others]
     return packet
 
 

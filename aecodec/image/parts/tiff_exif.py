@@ -153,7 +153,23 @@ class _Copy:
             if self.swapped:
                 width = min(SIZES[entry.type], _WIDTHS.get(entry.type, 8))
                 content = np.frombuffer(content, f"u{width}").byteswap().tobytes()
+                if entry.tag == _USER_COMMENT and content.startswith(_UNICODE):
+                    content = _UNICODE + _swapped(content[len(_UNICODE) :])
             yield _Value(entry.tag, entry.type, entry.count, content)
+
+
+_USER_COMMENT: Final = 37510
+_UNICODE: Final = b"UNICODE\0"
+"""The code of a comment in UTF-16, whose byte order is that of the file."""
+
+
+def _swapped(text: bytes) -> bytes:
+    """UTF-16 in the other byte order; text with a byte order mark says its own."""
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return text
+    whole = len(text) // 2 * 2
+    turned: bytes = np.frombuffer(text[:whole], "u2").byteswap().tobytes()
+    return turned + text[whole:]
 
 
 _WIDTHS: Final = {5: 4, 10: 4}

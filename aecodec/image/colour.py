@@ -101,9 +101,11 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
         grey = profile[16:20] == b"GRAY"
         if _is_srgb(profile, grey=grey):
             return image
-        colours = _by_profile(image.convert("L" if grey else "RGB"), profile).convert(
-            image.mode.rstrip("A")
-        )
+        if grey:
+            shown = np.asarray(_greys_by_profile(profile))[..., 0]
+            colours = image.convert("L").point(shown.ravel().tolist())
+        else:
+            colours = _by_profile(image.convert("RGB"), profile)
     except Exception:  # as above
         notes.append("left without its ICC profile, which cannot be used; colours may differ")
         return image
@@ -122,13 +124,13 @@ def _is_srgb(profile: bytes, *, grey: bool) -> bool:
 
     Of profiles called sRGB, some are linear ("GIMP built-in Linear sRGB").
     """
-    steps = np.linspace(0, 255, 256 if grey else 9).astype(np.uint8)
-    axes = [steps] if grey else [steps] * 3
-    colours = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 1, len(axes))
-    shown = np.asarray(
-        _by_profile(Image.fromarray(colours.squeeze(-1) if grey else colours), profile)
-    )
-    return int(np.abs(shown.astype(np.int16) - colours).max()) <= _AS_SRGB
+    if grey:
+        shown = np.asarray(_greys_by_profile(profile)).astype(np.int16)
+        return int(np.abs(shown - np.arange(256)[None, :, None]).max()) <= _AS_SRGB
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 1, 3)
+    shown = np.asarray(_by_profile(Image.fromarray(colours), profile)).astype(np.int16)
+    return int(np.abs(shown - colours).max()) <= _AS_SRGB
 
 
 def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
@@ -175,17 +177,29 @@ def with_rgb_profile(image: Image.Image, notes: list[str]) -> Image.Image:
     return mended
 
 
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
+def _greys_by_profile(profile: bytes) -> Image.Image:
+    """The 256 greys of a greyscale profile in sRGB, in a row of mode RGB.
+
+    LittleCMS interpolates between 33 greys, unless it is told not to optimize.
+    """
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    return _by_profile(ramp, profile, exactly=True)
+
+
+def _by_profile(image: Image.Image, profile: bytes, *, exactly: bool = False) -> Image.Image:
     """Return the picture in sRGB, mode RGB. Raises whatever Pillow raises."""
     from PIL import ImageCms
 
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    if exactly:
+        flags |= ImageCms.Flags.NOOPTIMIZE
     converted = ImageCms.profileToProfile(
         image,
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        flags=flags,
     )
     assert converted is not None  # it is None only when asked to work in place
     return converted

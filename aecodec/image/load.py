@@ -281,6 +281,7 @@ def _to_picture(
     """
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
+    by_pillow = _turned_by_pillow(image)
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
     # Earlier, Pillow would turn a TIFF by this EXIF. An AVIF is turned by Pillow's own.
     if account is not None and account.exif and image.format != "AVIF":
@@ -289,8 +290,11 @@ def _to_picture(
         notes += _unread(image, account)
 
     raw = _exif_of_avif(image, account, notes)
-    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps, stored=raw)
+    orientation, exif = metadata.exif(
+        image, notes, strip_gps=wanted.strip_gps, stored=raw, turned_from=by_pillow
+    )
     turn = _TURNS.get(orientation)
+    orientation = by_pillow if turn is None else orientation
     upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
@@ -305,7 +309,7 @@ def _to_picture(
     others = ancillary.collect(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
-    turned = turn is not None or raw is not None
+    turned = orientation != 1 or raw is not None
     packet = _packet(
         image, account, wanted, others, notes, orientation, is_upright=turned, size=flat.size
     )
@@ -325,6 +329,14 @@ def _to_picture(
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )
+
+
+def _turned_by_pillow(image: Image.Image) -> int:
+    """The orientation from which Pillow turns a picture itself when it loads it: of a TIFF."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 1
+    orientation = image.tag_v2.get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in _TURNS else 1
 
 
 def _packet(

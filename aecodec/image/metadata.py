@@ -64,6 +64,7 @@ def exif(
     *,
     strip_gps: bool = False,
     stored: bytes | None = None,
+    turned_from: int = 1,
 ) -> tuple[int, bytes | None]:
     """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
 
@@ -72,6 +73,7 @@ def exif(
 
     ``stored`` is the EXIF of an AVIF, empty if it has none: Pillow's has the orientation of the
     file in place of EXIF's, and was written anew for that. XMP does not orient such a file.
+    ``turned_from`` is the orientation from which Pillow has turned the pixels already.
     """
     try:
         raw: Any = image.info.get("exif")
@@ -96,7 +98,7 @@ def exif(
     width, height = image.size
     upright = (height, width) if turnable in LYING else (width, height)
     structure = _Tiff(tiff)
-    if tiff and turnable in LYING:
+    if tiff and (turnable in LYING or turned_from in LYING):
         structure.exchange_resolutions()
     cleaned = structure.cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
     if cleaned is None and not strip_gps and structure.has_rest():

@@ -11,8 +11,9 @@ Microsoft (WIC, "People Tagging"). Who stores the pixels in another orientation 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from aecodec.image.xmp import Element, Value, edited, scan, values
@@ -107,12 +108,14 @@ def _properties(packet: bytes, element: Element, namespace: str) -> dict[str, Va
     return found
 
 
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})\s*")
+"""Without exponent: one of a million would be as many digits long."""
+
+
 def _number(value: Value | None) -> Decimal | None:
-    try:
-        number = Decimal(value.text.strip()) if value is not None and len(value.text) < 40 else None
-    except InvalidOperation:
+    if value is None or not _NUMBER.fullmatch(value.text):
         return None
-    return number if number is not None and number.is_finite() else None
+    return Decimal(value.text.strip())
 
 
 def _moved(orientation: int, x: Decimal, y: Decimal) -> list[Decimal]:

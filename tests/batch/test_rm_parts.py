@@ -143,6 +143,22 @@ def test_strict_refuses_what_loses_something(here: Path, name: str) -> None:
     assert done.stderr.count(b"refused by strict") == len(lost)
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("back.jpg", b"the source is kept, since JPEG keeps its pixels only nearly"),
+        ("back.eps", b"back.eps cannot be read back, so the source is kept: EPS is a drawing"),
+        ("back.tif", b""),
+    ],
+)
+def test_an_aec_file_stays_beside_a_picture_that_is_less(here: Path, name: str, why: bytes) -> None:
+    Path("a.aec").write_bytes(aecodec.compress(Image.new("RGB", (16, 16), "red"), lossless=True))
+    done = run("decompress", "a.aec", "-o", name, "--rm")
+    assert why in done.stderr
+    assert Path(name).exists()
+    assert Path("a.aec").exists() == bool(why)
+
+
 def test_an_output_unlike_its_source_keeps_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the reason. Here the encoder takes another picture than the source's."""
     Path("a.png").write_bytes(carriers.pngs()["plain"])

@@ -16,6 +16,8 @@ from PIL import Image, PngImagePlugin, features
 
 from aecodec.image.load import _exif_of_avif, load
 from aecodec.image.parts.account import Account
+from aecodec.image.picture import to_pil
+from aecodec.image.save import save
 
 # Where the top left pixel of the upright picture lies in the stored one, and whether the sides are
 # exchanged: from the EXIF standard, which names the edges that row 0 and column 0 are.
@@ -149,6 +151,19 @@ def test_orientation_in_the_xmp_alone() -> None:
     picture = load(encoded(Image.fromarray(gradient()), pnginfo=chunks))
     np.testing.assert_array_equal(picture.rgb, ORIENTATIONS[8](gradient()))
     assert picture.xmp == xmp.replace(b"8", b"1")
+
+
+def test_the_xmp_of_a_tiff_that_pillow_turns_is_upright_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x02BC] = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    picture = load(encoded(Image.fromarray(gradient(40, 24)), "TIFF", exif=exif))
+    assert (picture.width, picture.height) == (24, 40)
+    assert picture.xmp is not None
+    assert b'tiff:Orientation="1"' in picture.xmp
+    buffer = io.BytesIO()
+    save(to_pil(picture.rgb, picture.mode, picture.alpha, **picture.metadata), buffer, "PNG")
+    np.testing.assert_array_equal(load(buffer.getvalue()).rgb, picture.rgb)
 
 
 def test_upright_xmp_is_kept_byte_for_byte() -> None:

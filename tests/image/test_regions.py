@@ -1,0 +1,177 @@
+"""Places in a picture that is turned upright: regions in XMP, and resolutions."""
+
+from __future__ import annotations
+
+import io
+from xml.etree import ElementTree
+
+import carriers
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec.image import metadata
+from aecodec.image.load import load
+from aecodec.image.picture import to_pil
+from aecodec.image.regions import turned
+from aecodec.image.save import save
+
+WIDTH, HEIGHT = 80, 48
+LEFT, TOP, ACROSS, DOWN = 8, 24, 16, 12
+"""A red rectangle in the stored pixels, which the regions state, too."""
+X, Y, W, H = (LEFT + ACROSS / 2) / WIDTH, (TOP + DOWN / 2) / HEIGHT, ACROSS / WIDTH, DOWN / HEIGHT
+NAMESPACES = (
+    "xmlns:mwg-rs='http://www.metadataworkinggroup.com/schemas/regions/' "
+    "xmlns:stArea='http://ns.adobe.com/xmp/sType/Area#' "
+    "xmlns:stDim='http://ns.adobe.com/xap/1.0/sType/Dimensions#' "
+    "xmlns:MP='http://ns.microsoft.com/photo/1.2/' "
+    "xmlns:MPRI='http://ns.microsoft.com/photo/1.2/t/RegionInfo#' "
+    "xmlns:MPReg='http://ns.microsoft.com/photo/1.2/t/Region#' "
+    "xmlns:tiff='http://ns.adobe.com/tiff/1.0/' "
+    "xmlns:Iptc4xmpExt='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'"
+)
+
+
+def regions(size: tuple[int, int] = (WIDTH, HEIGHT), *, as_elements: bool = True) -> str:
+    """Regions as ExifTool writes them, or as Adobe's programs do."""
+    values = {"x": X, "y": Y, "w": W, "h": H, "unit": "normalized"}
+    dimensions = {"w": size[0], "h": size[1], "unit": "pixel"}
+
+    def structure(name: str, prefix: str, content: dict[str, object]) -> str:
+        if as_elements:
+            inner = "".join(f"<{prefix}:{k}>{v}</{prefix}:{k}>" for k, v in content.items())
+            return f"<{name} rdf:parseType='Resource'>{inner}</{name}>"
+        return f"<{name} " + " ".join(f"{prefix}:{k}='{v}'" for k, v in content.items()) + "/>"
+
+    area = structure("mwg-rs:Area", "stArea", dict(values))
+    return (
+        "<mwg-rs:Regions rdf:parseType='Resource'>"
+        + structure("mwg-rs:AppliedToDimensions", "stDim", dict(dimensions))
+        + "<mwg-rs:RegionList><rdf:Bag><rdf:li rdf:parseType='Resource'>"
+        + f"{area}<mwg-rs:Name>A</mwg-rs:Name></rdf:li></rdf:Bag></mwg-rs:RegionList>"
+        + "</mwg-rs:Regions>"
+    )
+
+
+RECTANGLE = (
+    "<MP:RegionInfo rdf:parseType='Resource'><MPRI:Regions><rdf:Bag>"
+    f"<rdf:li MPReg:Rectangle='{LEFT / WIDTH}, {TOP / HEIGHT}, {W}, {H}'/>"
+    "</rdf:Bag></MPRI:Regions></MP:RegionInfo>"
+)
+
+
+def photograph(orientation: int, inner: str = "", **options: object) -> bytes:
+    """A PNG with a red rectangle, in an orientation, with the content of an XMP packet."""
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[TOP : TOP + DOWN, LEFT : LEFT + ACROSS, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    xmp = carriers.packet(NAMESPACES, inner)
+    png = carriers.encoded("PNG", Image.fromarray(pixels), exif=exif.tobytes(), **options)
+    text = carriers.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    return carriers.with_chunks(png, text)
+
+
+def box(rgb: np.ndarray) -> tuple[float, ...]:
+    """Centre and size of the red rectangle, as parts of the picture."""
+    rows, columns = (np.flatnonzero(rgb[..., 0].any(axis=axis)) for axis in (1, 0))
+    height, width = rgb.shape[:2]
+    return (
+        (columns[0] + columns[-1] + 1) / 2 / width,
+        (rows[0] + rows[-1] + 1) / 2 / height,
+        len(columns) / width,
+        len(rows) / height,
+    )
+
+
+def stated(packet: bytes | None) -> tuple[float, ...]:
+    """Centre and size of the region of a packet, by the standard library's reader."""
+    assert packet is not None
+    area = "{http://ns.adobe.com/xmp/sType/Area#}"
+    found = {}
+    for element in ElementTree.fromstring(packet).iter():
+        found |= {element.tag: element.text, **element.attrib}
+    return tuple(float(found[area + name] or "") for name in "xywh")
+
+
+@pytest.mark.parametrize("as_elements", [True, False])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_face_is_where_it_was(orientation: int, as_elements: bool) -> None:
+    picture = load(photograph(orientation, regions(as_elements=as_elements)))
+    assert picture.notes == ()
+    assert stated(picture.xmp) == pytest.approx(box(picture.rgb))
+    if orientation == 1:
+        assert picture.xmp == carriers.packet(NAMESPACES, regions(as_elements=as_elements))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rectangle_of_microsofts_is_where_it_was(orientation: int) -> None:
+    picture = load(photograph(orientation, RECTANGLE))
+    assert picture.xmp is not None
+    text = picture.xmp.split(b"MPReg:Rectangle='")[1].split(b"'")[0].decode()
+    left, top, width, height = map(float, text.split(","))
+    assert (left + width / 2, top + height / 2, width, height) == pytest.approx(box(picture.rgb))
+
+
+def test_regions_that_are_upright_already_stay() -> None:
+    """Picasa's: `AppliedToDimensions` has the width and height of the upright picture."""
+    picture = load(photograph(6, regions((HEIGHT, WIDTH))))
+    assert picture.xmp == carriers.packet(NAMESPACES, regions((HEIGHT, WIDTH)))
+
+
+def test_what_was_turned_is_turned_back() -> None:
+    packet = carriers.packet(NAMESPACES, regions() + RECTANGLE)
+    upright, _ = turned(packet, 6, (HEIGHT, WIDTH))
+    assert upright != packet
+    again = metadata.turned_xmp(upright, 6, (WIDTH, HEIGHT))
+    assert stated(again.replace(RECTANGLE.encode(), b"")) == pytest.approx((X, Y, W, H))
+
+
+def test_regions_that_are_not_turned_are_named() -> None:
+    inner = "<Iptc4xmpExt:ImageRegion><rdf:Bag/></Iptc4xmpExt:ImageRegion>"
+    (note,) = load(photograph(6, inner)).notes
+    assert note == "image regions (IPTC in XMP), which is not turned with the picture"
+    assert load(photograph(1, inner)).notes == ()
+
+
+@pytest.mark.parametrize("text", ["", "nan", "1e999999999", "1e-9999", "x", "9" * 100, "٣"])
+def test_numbers_that_are_none_stay(text: str) -> None:
+    packet = carriers.packet(NAMESPACES, regions().replace(f">{X}<", f">{text}<"))
+    assert len(turned(packet, 6, (HEIGHT, WIDTH))[0]) < len(packet) + 50
+
+
+# --- Resolutions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_resolution_is_turned_with_the_picture(orientation: int) -> None:
+    """A fax has 204 pixels an inch across and 98 down."""
+    expected = (204, 98) if orientation < 5 else (98, 204)
+    by_file = load(photograph(orientation, dpi=(204, 98)))
+    assert by_file.resolution == pytest.approx(expected, rel=1e-3)
+    tags = Image.Exif()
+    tags[0x0112], tags[0x011A], tags[0x011B], tags[0x0128] = orientation, 204.0, 98.0, 2
+    picture = load(carriers.encoded("JPEG", exif=tags.tobytes()))
+    assert picture.exif is not None
+    assert metadata.resolution_of(picture.exif) == expected
+    tiff = load(carriers.encoded("TIFF", exif=tags))
+    assert tiff.exif is not None
+    assert metadata.resolution_of(tiff.exif) == expected
+    inner = "<tiff:XResolution>204/1</tiff:XResolution><tiff:YResolution>98/1</tiff:YResolution>"
+    packet = load(photograph(orientation, inner)).xmp
+    assert packet is not None
+    assert f"<tiff:XResolution>{expected[0]}/1<".encode() in packet
+
+
+def test_a_picture_that_is_laid_back_has_its_resolution_again() -> None:
+    """A JPEG with a gain map is written as it lay."""
+    jpeg = bytearray(carriers.jpegs()["gain map, lying"])
+    at = jpeg.index(b"JFIF\0") + 7
+    jpeg[at : at + 5] = b"\x01\x00\xcc\x00\x62"
+    picture = load(bytes(jpeg))
+    assert picture.gain_map is not None
+    buffer = io.BytesIO()
+    save(to_pil(picture.rgb, picture.mode, picture.alpha, **picture.metadata), buffer, "JPEG")
+    written = buffer.getvalue()
+    at = written.index(b"JFIF\0") + 7
+    assert written[at : at + 5] == b"\x01\x00\xcc\x00\x62"

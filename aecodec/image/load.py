@@ -299,13 +299,11 @@ def _to_picture(
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    found = (account.icc if account else None) or upright.info.get("icc_profile")
-    flat, profile = colour.matched(flat, found)
+    flat, profile = colour.matched(flat, _profile(upright, account, image.format, exif))
     icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in wanted.keep:
-        flat = colour.to_srgb(flat, icc, notes)
-    if "exif" not in wanted.keep:
-        exif = None
+        flat, exif = _in_srgb(flat, icc, exif, notes)
+    exif = exif if "exif" in wanted.keep else None
     others = ancillary.collect(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
@@ -329,6 +327,27 @@ def _to_picture(
         notes=tuple(dict.fromkeys(_depth_once(notes, account))),
         **others._asdict(),
     )
+
+
+def _in_srgb(
+    image: Image.Image, icc: bytes, exif: bytes | None, notes: list[str]
+) -> tuple[Image.Image, bytes | None]:
+    """A picture without its profile, and EXIF that does not state other colours any more."""
+    converted = colour.to_srgb(image, icc, notes)
+    changed = converted is not image
+    return converted, metadata.stating_srgb(exif) if exif and changed else exif
+
+
+def _profile(
+    image: Image.Image, account: Account | None, format: str | None, exif: bytes | None
+) -> object:
+    """The profile that a file has, or one of the colours that a camera's JPEG states in EXIF."""
+    found = (account.icc if account else None) or image.info.get("icc_profile")
+    if not found and account and exif and format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        from aecodec.image import signalling
+
+        return signalling.adobe_rgb() if metadata.states_adobe_rgb(exif) else None
+    return found
 
 
 def _turned_by_pillow(image: Image.Image) -> int:

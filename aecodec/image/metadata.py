@@ -42,6 +42,8 @@ __all__ = [
     "of_part",
     "resolution_of",
     "sized",
+    "states_adobe_rgb",
+    "stating_srgb",
     "turned_back",
     "turned_xmp",
     "unoriented",
@@ -98,8 +100,9 @@ def exif(
     width, height = image.size
     upright = (height, width) if turnable in LYING else (width, height)
     structure = _Tiff(tiff)
-    if tiff and (turnable in LYING or turned_from in LYING):
-        structure.exchange_resolutions()
+    came_from = turned_from if turnable == 1 else turnable
+    if tiff:
+        structure.turn(came_from, upright)
     cleaned = structure.cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
     if cleaned is None and not strip_gps and structure.has_rest():
         notes.append(_UNREADABLE)  # there is no directory where the header says
@@ -113,11 +116,19 @@ def sized(
     return _Tiff(exif).sized(size) if exif else exif, _xmp_sized(xmp, size) if xmp else xmp
 
 
-def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The metadata of a picture that holds for a part of it or a smaller copy, of this size."""
+def of_part(
+    found: Mapping[str, Any], size: tuple[int, int], *, is_cut: bool = False
+) -> dict[str, Any]:
+    """The metadata of a picture that holds for a part of it or a smaller copy, of this size.
+
+    ``is_cut``: what states where in the picture something is means another place, and goes.
+    """
     exif, packet = sized(found["exif"], found["xmp"], size)
+    if exif and is_cut:
+        exif = _Tiff(exif).without_subject()
     try:
         packet = packet and without(packet, (GAIN_MAP, VIDEO))
+        packet = regions.without(packet) if packet and is_cut else packet
     except Unreadable:
         packet = None
     return {**found, "exif": exif, "xmp": packet, "gain_map": None, "video": None}
@@ -139,6 +150,32 @@ def unoriented(exif: bytes) -> bytes:
     structure = _Tiff(exif.removeprefix(EXIF_PREFIX))
     structure.remove_orientation()
     return EXIF_PREFIX + structure.content
+
+
+def states_adobe_rgb(exif: bytes) -> bool:
+    """Whether EXIF says that the colours are Adobe RGB, as cameras do in place of a profile.
+
+    The rules of its file are R03 then (Design rule for Camera File system 2.0, "optional files"),
+    or the colour space is 2, which no standard has.
+    """
+    structure = _Tiff(exif)
+    spaces = [structure.number(e.value, 2) for e in structure.of_exif(_COLOUR_SPACE) if e.size == 2]
+    rules = [structure.content[e.value : e.value + 4] for e in structure.of_interoperability(1)]
+    return 2 in spaces or (0xFFFF in spaces and b"R03\0" in rules)
+
+
+def stating_srgb(exif: bytes) -> bytes:
+    """EXIF with the colour space sRGB in place of another one."""
+    structure = _Tiff(exif)
+    for entry in structure.of_exif(_COLOUR_SPACE):
+        if entry.size == 2:
+            structure.put(entry.value, 1, 2)
+    for entry in structure.of_interoperability(1):
+        structure.put(entry.value, int.from_bytes(b"R98\0", structure.order), 4)
+    return structure.content
+
+
+_COLOUR_SPACE: Final = ExifTags.Base.ColorSpace
 
 
 def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
@@ -220,6 +257,8 @@ _DIMENSIONS: Final[dict[int, int]] = {
     ExifTags.Base.ExifImageWidth: 0,
     ExifTags.Base.ExifImageHeight: 1,
 }
+_SUBJECT: Final = (37396, 41492)
+"""SubjectArea, SubjectLocation."""
 _GEOGRAPHIC: Final = (33550, 33922, 34264, 34735, 34736, 34737)
 """GeoTIFF: the scale of pixels, tie points, transformation, keys and their values."""
 _NESTED: Final = {700: "XMP", 33723: "IPTC", 34377: "Photoshop's resources"}
@@ -250,18 +289,18 @@ class _Tiff:
 
     def __init__(self, tiff: bytes) -> None:
         self._bytes = bytearray(tiff)
-        self._order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+        self.order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
 
     def cleaned(self, size: tuple[int, int], notes: list[str], *, strip_gps: bool) -> bytes | None:
         """Return the structure upright and without thumbnails; None if nothing is left of it."""
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         self._orient(main, 1)
         self._resize(main, size)
         orphans = list(self._unlink_thumbnails(main))
         if strip_gps:
             orphans += self._remove_positions(main, notes)
         self._wipe(orphans, self._live(main))
-        return bytes(self._bytes) if self._number(main, 2) else None
+        return bytes(self._bytes) if self.number(main, 2) else None
 
     def has_rest(self) -> bool:
         """Whether anything but zeros is left behind the header."""
@@ -283,7 +322,7 @@ class _Tiff:
 
     def descriptions(self) -> list[str]:
         """The names of the tags with free text that is not blank."""
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         found = []
         for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
             # Forged files repeat a tag; the first entry counts, as in the order of the tags.
@@ -297,30 +336,30 @@ class _Tiff:
                     found.append(_FREE_TEXT[tag])
         return sorted(set(found))
 
-    def _number(self, offset: int, size: int) -> int:
-        return int.from_bytes(self._bytes[offset : offset + size], self._order)
+    def number(self, offset: int, size: int) -> int:
+        return int.from_bytes(self._bytes[offset : offset + size], self.order)
 
     def _entries(self, directory: int) -> Iterator[_Entry]:
         for at in range(directory + 2, self._end(directory), _ENTRY):
             if at + _ENTRY > len(self._bytes):
                 return
-            size = _TYPE_SIZES.get(self._number(at + 2, 2), 1) * self._number(at + 4, 4)
-            value = at + 8 if size <= 4 else self._number(at + 8, 4)
-            yield _Entry(at, self._number(at, 2), value, size)
+            size = _TYPE_SIZES.get(self.number(at + 2, 2), 1) * self.number(at + 4, 4)
+            value = at + 8 if size <= 4 else self.number(at + 8, 4)
+            yield _Entry(at, self.number(at, 2), value, size)
 
     def _end(self, directory: int) -> int:
         """The position of the offset of the next directory."""
-        return directory + 2 + _ENTRY * self._number(directory, 2)
+        return directory + 2 + _ENTRY * self.number(directory, 2)
 
     def _linked(self, directory: int, tag: int) -> list[int]:
         """The directories that the entry `tag` points to: one, and few more in forged files."""
-        found = [self._number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
+        found = [self.number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
         there = dict.fromkeys(offset for offset in found if 8 <= offset < len(self._bytes))
         return list(there)[:_MAX_LINKED]
 
     def sized(self, size: tuple[int, int]) -> bytes:
         """Return the structure with these pixel dimensions wherever it states them."""
-        self._resize(self._number(4, 4), size)
+        self._resize(self.number(4, 4), size)
         return bytes(self._bytes)
 
     @property
@@ -328,12 +367,51 @@ class _Tiff:
         return bytes(self._bytes)
 
     def remove_orientation(self) -> None:
-        self._remove(self._number(4, 4), (ExifTags.Base.Orientation,))
+        self._remove(self.number(4, 4), (ExifTags.Base.Orientation,))
 
-    def exchange_resolutions(self) -> None:
-        """Exchange the resolutions across and down, as turning the picture does."""
+    def turn(self, orientation: int, size: tuple[int, int]) -> None:
+        """Turn what is stated of a picture in this orientation, to this width and height."""
+        if orientation not in range(2, 9):
+            return
+        stored = size
+        if orientation in LYING:
+            self._exchange_resolutions()
+            stored = size[::-1]
+        for entry in self.of_exif(*_SUBJECT):
+            kind, count = self.number(entry.at + 2, 2), self.number(entry.at + 4, 4)
+            if kind != 3 or count not in (2, 3, 4):
+                continue
+            x, y, *rest = (self.number(entry.value + 2 * i, 2) for i in range(count))
+            rest = rest[::-1] if orientation in LYING else rest
+            for i, value in enumerate([*regions.moved(orientation, x, y, stored), *rest]):
+                self.put(entry.value + 2 * i, min(max(value, 0), 0xFFFF), 2)
+
+    def without_subject(self) -> bytes:
+        """The structure without the place of the main subject in the picture."""
+        for directory in self._linked(self.number(4, 4), ExifTags.IFD.Exif):
+            self._remove(directory, _SUBJECT)
+        return self.content
+
+    def of_exif(self, *tags: int) -> list[_Entry]:
+        """The entries of the Exif directory that have one of these tags."""
+        inner = self._linked(self.number(4, 4), ExifTags.IFD.Exif)
+        return [e for directory in inner for e in self._entries(directory) if e.tag in tags]
+
+    def of_interoperability(self, tag: int) -> list[_Entry]:
+        """The entries of the Interoperability directory with this tag and 4 bytes."""
+        inner = self._linked(self.number(4, 4), ExifTags.IFD.Exif)
+        others = (d for within in inner for d in self._linked(within, ExifTags.IFD.Interop))
+        return [e for d in others for e in self._entries(d) if e.tag == tag and e.size == 4]
+
+    def put(self, offset: int, number: int, size: int) -> None:
+        """Write a number, where there is room for it."""
+        if offset + size <= len(self._bytes):
+            self._bytes[offset : offset + size] = number.to_bytes(size, self.order)
+
+    def _exchange_resolutions(self) -> None:
+        """Exchange the resolutions across and down."""
         across, down = (
-            [e.at for e in self._entries(self._number(4, 4)) if e.tag == tag]
+            [e.at for e in self._entries(self.number(4, 4)) if e.tag == tag]
             for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
         )
         if len(across) == len(down) == 1:  # type, count and value are exchanged, not the tags
@@ -341,24 +419,23 @@ class _Tiff:
             self._bytes[one], self._bytes[other] = self._bytes[other], self._bytes[one]
 
     def turned(self, orientation: int, size: tuple[int, int]) -> bytes | None:
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         self._resize(main, size)
-        if orientation in LYING:
-            self.exchange_resolutions()
+        self.turn(_BACK.get(orientation, orientation), size)
         return bytes(self._bytes) if self._orient(main, orientation) else None
 
     def resolution(self) -> tuple[float, float] | None:
-        found = {entry.tag: entry for entry in self._entries(self._number(4, 4))}
+        found = {entry.tag: entry for entry in self._entries(self.number(4, 4))}
         values = []
         for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution):
             if tag not in found or found[tag].size != 8:
                 return None
-            above, below = (self._number(found[tag].value + at, 4) for at in (0, 4))
+            above, below = (self.number(found[tag].value + at, 4) for at in (0, 4))
             if not above or not below:
                 return None
             values.append(above / below)
         unit = found.get(ExifTags.Base.ResolutionUnit)
-        unit_id = 2 if unit is None else self._number(unit.value, min(unit.size, 4))
+        unit_id = 2 if unit is None else self.number(unit.value, min(unit.size, 4))
         factor = {2: 1.0, 3: 2.54}.get(unit_id)
         return None if factor is None else (values[0] * factor, values[1] * factor)
 
@@ -367,8 +444,8 @@ class _Tiff:
         found = False
         for entry in self._entries(directory):
             if entry.tag == ExifTags.Base.Orientation:
-                size = {1: 1, 4: 4}.get(self._number(entry.at + 2, 2), 2)  # else a SHORT
-                value = orientation.to_bytes(size, self._order).ljust(4, b"\0")
+                size = {1: 1, 4: 4}.get(self.number(entry.at + 2, 2), 2)  # else a SHORT
+                value = orientation.to_bytes(size, self.order).ljust(4, b"\0")
                 self._bytes[entry.at + 8 : entry.at + 12] = value
                 found = True
         return found
@@ -379,33 +456,31 @@ class _Tiff:
             for entry in self._entries(directory):
                 if entry.tag not in _DIMENSIONS or entry.at + 12 > len(self._bytes):
                     continue
-                kind, count = self._number(entry.at + 2, 2), self._number(entry.at + 4, 4)
+                kind, count = self.number(entry.at + 2, 2), self.number(entry.at + 4, 4)
                 if kind not in (3, 4) or count != 1:
                     continue
                 value = size[_DIMENSIONS[entry.tag]]
                 if value > 0xFFFF:
                     kind = 4
-                self._bytes[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, self._order)
-                content = value.to_bytes(2 if kind == 3 else 4, self._order).ljust(4, b"\0")
+                self._bytes[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, self.order)
+                content = value.to_bytes(2 if kind == 3 else 4, self.order).ljust(4, b"\0")
                 self._bytes[entry.at + 8 : entry.at + 12] = content
 
     def _unlink_thumbnails(self, main: int) -> Iterator[range]:
         """End the chain after the first directory; yield the ranges that only the others used."""
         link = self._end(main)
-        following = self._number(link, 4)
+        following = self.number(link, 4)
         if link + 4 <= len(self._bytes):
             self._bytes[link : link + 4] = bytes(4)
         for _ in range(_MAX_THUMBNAILS):
             if not 8 <= following < len(self._bytes):
                 return
-            values = {
-                e.tag: self._number(e.value, min(e.size, 4)) for e in self._entries(following)
-            }
+            values = {e.tag: self.number(e.value, min(e.size, 4)) for e in self._entries(following)}
             for start, length in _THUMBNAIL:
                 if start in values and length in values:
                     yield range(values[start], values[start] + values[length])
             yield from self._ranges(following)
-            following = self._number(self._end(following), 4)
+            following = self.number(self._end(following), 4)
 
     def _ranges(self, directory: int) -> list[range]:
         """The ranges of a directory and of its values outside it."""
@@ -432,8 +507,8 @@ class _Tiff:
         ranges = [slice(e.at, e.at + _ENTRY) for e in kept] + [slice(entries[-1].at + _ENTRY, end)]
         moved = b"".join(self._bytes[part] for part in ranges)
         self._bytes[directory + 2 : end] = moved.ljust(end - directory - 2, b"\0")
-        count = self._number(directory, 2) - len(entries) + len(kept)
-        self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
+        count = self.number(directory, 2) - len(entries) + len(kept)
+        self._bytes[directory : directory + 2] = count.to_bytes(2, self.order)
 
     def _wipe(self, orphans: list[range], live: list[range]) -> None:
         """Zero the bytes that nothing refers to any more, and cut them off at the end."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from aecodec.image.xmp import Element, Value, edited, scan, values
 
-__all__ = ["LYING", "turned"]
+__all__ = ["LYING", "moved", "turned", "without"]
 
 LYING: Final = range(5, 9)
 """The orientations whose rows are the columns of the upright picture."""
@@ -46,7 +46,15 @@ _SOURCES: Final = {
 }
 """For each orientation, what becomes x and y of the upright picture; -x is 1 - x."""
 
+_STRUCTURES: Final = (
+    _REGIONS + "Regions",
+    "http://ns.microsoft.com/photo/1.2/ RegionInfo",
+    *_OTHERS,
+)
+"""The properties that hold regions."""
+
 Change: TypeAlias = "tuple[int, int, bytes]"
+_Real = TypeVar("_Real", int, Decimal)
 
 
 def turned(packet: bytes, orientation: int, size: tuple[int, int]) -> tuple[bytes, list[str]]:
@@ -78,6 +86,14 @@ def turned(packet: bytes, orientation: int, size: tuple[int, int]) -> tuple[byte
             if name in _OTHERS:
                 stays[_OTHERS[name]] = None
     return edited(packet, changes), list(stays)
+
+
+def without(packet: bytes) -> bytes:
+    """Remove all regions, which mean the whole picture. Raises Unreadable."""
+    if not any(mark in packet for mark in _MARKS):
+        return packet
+    found = (element for element in scan(packet).walk() if element.name in _STRUCTURES)
+    return edited(packet, [(element.start, element.end, b"") for element in found])
 
 
 def _are_upright(packet: bytes, root: Element, orientation: int, size: tuple[int, int]) -> bool:
@@ -118,8 +134,9 @@ def _number(value: Value | None) -> Decimal | None:
     return Decimal(value.text.strip())
 
 
-def _moved(orientation: int, x: Decimal, y: Decimal) -> list[Decimal]:
-    places = {"x": x, "y": y, "-x": 1 - x, "-y": 1 - y}
+def moved(orientation: int, x: _Real, y: _Real, size: tuple[int, int] = (1, 1)) -> list[_Real]:
+    """Where a place in a picture of this orientation, width and height is after turning."""
+    places = {"x": x, "y": y, "-x": size[0] - x, "-y": size[1] - y}
     return [places[source] for source in _SOURCES[orientation]]
 
 
@@ -133,7 +150,7 @@ def _area(packet: bytes, element: Element, orientation: int) -> Iterator[Change]
     x, y = (_number(found.get(name)) for name in "xy")
     if x is None or y is None:
         return
-    for name, number in zip("xy", _moved(orientation, x, y), strict=True):
+    for name, number in zip("xy", moved(orientation, x, y), strict=True):
         yield found[name].start, found[name].end, _text(number)
     if orientation in LYING:
         yield from _exchanged(found.get("w"), found.get("h"))
@@ -146,7 +163,7 @@ def _rectangle(value: Value, orientation: int) -> Iterator[Change]:
     if len(parts) != 4 or len(numbers) != 4:
         return
     left, top, width, height = numbers
-    x, y = _moved(orientation, left + width / 2, top + height / 2)
+    x, y = moved(orientation, left + width / 2, top + height / 2)
     if orientation in LYING:
         width, height = height, width
     corners = (x - width / 2, y - height / 2, width, height)

@@ -5,6 +5,7 @@
     cICP, nclx      code points of ITU-T H.273 ---+
     gAMA, cHRM      PNG: exponent, chromaticities +--> Signal: icc, or a note, or neither (sRGB)
     BMP V4, V5      end points, embedded profile -+
+    EXIF of a JPEG  Adobe RGB -------------------> icc
 
 An `.aec` file states its colours by an ICC profile, and is sRGB without one. So a signal of
 standard dynamic range becomes a matrix/TRC profile (ICC.1:2022, version 4, about 500 bytes) with
@@ -29,6 +30,7 @@ __all__ = [
     "SRGB_CURVE",
     "Chromaticities",
     "Signal",
+    "adobe_rgb",
     "colour_space",
     "from_bmp",
     "from_chromaticities",
@@ -173,6 +175,16 @@ def from_code_points(
     if not always and curve == SRGB_CURVE and (grey or chromaticities == _SRGB_PRIMARIES):
         return Signal()
     return Signal(_profile(name, chromaticities, curve, grey=grey), says=name)
+
+
+# --- EXIF ---------------------------------------------------------------------------------------
+
+
+def adobe_rgb() -> bytes:
+    """A profile of the colours that EXIF calls Adobe RGB: those of IEC 61966-2-5 (opRGB)."""
+    primaries = Chromaticities(_D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+    name = "opRGB, compatible with Adobe RGB (1998)"
+    return _profile(name, primaries, Parametric(563 / 256), grey=False)
 
 
 # --- PNG ----------------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
 from xml.etree import ElementTree
 
 import carriers
 import numpy as np
 import pytest
+import samples
 from PIL import Image
 
+import aecodec
 from aecodec.image import metadata
 from aecodec.image.load import load
 from aecodec.image.picture import to_pil
@@ -175,3 +178,103 @@ def test_a_picture_that_is_laid_back_has_its_resolution_again() -> None:
     written = buffer.getvalue()
     at = written.index(b"JFIF\0") + 7
     assert written[at : at + 5] == b"\x01\x00\xcc\x00\x62"
+
+
+# --- EXIF ---------------------------------------------------------------------------------------
+
+
+def exif_of(orientation: int, inner: dict[int, tuple[int, ...]], order: str = "<") -> bytes:
+    """EXIF with an Exif directory of SHORTs and an Interoperability directory with R03."""
+    table = b""
+    behind = 8 + 2 + 2 * 12 + 4 + 2 + 12 * (len(inner) + 1) + 4
+    content = b""
+    for tag, values in sorted(inner.items()):
+        packed = struct.pack(order + f"{len(values)}H", *values)
+        place = packed.ljust(4, b"\0")
+        if len(packed) > 4:
+            place = struct.pack(order + "I", behind + len(content))
+            content += packed
+        table += struct.pack(order + "HHI", tag, 3, len(values)) + place
+    interop = behind + len(content)
+    table += struct.pack(order + "HHII", 40965, 4, 1, interop)
+    main = struct.pack(order + "HHHI", 2, 274, 3, 1) + struct.pack(order + "HH", orientation, 0)
+    main += struct.pack(order + "HHIII", 34665, 4, 1, 8 + 2 + 2 * 12 + 4, 0)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    rules = struct.pack(order + "HHHI4sI", 1, 1, 2, 4, b"R03\0", 0)
+    exif = struct.pack(order + "H", len(inner) + 1) + table + bytes(4)
+    return head + main + exif + content + rules
+
+
+def read(exif: bytes | None) -> tuple[dict[int, object], dict[int, object]]:
+    """The Exif and the Interoperability directory, by Pillow."""
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return tags.get_ifd(34665), tags.get_ifd(40965)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_main_subject_is_where_it_was(orientation: int, order: str) -> None:
+    centre = (LEFT + ACROSS // 2, TOP + DOWN // 2)
+    exif = exif_of(orientation, {37396: (*centre, ACROSS, DOWN), 41492: centre}, order)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[TOP : TOP + DOWN, LEFT : LEFT + ACROSS, 0] = 255
+    png = carriers.encoded("PNG", Image.fromarray(pixels), exif=exif)
+    picture = load(png)
+    x, y, w, h = box(picture.rgb)
+    expected = (x * picture.width, y * picture.height, w * picture.width, h * picture.height)
+    found, _ = read(picture.exif)
+    assert found[37396] == pytest.approx(expected)
+    assert found[41492] == pytest.approx(expected[:2])
+    back = metadata.turned_back(picture.exif or b"", orientation, (WIDTH, HEIGHT))
+    assert back == exif
+
+
+def test_a_part_of_a_picture_states_no_places_of_the_whole() -> None:
+    exif = exif_of(1, {37396: (10, 10, 5, 5)})
+    pixels = Image.new("RGB", (WIDTH, HEIGHT))
+    xmp = carriers.packet(NAMESPACES, regions() + RECTANGLE + "<tiff:Make>A</tiff:Make>")
+    text = carriers.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    png = carriers.with_chunks(carriers.encoded("PNG", pixels, exif=exif), text)
+    data = aecodec.compress(png, lossless=True)
+    part = aecodec.decompress(data, region=(8, 8, 20, 20))
+    assert 37396 not in read(part.info["exif"])[0]
+    assert part.info["xmp"] == carriers.packet(NAMESPACES, "<tiff:Make>A</tiff:Make>")
+    whole = aecodec.decompress(data)
+    assert read(whole.info["exif"])[0][37396] == (10, 10, 5, 5)
+    assert whole.info["xmp"] == xmp
+
+
+# --- Adobe RGB in EXIF --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_cameras_adobe_rgb_gets_a_profile(mode: str) -> None:
+    """Cameras that are set to Adobe RGB say so in EXIF, and embed no profile."""
+    image = Image.new("RGB", (16, 16), (40, 180, 60)).convert(mode)
+    exif = exif_of(1, {40961: (0xFFFF,)})
+    picture = load(carriers.encoded("JPEG", image, exif=b"Exif\0\0" + exif, quality=100))
+    assert picture.icc is not None
+    assert picture.exif == exif
+    assert picture.notes == ()
+    plain = load(
+        carriers.encoded("JPEG", image, exif=b"Exif\0\0" + exif, quality=100), keep=("exif",)
+    )
+    assert plain.notes == ("colours converted to sRGB, for the ICC profile is left out",)
+    space, rules = read(plain.exif)
+    assert (space[40961], rules[1]) == (1, "R98")
+    if mode == "RGB":  # by the formulas of both standards, which clip red to 0
+        linear = (np.asarray(picture.rgb[8, 8]) / 255) ** (563 / 256)
+        matrix = np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]])
+        light = (matrix @ linear).clip(0, 1)
+        srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+        assert np.abs(plain.rgb[8, 8] - 255 * srgb).max() < 3
+
+
+@pytest.mark.parametrize("space", [1, 0, 3])
+def test_other_colours_of_exif_get_none(space: int) -> None:
+    exif = exif_of(1, {40961: (space,)})
+    assert load(carriers.encoded("JPEG", exif=b"Exif\0\0" + exif)).icc is None
+    assert load(carriers.encoded("PNG", exif=exif_of(1, {40961: (0xFFFF,)}))).icc is None
+    profiled = carriers.encoded("JPEG", exif=b"Exif\0\0" + exif, icc_profile=samples.srgb())
+    assert load(profiled).icc == samples.srgb()

@@ -303,10 +303,10 @@ def _to_picture(
     icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in wanted.keep:
         flat, exif = _in_srgb(flat, icc, exif, notes)
-    exif = exif if "exif" in wanted.keep else None
     others = ancillary.collect(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
+    exif = exif if "exif" in wanted.keep else None
     turned = orientation != 1 or raw is not None
     packet = _packet(
         image, account, wanted, others, notes, orientation, is_upright=turned, size=flat.size

@@ -86,6 +86,20 @@ def test_an_output_takes_its_sources_place(here: Path) -> None:
     assert os.stat("b.aec").st_mtime_ns > 10**18 + 1
 
 
+@posix
+def test_an_output_belongs_to_whom_its_source_belonged(here: Path) -> None:
+    """Who runs as root over the folders of others takes no picture away from them."""
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    Path("a.jpg").write_bytes(carriers.jpegs()["plain"])
+    os.chmod("a.jpg", 0o600)
+    os.chown("a.jpg", 12345, 23456)
+    Converter(Task(remove=True))({"source": ["a.jpg"], "target": ["a.aec"]})
+    found = os.stat("a.aec")
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o600)
+    assert not Path("a.jpg").exists()
+
+
 def test_a_picture_that_is_all_transparent_is_kept(here: Path) -> None:
     """Its colours would be gone. Some programs leave alpha 0 where they do not mean it."""
     image = carriers.IMAGE.convert("RGBA")

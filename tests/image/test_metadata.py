@@ -305,6 +305,16 @@ def test_a_profile_that_cannot_be_applied_is_noted() -> None:
 # --- Choosing -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_resolution_in_exif_alone_is_one(format: str) -> None:
+    tags = Image.Exif()
+    tags[0x011A], tags[0x011B], tags[0x0128] = 300.0, 200.0, 2
+    data = encoded(photograph(), format, exif=tags)
+    assert load(data, keep=("resolution",)).resolution == (300, 200)
+    assert load(data, keep=("icc",)).resolution is None
+    assert load(data).resolution is None, "EXIF states it"
+
+
 @pytest.mark.parametrize("keep", [(), ("exif",), ("icc", "xmp"), ("exif", "icc", "xmp")])
 def test_only_what_is_asked_for_stays(keep: tuple[str, ...]) -> None:
     data = encoded(photograph(), exif=camera_exif(), icc_profile=samples.srgb(), xmp=XMP)

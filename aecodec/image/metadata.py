@@ -34,7 +34,6 @@ __all__ = [
     "KINDS",
     "LYING",
     "SUBDIRECTORIES",
-    "as_stored",
     "descriptions",
     "descriptive_tags",
     "exif",
@@ -198,10 +197,10 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
     return _Tiff(exif).resolution()
 
 
-def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | None:
+def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the entries of a directory that hold outside its file; None if there are none.
 
-    With those of the Exif and the GPS directory, or without.
+    With those of the Exif and the GPS directory.
     """
     from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
@@ -209,24 +208,13 @@ def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | N
     for tag in KEPT_IN_EXIF:
         if tag in tags:
             kept[tag] = _as_stored(tags[tag])
-    for directory in SUBDIRECTORIES if directories else ():
+    for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
             inner = {tag: _as_stored(value) for tag, value in subtags.items()}
             if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
                 inner[ExifTags.IFD.Interop] = interop
             kept[directory] = inner
     return kept.tobytes() if len(kept) else None
-
-
-def as_stored(tags: Image.Exif) -> None:
-    """Turn texts back into bytes: Pillow reads them as Latin-1, and writes question marks."""
-    for directory in SUBDIRECTORIES:
-        inner = tags.get_ifd(directory)
-        for tag, value in inner.items():
-            inner[tag] = _as_stored(value)
-    for tag in list(tags):
-        if tag not in SUBDIRECTORIES:
-            tags[tag] = _as_stored(tags[tag])
 
 
 def _as_stored(value: object) -> object:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -36,6 +36,8 @@ class Output:
     keywords: dict[str, Any]
     """Pillow's options."""
     notes: list[str] = field(default_factory=list)
+    stated: Collection[int] = ()
+    """The tags that a TIFF has from EXIF."""
     finish: Callable[[bytes], bytes] | None = None
     """Completes the file that Pillow has written."""
 
@@ -203,7 +205,7 @@ def _tiff(output: Output, ancillary: Ancillary) -> Ancillary:
     for text in ancillary.texts:
         tag = _TIFF_TEXTS.get(text.keyword)
         content = _readable(text.text)
-        if tag is not None and tag not in tags and "\0" not in content:
+        if tag is not None and tag not in (*tags, *output.stated) and "\0" not in content:
             tags[tag] = content.encode()  # of a str, Pillow writes question marks
             given.append(text)
     if ancillary.iptc:

@@ -114,7 +114,7 @@ def save(
     try:
         if name == "TIFF":
             exif = keywords.pop("exif", None)
-            keywords["exif"] = _tiff_tags(exif, keywords.pop("xmp", None))
+            keywords["exif"] = _tiff_tags(keywords.pop("xmp", None))
         output = outputs.Output(image, keywords, notes)
         if name == "TIFF" and isinstance(exif, bytes):
             _add_directories(output, exif.removeprefix(metadata.EXIF_PREFIX))
@@ -256,20 +256,17 @@ def _fitted(image: Image.Image, name: str, writer: _Writer, notes: list[str]) ->
 def _add_directories(output: outputs.Output, exif: bytes) -> None:
     from aecodec.image import tiff_output
 
+    output.stated = tiff_output.tags_of(exif)
     output.finish = lambda written: tiff_output.with_directories(written, exif)
     if tiff_output.has_maker_notes(exif):
         output.notes.append(tiff_output.MAKER_NOTES)
+    if lost := tiff_output.lost_of(exif, has_profile="icc_profile" in output.keywords):
+        output.notes.append(lost)
 
 
-def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
-    """Gather what goes in a TIFF's own directory, without the layout of another file."""
+def _tiff_tags(xmp: object) -> Image.Exif:
+    """What Pillow writes into a TIFF's own directory, beside the picture and its resolution."""
     tags = Image.Exif()
-    if isinstance(exif, bytes):
-        source = Image.Exif()
-        source.load(exif)
-        if kept := metadata.descriptive_tags(source, directories=False):
-            tags.load(kept)
-            metadata.as_stored(tags)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags

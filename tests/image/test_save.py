@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import samples
 import tifffile
+import tiffs
 from pictures import encoded, exif_with, gradient
 from PIL import Image, ImageCms, features
 
@@ -317,3 +318,34 @@ def test_a_comment_in_utf_16_has_the_byte_order_of_the_tiff(order: str) -> None:
     with tifffile.TiffFile(io.BytesIO(written)) as file:
         code = "utf-16-le" if file.byteorder == "<" else "utf-16-be"
     assert b"UNICODE\0" + "Grüße".encode(code) in written
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_the_tags_of_exif_are_in_a_tiff_as_they_were(order: str) -> None:
+    """Of PageNumber, which scanners write, Pillow had made another pair of numbers."""
+    tags = {
+        11: (2, "digiKam"),
+        256: (4, [7]),  # of the other file
+        297: (3, [0, 12]),
+        318: (5, [(3127, 10000), (329, 1000)]),
+        315: (2, "Jürgen"),
+        34857: (8, [-5]),
+        50341: (7, b"PrintIM\0 0300"),
+    }
+    exif = tiffs.tiff(tiffs.Ifd(tags), order=order)
+    buffer = io.BytesIO()
+    notes = save(to_pil(gradient(), "RGB", exif=exif), buffer, "TIFF")
+    assert notes == ("TIFF is written without the tags of EXIF on colours: 318",)
+    assert (
+        save(to_pil(gradient(), "RGB", exif=exif, icc=samples.srgb()), io.BytesIO(), "TIFF") == ()
+    )
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        found = {tag.code: tag.value for tag in file.pages[0].tags.values()}
+        np.testing.assert_array_equal(file.asarray(), gradient())
+    assert found[11] == "digiKam"
+    assert found[256] == gradient().shape[1]
+    assert found[297] == (0, 12)
+    assert found[34857] == -5
+    assert found[50341] == b"PrintIM\0 0300"
+    assert "Jürgen\0".encode() in buffer.getvalue()
+    assert 318 not in found

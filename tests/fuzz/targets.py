@@ -28,7 +28,8 @@ from aecodec.batch.storage import Stamp
 from aecodec.entropy import ans, coder, models
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import AecodecError, CorruptError
-from aecodec.image import metadata, parts
+from aecodec.image import metadata, parts, regions
+from aecodec.image.xmp import Unreadable
 
 __all__ = ["TARGETS", "seal"]
 
@@ -251,6 +252,10 @@ def xmp(data: bytes) -> None:
         kept = metadata.xmp(picture, notes, is_upright=True, strip_gps=strip_gps)
         assert kept is None or len(kept) <= len(data)
         assert not (kept and strip_gps and b"GPSL" in kept.replace(b"\0", b""))
+    with contextlib.suppress(Unreadable):
+        upright, _ = regions.turned(data, 6, (3, 4))
+        regions.turned(upright, 8, (4, 3))
+        regions.without(data)
 
 
 def walkers(data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 from xml.etree import ElementTree
 
 import carriers
@@ -141,6 +142,14 @@ def test_regions_that_are_not_turned_are_named() -> None:
 def test_numbers_that_are_none_stay(text: str) -> None:
     packet = carriers.packet(NAMESPACES, regions().replace(f">{X}<", f">{text}<"))
     assert len(turned(packet, 6, (HEIGHT, WIDTH))[0]) < len(packet) + 50
+
+
+def test_areas_in_areas_take_no_minutes() -> None:
+    inner = "<mwg-rs:Area>" * 20_000 + "</mwg-rs:Area>" * 20_000
+    start = time.process_time()
+    packet = carriers.packet(NAMESPACES, inner)
+    assert turned(packet, 6, (HEIGHT, WIDTH)) == (packet, [])
+    assert time.process_time() - start < 20
 
 
 # --- Resolutions --------------------------------------------------------------------------------

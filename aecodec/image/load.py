@@ -307,10 +307,7 @@ def _to_picture(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
     exif = exif if "exif" in wanted.keep else None
-    turned = orientation != 1 or raw is not None
-    packet = _packet(
-        image, account, wanted, others, notes, orientation, is_upright=turned, size=flat.size
-    )
+    packet = _packet(image, account, wanted, others, notes, orientation, flat.size)
     if wanted.strip_gps:
         from aecodec.image import places
 
@@ -351,10 +348,13 @@ def _profile(
 
 
 def _turned_by_pillow(image: Image.Image) -> int:
-    """The orientation from which Pillow turns a picture itself when it loads it: of a TIFF."""
+    """The orientation from which Pillow turns a picture itself when it loads it: of a TIFF.
+
+    It is that of the tag, or else of XMP.
+    """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 1
-    orientation = image.tag_v2.get(ExifTags.Base.Orientation, 1)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if orientation in _TURNS else 1
 
 
@@ -365,15 +365,12 @@ def _packet(
     others: ancillary.Ancillary,
     notes: list[str],
     orientation: int,
-    *,
-    is_upright: bool,
     size: tuple[int, int],
 ) -> bytes | None:
     """The XMP of a picture of this size, which says what is true of it."""
     packet = metadata.xmp(
         image,
         notes,
-        is_upright=is_upright,
         orientation=orientation,
         strip_gps=wanted.strip_gps,
         packet=account.xmp if account else None,

@@ -611,7 +611,6 @@ def xmp(
     image: Image.Image,
     notes: list[str],
     *,
-    is_upright: bool,
     strip_gps: bool = False,
     packet: bytes | str | None = None,
     gone: Collection[str] = (),
@@ -620,8 +619,8 @@ def xmp(
 ) -> bytes | None:
     """Return the packet without thumbnails, for a picture that is upright.
 
-    ``is_upright``: the orientation that it states is none of the pixels any more. The pixels were
-    turned from ``orientation``; so are regions of the picture, and its resolution.
+    The pixels were turned from ``orientation``; so are regions of the picture, and its resolution.
+    The orientation that it states becomes 1, also where another statement has overruled it.
     ``packet`` replaces the one that Pillow read. Statements on parts that are ``gone`` (see
     `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, places are
     removed, too. A packet that may still hold one, for example in an encoding other than UTF-8, is
@@ -640,8 +639,7 @@ def xmp(
     packet = _THUMBNAILS.sub(b"", packet)
     if orientation != 1:
         packet = _upright(packet, orientation, notes, size or image.size)
-    if is_upright:
-        packet = _ORIENTATION.sub(rb"\g<1>1", packet)
+    packet = _ORIENTATION.sub(rb"\g<1>1", packet)
     if size is not None:
         packet = _xmp_sized(packet, size)
     if strip_gps:

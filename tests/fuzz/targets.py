@@ -249,7 +249,7 @@ def xmp(data: bytes) -> None:
         picture = Image.new("RGB", (1, 1))
         picture.info["xmp"] = data
         notes: list[str] = []
-        kept = metadata.xmp(picture, notes, is_upright=True, strip_gps=strip_gps)
+        kept = metadata.xmp(picture, notes, strip_gps=strip_gps)
         assert kept is None or len(kept) <= len(data)
         assert not (kept and strip_gps and b"GPSL" in kept.replace(b"\0", b""))
     with contextlib.suppress(Unreadable):

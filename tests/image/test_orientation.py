@@ -153,14 +153,26 @@ def test_orientation_in_the_xmp_alone() -> None:
     assert picture.xmp == xmp.replace(b"8", b"1")
 
 
-def test_the_xmp_of_a_tiff_that_pillow_turns_is_upright_too() -> None:
+@pytest.mark.parametrize("tag", [None, 1, 3, 6])
+@pytest.mark.parametrize("format", ["TIFF", "JPEG", "PNG"])
+def test_xmp_states_that_the_picture_is_upright(format: str, tag: int | None) -> None:
+    """Also where the tag has overruled it: else a PNG without EXIF would be turned by it again."""
+    xmp = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
     exif = Image.Exif()
-    exif[0x0112] = 6
-    exif[0x02BC] = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
-    picture = load(encoded(Image.fromarray(gradient(40, 24)), "TIFF", exif=exif))
-    assert (picture.width, picture.height) == (24, 40)
-    assert picture.xmp is not None
-    assert b'tiff:Orientation="1"' in picture.xmp
+    if tag is not None:
+        exif[0x0112] = tag
+    options: dict[str, object] = {"exif": exif}
+    if format == "TIFF":
+        exif[0x02BC] = xmp
+    elif format == "JPEG":
+        options["xmp"] = xmp
+    else:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    data = encoded(Image.fromarray(gradient(40, 24)), format, **options)
+    picture = load(data, keep=("xmp",))
+    assert (picture.width, picture.height) == ((24, 40) if tag in (None, 6) else (40, 24))
+    assert picture.xmp == xmp.replace(b'"6"', b'"1"')
     buffer = io.BytesIO()
     save(to_pil(picture.rgb, picture.mode, picture.alpha, **picture.metadata), buffer, "PNG")
     np.testing.assert_array_equal(load(buffer.getvalue()).rgb, picture.rgb)

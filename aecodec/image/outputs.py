@@ -133,11 +133,17 @@ def _in_exif(output: Output, ancillary: Ancillary) -> Ancillary:
         tags[ExifTags.Base.ResolutionUnit] = 2
         output.keywords["exif"] = metadata.EXIF_PREFIX + tags.tobytes()
         return Ancillary(wanted)
-    stated = None
-    if isinstance(exif, bytes):
-        stated = metadata.resolution_of(exif.removeprefix(metadata.EXIF_PREFIX))
-    same = stated and all(abs(a - b) < 0.01 * a for a, b in zip(stated, wanted, strict=True))
-    return Ancillary(wanted) if same else Ancillary()
+    return Ancillary(wanted) if _is_stated(exif, wanted) else Ancillary()
+
+
+def _is_stated(exif: object, resolution: tuple[float, float]) -> bool:
+    """Whether EXIF states a resolution, to one per cent."""
+    if not isinstance(exif, bytes):
+        return False
+    stated = metadata.resolution_of(exif.removeprefix(metadata.EXIF_PREFIX))
+    if stated is None:
+        return False
+    return all(abs(a - b) < 0.01 * a for a, b in zip(stated, resolution, strict=True))
 
 
 _MAX_TEXT: Final = 2**20
@@ -234,7 +240,7 @@ def _jpeg(output: Output, ancillary: Ancillary) -> Ancillary:
     if resolution and all(_fits_jfif(value) for value in resolution):
         turned = written.orientation in metadata.LYING
         output.keywords.setdefault("dpi", resolution[::-1] if turned else resolution)
-    else:
+    elif resolution and not _is_stated(output.keywords.get("exif"), resolution):
         resolution = None
     output.image, output.finish = written.image, written.finish
     return Ancillary(

@@ -207,3 +207,7 @@ def test_a_resolution_that_jfif_would_round_is_left_out(dpi: float) -> None:
     again, notes = saved(picture_with(resolution=(dpi, dpi)), "JPEG")
     assert notes == ("JPEG is written without the resolution",)
     assert again.resolution is None
+    tags = Image.Exif()
+    tags[282], tags[283], tags[296] = dpi, dpi, 2
+    _, notes = saved(picture_with(exif=tags.tobytes()[6:]), "JPEG")
+    assert notes == (), "EXIF states it"

@@ -653,7 +653,7 @@ def _upright(packet: bytes, orientation: int, notes: list[str], size: tuple[int,
         packet, others = regions.turned(packet, orientation, size)
     except Unreadable:
         others = ["XMP that cannot be read"]
-    notes += [f"{other}, which is not turned with the picture" for other in others]
+    notes += [f"{other}: not turned with the picture" for other in others]
     return packet
 
 

@@ -134,7 +134,7 @@ def test_what_was_turned_is_turned_back() -> None:
 def test_regions_that_are_not_turned_are_named() -> None:
     inner = "<Iptc4xmpExt:ImageRegion><rdf:Bag/></Iptc4xmpExt:ImageRegion>"
     (note,) = load(photograph(6, inner)).notes
-    assert note == "image regions (IPTC in XMP), which is not turned with the picture"
+    assert note == "image regions (IPTC in XMP): not turned with the picture"
     assert load(photograph(1, inner)).notes == ()
 
 

@@ -59,9 +59,8 @@ def lost_of(exif: bytes, *, has_profile: bool) -> str:
     lost = set() if first is None or has_profile else _COLOURS & first.entries.keys()
     if not lost:
         return ""
-    return (
-        f"TIFF is written without the tags of EXIF on colours: {', '.join(map(str, sorted(lost)))}"
-    )
+    numbers = ", ".join(map(str, sorted(lost)))
+    return f"TIFF is written without tags of EXIF that would be those of its pixels: {numbers}"
 
 
 _COLOURS: Final = frozenset({301, 318, 319})

@@ -52,11 +52,12 @@ def tags_of(exif: bytes) -> frozenset[int]:
 def lost_of(exif: bytes, *, has_profile: bool) -> str:
     """A note on the tags of EXIF's main directory that a TIFF does not get; empty: none is lost.
 
-    They state colours, as its profile does, or mean another coding of the pixels.
+    In a TIFF they would state the colours of its pixels, as its profile does, or make it a raw.
     """
     source = Tiff(memoryview(exif))
     first = source.directory(source.first) if source.order else None
-    lost = set() if first is None or has_profile else _COLOURS & first.entries.keys()
+    tags = _RAW if has_profile else _RAW | _COLOURS
+    lost = tags & first.entries.keys() if first is not None else ()
     if not lost:
         return ""
     numbers = ", ".join(map(str, sorted(lost)))
@@ -64,11 +65,14 @@ def lost_of(exif: bytes, *, has_profile: bool) -> str:
 
 
 _COLOURS: Final = frozenset({301, 318, 319})
-"""TransferFunction, WhitePoint, PrimaryChromaticities: in a TIFF they would be the pixels'."""
+"""TransferFunction, WhitePoint, PrimaryChromaticities."""
+_RAW: Final = frozenset({33421, 33422, 50706, 50707, 50740})
+"""The pattern of a sensor's colours (two), the versions of DNG (two), DNGPrivateData."""
 _LEFT_OUT: Final = frozenset(
     {
         *(tag for tag in LAYOUT if tag not in KEPT_IN_EXIF),
         *_COLOURS,
+        *_RAW,
         *(274, 330, 529, 532),  # Orientation, SubIFDs, YCbCrCoefficients, ReferenceBlackWhite
         *(34675, 37724),  # ICC profile, layers
         *(59932, 59933),  # padding

@@ -330,12 +330,17 @@ def test_the_tags_of_exif_are_in_a_tiff_as_they_were(order: str) -> None:
         318: (5, [(3127, 10000), (329, 1000)]),
         315: (2, "Jürgen"),
         34857: (8, [-5]),
+        50706: (1, bytes([1, 4, 0, 0])),
         50341: (7, b"PrintIM\0 0300"),
     }
     exif = tiffs.tiff(tiffs.Ifd(tags), order=order)
     buffer = io.BytesIO()
     notes = save(to_pil(gradient(), "RGB", exif=exif), buffer, "TIFF")
-    assert notes == ("TIFF is written without the tags of EXIF on colours: 318",)
+    text = "TIFF is written without tags of EXIF that would be those of its pixels: "
+    assert notes == (f"{text}318, 50706",)
+    profiled = to_pil(gradient(), "RGB", exif=exif, icc=samples.srgb())
+    assert save(profiled, io.BytesIO(), "TIFF") == (f"{text}50706",)
+    assert load(buffer.getvalue()).width == gradient().shape[1], "a picture, and no raw"
     assert (
         save(to_pil(gradient(), "RGB", exif=exif, icc=samples.srgb()), io.BytesIO(), "TIFF") == ()
     )

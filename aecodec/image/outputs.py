@@ -111,7 +111,6 @@ def _latin_comment(output: Output, ancillary: Ancillary) -> Ancillary:
     except UnicodeEncodeError:
         content = b""
     if not content or b"\0" in content or len(content) > _MAX_COM:
-        output.keywords.setdefault("comment", b"")  # or Pillow takes it from image.info
         return Ancillary()
     output.keywords.setdefault("comment", content)
     return Ancillary(texts=tuple(found))

@@ -709,7 +709,8 @@ def _beside(
     alpha, travelling = container.alpha, container.metadata
     part = Box.of(container.header.grid.shape) if region is None else _box(region)
     if region is not None or scale > 1:
-        travelling = metadata.of_part(travelling, (scale * part.w, scale * part.h))
+        size = scale * part.w, scale * part.h
+        travelling = metadata.of_part(travelling, size, is_cut=region is not None)
     if alpha is not None and scale > 1:
         alpha = doubled(alpha, part)
     elif alpha is not None and region is not None:

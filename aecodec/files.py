@@ -274,11 +274,13 @@ _LIST = "access control list"
 def replaced(source: str, target: str) -> tuple[str, ...]:
     """Give an output the date and the extended attributes of its source, to take its place.
 
+    Owner and group, too, as far as the system allows: who runs as root gets no pictures of others.
     Returns the names of what the output lacks: attributes of a user's programs (`user.*`) that its
     file system does not take, and "access control list" for permissions beyond the bits, which are
     compared and not copied. Python shows attributes on Linux alone.
     """
     wanted = attributes(source)
+    _give_owner(source, target)
     with contextlib.suppress(OSError):
         status = os.stat(source)
         os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
@@ -290,6 +292,26 @@ def replaced(source: str, target: str) -> tuple[str, ...]:
     there = attributes(target)
     lacking = sorted(name for name, value in wanted.items() if there.get(name) != value)
     return tuple(_LIST if name == _ACCESS else f"attribute {shown(name)}" for name in lacking)
+
+
+def _give_owner(source: str, target: str) -> None:
+    """Give a file the owner and the group of another, or the group alone, or neither."""
+    if not hasattr(os, "fchown"):
+        return
+    with contextlib.suppress(OSError):
+        wanted = os.stat(source)
+        descriptor = os.open(os.path.realpath(target), os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            there = os.fstat(descriptor)
+            if there.st_nlink != 1:  # another's file, which somebody has linked here
+                return
+            for owner in (wanted.st_uid, -1):
+                with contextlib.suppress(PermissionError):
+                    if (there.st_uid, there.st_gid) != (wanted.st_uid, wanted.st_gid):
+                        os.fchown(descriptor, owner, wanted.st_gid)
+                    return
+        finally:
+            os.close(descriptor)
 
 
 def attributes(path: str) -> dict[str, bytes]:

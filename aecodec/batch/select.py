@@ -58,6 +58,12 @@ def _kinds(*, compressed: bool) -> tuple[frozenset[str], Callable[[bytes], bool]
     return photograph_kinds()
 
 
+_DOUBLE = "._"
+_APPLE_DOUBLE = b"\0\x05\x16\x07"
+"""Beside a file `a.jpg`, macOS writes `._a.jpg` with its attributes on disks that have none
+(AppleSingle/AppleDouble Formats, 1990)."""
+
+
 @dataclasses.dataclass
 class Selection:
     """The inputs and outputs of a run, as the command line names them.
@@ -238,15 +244,19 @@ class Selection:
             if entry.stamp is not None:
                 return Note(entry.path, f"{_kind(entry.path)}: passed over")
             return Fault(entry.path, files.missing(entry.path)) if by_suffix else False
-        if by_suffix:
+        may_be_double = entry.name.startswith(_DOUBLE)
+        if by_suffix and not may_be_double:
             return None
         try:
-            if self._is_wanted(storage.head(entry.path, entry.stamp.size if entry.stamp else 0)):
-                return None
+            start = storage.head(entry.path, entry.stamp.size if entry.stamp else 0)
         except AecodecError as error:
             return Fault(entry.path, error)
+        is_double = may_be_double and start.startswith(_APPLE_DOUBLE)
+        if not is_double and (by_suffix or self._is_wanted(start)):
+            return None
         self.passed += 1
-        self.kinds[os.path.splitext(entry.name)[1].lower()] += 1
+        kind = f"{_DOUBLE}*" if is_double else os.path.splitext(entry.name)[1].lower()
+        self.kinds[kind] += 1
         return False
 
     # --- Lists ----------------------------------------------------------------------------------

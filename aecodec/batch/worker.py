@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import math
 import os
@@ -186,11 +187,14 @@ def _job(row: Mapping[str, Any]) -> Job:
 
 
 class _Files:
-    """Reads the source of one job, writes its output, and holds the bytes that were written."""
+    """Reads the source of one job, writes its output, and knows what was read and written."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self.content: bytes | None = None
+        """The bytes of the output."""
+        self.digest = b""
+        """That of the source, if it is to be deleted."""
 
     def check(self, job: Job) -> None:
         """Does nothing: `Converter` has checked the target."""
@@ -198,6 +202,8 @@ class _Files:
     def read(self, job: Job, verb: str) -> Source:
         mode = storage.mode(job.source)
         data = storage.read(job.source, job.stamp.size if job.stamp else None)
+        if self._task.remove:
+            self.digest = _digest(data)
         return Source(data, len(data), mode)
 
     @contextlib.contextmanager
@@ -273,7 +279,7 @@ class Converter:
         self._check_place(job)
         earlier = self._use_earlier(job)
         if earlier is not None:
-            return self._delete_source(job, earlier, None)
+            return self._delete_source(job, earlier, None, b"")
         reached = _Files(self.task)
         try:
             result = convert(job, self._how, reached)
@@ -285,7 +291,7 @@ class Converter:
         if result.status == "left":
             notes = still_there(job.target, job.stamp, stale=job.stale)
             return dataclasses.replace(result, quality=0, notes=notes)
-        return self._delete_source(job, result, reached.content)
+        return self._delete_source(job, result, reached.content, reached.digest)
 
     def _check_place(self, job: Job) -> None:
         """Refuse a target that a link leads out of the output folder, or that is an input."""
@@ -403,13 +409,24 @@ class Converter:
         picture = load(content, max_pixels=self.task.max_pixels)
         return picture.width, picture.height
 
+    def _read_back(self, content: bytes, target: str) -> tuple[int, int]:
+        """The same of an output whose source is to be deleted. Raises OutputError."""
+        try:
+            return self._decoded_size(content)
+        except InputError as error:
+            text = f"{shown(target)} cannot be read back, so the source is kept: {error}"
+            raise OutputError(text) from error
+
     # --- Deleting the source --------------------------------------------------------------------
 
-    def _delete_source(self, job: Job, result: Result, content: bytes | None) -> Result:
+    def _delete_source(
+        self, job: Job, result: Result, content: bytes | None, digest: bytes
+    ) -> Result:
         """Delete the source if the run has `--rm` and nothing forbids it. Returns the result.
 
         The output is read back first: it must be what was written, and decode to a picture of the
-        same size. A picture that lost anything but precision keeps its source.
+        same size. A picture that lost anything but precision keeps its source. So does one that is
+        not what was read any more, by its ``digest``: programs that edit may set back the date.
         """
         if not self.task.remove or result.status == "kept":  # a date proves nothing
             return result
@@ -420,38 +437,65 @@ class Converter:
             if _is_gone(job):
                 return dataclasses.replace(result, deleted=True)
             # Encoding again proves whether the output belongs to this source.
-            content, notes = self._encode(storage.read(job.source), job.target)
+            source = storage.read(job.source)
+            digest = _digest(source)
+            content, notes = self._encode(source, job.target)
             result = dataclasses.replace(result, notes=notes)
         if result.notes:
             kept = "the source is kept, since not all of it is in the output"
             return dataclasses.replace(result, notes=(*result.notes, kept))
+        if self.task.verb == "decompress" and (nearly := _only_nearly(job.target)):
+            return dataclasses.replace(result, notes=(nearly,))
         written = storage.read(job.target)
         if written != content:
             raise CorruptError(f"{shown(job.target)} is not what it becomes: the source is kept")
         if self.task.verb == "compress":
-            far = self._far_from_source(job, written, result)
+            far = self._far_from_source(job, written, result, digest)
             if far:
                 return dataclasses.replace(result, notes=(*result.notes, far))
-        elif self._decoded_size(written) != (result.width, result.height):
+        elif self._read_back(written, job.target) != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
+        else:
+            _read_again(job, digest)
         return _delete(job, result, adopted=adopted)
 
-    def _far_from_source(self, job: Job, written: bytes, result: Result) -> str:
+    def _far_from_source(self, job: Job, written: bytes, result: Result, digest: bytes) -> str:
         """A note if the decoded file differs from its source more than any photograph does.
 
-        Empty if it does not. Raises CorruptError for a picture of another size.
+        Empty if it does not. Raises CorruptError for a picture of another size, and InputError for
+        a source that is another file by now.
         """
         restored = self._restore(written)
         if restored.size != (result.width, result.height):
             raise CorruptError(f"{shown(job.target)} is another picture: the source is kept")
-        try:
-            source = storage.read(job.source)
-        except InputError:
-            if _is_gone(job):  # another run has checked and deleted it
-                return ""
-            raise
+        source = _read_again(job, digest)
+        if source is None:
+            return ""
         picture = self.task.encoding.load(source, self.task.max_pixels)
         return _unlike(picture, restored, written, self.task)
+
+
+def _read_again(job: Job, digest: bytes) -> bytes | None:
+    """The source, which must be what it was; None: another run has checked and deleted it.
+
+    Raises InputError.
+    """
+    try:
+        source = storage.read(job.source)
+    except InputError:
+        if _is_gone(job):
+            return None
+        raise
+    if _digest(source) != digest:
+        raise InputError(_CHANGED)
+    return source
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data).digest()
+
+
+_CHANGED = "has changed since it was read: it is kept"
 
 
 def _unlike(picture: Picture, restored: PillowImage, written: bytes, task: Task) -> str:
@@ -479,6 +523,16 @@ def _unlike(picture: Picture, restored: PillowImage, written: bytes, task: Task)
     return f"the source is kept, since the output is unlike it: {reason}"
 
 
+def _only_nearly(target: str) -> str:
+    """A note if the format of a picture file loses precision, or an empty string."""
+    from aecodec.image.save import LOSSY
+
+    name = files.picture_format(target)
+    if name not in LOSSY:
+        return ""
+    return f"the source is kept, since {name} keeps its pixels only nearly"
+
+
 _LINK_KEPT = "the source is kept: it is a link, and the file that it names is gone"
 
 
@@ -499,7 +553,7 @@ def _delete(job: Job, result: Result, *, adopted: bool) -> Result:
             return gone
         if _leads_nowhere(job):
             return dataclasses.replace(result, notes=(*result.notes, _LINK_KEPT))
-        raise InputError("has changed since it was read: it is kept")
+        raise InputError(_CHANGED)
     if lacking := storage.replaced(job.source, job.target):
         return dataclasses.replace(result, notes=(*result.notes, _kept_for(lacking)))
     if adopted:  # the name may not be synced

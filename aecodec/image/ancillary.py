@@ -51,6 +51,7 @@ def collect(
 ) -> Ancillary:
     """The metadata to keep: from the account of a file, or else from `image.info`.
 
+    ``exif`` is that of the picture, also where it is not kept: then its resolution is taken.
     A gain map has the orientation of the pixels in the file. If the picture is turned upright, the
     gain map is kept only if EXIF states the orientation, so that both can be turned back.
     """
@@ -58,7 +59,13 @@ def collect(
     if account is None and image.format != "AEC":
         # The pixels of an image may have changed since it was read; then these no longer fit.
         found = found._replace(gain_map=None, video=None)
+    if orientation in metadata.LYING and found.resolution is not None:
+        found = found._replace(resolution=found.resolution[::-1])
     found = _bounded(found, notes)
+    if exif and "exif" not in keep:
+        if found.resolution is None:
+            found = found._replace(resolution=_sensible(metadata.resolution_of(exif)))
+        exif = None
     if exif and _is_same(found.resolution, metadata.resolution_of(exif)):
         found = found._replace(resolution=None)  # EXIF states it
     left_out = {

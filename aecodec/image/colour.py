@@ -10,6 +10,7 @@ Each function adds a line to `notes` for every loss.
 from __future__ import annotations
 
 import io
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,15 @@ from PIL import Image
 
 from aecodec.errors import InputError
 
-__all__ = ["matched", "scaled", "to_eight_bits", "to_srgb", "with_depth", "with_grey_scaled"]
+__all__ = [
+    "matched",
+    "scaled",
+    "to_eight_bits",
+    "to_srgb",
+    "with_depth",
+    "with_grey_scaled",
+    "with_rgb_profile",
+]
 
 
 def to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -89,14 +98,14 @@ def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
     """Convert a picture that loses its profile to sRGB, which viewers assume without one."""
     try:
-        from PIL import ImageCms
-
-        if "sRGB" in ImageCms.getProfileDescription(io.BytesIO(profile)):
-            return image
         grey = profile[16:20] == b"GRAY"
-        colours = _by_profile(image.convert("L" if grey else "RGB"), profile).convert(
-            image.mode.rstrip("A")
-        )
+        if _is_srgb(profile, grey=grey):
+            return image
+        if grey:
+            shown = np.asarray(_greys_by_profile(profile))[..., 0]
+            colours = image.convert("L").point(shown.ravel().tolist())
+        else:
+            colours = _by_profile(image.convert("RGB"), profile)
     except Exception:  # as above
         notes.append("left without its ICC profile, which cannot be used; colours may differ")
         return image
@@ -104,6 +113,24 @@ def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image
         colours.putalpha(image.getchannel("A"))
     notes.append("colours converted to sRGB, for the ICC profile is left out")
     return colours
+
+
+_AS_SRGB: Final = 2
+"""A profile that changes no colour by more levels than these is sRGB: makers round differently."""
+
+
+def _is_srgb(profile: bytes, *, grey: bool) -> bool:
+    """Whether a profile leaves colours as they are, whatever its name says.
+
+    Of profiles called sRGB, some are linear ("GIMP built-in Linear sRGB").
+    """
+    if grey:
+        shown = np.asarray(_greys_by_profile(profile)).astype(np.int16)
+        return int(np.abs(shown - np.arange(256)[None, :, None]).max()) <= _AS_SRGB
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 1, 3)
+    shown = np.asarray(_by_profile(Image.fromarray(colours), profile)).astype(np.int16)
+    return int(np.abs(shown - colours).max()) <= _AS_SRGB
 
 
 def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | None]:
@@ -130,17 +157,49 @@ def matched(image: Image.Image, profile: object) -> tuple[Image.Image, bytes | N
     return image, profile
 
 
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
+def with_rgb_profile(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A greyscale picture (L, LA) that will be stored as RGB, with a profile that fits that.
+
+    Where there is no such profile, its greys become those of sRGB.
+    """
+    from aecodec.image import signalling
+
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or signalling.colour_space(profile) != b"GRAY":
+        return image
+    fitting = signalling.rgb_profile(profile)
+    if fitting is None:
+        image = to_srgb(image, profile, notes)
+    mended = image.copy()
+    mended.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    if fitting is not None:
+        mended.info["icc_profile"] = fitting
+    return mended
+
+
+def _greys_by_profile(profile: bytes) -> Image.Image:
+    """The 256 greys of a greyscale profile in sRGB, in a row of mode RGB.
+
+    LittleCMS interpolates between 33 greys, unless it is told not to optimize.
+    """
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    return _by_profile(ramp, profile, exactly=True)
+
+
+def _by_profile(image: Image.Image, profile: bytes, *, exactly: bool = False) -> Image.Image:
     """Return the picture in sRGB, mode RGB. Raises whatever Pillow raises."""
     from PIL import ImageCms
 
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    if exactly:
+        flags |= ImageCms.Flags.NOOPTIMIZE
     converted = ImageCms.profileToProfile(
         image,
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        flags=flags,
     )
     assert converted is not None  # it is None only when asked to work in place
     return converted

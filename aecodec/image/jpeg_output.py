@@ -139,7 +139,7 @@ class Written:
                 len(self.video.data) if self.video is not None and counted else None,
             )
             if self.gain_map is not None:
-                packet = metadata.turned_xmp(packet, self._orientation, self.image.size)
+                packet = metadata.turned_xmp(packet, self.orientation, self.image.size)
             main, extension = xmp.split(packet, _SEGMENT - len(XMP))
         except xmp.Unreadable:
             large = len(packet) > _SEGMENT - len(XMP)
@@ -155,7 +155,8 @@ class Written:
                 self._add(_segment(0xE1, head + extension[at : at + room]))
 
     @property
-    def _orientation(self) -> int:
+    def orientation(self) -> int:
+        """That of the picture as it is written."""
         detail = GainMap.unpack(self.gain_map.detail) if self.gain_map is not None else None
         return detail.orientation if detail is not None else 1
 

@@ -281,6 +281,7 @@ def _to_picture(
     """
     notes: list[str] = [] if account is None else list(account.notes)
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]  # Pillow's raw modes
+    by_pillow = _turned_by_pillow(image)
     pixels = _decoded(image, account, stored, wanted.max_pixels, notes)
     # Earlier, Pillow would turn a TIFF by this EXIF. An AVIF is turned by Pillow's own.
     if account is not None and account.exif and image.format != "AVIF":
@@ -289,24 +290,24 @@ def _to_picture(
         notes += _unread(image, account)
 
     raw = _exif_of_avif(image, account, notes)
-    orientation, exif = metadata.exif(image, notes, strip_gps=wanted.strip_gps, stored=raw)
+    orientation, exif = metadata.exif(
+        image, notes, strip_gps=wanted.strip_gps, stored=raw, turned_from=by_pillow
+    )
     turn = _TURNS.get(orientation)
+    orientation = by_pillow if turn is None else orientation
     upright = pixels if turn is None else pixels.transpose(turn)
     flat = colour.to_eight_bits(colour.with_grey_scaled(upright, stored), notes)
     if flat.mode == "RGBA" and any("LA;16" in raw for raw in stored):
         flat = flat.convert("LA")  # Pillow has no 16-bit LA, and makes RGBA of it
-    found = (account.icc if account else None) or upright.info.get("icc_profile")
-    flat, profile = colour.matched(flat, found)
+    flat, profile = colour.matched(flat, _profile(upright, account, image.format, exif))
     icc = metadata.icc(upright, flat.mode, notes, profile)
     if icc is not None and "icc" not in wanted.keep:
-        flat = colour.to_srgb(flat, icc, notes)
-    if "exif" not in wanted.keep:
-        exif = None
+        flat, exif = _in_srgb(flat, icc, exif, notes)
     others = ancillary.collect(
         image, account, wanted.keep, orientation, exif, notes, strip_gps=wanted.strip_gps
     )
-    turned = turn is not None or raw is not None
-    packet = _packet(image, account, wanted, others, notes, turned=turned, size=flat.size)
+    exif = exif if "exif" in wanted.keep else None
+    packet = _packet(image, account, wanted, others, notes, orientation, flat.size)
     if wanted.strip_gps:
         from aecodec.image import places
 
@@ -325,21 +326,52 @@ def _to_picture(
     )
 
 
+def _in_srgb(
+    image: Image.Image, icc: bytes, exif: bytes | None, notes: list[str]
+) -> tuple[Image.Image, bytes | None]:
+    """A picture without its profile, and EXIF that does not state other colours any more."""
+    converted = colour.to_srgb(image, icc, notes)
+    changed = converted is not image
+    return converted, metadata.stating_srgb(exif) if exif and changed else exif
+
+
+def _profile(
+    image: Image.Image, account: Account | None, format: str | None, exif: bytes | None
+) -> object:
+    """The profile that a file has, or one of the colours that a camera's JPEG states in EXIF."""
+    found = (account.icc if account else None) or image.info.get("icc_profile")
+    if not found and account and exif and format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        from aecodec.image import signalling
+
+        return signalling.adobe_rgb() if metadata.states_adobe_rgb(exif) else None
+    return found
+
+
+def _turned_by_pillow(image: Image.Image) -> int:
+    """The orientation from which Pillow turns a picture itself when it loads it: of a TIFF.
+
+    It is that of the tag, or else of XMP.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 1
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in _TURNS else 1
+
+
 def _packet(
     image: Image.Image,
     account: Account | None,
     wanted: _Wanted,
     others: ancillary.Ancillary,
     notes: list[str],
-    *,
-    turned: bool,
+    orientation: int,
     size: tuple[int, int],
 ) -> bytes | None:
     """The XMP of a picture of this size, which says what is true of it."""
     packet = metadata.xmp(
         image,
         notes,
-        turned=turned,
+        orientation=orientation,
         strip_gps=wanted.strip_gps,
         packet=account.xmp if account else None,
         gone=(

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from aecodec.image import regions
 from aecodec.image.parts.account import GAIN_MAP, VIDEO
+from aecodec.image.regions import LYING
 from aecodec.image.xmp import PLACE_MARKS, Unreadable, without, without_places
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "EXIF_PREFIX",
     "KINDS",
+    "LYING",
     "SUBDIRECTORIES",
-    "as_stored",
     "descriptions",
     "descriptive_tags",
     "exif",
@@ -39,8 +41,11 @@ __all__ = [
     "of_part",
     "resolution_of",
     "sized",
+    "states_adobe_rgb",
+    "stating_srgb",
     "turned_back",
     "turned_xmp",
+    "unoriented",
     "xmp",
 ]
 
@@ -60,6 +65,7 @@ def exif(
     *,
     strip_gps: bool = False,
     stored: bytes | None = None,
+    turned_from: int = 1,
 ) -> tuple[int, bytes | None]:
     """Return the orientation of the pixels, and the EXIF that fits them once they are upright.
 
@@ -68,6 +74,7 @@ def exif(
 
     ``stored`` is the EXIF of an AVIF, empty if it has none: Pillow's has the orientation of the
     file in place of EXIF's, and was written anew for that. XMP does not orient such a file.
+    ``turned_from`` is the orientation from which Pillow has turned the pixels already.
     """
     try:
         raw: Any = image.info.get("exif")
@@ -90,8 +97,11 @@ def exif(
         return 1, None
     turnable = orientation if isinstance(orientation, int) else 1
     width, height = image.size
-    upright = (height, width) if turnable in range(5, 9) else (width, height)
+    upright = (height, width) if turnable in LYING else (width, height)
     structure = _Tiff(tiff)
+    came_from = turned_from if turnable == 1 else turnable
+    if tiff:
+        structure.turn(came_from, upright)
     cleaned = structure.cleaned(upright, notes, strip_gps=strip_gps) if tiff else None
     if cleaned is None and not strip_gps and structure.has_rest():
         notes.append(_UNREADABLE)  # there is no directory where the header says
@@ -105,11 +115,19 @@ def sized(
     return _Tiff(exif).sized(size) if exif else exif, _xmp_sized(xmp, size) if xmp else xmp
 
 
-def of_part(found: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The metadata of a picture that holds for a part of it or a smaller copy, of this size."""
+def of_part(
+    found: Mapping[str, Any], size: tuple[int, int], *, is_cut: bool = False
+) -> dict[str, Any]:
+    """The metadata of a picture that holds for a part of it or a smaller copy, of this size.
+
+    ``is_cut``: what states where in the picture something is means another place, and goes.
+    """
     exif, packet = sized(found["exif"], found["xmp"], size)
+    if exif and is_cut:
+        exif = _Tiff(exif).without_subject()
     try:
         packet = packet and without(packet, (GAIN_MAP, VIDEO))
+        packet = regions.without(packet) if packet and is_cut else packet
     except Unreadable:
         packet = None
     return {**found, "exif": exif, "xmp": packet, "gain_map": None, "video": None}
@@ -123,9 +141,50 @@ def turned_back(exif: bytes, orientation: int, size: tuple[int, int]) -> bytes |
     return _Tiff(exif).turned(orientation, size)
 
 
+def unoriented(exif: bytes) -> bytes:
+    """EXIF, with or without prefix, of an upright picture, without its entry for the orientation.
+
+    Pillow writes EXIF anew that has one, and replaces letters beyond ASCII, for an AVIF.
+    """
+    structure = _Tiff(exif.removeprefix(EXIF_PREFIX))
+    structure.remove_orientation()
+    return EXIF_PREFIX + structure.content
+
+
+def states_adobe_rgb(exif: bytes) -> bool:
+    """Whether EXIF says that the colours are Adobe RGB, as cameras do in place of a profile.
+
+    The rules of its file are R03 then (Design rule for Camera File system 2.0, "optional files"),
+    or the colour space is 2, which no standard has.
+    """
+    structure = _Tiff(exif)
+    spaces = [structure.number(e.value, 2) for e in structure.of_exif(_COLOUR_SPACE) if e.size == 2]
+    rules = [structure.content[e.value : e.value + 4] for e in structure.of_interoperability(1)]
+    return 2 in spaces or (0xFFFF in spaces and b"R03\0" in rules)
+
+
+def stating_srgb(exif: bytes) -> bytes:
+    """EXIF with the colour space sRGB in place of another one."""
+    structure = _Tiff(exif)
+    for entry in structure.of_exif(_COLOUR_SPACE):
+        if entry.size == 2:
+            structure.put(entry.value, 1, 2)
+    for entry in structure.of_interoperability(1):
+        structure.put(entry.value, int.from_bytes(b"R98\0", structure.order), 4)
+    return structure.content
+
+
+_COLOUR_SPACE: Final = ExifTags.Base.ColorSpace
+
+
 def turned_xmp(packet: bytes, orientation: int, size: tuple[int, int]) -> bytes:
-    """The same for the statements of an XMP packet."""
+    """The same for the statements of an XMP packet. Raises Unreadable."""
+    packet, _ = regions.turned(packet, _BACK.get(orientation, orientation), size)
     return _xmp_sized(_ORIENTATION.sub(rb"\g<1>%d" % orientation, packet), size)
+
+
+_BACK: Final = {6: 8, 8: 6}
+"""The orientations that others undo; the rest undo themselves."""
 
 
 def descriptions(exif: bytes) -> list[str]:
@@ -138,10 +197,10 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
     return _Tiff(exif).resolution()
 
 
-def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | None:
+def descriptive_tags(tags: Image.Exif) -> bytes | None:
     """Return the entries of a directory that hold outside its file; None if there are none.
 
-    With those of the Exif and the GPS directory, or without.
+    With those of the Exif and the GPS directory.
     """
     from aecodec.image.parts.tiff_exif import KEPT_IN_EXIF
 
@@ -149,24 +208,13 @@ def descriptive_tags(tags: Image.Exif, *, directories: bool = True) -> bytes | N
     for tag in KEPT_IN_EXIF:
         if tag in tags:
             kept[tag] = _as_stored(tags[tag])
-    for directory in SUBDIRECTORIES if directories else ():
+    for directory in SUBDIRECTORIES:
         if subtags := tags.get_ifd(directory):
             inner = {tag: _as_stored(value) for tag, value in subtags.items()}
             if interop := directory == ExifTags.IFD.Exif and tags.get_ifd(ExifTags.IFD.Interop):
                 inner[ExifTags.IFD.Interop] = interop
             kept[directory] = inner
     return kept.tobytes() if len(kept) else None
-
-
-def as_stored(tags: Image.Exif) -> None:
-    """Turn texts back into bytes: Pillow reads them as Latin-1, and writes question marks."""
-    for directory in SUBDIRECTORIES:
-        inner = tags.get_ifd(directory)
-        for tag, value in inner.items():
-            inner[tag] = _as_stored(value)
-    for tag in list(tags):
-        if tag not in SUBDIRECTORIES:
-            tags[tag] = _as_stored(tags[tag])
 
 
 def _as_stored(value: object) -> object:
@@ -197,6 +245,8 @@ _DIMENSIONS: Final[dict[int, int]] = {
     ExifTags.Base.ExifImageWidth: 0,
     ExifTags.Base.ExifImageHeight: 1,
 }
+_SUBJECT: Final = (37396, 41492)
+"""SubjectArea, SubjectLocation."""
 _GEOGRAPHIC: Final = (33550, 33922, 34264, 34735, 34736, 34737)
 """GeoTIFF: the scale of pixels, tie points, transformation, keys and their values."""
 _NESTED: Final = {700: "XMP", 33723: "IPTC", 34377: "Photoshop's resources"}
@@ -227,18 +277,18 @@ class _Tiff:
 
     def __init__(self, tiff: bytes) -> None:
         self._bytes = bytearray(tiff)
-        self._order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+        self.order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
 
     def cleaned(self, size: tuple[int, int], notes: list[str], *, strip_gps: bool) -> bytes | None:
         """Return the structure upright and without thumbnails; None if nothing is left of it."""
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         self._orient(main, 1)
         self._resize(main, size)
         orphans = list(self._unlink_thumbnails(main))
         if strip_gps:
             orphans += self._remove_positions(main, notes)
         self._wipe(orphans, self._live(main))
-        return bytes(self._bytes) if self._number(main, 2) else None
+        return bytes(self._bytes) if self.number(main, 2) else None
 
     def has_rest(self) -> bool:
         """Whether anything but zeros is left behind the header."""
@@ -260,7 +310,7 @@ class _Tiff:
 
     def descriptions(self) -> list[str]:
         """The names of the tags with free text that is not blank."""
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         found = []
         for directory in (main, *self._linked(main, ExifTags.IFD.Exif)):
             # Forged files repeat a tag; the first entry counts, as in the order of the tags.
@@ -274,49 +324,106 @@ class _Tiff:
                     found.append(_FREE_TEXT[tag])
         return sorted(set(found))
 
-    def _number(self, offset: int, size: int) -> int:
-        return int.from_bytes(self._bytes[offset : offset + size], self._order)
+    def number(self, offset: int, size: int) -> int:
+        return int.from_bytes(self._bytes[offset : offset + size], self.order)
 
     def _entries(self, directory: int) -> Iterator[_Entry]:
         for at in range(directory + 2, self._end(directory), _ENTRY):
             if at + _ENTRY > len(self._bytes):
                 return
-            size = _TYPE_SIZES.get(self._number(at + 2, 2), 1) * self._number(at + 4, 4)
-            value = at + 8 if size <= 4 else self._number(at + 8, 4)
-            yield _Entry(at, self._number(at, 2), value, size)
+            size = _TYPE_SIZES.get(self.number(at + 2, 2), 1) * self.number(at + 4, 4)
+            value = at + 8 if size <= 4 else self.number(at + 8, 4)
+            yield _Entry(at, self.number(at, 2), value, size)
 
     def _end(self, directory: int) -> int:
         """The position of the offset of the next directory."""
-        return directory + 2 + _ENTRY * self._number(directory, 2)
+        return directory + 2 + _ENTRY * self.number(directory, 2)
 
     def _linked(self, directory: int, tag: int) -> list[int]:
         """The directories that the entry `tag` points to: one, and few more in forged files."""
-        found = [self._number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
+        found = [self.number(e.value, 4) for e in self._entries(directory) if e.tag == tag]
         there = dict.fromkeys(offset for offset in found if 8 <= offset < len(self._bytes))
         return list(there)[:_MAX_LINKED]
 
     def sized(self, size: tuple[int, int]) -> bytes:
         """Return the structure with these pixel dimensions wherever it states them."""
-        self._resize(self._number(4, 4), size)
+        self._resize(self.number(4, 4), size)
         return bytes(self._bytes)
 
+    @property
+    def content(self) -> bytes:
+        return bytes(self._bytes)
+
+    def remove_orientation(self) -> None:
+        self._remove(self.number(4, 4), (ExifTags.Base.Orientation,))
+
+    def turn(self, orientation: int, size: tuple[int, int]) -> None:
+        """Turn what is stated of a picture in this orientation, to this width and height."""
+        if orientation not in range(2, 9):
+            return
+        stored = size
+        if orientation in LYING:
+            self._exchange_resolutions()
+            stored = size[::-1]
+        for entry in self.of_exif(*_SUBJECT):
+            kind, count = self.number(entry.at + 2, 2), self.number(entry.at + 4, 4)
+            if kind != 3 or count not in (2, 3, 4):
+                continue
+            x, y, *rest = (self.number(entry.value + 2 * i, 2) for i in range(count))
+            rest = rest[::-1] if orientation in LYING else rest
+            for i, value in enumerate([*regions.moved(orientation, x, y, stored), *rest]):
+                self.put(entry.value + 2 * i, min(max(value, 0), 0xFFFF), 2)
+
+    def without_subject(self) -> bytes:
+        """The structure without the place of the main subject in the picture."""
+        for directory in self._linked(self.number(4, 4), ExifTags.IFD.Exif):
+            self._remove(directory, _SUBJECT)
+        return self.content
+
+    def of_exif(self, *tags: int) -> list[_Entry]:
+        """The entries of the Exif directory that have one of these tags."""
+        inner = self._linked(self.number(4, 4), ExifTags.IFD.Exif)
+        return [e for directory in inner for e in self._entries(directory) if e.tag in tags]
+
+    def of_interoperability(self, tag: int) -> list[_Entry]:
+        """The entries of the Interoperability directory with this tag and 4 bytes."""
+        inner = self._linked(self.number(4, 4), ExifTags.IFD.Exif)
+        others = (d for within in inner for d in self._linked(within, ExifTags.IFD.Interop))
+        return [e for d in others for e in self._entries(d) if e.tag == tag and e.size == 4]
+
+    def put(self, offset: int, number: int, size: int) -> None:
+        """Write a number, where there is room for it."""
+        if offset + size <= len(self._bytes):
+            self._bytes[offset : offset + size] = number.to_bytes(size, self.order)
+
+    def _exchange_resolutions(self) -> None:
+        """Exchange the resolutions across and down."""
+        across, down = (
+            [e.at for e in self._entries(self.number(4, 4)) if e.tag == tag]
+            for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+        )
+        if len(across) == len(down) == 1:  # type, count and value are exchanged, not the tags
+            one, other = (slice(at + 2, at + _ENTRY) for at in (*across, *down))
+            self._bytes[one], self._bytes[other] = self._bytes[other], self._bytes[one]
+
     def turned(self, orientation: int, size: tuple[int, int]) -> bytes | None:
-        main = self._number(4, 4)
+        main = self.number(4, 4)
         self._resize(main, size)
+        self.turn(_BACK.get(orientation, orientation), size)
         return bytes(self._bytes) if self._orient(main, orientation) else None
 
     def resolution(self) -> tuple[float, float] | None:
-        found = {entry.tag: entry for entry in self._entries(self._number(4, 4))}
+        found = {entry.tag: entry for entry in self._entries(self.number(4, 4))}
         values = []
         for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution):
             if tag not in found or found[tag].size != 8:
                 return None
-            above, below = (self._number(found[tag].value + at, 4) for at in (0, 4))
+            above, below = (self.number(found[tag].value + at, 4) for at in (0, 4))
             if not above or not below:
                 return None
             values.append(above / below)
         unit = found.get(ExifTags.Base.ResolutionUnit)
-        unit_id = 2 if unit is None else self._number(unit.value, min(unit.size, 4))
+        unit_id = 2 if unit is None else self.number(unit.value, min(unit.size, 4))
         factor = {2: 1.0, 3: 2.54}.get(unit_id)
         return None if factor is None else (values[0] * factor, values[1] * factor)
 
@@ -325,8 +432,8 @@ class _Tiff:
         found = False
         for entry in self._entries(directory):
             if entry.tag == ExifTags.Base.Orientation:
-                size = {1: 1, 4: 4}.get(self._number(entry.at + 2, 2), 2)  # else a SHORT
-                value = orientation.to_bytes(size, self._order).ljust(4, b"\0")
+                size = {1: 1, 4: 4}.get(self.number(entry.at + 2, 2), 2)  # else a SHORT
+                value = orientation.to_bytes(size, self.order).ljust(4, b"\0")
                 self._bytes[entry.at + 8 : entry.at + 12] = value
                 found = True
         return found
@@ -337,33 +444,31 @@ class _Tiff:
             for entry in self._entries(directory):
                 if entry.tag not in _DIMENSIONS or entry.at + 12 > len(self._bytes):
                     continue
-                kind, count = self._number(entry.at + 2, 2), self._number(entry.at + 4, 4)
+                kind, count = self.number(entry.at + 2, 2), self.number(entry.at + 4, 4)
                 if kind not in (3, 4) or count != 1:
                     continue
                 value = size[_DIMENSIONS[entry.tag]]
                 if value > 0xFFFF:
                     kind = 4
-                self._bytes[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, self._order)
-                content = value.to_bytes(2 if kind == 3 else 4, self._order).ljust(4, b"\0")
+                self._bytes[entry.at + 2 : entry.at + 4] = kind.to_bytes(2, self.order)
+                content = value.to_bytes(2 if kind == 3 else 4, self.order).ljust(4, b"\0")
                 self._bytes[entry.at + 8 : entry.at + 12] = content
 
     def _unlink_thumbnails(self, main: int) -> Iterator[range]:
         """End the chain after the first directory; yield the ranges that only the others used."""
         link = self._end(main)
-        following = self._number(link, 4)
+        following = self.number(link, 4)
         if link + 4 <= len(self._bytes):
             self._bytes[link : link + 4] = bytes(4)
         for _ in range(_MAX_THUMBNAILS):
             if not 8 <= following < len(self._bytes):
                 return
-            values = {
-                e.tag: self._number(e.value, min(e.size, 4)) for e in self._entries(following)
-            }
+            values = {e.tag: self.number(e.value, min(e.size, 4)) for e in self._entries(following)}
             for start, length in _THUMBNAIL:
                 if start in values and length in values:
                     yield range(values[start], values[start] + values[length])
             yield from self._ranges(following)
-            following = self._number(self._end(following), 4)
+            following = self.number(self._end(following), 4)
 
     def _ranges(self, directory: int) -> list[range]:
         """The ranges of a directory and of its values outside it."""
@@ -390,8 +495,8 @@ class _Tiff:
         ranges = [slice(e.at, e.at + _ENTRY) for e in kept] + [slice(entries[-1].at + _ENTRY, end)]
         moved = b"".join(self._bytes[part] for part in ranges)
         self._bytes[directory + 2 : end] = moved.ljust(end - directory - 2, b"\0")
-        count = self._number(directory, 2) - len(entries) + len(kept)
-        self._bytes[directory : directory + 2] = count.to_bytes(2, self._order)
+        count = self.number(directory, 2) - len(entries) + len(kept)
+        self._bytes[directory : directory + 2] = count.to_bytes(2, self.order)
 
     def _wipe(self, orphans: list[range], live: list[range]) -> None:
         """Zero the bytes that nothing refers to any more, and cut them off at the end."""
@@ -506,14 +611,16 @@ def xmp(
     image: Image.Image,
     notes: list[str],
     *,
-    turned: bool,
     strip_gps: bool = False,
     packet: bytes | str | None = None,
     gone: Collection[str] = (),
     size: tuple[int, int] | None = None,
+    orientation: int = 1,
 ) -> bytes | None:
-    """Return the packet without thumbnails; `turned`: the pixels were turned upright.
+    """Return the packet without thumbnails, for a picture that is upright.
 
+    The pixels were turned from ``orientation``; so are regions of the picture, and its resolution.
+    The orientation that it states becomes 1, also where another statement has overruled it.
     ``packet`` replaces the one that Pillow read. Statements on parts that are ``gone`` (see
     `xmp.py`) are removed, and pixel dimensions become ``size``. With `strip_gps`, places are
     removed, too. A packet that may still hold one, for example in an encoding other than UTF-8, is
@@ -530,12 +637,23 @@ def xmp(
         notes.append("XMP that cannot be read is dropped")
         return None
     packet = _THUMBNAILS.sub(b"", packet)
-    if turned:
-        packet = _ORIENTATION.sub(rb"\g<1>1", packet)
+    if orientation != 1:
+        packet = _upright(packet, orientation, notes, size or image.size)
+    packet = _ORIENTATION.sub(rb"\g<1>1", packet)
     if size is not None:
         packet = _xmp_sized(packet, size)
     if strip_gps:
         return _placeless(packet, notes)
+    return packet
+
+
+def _upright(packet: bytes, orientation: int, notes: list[str], size: tuple[int, int]) -> bytes:
+    """The packet with its regions and its resolution as they are in the upright picture."""
+    try:
+        packet, others = regions.turned(packet, orientation, size)
+    except Unreadable:
+        others = ["XMP that cannot be read"]
+    notes += [f"{other}: not turned with the picture" for other in others]
     return packet
 
 

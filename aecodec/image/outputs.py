@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -36,6 +36,8 @@ class Output:
     keywords: dict[str, Any]
     """Pillow's options."""
     notes: list[str] = field(default_factory=list)
+    stated: Collection[int] = ()
+    """The tags that a TIFF has from EXIF."""
     finish: Callable[[bytes], bytes] | None = None
     """Completes the file that Pillow has written."""
 
@@ -99,6 +101,25 @@ def _comment(output: Output, ancillary: Ancillary) -> Ancillary:
     return Ancillary(texts=tuple(found))
 
 
+def _latin_comment(output: Output, ancillary: Ancillary) -> Ancillary:
+    """One comment, in Latin-1 (the text of a COM segment of JPEG 2000, Rcom 1)."""
+    found = comments(ancillary.texts)[:1]
+    if not found:
+        return Ancillary()
+    try:
+        content = _readable(found[0].text).encode("latin-1")
+    except UnicodeEncodeError:
+        content = b""
+    if not content or b"\0" in content or len(content) > _MAX_COM:
+        return Ancillary()
+    output.keywords.setdefault("comment", content)
+    return Ancillary(texts=tuple(found))
+
+
+_MAX_COM: Final = 65531
+"""Bytes of a comment that a segment of JPEG 2000 holds, behind its length and Rcom."""
+
+
 def _in_exif(output: Output, ancillary: Ancillary) -> Ancillary:
     """WebP and AVIF state a resolution only in EXIF."""
     wanted = ancillary.resolution
@@ -111,11 +132,17 @@ def _in_exif(output: Output, ancillary: Ancillary) -> Ancillary:
         tags[ExifTags.Base.ResolutionUnit] = 2
         output.keywords["exif"] = metadata.EXIF_PREFIX + tags.tobytes()
         return Ancillary(wanted)
-    stated = None
-    if isinstance(exif, bytes):
-        stated = metadata.resolution_of(exif.removeprefix(metadata.EXIF_PREFIX))
-    same = stated and all(abs(a - b) < 0.01 * a for a, b in zip(stated, wanted, strict=True))
-    return Ancillary(wanted) if same else Ancillary()
+    return Ancillary(wanted) if _is_stated(exif, wanted) else Ancillary()
+
+
+def _is_stated(exif: object, resolution: tuple[float, float]) -> bool:
+    """Whether EXIF states a resolution, to one per cent."""
+    if not isinstance(exif, bytes):
+        return False
+    stated = metadata.resolution_of(exif.removeprefix(metadata.EXIF_PREFIX))
+    if stated is None:
+        return False
+    return all(abs(a - b) < 0.01 * a for a, b in zip(stated, resolution, strict=True))
 
 
 _MAX_TEXT: Final = 2**20
@@ -182,8 +209,9 @@ def _tiff(output: Output, ancillary: Ancillary) -> Ancillary:
     given = []
     for text in ancillary.texts:
         tag = _TIFF_TEXTS.get(text.keyword)
-        if tag is not None and tag not in tags:
-            tags[tag] = _readable(text.text)
+        content = _readable(text.text)
+        if tag is not None and tag not in (*tags, *output.stated) and "\0" not in content:
+            tags[tag] = content.encode()  # of a str, Pillow writes question marks
             given.append(text)
     if ancillary.iptc:
         tags[_IPTC_TAG] = ancillary.iptc
@@ -192,14 +220,14 @@ def _tiff(output: Output, ancillary: Ancillary) -> Ancillary:
     return Ancillary(ancillary.resolution, tuple(given), ancillary.iptc)
 
 
+def _fits_jfif(value: float) -> bool:
+    """Whether JFIF, which has whole numbers of 16 bits, states a resolution to one per cent."""
+    return abs(round(value) - value) <= 0.01 * value and round(value) < 2**16
+
+
 def _jpeg(output: Output, ancillary: Ancillary) -> Ancillary:
     from aecodec.image import jpeg_output
 
-    resolution = ancillary.resolution
-    if resolution and max(resolution) < 2**16:  # as much as JFIF holds
-        output.keywords.setdefault("dpi", resolution)
-    else:
-        resolution = None
     found = comments(ancillary.texts)
     written = jpeg_output.Written(output.image, output.keywords, output.notes)
     given = written.add_comments([_bytes_of(text) for text in found])
@@ -207,6 +235,12 @@ def _jpeg(output: Output, ancillary: Ancillary) -> Ancillary:
         written.add_iptc(ancillary.iptc)
     written.add_attachments(ancillary.gain_map, ancillary.video)
     written.add_xmp()
+    resolution = ancillary.resolution
+    if resolution and all(_fits_jfif(value) for value in resolution):
+        turned = written.orientation in metadata.LYING
+        output.keywords.setdefault("dpi", resolution[::-1] if turned else resolution)
+    elif resolution and not _is_stated(output.keywords.get("exif"), resolution):
+        resolution = None
     output.image, output.finish = written.image, written.finish
     return Ancillary(
         resolution, tuple(found[:given]), ancillary.iptc, written.gain_map, written.video
@@ -219,7 +253,7 @@ _GIVERS: Final[dict[str, Callable[[Output, Ancillary], Ancillary]]] = {
     "DIB": _resolution,
     "GIF": _comment,
     "JPEG": _jpeg,
-    "JPEG2000": _comment,
+    "JPEG2000": _latin_comment,
     "MPO": _jpeg,
     "PDF": _resolution_of_page,
     "PNG": _png,

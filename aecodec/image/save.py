@@ -19,11 +19,11 @@ from PIL import ExifTags, Image
 
 from aecodec.arrays import Pixels
 from aecodec.errors import AecodecError, OutputError, one_line
-from aecodec.image import ancillary, formats, metadata, outputs, png
+from aecodec.image import ancillary, colour, formats, metadata, outputs, png
 from aecodec.image.picture import MODES, Mode, grey_of, pillow_info
 from aecodec.stages import stage
 
-__all__ = ["save", "save_bands"]
+__all__ = ["LOSSY", "save", "save_bands"]
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,43 @@ class _Writer:
     transparency: str = ""
     """The same for transparency."""
     side: int | None = None
-    """The largest side in pixels; Pillow would shrink a larger picture."""
+    """The largest side in pixels; of a larger picture Pillow would shrink it, or fail."""
+    grey: Mapping[str, object] = field(default_factory=dict)
+    """More options for greyscale."""
 
 
 _ALL_METADATA: Final = ("exif", "icc_profile", "xmp")
 _NAMES: Final = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}
+_OF_JPEG: Final = {"quality": 95, "subsampling": "4:4:4"}
+_SIDE_OF_JPEG: Final = 65500  # pixels; the limit of libjpeg
 _WRITERS: Final[Mapping[str, _Writer]] = {
     "AVIF": _Writer(
         MODES,
         _ALL_METADATA,
         {"quality": 90, "subsampling": "4:4:4"},
         transparency="AVIF keeps the transparency only nearly",
+        side=32768,  # libavif reads no larger one
+        grey={"subsampling": "4:0:0"},
     ),
     "DDS": _Writer(MODES),
-    "GIF": _Writer(colours="GIF has 256 colours"),
+    "GIF": _Writer(colours="GIF has 256 colours", side=65535),
     "ICNS": _Writer(side=0),
     "ICO": _Writer(MODES, side=256),
-    "JPEG": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
+    "JPEG": _Writer(("L", "RGB"), _ALL_METADATA, _OF_JPEG, side=_SIDE_OF_JPEG),
     "JPEG2000": _Writer(MODES),
-    "MPO": _Writer(metadata=_ALL_METADATA, options={"quality": 95, "subsampling": "4:4:4"}),
-    "PDF": _Writer(options={"quality": 95}),
+    "MPO": _Writer(("L", "RGB"), _ALL_METADATA, _OF_JPEG, side=_SIDE_OF_JPEG),
+    "PCX": _Writer(side=65535),
+    "PDF": _Writer(options={"quality": 95}, side=_SIDE_OF_JPEG),
     "PNG": _Writer(MODES, _ALL_METADATA),
     "QOI": _Writer(("RGB", "RGBA")),
-    "SGI": _Writer(("L", "RGB", "RGBA")),
-    "TGA": _Writer(MODES),
+    "SGI": _Writer(("L", "RGB", "RGBA"), side=65535),
+    "SPIDER": _Writer(("L",)),
+    "TGA": _Writer(MODES, side=65535),
     "TIFF": _Writer(MODES, _ALL_METADATA, {"compression": "tiff_adobe_deflate"}),
-    "WEBP": _Writer(("RGB", "RGBA"), _ALL_METADATA, {"lossless": True, "exact": True}),
+    "WEBP": _Writer(("RGB", "RGBA"), _ALL_METADATA, {"lossless": True, "exact": True}, side=16383),
 }
+LOSSY: Final = frozenset({"AVIF", "JPEG", "MPO", "PDF"})
+"""Formats that are written with small errors in every pixel, of which no note speaks."""
 _PILLOWS_PNG: Final = frozenset(
     {"bits", "compress_level", "compress_type", "dictionary", "optimize", "save_all"}
 )
@@ -96,14 +106,15 @@ def save(
     writer = _WRITERS.get(name, _Writer())
     notes: list[str] = []
     image = _fitted(image, name, writer, notes)
-    keywords = {**writer.options, **options}
+    more = writer.grey if image.mode in ("L", "LA") else {}
+    keywords = {**writer.options, **more, **options}
     if name == "ICO":
         keywords.setdefault("sizes", [image.size])
     _add_metadata(image, name, writer, keywords, notes)
     try:
         if name == "TIFF":
             exif = keywords.pop("exif", None)
-            keywords["exif"] = _tiff_tags(exif, keywords.pop("xmp", None))
+            keywords["exif"] = _tiff_tags(keywords.pop("xmp", None))
         output = outputs.Output(image, keywords, notes)
         if name == "TIFF" and isinstance(exif, bytes):
             _add_directories(output, exif.removeprefix(metadata.EXIF_PREFIX))
@@ -169,6 +180,8 @@ def _add_metadata(
             continue
         if key not in writer.metadata:
             notes.append(f"{name} is written without the {_NAMES[key]}")
+        elif name == "AVIF" and key == "exif":
+            keywords.setdefault(key, metadata.unoriented(content))
         elif name in ("JPEG", "MPO") and key == "exif" and len(content) > _JPEG_SEGMENT - 29:
             notes.append(f"the {_NAMES[key]} of {len(content)} bytes is too large for a JPEG")
             keywords.setdefault(key, b"")  # or some versions of Pillow take it from image.info
@@ -225,7 +238,14 @@ def _fitted(image: Image.Image, name: str, writer: _Writer, notes: list[str]) ->
         if transparent and "RGBA" not in writer.modes:
             raise OutputError(f"{name} cannot hold transparency: choose PNG, TIFF or WebP")
         grey = image.mode in ("1", "L") and "L" in writer.modes
-        image = image.convert("RGBA" if transparent else "L" if grey else "RGB")
+        mode = "RGBA" if transparent else "L" if grey else "RGB"
+        if mode not in writer.modes:
+            raise OutputError(
+                f"{name} holds no picture of the mode {image.mode}: choose another format"
+            )
+        if image.mode in ("L", "LA") and mode != "L" and "icc_profile" in writer.metadata:
+            image = colour.with_rgb_profile(image, notes)
+        image = image.convert(mode)
     if writer.colours and image.mode not in ("L", "LA"):
         notes.append(writer.colours)
     if writer.transparency and image.has_transparency_data:
@@ -236,20 +256,17 @@ def _fitted(image: Image.Image, name: str, writer: _Writer, notes: list[str]) ->
 def _add_directories(output: outputs.Output, exif: bytes) -> None:
     from aecodec.image import tiff_output
 
+    output.stated = tiff_output.tags_of(exif)
     output.finish = lambda written: tiff_output.with_directories(written, exif)
     if tiff_output.has_maker_notes(exif):
         output.notes.append(tiff_output.MAKER_NOTES)
+    if lost := tiff_output.lost_of(exif, has_profile="icc_profile" in output.keywords):
+        output.notes.append(lost)
 
 
-def _tiff_tags(exif: object, xmp: object) -> Image.Exif:
-    """Gather what goes in a TIFF's own directory, without the layout of another file."""
+def _tiff_tags(xmp: object) -> Image.Exif:
+    """What Pillow writes into a TIFF's own directory, beside the picture and its resolution."""
     tags = Image.Exif()
-    if isinstance(exif, bytes):
-        source = Image.Exif()
-        source.load(exif)
-        if kept := metadata.descriptive_tags(source, directories=False):
-            tags.load(kept)
-            metadata.as_stored(tags)
     if isinstance(xmp, bytes):
         tags[ExifTags.Base.XMLPacket] = xmp
     return tags

@@ -5,6 +5,7 @@
     cICP, nclx      code points of ITU-T H.273 ---+
     gAMA, cHRM      PNG: exponent, chromaticities +--> Signal: icc, or a note, or neither (sRGB)
     BMP V4, V5      end points, embedded profile -+
+    EXIF of a JPEG  Adobe RGB -------------------> icc
 
 An `.aec` file states its colours by an ICC profile, and is sRGB without one. So a signal of
 standard dynamic range becomes a matrix/TRC profile (ICC.1:2022, version 4, about 500 bytes) with
@@ -29,12 +30,14 @@ __all__ = [
     "SRGB_CURVE",
     "Chromaticities",
     "Signal",
+    "adobe_rgb",
     "colour_space",
     "from_bmp",
     "from_chromaticities",
     "from_code_points",
     "from_png",
     "grey_profile",
+    "rgb_profile",
 ]
 
 
@@ -172,6 +175,16 @@ def from_code_points(
     if not always and curve == SRGB_CURVE and (grey or chromaticities == _SRGB_PRIMARIES):
         return Signal()
     return Signal(_profile(name, chromaticities, curve, grey=grey), says=name)
+
+
+# --- EXIF ---------------------------------------------------------------------------------------
+
+
+def adobe_rgb() -> bytes:
+    """A profile of the colours that EXIF calls Adobe RGB: those of IEC 61966-2-5 (opRGB)."""
+    primaries = Chromaticities(_D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+    name = "opRGB, compatible with Adobe RGB (1998)"
+    return _profile(name, primaries, Parametric(563 / 256), grey=False)
 
 
 # --- PNG ----------------------------------------------------------------------------------------
@@ -362,16 +375,23 @@ def _profile(name: str, chromaticities: Chromaticities, curve: Curve, *, grey: b
     }
     if grey:
         return _assembled(b"GRAY", {**tags, b"kTRC": _curve(curve)})
-    matrix, adaptation = _to_d50(chromaticities)
-    columns = np.rint(matrix * 65536).astype(int)
-    columns[:, 2] = np.array(_D50_FIXED) - columns[:, 0] - columns[:, 1]  # white stays exact
-    for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns.T.tolist(), strict=True):
-        tags[tag] = _xyz(tuple(column))
+    columns, adaptation = _columns(chromaticities)
+    tags |= columns
     for tag in (b"rTRC", b"gTRC", b"bTRC"):
         tags[tag] = _curve(curve)
     fixed = np.rint(adaptation * 65536).astype(int).ravel().tolist()
     tags[b"chad"] = b"sf32\0\0\0\0" + struct.pack(">9i", *fixed)
     return _assembled(b"RGB ", tags)
+
+
+def _columns(chromaticities: Chromaticities) -> tuple[dict[bytes, bytes], _Matrix]:
+    """The tags for the primaries under D50, and the matrix from the white point to D50."""
+    matrix, adaptation = _to_d50(chromaticities)
+    columns = np.rint(matrix * 65536).astype(int)
+    columns[:, 2] = np.array(_D50_FIXED) - columns[:, 0] - columns[:, 1]  # white stays exact
+    names = (b"rXYZ", b"gXYZ", b"bXYZ")
+    tags = {tag: _xyz(tuple(xyz)) for tag, xyz in zip(names, columns.T.tolist(), strict=True)}
+    return tags, adaptation
 
 
 def _to_d50(chromaticities: Chromaticities) -> tuple[_Matrix, _Matrix]:
@@ -443,8 +463,36 @@ def grey_profile(profile: bytes) -> bytes | None:
     It has the same curve. It exists if the three channels share one curve and the colours are a
     matrix of them, so that equal channels are neutral. None for all other profiles.
     """
-    if colour_space(profile) != b"RGB ":
+    tags = _tags(profile)
+    if colour_space(profile) != b"RGB " or tags is None:
         return None
+    curves = {tags.get(tag, b"") for tag in (b"rTRC", b"gTRC", b"bTRC")}
+    curve = curves.pop()
+    if curves or len(curve) < 12 or any(tag.startswith((b"A2B", b"D2B")) for tag in tags):
+        return None
+    if not {b"rXYZ", b"gXYZ", b"bXYZ"} <= tags.keys():
+        return None
+    return _rewritten(profile, tags, b"GRAY", {b"kTRC": curve})
+
+
+def rgb_profile(profile: bytes) -> bytes | None:
+    """Return an RGB profile in which r = g = b is the grey of a greyscale profile.
+
+    It has the same curve for each channel, and the primaries of sRGB. None if the profile is none
+    of a curve alone.
+    """
+    tags = _tags(profile)
+    if colour_space(profile) != b"GRAY" or profile[20:24] != b"XYZ " or tags is None:
+        return None
+    curve = tags.get(b"kTRC", b"")
+    if len(curve) < 12 or any(tag.startswith((b"A2B", b"D2B")) for tag in tags):
+        return None
+    more = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    return _rewritten(profile, tags, b"RGB ", {**_columns(_SRGB_PRIMARIES)[0], **more})
+
+
+def _tags(profile: bytes) -> dict[bytes, bytes] | None:
+    """The contents of a profile by their tags; None if its table breaks off."""
     count = int.from_bytes(profile[128:132], "big")
     tags: dict[bytes, bytes] = {}
     for at in range(132, 132 + 12 * min(count, _MAX_TAGS), 12):
@@ -452,15 +500,15 @@ def grey_profile(profile: bytes) -> bytes | None:
             return None
         tag, offset, size = struct.unpack_from(">4sII", profile, at)
         tags[tag] = profile[offset : offset + size]
-    curves = {tags.get(tag, b"") for tag in (b"rTRC", b"gTRC", b"bTRC")}
-    curve = curves.pop()
-    if curves or len(curve) < 12 or any(tag.startswith((b"A2B", b"D2B")) for tag in tags):
-        return None
-    if not {b"rXYZ", b"gXYZ", b"bXYZ"} <= tags.keys():
-        return None
+    return tags
+
+
+def _rewritten(
+    profile: bytes, tags: dict[bytes, bytes], space: bytes, more: dict[bytes, bytes]
+) -> bytes:
+    """A profile of another colour space, with the texts and the white of this one."""
     # The texts are copied unchanged, and so is the version that they are written in.
     kept = {tag: tags[tag] for tag in _KEPT_TAGS if tag in tags}
-    kept[b"kTRC"] = curve
-    grey = bytearray(_assembled(b"GRAY", kept))
-    grey[8:12] = profile[8:12]
-    return bytes(grey)
+    made = bytearray(_assembled(space, {**kept, **more}))
+    made[8:12] = profile[8:12]
+    return bytes(made)

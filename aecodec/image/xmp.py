@@ -27,13 +27,18 @@ from aecodec.image.parts.account import GAIN_MAP, VIDEO
 __all__ = [
     "EXTENDED",
     "PLACE_MARKS",
+    "Element",
     "Unreadable",
+    "Value",
     "descriptions",
+    "edited",
     "extended_digest",
     "is_claimed",
     "joined",
+    "scan",
     "semantics",
     "split",
+    "values",
     "with_lengths",
     "without",
     "without_places",
@@ -63,7 +68,9 @@ class Unreadable(ValueError):
     """A packet is not well-formed, or cannot be changed in place."""
 
 
-class _Value(NamedTuple):
+class Value(NamedTuple):
+    """The text of an attribute or of an element."""
+
     text: str
     start: int
     end: int
@@ -72,14 +79,16 @@ class _Value(NamedTuple):
 
 class _Attribute(NamedTuple):
     name: str
-    value: _Value
+    value: Value
     start: int
     end: int
     """From the space before it to the closing quote."""
 
 
 @dataclass
-class _Element:
+class Element:
+    """An element of a packet, and where it is."""
+
     name: str
     start: int
     opened: int
@@ -88,18 +97,18 @@ class _Element:
     """The beginning of its end tag; `opened` without an end tag."""
     end: int = 0
     attributes: list[_Attribute] = field(default_factory=list)
-    children: list[_Element] = field(default_factory=list)
+    children: list[Element] = field(default_factory=list)
     declares: list[bytes] = field(default_factory=list)
     """The text of its namespace declarations."""
 
-    def walk(self) -> Iterator[_Element]:
+    def walk(self) -> Iterator[Element]:
         waiting = [self]
         while waiting:
             element = waiting.pop()
             yield element
             waiting.extend(reversed(element.children))
 
-    def find(self, name: str) -> _Element | None:
+    def find(self, name: str) -> Element | None:
         return next((element for element in self.walk() if element.name == name), None)
 
 
@@ -108,13 +117,13 @@ _IN_TAG: Final = re.compile(rb"\s+(%s)\s*=\s*(\"[^\"]*\"|'[^']*')" % _NAME)
 _TAG_NAME: Final = re.compile(rb"<(%s)" % _NAME)
 
 
-def _scan(packet: bytes) -> _Element:
+def scan(packet: bytes) -> Element:
     """Parse a packet; return its root element. Raises Unreadable."""
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.ordered_attributes = True
     parser.buffer_text = True
-    root: list[_Element] = []
-    open_elements: list[_Element] = []
+    root: list[Element] = []
+    open_elements: list[Element] = []
     count = 0
 
     def refuse(*_: object) -> None:
@@ -148,7 +157,7 @@ def _scan(packet: bytes) -> _Element:
     return root[0]
 
 
-def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> _Element:
+def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> Element:
     """The start tag at `at`. Raises Unreadable in encodings other than UTF-8."""
     head = _TAG_NAME.match(packet, at)
     if head is None:
@@ -161,15 +170,15 @@ def _tag(packet: bytes, at: int, tag: str, flat: list[str]) -> _Element:
             declares.append(match[0])
         elif (pair := next(names_and_values, None)) is not None:
             name, text = pair
-            value = _Value(text, match.start(2) + 1, match.end(2) - 1)
+            value = Value(text, match.start(2) + 1, match.end(2) - 1)
             found.append(_Attribute(name, value, match.start(), match.end()))
     opened = packet.find(b">", here) + 1
     if not opened or packet[here:opened].strip() not in (b">", b"/>"):
         raise Unreadable("a tag cannot be followed")
-    return _Element(tag, at, opened, attributes=found, declares=declares)
+    return Element(tag, at, opened, attributes=found, declares=declares)
 
 
-def _edited(packet: bytes, changes: Iterable[tuple[int, int, bytes]]) -> bytes:
+def edited(packet: bytes, changes: Iterable[tuple[int, int, bytes]]) -> bytes:
     """Replace ranges. A range inside another one is ignored; an empty range is an insertion."""
     parts, at = [], 0
     for start, end, content in sorted(changes, key=lambda c: (c[0], c[0] != c[1], -c[1])):
@@ -195,7 +204,7 @@ def without(packet: bytes, gone: Collection[str]) -> bytes:
     """
     if not is_claimed(packet):
         return packet
-    root = _scan(packet)
+    root = scan(packet)
     claims = tuple(name for kind in gone for name in _CLAIMS[kind])
     changes: list[tuple[int, int, bytes]] = []
     for element in root.walk():
@@ -213,27 +222,27 @@ def without(packet: bytes, gone: Collection[str]) -> bytes:
                 changes += [(item.start, item.end, b"") for item in dropped]
             else:
                 changes.append((element.start, element.end, b""))
-    return _edited(packet, changes)
+    return edited(packet, changes)
 
 
 def _stays(semantic: str, gone: Collection[str]) -> bool:
     return semantic == "Primary" or (semantic in _SEMANTICS and _SEMANTICS[semantic] not in gone)
 
 
-def _items(packet: bytes, directory: _Element) -> Iterator[tuple[_Element, str]]:
+def _items(packet: bytes, directory: Element) -> Iterator[tuple[Element, str]]:
     """Each `rdf:li` of a directory, and its semantic."""
     for element in directory.walk():
         if element.name == _RDF + "li":
-            yield element, next((v.text for v in _values(packet, element, _ITEM + "Semantic")), "")
+            yield element, next((v.text for v in values(packet, element, _ITEM + "Semantic")), "")
 
 
-def _values(packet: bytes, element: _Element, name: str) -> Iterator[_Value]:
+def values(packet: bytes, element: Element, name: str) -> Iterator[Value]:
     """The values of a property, written as attributes or as elements."""
     for inner in element.walk():
         yield from (attribute.value for attribute in inner.attributes if attribute.name == name)
         if inner.name == name and not inner.children:
             text = packet[inner.opened : inner.closing].decode("utf-8", "replace").strip()
-            yield _Value(text, inner.opened, inner.closing)
+            yield Value(text, inner.opened, inner.closing)
 
 
 def semantics(packet: bytes) -> list[str]:
@@ -241,7 +250,7 @@ def semantics(packet: bytes) -> list[str]:
     if not is_claimed(packet):
         return []
     try:
-        root = _scan(packet)
+        root = scan(packet)
     except Unreadable:
         return []
     found = [
@@ -261,14 +270,14 @@ def with_lengths(packet: bytes, gain_map: int | None, video: int | None) -> byte
     """
     if not is_claimed(packet):
         return packet
-    root = _scan(packet)
+    root = scan(packet)
     lengths = {"Primary": 0, "GainMap": gain_map, "MotionPhoto": video}
     changes: list[tuple[int, int, bytes]] = []
 
-    def put(element: _Element, name: str, number: int | None) -> None:
+    def put(element: Element, name: str, number: int | None) -> None:
         if number is not None:
             text = b"%d" % number
-            changes.extend((v.start, v.end, text) for v in _values(packet, element, name))
+            changes.extend((v.start, v.end, text) for v in values(packet, element, name))
 
     put(root, _CAMERA + "MicroVideoOffset", video)
     for element in root.walk():
@@ -276,7 +285,7 @@ def with_lengths(packet: bytes, gain_map: int | None, video: int | None) -> byte
             for item, semantic in _items(packet, element):
                 put(item, _ITEM + "Length", lengths.get(semantic))
                 put(item, _ITEM + "Padding", 0)
-    return _edited(packet, changes)
+    return edited(packet, changes)
 
 
 # --- Places -------------------------------------------------------------------------------------
@@ -336,17 +345,17 @@ def without_places(packet: bytes) -> bytes:
     Structures go with all that they hold. Raises Unreadable.
     """
     changes: list[tuple[int, int, bytes]] = []
-    for element in _scan(packet).walk():
+    for element in scan(packet).walk():
         if _is_place(element.name):
             changes.append((element.start, element.end, b""))
         changes += [(a.start, a.end, b"") for a in element.attributes if _is_place(a.name)]
-    return _edited(packet, changes)
+    return edited(packet, changes)
 
 
 def descriptions(packet: bytes) -> list[str]:
     """The names of the properties with free text that is not blank; or "packet", unparsed."""
     try:
-        root = _scan(packet)
+        root = scan(packet)
     except Unreadable:
         return ["packet"]
     found: dict[str, None] = {}
@@ -372,34 +381,34 @@ def extended_digest(packet: bytes) -> str:
     if b"HasExtendedXMP" not in packet:
         return ""
     try:
-        root = _scan(packet)
+        root = scan(packet)
     except Unreadable:
         return ""
-    return next((v.text for v in _values(packet, root, _NOTE + "HasExtendedXMP")), "")
+    return next((v.text for v in values(packet, root, _NOTE + "HasExtendedXMP")), "")
 
 
 def joined(packet: bytes, extension: bytes) -> bytes:
     """Put the descriptions of an extended packet into the main one. Raises Unreadable."""
     packet = without(packet, (EXTENDED,))
-    rest, main = _scan(extension), _scan(packet)
+    rest, main = scan(extension), scan(packet)
     source, target = rest.find(_RDF + "RDF"), main.find(_RDF + "RDF")
     if source is None or target is None or target.closing == target.end:
         raise Unreadable("it has no descriptions")
     # Each description takes along the namespaces that are declared around it.
     around = _around(rest, source)
-    content = _edited(extension, [_declared(extension, child, around) for child in source.children])
+    content = edited(extension, [_declared(extension, child, around) for child in source.children])
     added = len(content) - len(extension)
     inner = content[source.opened : source.closing + added]
     return packet[: target.closing] + inner + packet[target.closing :]
 
 
-def _around(root: _Element, element: _Element) -> list[bytes]:
+def _around(root: Element, element: Element) -> list[bytes]:
     """The namespace declarations around an element and of itself, outermost first."""
     enclosing = (e for e in root.walk() if e.start <= element.start and e.end >= element.end)
     return [declaration for e in enclosing for declaration in e.declares]
 
 
-def _declared(packet: bytes, element: _Element, around: list[bytes]) -> tuple[int, int, bytes]:
+def _declared(packet: bytes, element: Element, around: list[bytes]) -> tuple[int, int, bytes]:
     """The change that adds to an element the namespaces declared around it."""
     own = {declaration.split(b"=")[0].strip() for declaration in element.declares}
     more: dict[bytes, bytes] = {}
@@ -421,7 +430,7 @@ _REFERENCE: Final = (
 )
 
 
-def _claims(element: _Element) -> bool:
+def _claims(element: Element) -> bool:
     names = (name for e in element.walk() for name in (e.name, *(a.name for a in e.attributes)))
     return any(name.startswith((_HDRGM, _CAMERA, _CONTAINER)) for name in names)
 
@@ -439,7 +448,7 @@ def split(packet: bytes, limit: int) -> tuple[bytes, bytes]:
         packet = _PADDING.sub(b"\n", packet)
     if len(packet) <= limit:
         return packet, b""
-    root = _scan(packet)
+    root = scan(packet)
     rdf = root.find(_RDF + "RDF")
     if rdf is None:
         raise Unreadable("it has no descriptions")
@@ -460,4 +469,4 @@ def split(packet: bytes, limit: int) -> tuple[bytes, bytes]:
     extension = _WRAPPER[0] + b"".join(pieces) + _WRAPPER[1]
     digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
     reference = (rdf.opened, rdf.opened, _REFERENCE % digest)
-    return _edited(packet, [reference, *((c.start, c.end, b"") for c in moved)]), extension
+    return edited(packet, [reference, *((c.start, c.end, b"") for c in moved)]), extension

@@ -86,6 +86,20 @@ def test_an_output_takes_its_sources_place(here: Path) -> None:
     assert os.stat("b.aec").st_mtime_ns > 10**18 + 1
 
 
+@posix
+def test_an_output_belongs_to_whom_its_source_belonged(here: Path) -> None:
+    """Who runs as root over the folders of others takes no picture away from them."""
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    Path("a.jpg").write_bytes(carriers.jpegs()["plain"])
+    os.chmod("a.jpg", 0o600)
+    os.chown("a.jpg", 12345, 23456)
+    Converter(Task(remove=True))({"source": ["a.jpg"], "target": ["a.aec"]})
+    found = os.stat("a.aec")
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 23456, 0o600)
+    assert not Path("a.jpg").exists()
+
+
 def test_a_picture_that_is_all_transparent_is_kept(here: Path) -> None:
     """Its colours would be gone. Some programs leave alpha 0 where they do not mean it."""
     image = carriers.IMAGE.convert("RGBA")
@@ -141,6 +155,22 @@ def test_strict_refuses_what_loses_something(here: Path, name: str) -> None:
     done = run("compress", "--strict", *(f"lost/{n}" for n in sorted(lost)))
     assert done.returncode == 1
     assert done.stderr.count(b"refused by strict") == len(lost)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("back.jpg", b"the source is kept, since JPEG keeps its pixels only nearly"),
+        ("back.eps", b"back.eps cannot be read back, so the source is kept: EPS is a drawing"),
+        ("back.tif", b""),
+    ],
+)
+def test_an_aec_file_stays_beside_a_picture_that_is_less(here: Path, name: str, why: bytes) -> None:
+    Path("a.aec").write_bytes(aecodec.compress(Image.new("RGB", (16, 16), "red"), lossless=True))
+    done = run("decompress", "a.aec", "-o", name, "--rm")
+    assert why in done.stderr
+    assert Path(name).exists()
+    assert Path("a.aec").exists() == bool(why)
 
 
 def test_an_output_unlike_its_source_keeps_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from plans import convert_here, results
 from system import posix
 
 from aecodec import codec, files
-from aecodec.batch import Existing, Plan, Result, Task, convert
+from aecodec.batch import Existing, Plan, Result, Task, convert, storage
 from aecodec.batch.manifest import NAME
 from aecodec.batch.run import Event
 from aecodec.batch.worker import Converter
@@ -336,6 +336,39 @@ def test_rm_keeps_a_source_that_changes_meanwhile(here: Path) -> None:
     assert found["error"] == ["has changed since it was read: it is kept"]
     assert Path("a.png").exists()
     assert Path("a.aec").exists()
+
+
+@pytest.mark.parametrize("verb", ["compress", "decompress"])
+def test_rm_keeps_a_source_that_is_edited_under_its_old_date(
+    here: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """As `exiftool -P` and others edit, while the output is checked."""
+    (picture,) = albums.photographs(1)
+    picture.save("a.png")
+    source, target = "a.png", "a.aec"
+    if verb == "decompress":
+        Path("a.aec").write_bytes(codec.compress(picture))
+        source, target = "a.aec", "b.png"
+    status = os.stat(source)
+    before = Path(source).read_bytes()
+    read = storage.read
+
+    def edited(path: str, *more: int) -> bytes:
+        if path == target:  # it is read back
+            Path(source).write_bytes(before[:-1] + b"!")
+            os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return read(path, *more)
+
+    monkeypatch.setattr(storage, "read", edited)
+    job = {
+        "source": [source],
+        "target": [target],
+        "size": [status.st_size],
+        "time_ns": [status.st_mtime_ns],
+    }
+    found = Converter(Task(verb, remove=True))(job)
+    assert found["error"] == ["has changed since it was read: it is kept"]
+    assert Path(source).read_bytes() != before
 
 
 def test_rm_of_compressed_files(packed: Path, here: Path) -> None:

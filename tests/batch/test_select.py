@@ -60,6 +60,21 @@ def test_without_an_output_folder_each_stands_beside_its_source(packed: Path, he
     assert albums.files(here / "in") == sorted([*originals, *albums.becomes(originals)])
 
 
+def test_what_macos_writes_beside_files_is_no_picture(here: Path) -> None:
+    """On memory cards and network drives: attributes of a file, under a name with its suffix."""
+    (picture,) = albums.photographs(1)
+    Path("in").mkdir()
+    for name in ("a.jpg", "._real.jpg"):
+        Path("in", name).write_bytes(albums.encoded(picture, "JPEG"))
+    for name in ("._a.jpg", "._a.aec"):
+        Path("in", name).write_bytes(b"\0\x05\x16\x07\0\2\0\0Mac OS X        ")
+    chosen = Selection(["in"], None, COMPRESSED, recursive=True)
+    assert [key for key, _ in names(list(chosen))] == ["._real.jpg", "a.jpg"]
+    assert chosen.kinds == {"._*": 2}
+    chosen = Selection(["in"], None, RESTORED, recursive=True)
+    assert names(list(chosen)) == []
+
+
 def test_selected_by_content_as_well_as_by_suffix(here: Path) -> None:
     (picture,) = albums.photographs(1)
     Path("in").mkdir()

@@ -28,7 +28,8 @@ from aecodec.batch.storage import Stamp
 from aecodec.entropy import ans, coder, models
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import AecodecError, CorruptError
-from aecodec.image import metadata, parts, vp8l
+from aecodec.image import metadata, parts, regions, vp8l
+from aecodec.image.xmp import Unreadable
 from aecodec.uses.salvage import salvage
 
 __all__ = ["TARGETS", "seal"]
@@ -276,9 +277,13 @@ def xmp(data: bytes) -> None:
         picture = Image.new("RGB", (1, 1))
         picture.info["xmp"] = data
         notes: list[str] = []
-        kept = metadata.xmp(picture, notes, turned=True, strip_gps=strip_gps)
+        kept = metadata.xmp(picture, notes, strip_gps=strip_gps)
         assert kept is None or len(kept) <= len(data)
         assert not (kept and strip_gps and b"GPSL" in kept.replace(b"\0", b""))
+    with contextlib.suppress(Unreadable):
+        upright, _ = regions.turned(data, 6, (3, 4))
+        regions.turned(upright, 8, (4, 3))
+        regions.without(data)
 
 
 def walkers(data: bytes) -> None:

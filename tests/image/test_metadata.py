@@ -272,6 +272,28 @@ def test_srgb_needs_no_conversion_and_grey_stays_grey(mode: str) -> None:
     np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_profile_is_srgb_by_what_it_does_and_not_by_its_name(mode: str) -> None:
+    """GIMP's profile of linear colours is called so."""
+    linear = signalling._profile(
+        "GIMP built-in Linear sRGB",
+        signalling._SRGB_PRIMARIES,
+        signalling.Parametric(1.0),
+        grey=mode == "L",
+    )
+    grey = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    stored = Image.fromarray(grey).convert(mode)
+    picture = load(encoded(stored, "PNG", icc_profile=linear), keep=())
+    assert picture.notes == ("colours converted to sRGB, for the ICC profile is left out",)
+    light = grey / 255
+    srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(picture.rgb[..., 1] - 255 * srgb).max() < 2
+    unnamed = signalling._profile(
+        "x", signalling._SRGB_PRIMARIES, signalling.SRGB_CURVE, grey=False
+    )
+    assert load(encoded(photograph(), "PNG", icc_profile=unnamed), keep=()).notes == ()
+
+
 def test_a_profile_that_cannot_be_applied_is_noted() -> None:
     broken = samples.srgb()[:200].ljust(400, b"\0")
     picture = load(encoded(photograph(), "PNG", icc_profile=broken), keep=())
@@ -281,6 +303,16 @@ def test_a_profile_that_cannot_be_applied_is_noted() -> None:
 
 
 # --- Choosing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_resolution_in_exif_alone_is_one(format: str) -> None:
+    tags = Image.Exif()
+    tags[0x011A], tags[0x011B], tags[0x0128] = 300.0, 200.0, 2
+    data = encoded(photograph(), format, exif=tags)
+    assert load(data, keep=("resolution",)).resolution == (300, 200)
+    assert load(data, keep=("icc",)).resolution is None
+    assert load(data).resolution is None, "EXIF states it"
 
 
 @pytest.mark.parametrize("keep", [(), ("exif",), ("icc", "xmp"), ("exif", "icc", "xmp")])

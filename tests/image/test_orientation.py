@@ -16,6 +16,8 @@ from PIL import Image, PngImagePlugin, features
 
 from aecodec.image.load import _exif_of_avif, load
 from aecodec.image.parts.account import Account
+from aecodec.image.picture import to_pil
+from aecodec.image.save import save
 
 # Where the top left pixel of the upright picture lies in the stored one, and whether the sides are
 # exchanged: from the EXIF standard, which names the edges that row 0 and column 0 are.
@@ -149,6 +151,31 @@ def test_orientation_in_the_xmp_alone() -> None:
     picture = load(encoded(Image.fromarray(gradient()), pnginfo=chunks))
     np.testing.assert_array_equal(picture.rgb, ORIENTATIONS[8](gradient()))
     assert picture.xmp == xmp.replace(b"8", b"1")
+
+
+@pytest.mark.parametrize("tag", [None, 1, 3, 6])
+@pytest.mark.parametrize("format", ["TIFF", "JPEG", "PNG"])
+def test_xmp_states_that_the_picture_is_upright(format: str, tag: int | None) -> None:
+    """Also where the tag has overruled it: else a PNG without EXIF would be turned by it again."""
+    xmp = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    exif = Image.Exif()
+    if tag is not None:
+        exif[0x0112] = tag
+    options: dict[str, object] = {"exif": exif}
+    if format == "TIFF":
+        exif[0x02BC] = xmp
+    elif format == "JPEG":
+        options["xmp"] = xmp
+    else:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    data = encoded(Image.fromarray(gradient(40, 24)), format, **options)
+    picture = load(data, keep=("xmp",))
+    assert (picture.width, picture.height) == ((24, 40) if tag in (None, 6) else (40, 24))
+    assert picture.xmp == xmp.replace(b'"6"', b'"1"')
+    buffer = io.BytesIO()
+    save(to_pil(picture.rgb, picture.mode, picture.alpha, **picture.metadata), buffer, "PNG")
+    np.testing.assert_array_equal(load(buffer.getvalue()).rgb, picture.rgb)
 
 
 def test_upright_xmp_is_kept_byte_for_byte() -> None:

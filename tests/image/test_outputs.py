@@ -182,3 +182,32 @@ def test_a_pdf_has_a_size_on_paper(resolution: tuple[float, float] | None) -> No
     assert save(picture_with(resolution=resolution), buffer, "PDF") == ()
     width, height = (64, 48) if resolution is None else (32, 24)
     assert f"/MediaBox [ 0 0 {width}.0 {height}.0 ]".encode() in buffer.getvalue()
+
+
+def test_a_text_beyond_ascii_in_a_tiff() -> None:
+    again, notes = saved(picture_with(texts=(Text("", "Grüße, 日本"), Text("Author", "ü"))), "TIFF")
+    assert notes == ()
+    assert again.exif is not None
+    assert "Grüße, 日本\0".encode() in again.exif
+    assert "ü\0".encode() in again.exif
+    _, notes = saved(picture_with(texts=(Text("", "a\0b"),)), "TIFF")
+    assert notes == ("TIFF is written without the comment",)
+
+
+def test_a_comment_in_a_jpeg_2000_is_latin_1() -> None:
+    again, notes = saved(picture_with(texts=(Text("", "Grüße"),)), "JPEG2000")
+    assert (notes, [text.text for text in again.texts]) == ((), ["Grüße"])
+    for text in ("日本", "x" * 70_000, "a\0b"):
+        again, notes = saved(picture_with(texts=(Text("", text),)), "JPEG2000")
+        assert (notes, again.texts) == (("JPEG2000 is written without the comment",), ())
+
+
+@pytest.mark.parametrize("dpi", [0.3, 10.16, 25.4])
+def test_a_resolution_that_jfif_would_round_is_left_out(dpi: float) -> None:
+    again, notes = saved(picture_with(resolution=(dpi, dpi)), "JPEG")
+    assert notes == ("JPEG is written without the resolution",)
+    assert again.resolution is None
+    tags = Image.Exif()
+    tags[282], tags[283], tags[296] = dpi, dpi, 2
+    _, notes = saved(picture_with(exif=tags.tobytes()[6:]), "JPEG")
+    assert notes == (), "EXIF states it"

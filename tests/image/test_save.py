@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import samples
-from pictures import exif_with, gradient
-from PIL import Image, features
+import tifffile
+import tiffs
+from pictures import encoded, exif_with, gradient
+from PIL import Image, ImageCms, features
 
 from aecodec.errors import OutputError
 from aecodec.image import signalling
@@ -221,3 +224,130 @@ def test_what_loses_more_than_rounding_says_so() -> None:
         save(to_pil(rgb, "RGB"), buffer, name)
         sizes[name] = buffer.tell()
     assert sizes["MPO"] == pytest.approx(sizes["JPEG"], abs=200)
+
+
+# --- Greyscale, and limits of formats ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_a_grey_profile_fits_the_file_that_holds_it(format: str, mode: str) -> None:
+    """A reader cannot apply a profile of greys to RGB. WebP has no greyscale; AVIF has."""
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    curve = signalling.Parametric(1.8)
+    grey = signalling.from_chromaticities(signalling._SRGB_PRIMARIES, curve, said_by="", grey=True)
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+    alpha = np.full_like(ramp, 200) if mode == "LA" else None
+    image = to_pil(np.repeat(ramp[..., None], 3, axis=2), mode, alpha, icc=grey.icc)
+    buffer = io.BytesIO()
+    save(image, buffer, format)
+    with Image.open(buffer) as back:
+        profile = back.info["icc_profile"]
+        if format == "AVIF":
+            assert profile == grey.icc
+            assert b"av1C" in buffer.getvalue()
+            at = buffer.getvalue().index(b"av1C") + 4
+            assert buffer.getvalue()[at + 2] & 0x10, "monochrome (AV1 in ISOBMFF, 2.3.3)"
+            return
+        assert profile[16:20] == b"RGB "
+        shown = ImageCms.profileToProfile(
+            back.convert("RGB"), io.BytesIO(profile), ImageCms.createProfile("sRGB")
+        )
+    assert grey.icc is not None
+    expected = ImageCms.profileToProfile(
+        image.convert("L"), io.BytesIO(grey.icc), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    difference = np.asarray(shown).astype(int) - np.asarray(expected)
+    assert np.abs(difference).max() <= 1
+    assert load(buffer.getvalue()).mode == "RGBA" if mode == "LA" else "RGB"
+
+
+def test_a_grey_profile_of_another_kind_becomes_srgb() -> None:
+    curve = signalling.Parametric(1.0)
+    made = signalling.from_chromaticities(signalling._SRGB_PRIMARIES, curve, said_by="", grey=True)
+    assert made.icc is not None
+    in_lab = made.icc[:20] + b"Lab " + made.icc[24:]
+    buffer = io.BytesIO()
+    notes = save(to_pil(np.full((8, 8, 3), 55, np.uint8), "L", icc=in_lab), buffer, "WEBP")
+    assert notes == ("colours converted to sRGB, for the ICC profile is left out",)
+    assert load(buffer.getvalue()).icc is None
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_exif_with_an_orientation_is_the_same_in_an_avif() -> None:
+    """Pillow writes it anew, with question marks for letters beyond ASCII."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 1, "Jürgen".encode()
+    picture = load(encoded(Image.new("RGB", (16, 16)), "JPEG", exif=exif.tobytes()))
+    buffer = io.BytesIO()
+    save(to_pil(picture.rgb, "RGB", exif=picture.exif), buffer, "AVIF")
+    again = load(buffer.getvalue())
+    assert again.exif is not None
+    assert "Jürgen".encode() in again.exif
+    assert again.notes == ()
+
+
+SIDES = [("WEBP", 16383), ("JPEG", 65500), ("GIF", 65535), ("TGA", 65535), ("SGI", 65535)]
+
+
+@pytest.mark.parametrize(("format", "side"), SIDES)
+def test_a_side_that_is_too_long_is_named(format: str, side: int) -> None:
+    image = to_pil(np.zeros((1, side + 1, 3), np.uint8), "RGB")
+    buffer = io.BytesIO()
+    with pytest.raises(OutputError, match=f"{format} holds nothing above {side} x {side} pixels"):
+        save(image, buffer, format)
+    assert save(image.crop((0, 0, side, 1)), buffer, format) in ((), ("GIF has 256 colours",))
+
+
+def test_spider_takes_no_colours() -> None:
+    with pytest.raises(OutputError, match="SPIDER holds no picture of the mode RGB"):
+        save(to_pil(gradient(), "RGB"), io.BytesIO(), "SPIDER")
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_comment_in_utf_16_has_the_byte_order_of_the_tiff(order: str) -> None:
+    endian = "<" if order == "II" else ">"
+    text = b"UNICODE\0" + "Grüße".encode("utf-16-le" if order == "II" else "utf-16-be")
+    main = struct.pack(endian + "HHHIII", 1, 34665, 4, 1, 26, 0)
+    inner = struct.pack(endian + "HHHIII", 1, 37510, 7, len(text), 44, 0)
+    header = order.encode() + struct.pack(endian + "HI", 42, 8)
+    buffer = io.BytesIO()
+    save(to_pil(gradient(), "RGB", exif=header + main + inner + text), buffer, "TIFF")
+    written = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(written)) as file:
+        code = "utf-16-le" if file.byteorder == "<" else "utf-16-be"
+    assert b"UNICODE\0" + "Grüße".encode(code) in written
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_the_tags_of_exif_are_in_a_tiff_as_they_were(order: str) -> None:
+    """Of PageNumber, which scanners write, Pillow had made another pair of numbers."""
+    tags = {
+        11: (2, "digiKam"),
+        256: (4, [7]),  # of the other file
+        297: (3, [0, 12]),
+        318: (5, [(3127, 10000), (329, 1000)]),
+        315: (2, "Jürgen"),
+        34857: (8, [-5]),
+        50706: (1, bytes([1, 4, 0, 0])),
+        50341: (7, b"PrintIM\0 0300"),
+    }
+    exif = tiffs.tiff(tiffs.Ifd(tags), order=order)
+    buffer = io.BytesIO()
+    notes = save(to_pil(gradient(), "RGB", exif=exif), buffer, "TIFF")
+    text = "TIFF is written without tags of EXIF that would be those of its pixels: "
+    assert notes == (f"{text}318, 50706",)
+    profiled = to_pil(gradient(), "RGB", exif=exif, icc=samples.srgb())
+    assert save(profiled, io.BytesIO(), "TIFF") == (f"{text}50706",)
+    assert load(buffer.getvalue()).width == gradient().shape[1], "a picture, and no raw"
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        found = {tag.code: tag.value for tag in file.pages[0].tags.values()}
+        np.testing.assert_array_equal(file.asarray(), gradient())
+    assert found[11] == "digiKam"
+    assert found[256] == gradient().shape[1]
+    assert found[297] == (0, 12)
+    assert found[34857] == -5
+    assert found[50341] == b"PrintIM\0 0300"
+    assert "Jürgen\0".encode() in buffer.getvalue()
+    assert 318 not in found

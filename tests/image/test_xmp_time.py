@@ -16,7 +16,7 @@ from aecodec.image import metadata
 def cleaned(packet: bytes) -> bytes | None:
     picture = Image.new("RGB", (1, 1))
     picture.info["xmp"] = packet
-    return metadata.xmp(picture, [], turned=True, strip_gps=True)
+    return metadata.xmp(picture, [], strip_gps=True)
 
 
 @pytest.mark.parametrize(

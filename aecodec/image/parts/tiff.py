@@ -48,13 +48,13 @@ from aecodec.image.parts.tiff_exif import (
     copied_exif,
 )
 
-__all__ = ["PARTS", "is_blank", "walk"]
+__all__ = ["LAYOUT", "PARTS", "is_blank", "walk"]
 
 # --- Tags ---------------------------------------------------------------------------------------
 
 _MAKER_NOTE: Final = 37500
 _DESCRIPTION: Final = 270
-_LAYOUT: Final = {
+LAYOUT: Final = {
     254: "NewSubfileType",
     255: "SubfileType",
     256: "ImageWidth",
@@ -234,7 +234,7 @@ PARTS: Final = (
     _LAYERS,
     _NO_LAYERS,
     _UNKNOWN_LAYERS,
-    *(Part(f"tag {tag} {name}", HARMLESS, _HOW_STORED) for tag, name in _LAYOUT.items()),
+    *(Part(f"tag {tag} {name}", HARMLESS, _HOW_STORED) for tag, name in LAYOUT.items()),
     *_OTHERS.values(),
     _CHROMATICITIES,
     _TRANSFER,
@@ -425,8 +425,8 @@ class _Walk:
             account.kept(f"tag {tag} {KEPT_IN_EXIF[tag]}", "EXIF")
         elif tag in EXIF_TAGS:
             account.kept(f"tag {tag}", "EXIF")
-        elif tag in _LAYOUT:
-            account.harmless(f"tag {tag} {_LAYOUT[tag]}", _HOW_STORED)
+        elif tag in LAYOUT:
+            account.harmless(f"tag {tag} {LAYOUT[tag]}", _HOW_STORED)
         elif tag in _OTHERS:
             account.add(_OTHERS[tag])
         elif (handler := _HANDLERS.get(tag)) is not None:

@@ -23,8 +23,10 @@ __all__ = [
     "MAX_VALUE",
     "OTHER_TYPE",
     "TOO_LARGE",
+    "Value",
     "copied_exif",
     "directory_bytes",
+    "main_values",
     "subdirectories",
 ]
 
@@ -73,14 +75,14 @@ TOO_LARGE: Final = Part("any tag of more than 8 MiB", LOST, "a tag that is too l
 OTHER_TYPE: Final = Part("a tag of a type that EXIF has not", LOST, "tag N of another type")
 
 
-class _Value(NamedTuple):
+class Value(NamedTuple):
     """One entry to write: a value, or a directory that it points to."""
 
     tag: int
     type: int
     length: int
     content: bytes
-    directory: list[_Value] | None = None
+    directory: list[Value] | None = None
 
 
 def copied_exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
@@ -88,16 +90,22 @@ def copied_exif(tiff: Tiff, first: Directory, account: Account) -> bytes | None:
     copy = _Copy(tiff, account)
     values = copy.values(first, KEPT_IN_EXIF.keys() | EXIF_TAGS)
     for pointer, inner in copy.subdirectories(first).items():
-        values.append(_Value(pointer, 4, 1, b"", inner))
+        values.append(Value(pointer, 4, 1, b"", inner))
     if not values:
         return None
     header = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}[tiff.order]
     return header + directory_bytes(values, 8, tiff.order)
 
 
+def main_values(tiff: Tiff, first: Directory, order: str, left_out: Collection[int]) -> list[Value]:
+    """The entries of the main directory, but those of some tags, in a byte order."""
+    copy = _Copy(tiff, Account(), swapped=tiff.order != order)
+    return copy.values(first, first.entries.keys() - left_out)
+
+
 def subdirectories(
     tiff: Tiff, first: Directory, order: str, account: Account
-) -> dict[int, list[_Value]]:
+) -> dict[int, list[Value]]:
     """The entries of the Exif and the GPS directory by the tag of each, in a byte order."""
     copy = _Copy(tiff, account, swapped=tiff.order != order)
     return copy.subdirectories(first)
@@ -116,7 +124,7 @@ class _Copy:
         entry = directory.entries.get(pointer)
         return None if entry is None else self.tiff.directory(self.tiff.number(entry))
 
-    def subdirectories(self, first: Directory) -> dict[int, list[_Value]]:
+    def subdirectories(self, first: Directory) -> dict[int, list[Value]]:
         found = {}
         for pointer in (EXIF, GPS):
             directory = self.directory(first, pointer)
@@ -125,16 +133,16 @@ class _Copy:
             inner = self.values(directory)
             interop = self.directory(directory, INTEROP) if pointer == EXIF else None
             if interop is not None:
-                inner.append(_Value(INTEROP, 4, 1, b"", self.values(interop)))
+                inner.append(Value(INTEROP, 4, 1, b"", self.values(interop)))
             if inner:
                 found[pointer] = inner
         return found
 
-    def values(self, directory: Directory, tags: Collection[int] | None = None) -> list[_Value]:
+    def values(self, directory: Directory, tags: Collection[int] | None = None) -> list[Value]:
         """The entries of a directory that have one of these tags; None: all but pointers."""
         return list(self._values(directory, tags))
 
-    def _values(self, directory: Directory, tags: Collection[int] | None) -> Iterator[_Value]:
+    def _values(self, directory: Directory, tags: Collection[int] | None) -> Iterator[Value]:
         for entry in directory.entries.values():
             if tags is not None and entry.tag not in tags:
                 continue
@@ -153,14 +161,30 @@ class _Copy:
             if self.swapped:
                 width = min(SIZES[entry.type], _WIDTHS.get(entry.type, 8))
                 content = np.frombuffer(content, f"u{width}").byteswap().tobytes()
-            yield _Value(entry.tag, entry.type, entry.count, content)
+                if entry.tag == _USER_COMMENT and content.startswith(_UNICODE):
+                    content = _UNICODE + _swapped(content[len(_UNICODE) :])
+            yield Value(entry.tag, entry.type, entry.count, content)
+
+
+_USER_COMMENT: Final = 37510
+_UNICODE: Final = b"UNICODE\0"
+"""The code of a comment in UTF-16, whose byte order is that of the file."""
+
+
+def _swapped(text: bytes) -> bytes:
+    """UTF-16 in the other byte order; text with a byte order mark says its own."""
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return text
+    whole = len(text) // 2 * 2
+    turned: bytes = np.frombuffer(text[:whole], "u2").byteswap().tobytes()
+    return turned + text[whole:]
 
 
 _WIDTHS: Final = {5: 4, 10: 4}
 """Bytes of the integers of a fraction."""
 
 
-def directory_bytes(values: list[_Value], at: int, order: str) -> bytes:
+def directory_bytes(values: list[Value], at: int, order: str) -> bytes:
     """A directory that begins at an offset, with the values and directories behind it."""
     table = struct.pack(order + "H", len(values))
     behind = bytearray()

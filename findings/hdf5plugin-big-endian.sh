@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# hdf5plugin 7.1.0: big-endian floating-point pictures are destroyed by ZFP, in its lossless mode, too, and by SZ3.
+# hdf5plugin 7.1.0: big-endian floating-point pictures are destroyed by ZFP and by SZ3.
 #
 # HDF5 keeps the byte order of an array, as astropy gives it for FITS. Expected: the filter swaps the bytes, or
 # refuses. Seen: the dataset is written without an error, and read back wrong: values of some hundreds come back
@@ -33,8 +33,8 @@ def shown(name, **filter):
     return little, big
 
 
-little, big = shown("ZFP, lossless", **hdf5plugin.Zfp(reversible=True))
-assert little == 0 and not big < 1e6
+little, big = shown("ZFP by default", **hdf5plugin.Zfp())
+assert little < 0.001 and not big < 1e6
 little, big = shown("ZFP, 8 bits a value", **hdf5plugin.Zfp(rate=8))
 assert little < 1 and not big < 100
 little, big = shown("SZ3, within 0.01", **hdf5plugin.SZ3(absolute=0.01))

@@ -8,7 +8,9 @@
     picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=..., comment=...)
 
 `save` takes what `codec.compress` takes: quality, effort, target_size, target_bpp, target_psnr,
-target_ssimulacra2, lossless, model, tune. Metadata that it is not given is the picture's own.
+target_ssimulacra2, lossless, model, tune, without, denoise, grain, max_pixels, threads, device. As
+with all of Pillow's formats other names are ignored. Metadata that it is not given is the picture's
+own.
 
 Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The
 errors are `AecFileError`, which is both an OSError, as Pillow's callers expect, and an
@@ -82,7 +84,7 @@ class AecImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "Trained autoencoder"
-    _coded = True  # the pixels are still to be decoded
+    _coded = False  # whether the pixels are still to be decoded; unpickled ones are there already
     _preview: int | None = None
 
     def _open(self) -> None:
@@ -96,6 +98,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._mode = header.mode.name
         self.info.update(pillow_info(**front.metadata))
         self.info["quality"] = header.quality
+        self._coded = True
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None

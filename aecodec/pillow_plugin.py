@@ -19,6 +19,7 @@ errors are `AecFileError`, which is both an OSError, as Pillow's callers expect,
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -52,8 +53,12 @@ _CODING: Final = (
     "target_psnr",
     "target_ssimulacra2",
     "lossless",
+    "without",
     "denoise",
     "grain",
+    "max_pixels",
+    "threads",
+    "device",
 )
 
 _MORE_OF_A_QUICK_ONE: Final = 1.5
@@ -154,7 +159,8 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options = picture.encoderinfo
     coding = {name: options[name] for name in _CODING if name in options}
     with _errors_as_pillow_has_them():
-        ready = load(_with_metadata(picture, options))
+        limit = {"max_pixels": coding["max_pixels"]} if "max_pixels" in coding else {}
+        ready = load(_with_metadata(picture, options), **limit)
         data = codec.compress(ready, **coding)
     for note in ready.notes:
         warnings.warn(f"{FORMAT}: {note}", stacklevel=3)
@@ -202,8 +208,18 @@ def open(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
 
         ImageFolder(root, loader=aecodec.open, is_valid_file=lambda p: p.endswith(".aec"))
 
-    Raises AecFileError (an OSError) for what is no .aec file, here or when the pixels are decoded.
+    Raises AecFileError (an OSError) for what is no .aec file, here or when the pixels are decoded,
+    the system's OSError for a path that cannot be opened, and TypeError for what is no source.
     """
+    is_file = hasattr(source, "read") and not isinstance(source, io.TextIOBase)
+    if not is_file and not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"a path or an open binary file is needed, not {type(source).__name__}; decompress"
+            " takes bytes"
+        )
+    file = cast("BinaryIO", source)
+    if is_file and not (file.seekable() if hasattr(file, "seekable") else hasattr(file, "seek")):
+        source = io.BytesIO(file.read())  # as Pillow's own open does
     picture = AecImageFile(source)
     width, height = picture.size
     if width * height > bitstream.DEFAULT_MAX_PIXELS:

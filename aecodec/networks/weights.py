@@ -248,7 +248,8 @@ def load(folder: pathlib.Path) -> Weights:
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
-        arrays = load_file(folder / "tables.safetensors")
+        with forks.gate:  # it has locks of its own
+            arrays = load_file(folder / "tables.safetensors")
         return _weights(folder, config, arrays)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error

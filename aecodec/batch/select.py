@@ -11,6 +11,7 @@ import codecs
 import dataclasses
 import fnmatch
 import hashlib
+import io
 import os
 import posixpath
 import shutil
@@ -456,7 +457,7 @@ def _unmarked(source: IO[bytes], path: str) -> IO[bytes]:
             continue
         spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the caller)
         try:
-            with codecs.getreader(encoding)(source, errors) as text:
+            with io.TextIOWrapper(source, encoding, errors, newline="") as text:
                 while part := text.read(1 << 16):
                     spool.write(os.fsencode(part))
         except UnicodeError:

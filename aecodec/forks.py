@@ -95,7 +95,9 @@ class Gate:
         start = time.monotonic()
         while True:
             # The gate is open meanwhile, because a module may enter it while it is imported.
-            while (more := _imports_elsewhere()) and time.monotonic() < start + PATIENCE_FOR_IMPORTS:
+            while (
+                more := _imports_elsewhere()
+            ) and time.monotonic() < start + PATIENCE_FOR_IMPORTS:
                 time.sleep(_PAUSE)
             with self._changed:
                 self._forks += 1

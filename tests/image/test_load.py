@@ -431,7 +431,7 @@ def test_an_aec_file_is_no_source_even_where_pillow_reads_it(tmp_path: Path) -> 
     data = codec.compress(np.zeros((4, 5, 3), np.uint8))
     (tmp_path / "a.aec").write_bytes(data)
     for source in (data, tmp_path / "a.aec", io.BytesIO(data)):
-        with pytest.raises(InputError, match="an .aec file: decompress it first"):
+        with pytest.raises(InputError, match=r"an \.aec file: decompress it first"):
             load(source)
     with Image.open(tmp_path / "a.aec") as opened:
         assert load(opened).width == 5

@@ -95,15 +95,14 @@ class Gate:
         start = time.monotonic()
         while True:
             # The gate is open meanwhile, because a module may enter it while it is imported.
-            while (
-                more := _imports_elsewhere()
-            ) and time.monotonic() < start + PATIENCE_FOR_IMPORTS:
+            until = start + PATIENCE_FOR_IMPORTS
+            while (importing := _imports_elsewhere()) and time.monotonic() < until:
                 time.sleep(_PAUSE)
             with self._changed:
                 self._forks += 1
                 while self._inside > ours and (left := start + PATIENCE - time.monotonic()) > 0:
                     self._changed.wait(left)
-            if more or not _imports_elsewhere():
+            if importing or not _imports_elsewhere():
                 return
             self._open()
 

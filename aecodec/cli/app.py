@@ -492,7 +492,10 @@ def _is_default(name: str) -> bool:
 
 
 def _overrides(option: str, other: str) -> bool:
-    """Whether an option on the command line stands against another one's variable."""
+    """Whether an option was given on the command line and another, which it excludes, was not.
+
+    A variable of the other one does not count then.
+    """
     return given(option) and not given(other)
 
 

@@ -300,8 +300,9 @@ def shared(weights: Weights, threads: int, device: str) -> Codec:
     """The codec of these weights that calls with the same options share."""
     from aecodec.networks.runtime import cores
 
-    # More threads than cores bring nothing.
-    return _codec(weights, min(_whole_number("threads", threads), cores()), device)
+    # More threads than cores bring nothing; 0 is one for every core, and no other codec.
+    wanted = _whole_number("threads", threads)
+    return _codec(weights, min(wanted or cores(), cores()), device)
 
 
 def _whole_number(name: str, value: object) -> int:

@@ -7,19 +7,26 @@ released there, and a native thread pool waits for threads that are not there. S
     Lock()                       a lock that is free in every child
     renewed(object.method)       called in every child, to drop what does not survive a fork
 
+A fork also waits until no other thread is in the middle of an import, of whatever module. The locks
+of modules are importlib's own, and a child could never import what another thread had begun.
 `os.fork`, multiprocessing with the start method "fork" and torch's DataLoader all pass here.
 """
 
 from __future__ import annotations
 
+# Before a fork these take locks of their own, and the hooks of what is imported first run last. A
+# thread that imports asks for the lock of logging: it must be free while a fork waits for imports.
+import concurrent.futures.thread  # noqa: F401
 import functools
 import itertools
+import logging  # noqa: F401
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from types import MethodType, TracebackType
+from types import FrameType, MethodType, TracebackType
 from typing import Any, TypeVar, cast
 
 __all__ = ["Lock", "cached_property", "gate", "renewed"]
@@ -28,6 +35,12 @@ T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds that a fork waits at most: somebody inside may be waiting for the one who forks."""
+
+
+PATIENCE_FOR_IMPORTS = 5.0
+"""The same for imports: a program may run as a whole within one."""
+_PAUSE = 0.002
+_IMPORTLIB = "<frozen importlib._bootstrap"
 
 
 class Gate:
@@ -77,19 +90,43 @@ class Gate:
             self._changed.notify_all()
 
     def _close(self) -> None:
-        """Before a fork: let nobody in, and wait for those who are inside."""
+        """Before a fork: wait for imports, let nobody in, and wait for those who are inside."""
         ours = 1 if self._depth else 0
-        until = time.monotonic() + PATIENCE
-        with self._changed:
-            self._forks += 1
-            while self._inside > ours and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+        start = time.monotonic()
+        while True:
+            # The gate is open meanwhile, because a module may enter it while it is imported.
+            until = start + PATIENCE_FOR_IMPORTS
+            while (importing := _imports_elsewhere()) and time.monotonic() < until:
+                time.sleep(_PAUSE)
+            with self._changed:
+                self._forks += 1
+                while self._inside > ours and (left := start + PATIENCE - time.monotonic()) > 0:
+                    self._changed.wait(left)
+            if importing or not _imports_elsewhere():
+                return
+            self._open()
 
     def _open(self) -> None:
         """After it, in the parent."""
         with self._changed:
             self._forks -= 1
             self._changed.notify_all()
+
+
+def _imports_elsewhere() -> bool:
+    """Whether another thread is in the middle of an import, and not of ours."""
+    frames = sys._current_frames()
+    own = frames.pop(threading.get_ident(), None)
+    # Where this thread imports, others may wait for its module.
+    return not _imports(own) and any(map(_imports, frames.values()))
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORTLIB):
+            return True
+        frame = frame.f_back
+    return False
 
 
 gate = Gate()

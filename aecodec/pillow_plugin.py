@@ -8,7 +8,9 @@
     picture.save("again.aec", quality=60, effort=4, exif=..., icc_profile=..., xmp=..., comment=...)
 
 `save` takes what `codec.compress` takes: quality, effort, target_size, target_bpp, target_psnr,
-target_ssimulacra2, lossless, model, tune. Metadata that it is not given is the picture's own.
+target_ssimulacra2, lossless, model, tune, without, denoise, grain, max_pixels, threads, device. As
+with all of Pillow's formats other names are ignored. Metadata that it is not given is the picture's
+own.
 
 Whatever reads through Pillow (imageio, scikit-image, torchvision) reads .aec from then on. The
 errors are `AecFileError`, which is both an OSError, as Pillow's callers expect, and an
@@ -17,6 +19,7 @@ errors are `AecFileError`, which is both an OSError, as Pillow's callers expect,
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -50,8 +53,12 @@ _CODING: Final = (
     "target_psnr",
     "target_ssimulacra2",
     "lossless",
+    "without",
     "denoise",
     "grain",
+    "max_pixels",
+    "threads",
+    "device",
 )
 
 _MORE_OF_A_QUICK_ONE: Final = 1.5
@@ -82,7 +89,7 @@ class AecImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "Trained autoencoder"
-    _coded = True  # the pixels are still to be decoded
+    _coded = False  # whether the pixels are still to be decoded; unpickled ones are there already
     _preview: int | None = None
 
     def _open(self) -> None:
@@ -96,6 +103,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._mode = header.mode.name
         self.info.update(pillow_info(**front.metadata))
         self.info["quality"] = header.quality
+        self._coded = True
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
@@ -151,7 +159,8 @@ def _save(picture: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options = picture.encoderinfo
     coding = {name: options[name] for name in _CODING if name in options}
     with _errors_as_pillow_has_them():
-        ready = load(_with_metadata(picture, options))
+        limit = {"max_pixels": coding["max_pixels"]} if "max_pixels" in coding else {}
+        ready = load(_with_metadata(picture, options), **limit)
         data = codec.compress(ready, **coding)
     for note in ready.notes:
         warnings.warn(f"{FORMAT}: {note}", stacklevel=3)
@@ -199,8 +208,18 @@ def open(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
 
         ImageFolder(root, loader=aecodec.open, is_valid_file=lambda p: p.endswith(".aec"))
 
-    Raises AecFileError (an OSError) for what is no .aec file, here or when the pixels are decoded.
+    Raises AecFileError (an OSError) for what is no .aec file, here or when the pixels are decoded,
+    the system's OSError for a path that cannot be opened, and TypeError for what is no source.
     """
+    is_file = hasattr(source, "read") and not isinstance(source, io.TextIOBase)
+    if not is_file and not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"a path or an open binary file is needed, not {type(source).__name__}; decompress"
+            " takes bytes"
+        )
+    file = cast("BinaryIO", source)
+    if is_file and not (file.seekable() if hasattr(file, "seekable") else hasattr(file, "seek")):
+        source = io.BytesIO(file.read())  # as Pillow's own open does
     picture = AecImageFile(source)
     width, height = picture.size
     if width * height > bitstream.DEFAULT_MAX_PIXELS:

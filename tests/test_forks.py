@@ -12,10 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import command
+import numpy as np
 import pytest
 
+import aecodec
 from aecodec import forks
 
 pytestmark = [
@@ -40,10 +43,13 @@ def work(number):
 """
 
 
-def in_time(script: str) -> str:
+def in_time(script: str, *arguments: object, prologue: str = PROLOGUE) -> str:
     """What a script prints. One that hangs is killed with all its children, and fails."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROLOGUE + script],
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning", "-c", prologue + script),
+            *map(str, arguments),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -231,3 +237,51 @@ def test_a_property_that_another_thread_computes() -> None:
     enough.set()
     thread.join()
     assert slow.value == quick.value == 7
+
+
+def test_a_fork_in_the_middle_of_an_import(tmp_path: Path) -> None:
+    """Whatever a thread imports, and whatever locks its module asks for, as all do for a logger."""
+    (tmp_path / "slow.py").write_text(
+        "import time, concurrent.futures.thread, logging\n"
+        "time.sleep(0.6)\n"
+        "logging.getLogger('slow')\n"
+        "done = True\n"
+    )
+    script = """
+import os, sys, threading, time
+from aecodec import forks
+sys.path.insert(0, sys.argv[1])
+thread = threading.Thread(target=__import__, args=("slow",))
+thread.start()
+time.sleep(0.3)
+before = time.monotonic()
+child = os.fork()
+if not child:
+    import slow
+    os._exit(0 if slow.done else 3)
+print(time.monotonic() - before < forks.PATIENCE_FOR_IMPORTS, os.waitpid(child, 0)[1])
+"""
+    assert in_time(script, tmp_path, prologue="") == "True 0\n"
+
+
+def test_a_fork_during_the_first_use() -> None:
+    """Most of its time goes into imports, and one of safetensors' into a lock of its own."""
+    script = """
+import os, signal, sys, threading, time
+import aecodec
+data = bytes.fromhex(sys.argv[1])
+thread = threading.Thread(target=aecodec.decompress, args=(data,))
+thread.start()
+children = []
+while thread.is_alive():
+    child = os.fork()
+    if not child:
+        signal.alarm(100)
+        aecodec.decompress(data)
+        os._exit(0)
+    children.append(child)
+    time.sleep(0.07)
+print({os.waitpid(child, 0)[1] for child in children})
+"""
+    data = aecodec.compress(np.random.default_rng(2).integers(0, 9, (40, 40, 3), np.uint8))
+    assert in_time(script, data.hex(), prologue="") == "{0}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import subprocess
@@ -123,6 +124,29 @@ def test_an_open_picture_can_be_copied_turned_and_sent_to_another_process(shelf:
         assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(picture))), expected)  # noqa: S301
 
 
+def test_a_thumbnail_of_a_picture_from_another_process_shows_all_of_it(shelf: Path) -> None:
+    """Its pixels are there already: `draft` has nothing to choose."""
+    with Image.open(shelf / "photo.aec") as picture:
+        sent = pickle.loads(pickle.dumps(picture))  # noqa: S301
+        copied = copy.deepcopy(picture)
+    expected = aecodec.decompress((shelf / "photo.aec").read_bytes())
+    expected.thumbnail((24, 24))
+    for other in (sent, copied):
+        assert other.draft("RGB", (8, 8)) is None
+        other.thumbnail((24, 24))
+        assert np.array_equal(np.asarray(other), np.asarray(expected))
+
+
+def test_what_is_opened_is_a_path_or_a_file(shelf: Path) -> None:
+    data = (shelf / "photo.aec").read_bytes()
+    for wrong in (data, None, 5, io.StringIO("text")):
+        with pytest.raises(TypeError, match=f"not {type(wrong).__name__}; decompress takes bytes"):
+            aecodec.open(wrong)  # type: ignore[arg-type]
+    with subprocess.Popen(["cat", shelf / "photo.aec"], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        assert np.array_equal(np.asarray(aecodec.open(cat.stdout)), pixels(shelf / "photo.aec"))
+
+
 def test_the_file_is_closed_when_it_is_decoded_and_when_it_is_not(shelf: Path) -> None:
     picture = Image.open(shelf / "photo.aec")
     file = picture.fp
@@ -223,6 +247,22 @@ def test_save_is_compress(tmp_path: Path) -> None:
             photo.save(io.BytesIO(), "AEC", quality=bad)
     with pytest.raises(AecFileError, match="no weights called 'absent'"):
         photo.save(io.BytesIO(), "AEC", model="absent")
+
+
+def test_save_takes_all_that_compress_takes() -> None:
+    small = samples.photograph().crop((0, 0, 64, 48))
+    mask = np.zeros((48, 64), bool)
+    mask[8:20, 10:30] = True
+    for options in ({"without": mask}, {"denoise": 5, "grain": True}, {"threads": 1}):
+        buffer = io.BytesIO()
+        small.save(buffer, "AEC", **options)
+        assert buffer.getvalue() == aecodec.compress(small, **options)
+    with pytest.raises(ValueError, match="threads must be 0 or more"):
+        small.save(io.BytesIO(), "AEC", threads=-1)
+    with pytest.raises(ValueError, match="device must be one of"):
+        small.save(io.BytesIO(), "AEC", device="tpu")
+    with pytest.raises(AecFileError, match="3072 pixels, and the limit is 3071"):
+        small.save(io.BytesIO(), "AEC", max_pixels=3071)
 
 
 def test_metadata_is_kept_replaced_or_left_out() -> None:

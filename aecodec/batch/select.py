@@ -7,9 +7,11 @@ an .aec file). If such a file turns out to be broken, it fails and is reported.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import fnmatch
 import hashlib
+import io
 import os
 import posixpath
 import shutil
@@ -424,12 +426,45 @@ def _spool(path: str) -> IO[bytes]:
         except (OSError, ValueError) as error:
             raise UsageFault(f"the list {shown(path)}: {files.reason(error)}") from None
         if source.seekable():
-            return source
+            return _unmarked(source, path)
     spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the caller)
     shutil.copyfileobj(source, spool)
     if path != files.STDIO:
         source.close()
-    return spool
+    return _unmarked(spool, path)
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig", "surrogateescape"),
+    (codecs.BOM_UTF16_LE, "utf-16", "strict"),
+    (codecs.BOM_UTF16_BE, "utf-16", "strict"),
+)
+"""How text begins that Windows' editors and shells write, its encoding, and what of other bytes."""
+
+
+def _unmarked(source: IO[bytes], path: str) -> IO[bytes]:
+    """A list whose bytes are those of names, of one that may be text with a byte-order mark.
+
+    A name may begin with the bytes of UTF-16's mark, so that text must have a point, a slash or an
+    end of a line, too.
+    """
+    source.seek(0)
+    head = source.read(1 << 16)
+    source.seek(0)
+    for mark, encoding, errors in _MARKS:
+        likely = encoding != "utf-16" or set("./\\\n") & set(head.decode(encoding, "ignore"))
+        if not head.startswith(mark) or not likely:
+            continue
+        spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the caller)
+        try:
+            with io.TextIOWrapper(source, encoding, errors, newline="") as text:
+                while part := text.read(1 << 16):
+                    spool.write(os.fsencode(part))
+        except UnicodeError:
+            spool.close()
+            raise UsageFault(f"the list {shown(path)} begins as {encoding} and is not") from None
+        return spool
+    return source
 
 
 def _line(separator: bytes) -> Callable[[bytes], bytes]:

@@ -29,6 +29,7 @@ from aecodec.cli.folders import Folders, folder_options
 from aecodec.cli.options import (
     Count,
     Denoise,
+    FileName,
     Number,
     RegionType,
     Whole,
@@ -186,6 +187,7 @@ def output_options(command: F) -> F:
         click.option(
             "-o",
             "--output",
+            type=FileName(),
             metavar="PATH",
             shell_complete=_file_names,
             help="Output file or folder. With -r or --files-from the folder is created.",
@@ -196,9 +198,16 @@ def output_options(command: F) -> F:
 
 
 # Not required by click, because --files-from may replace it.
-inputs_argument = click.argument("inputs", metavar="INPUT...", nargs=-1, shell_complete=_file_names)
+inputs_argument = click.argument(
+    "inputs", type=FileName(), metavar="INPUT...", nargs=-1, shell_complete=_file_names
+)
 files_argument = click.argument(
-    "inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=_file_names
+    "inputs",
+    type=FileName(),
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    shell_complete=_file_names,
 )
 recursive_option = click.option(
     "-r", "--recursive", is_flag=True, help="Take all .aec files of a folder and its subfolders."
@@ -347,6 +356,7 @@ def commands() -> None:
 )
 @click.option(
     "--without",
+    type=FileName(),
     metavar="MASK",
     shell_complete=_file_names,
     help="A picture of the same size: what is white in it is not stored, but drawn from its"
@@ -433,6 +443,12 @@ def compress(
         "target_ssimulacra2": target_ssimulacra2,
         "lossless": lossless,
     }
+    if _overrides("tune", "model"):
+        model = None
+    if _overrides("lossless", "denoise"):
+        denoise = None
+    if not lossless or (denoise is not None and _overrides("denoise", "lossless")):
+        del aims["lossless"]
     aim = _chosen(aims)
     target = None
     if aim is not None and aim.startswith("target_"):
@@ -440,7 +456,7 @@ def compress(
     encoding = conversion.Encoding(
         quality=quality if aim == "quality" else DEFAULT_QUALITY,
         target=target,
-        lossless=lossless and aim == "lossless",
+        lossless=aim == "lossless",
         model=chosen(model, tune, for_psnr=aim == "target_psnr"),
         keep=metadata,
         strip_gps=strip_gps,
@@ -473,6 +489,14 @@ def compress(
 def _is_default(name: str) -> bool:
     """Whether the value of an option is a default: ours, or the user's in the environment."""
     return not given(name)
+
+
+def _overrides(option: str, other: str) -> bool:
+    """Whether an option was given on the command line and another, which it excludes, was not.
+
+    A variable of the other one does not count then.
+    """
+    return given(option) and not given(other)
 
 
 def _chosen(options: Collection[str]) -> str | None:

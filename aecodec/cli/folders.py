@@ -17,7 +17,7 @@ import click
 from aecodec import conversion, files
 from aecodec.cli.console import EXIT_SOME_FAILED
 from aecodec.cli.display import REPORT_COLUMNS, View
-from aecodec.cli.options import Whole
+from aecodec.cli.options import FileName, Whole
 from aecodec.errors import AecodecError, with_advice
 from aecodec.files import shown
 
@@ -62,6 +62,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--files-from",
+        type=FileName(),
         metavar="LIST",
         help="Convert the files named in LIST, one a line or separated by NUL; -: standard input.",
     ),
@@ -85,9 +86,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=Whole(0),
         help="Worker processes; 0: chosen by the number of cores.  [default for folders: 0]",
     ),
-    click.option("--report", metavar="CSV", help="Write a CSV table with a line for every file."),
     click.option(
-        "--manifest", metavar="FILE", help="The record of the run.  [default: in the output folder]"
+        "--report",
+        type=FileName(),
+        metavar="CSV",
+        help="Write a CSV table with a line for every file.",
+    ),
+    click.option(
+        "--manifest",
+        type=FileName(),
+        metavar="FILE",
+        help="The record of the run.  [default: in the output folder]",
     ),
     click.option(
         "--cluster",

@@ -26,7 +26,7 @@ import click
 
 from aecodec import __version__, files
 from aecodec.cli.console import Report, size
-from aecodec.cli.options import Whole, device_option, pixels_option, threads_option
+from aecodec.cli.options import FileName, Whole, device_option, pixels_option, threads_option
 from aecodec.conversion import Encoding, Run
 from aecodec.errors import AecodecError, InputError, OutputError, OutputExistsError
 
@@ -69,8 +69,15 @@ class Shown:
 
 
 @click.command()
-@click.argument("folder", metavar="FOLDER")
-@click.option("-o", "--output", metavar="SITE", required=True, help="The folder to make.")
+@click.argument("folder", type=FileName(), metavar="FOLDER")
+@click.option(
+    "-o",
+    "--output",
+    type=FileName(),
+    metavar="SITE",
+    required=True,
+    help="The folder to make.",
+)
 @click.option(
     "-q", "--quality", type=Whole(1, 100), default=75, show_default=True, help="Of the .aec files."
 )

@@ -17,6 +17,7 @@ from aecodec.networks.weights import DEFAULT_TUNE, TUNED
 __all__ = [
     "Count",
     "Denoise",
+    "FileName",
     "Number",
     "RegionType",
     "Whole",
@@ -31,9 +32,10 @@ __all__ = [
 if TYPE_CHECKING:
     _CountType = click.ParamType[int]
     _DenoiseType = click.ParamType[Strength]
+    _NameType = click.ParamType[str]
     RegionType = click.ParamType[tuple[int, int, int, int]]
 else:
-    _CountType = _DenoiseType = RegionType = click.ParamType
+    _CountType = _DenoiseType = _NameType = RegionType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +75,19 @@ class Denoise(_DenoiseType):
             return checked(value)
         except ValueError:
             self.fail(f"{value!r} is neither auto nor a number above 0 and at most {MOST:g}")
+
+
+class FileName(_NameType):
+    """A path or an address. An empty one, such as an unset variable of a script, is none."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        if not value:
+            self.fail("'' is no name of a file or folder", parameter, context)
+        return str(value)
 
 
 class Whole(click.IntRange):

@@ -16,6 +16,7 @@ import click
 from aecodec import files
 from aecodec.cli.console import EXIT_SOME_FAILED, Report, echo
 from aecodec.cli.options import (
+    FileName,
     Number,
     Whole,
     device_option,
@@ -226,7 +227,12 @@ def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
 @click.command()
 @click.argument("damaged", metavar="DAMAGED.aec")
 @click.option(
-    "-o", "--output", metavar="PICTURE", required=True, help="The picture to write, such as a PNG."
+    "-o",
+    "--output",
+    type=FileName(),
+    metavar="PICTURE",
+    required=True,
+    help="The picture to write, such as a PNG.",
 )
 @click.option(
     "--mask",
@@ -512,7 +518,12 @@ class _Size(SizeType):
 
 @click.command()
 @click.option(
-    "-o", "--output", metavar="PICTURE", required=True, help="The picture to write, such as a PNG."
+    "-o",
+    "--output",
+    type=FileName(),
+    metavar="PICTURE",
+    required=True,
+    help="The picture to write, such as a PNG.",
 )
 @click.option("--size", type=_Size(), default="512x384", show_default=True, help="Of the picture.")
 @click.option(

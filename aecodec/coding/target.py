@@ -19,6 +19,8 @@ class Target:
     value: float
 
     def __post_init__(self) -> None:
+        if isinstance(self.value, bool | str | bytes) or not hasattr(self.value, "__float__"):
+            raise TypeError(f"target_{self.measure} must be a number, not {self.value!r}")
         if not 0 < self.value < math.inf:
             raise ValueError(f"target_{self.measure} must be above 0, not {self.value}")
 
@@ -26,7 +28,8 @@ class Target:
     def of(cls, **values: float | None) -> Target | None:
         """The target among these values, by the name of its measure; None without any.
 
-        Raises ValueError for two of them, and for one that is not above 0.
+        Raises ValueError for two of them, and for one that is not above 0; TypeError for one that
+        is no number.
         """
         given = {name: value for name, value in values.items() if value is not None}
         if len(given) > 1:

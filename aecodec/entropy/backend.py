@@ -69,3 +69,19 @@ else:
 
 AnsCoder: Any = _AnsCoder
 """A stack: `encode_reverse(symbols, model)` puts symbols, `decode(model, count)` takes them."""
+
+
+def _begin() -> None:
+    """Use the coder once. At its first use constriction looks numpy up, with a lock around it.
+
+    No fork happens during an import (`forks.py`), and so none leaves that lock locked in a child.
+    """
+    coder, symbols = AnsCoder(), np.zeros(1, np.int32)
+    for model in (categorical(np.array([2**23, 2**23], np.uint32)), uniform(2)):
+        coder.encode_reverse(symbols, model)
+    again = AnsCoder(coder.get_compressed())
+    for model in (uniform(2), categorical(np.array([2**23, 2**23], np.uint32))):
+        again.decode(model, 1)
+
+
+_begin()

@@ -211,6 +211,8 @@ def _sixteen_to_eight(image: Image.Image, notes: list[str]) -> Image.Image:
     if note not in notes:
         notes.append(note)
     values = np.asarray(image)
+    if 0 < (high := int(values.max())) <= 255:
+        notes.append(f"16-bit values of {high} at most are black in 8 bits")
     grey = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

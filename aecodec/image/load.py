@@ -52,7 +52,9 @@ def load(
 ) -> Picture:
     """Read a picture: a path, a file's bytes, an open binary file, a Pillow image, or an array.
 
-    A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha.
+    A Pillow image is not changed. An array is uint8: (H,W), (H,W,3), or (H,W,4) with alpha. Greys
+    (H,W) may also be bool, uint16 (white is 65535), int32 or floats (the values tell what is
+    white).
 
     ``keep`` names the kinds of metadata to keep (`metadata.KINDS`). Without the ICC profile, the
     colours are converted to sRGB, so that the picture looks the same. ``strip_gps`` removes
@@ -94,10 +96,19 @@ def _is_rgb(values: Pixels) -> bool:
 
 
 def _of_array(values: Pixels) -> Image.Image:
-    """Pillow makes an image of one dimension, too, and says little of what it refuses."""
+    """Pillow makes an image of one dimension, too, and says little of what it refuses.
+
+    Values of 8 bits in uint16 are refused: in 16 bits they are next to black, and no file says so.
+    """
     try:
         if values.ndim in (2, 3):
-            return Image.fromarray(values)
+            image = Image.fromarray(values)
+            if image.mode.startswith("I;16") and 0 < values.max() <= 255:
+                raise InputError(
+                    f"an array of uint16 with values up to {values.max()} would be black: white is"
+                    " 65535; give uint8 if it is 255"
+                )
+            return image
     except (TypeError, ValueError):
         pass
     raise InputError(
@@ -142,6 +153,9 @@ def _from_file(file: WatchedFile, wanted: _Wanted) -> Picture:
     data = file.getvalue()
     if kind := raws.kind_of(memoryview(data)):
         raise InputError(f"a camera raw ({kind}): develop it first")
+    if data.startswith(mending.AEC):
+        # With our plugin Pillow would read it, and a copy of a copy would be made without a word.
+        raise InputError(mending.COMPRESSED)
     try:
         image = open_within(file, wanted.max_pixels)
     except UnidentifiedImageError:
@@ -338,9 +352,12 @@ def _in_srgb(
 def _profile(
     image: Image.Image, account: Account | None, format: str | None, exif: bytes | None
 ) -> object:
-    """The profile that a file has, or one of the colours that a camera's JPEG states in EXIF."""
+    """The profile that a file has, or one of the colours that a camera's JPEG states in EXIF.
+
+    A Pillow image has a format as long as its pixels are those of the file.
+    """
     found = (account.icc if account else None) or image.info.get("icc_profile")
-    if not found and account and exif and format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+    if not found and exif and format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
         from aecodec.image import signalling
 
         return signalling.adobe_rgb() if metadata.states_adobe_rgb(exif) else None

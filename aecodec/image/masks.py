@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import PIL.Image
 
-    from aecodec.arrays import Bools, Floats, Pixels, Places
+    from aecodec.arrays import Array, Bools, Floats, Pixels, Places
 
     Doubles = npt.NDArray[np.float64]
 
@@ -76,12 +76,15 @@ def read_mask(
 ) -> Bools:
     """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey.
 
-    Raises InputError for another size, and for a mask that covers nothing or everything.
+    An array is of bool, or of uint8 with greys, or of integers that are 0 and 1.
+
+    Raises InputError for another size, for a mask that covers nothing or everything, and for an
+    array of other numbers.
     """
     if isinstance(source, np.ndarray):
-        mask = source.astype(np.uint8) > 0  # Pillow's own arrays of bool hold 255
-        if mask.ndim != 2:
-            raise InputError(f"a mask has two dimensions, not {mask.ndim}")
+        if source.ndim != 2:
+            raise InputError(f"a mask has two dimensions, not {source.ndim}")
+        mask = _covered(source)
     else:
         limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
         try:
@@ -98,6 +101,21 @@ def read_mask(
     if mask.all():
         raise InputError("the mask covers everything", advice="white covers, black does not")
     return mask
+
+
+def _covered(values: Array) -> Bools:
+    """Where an array (H,W) covers. A float may be a probability: its threshold is the caller's."""
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) > 0  # Pillow's own arrays of bool hold 255
+    if values.dtype.kind in "iu" and values.size:
+        low, high = int(values.min()), int(values.max())
+        if low >= 0 and high <= 1:
+            return values > 0
+        if values.dtype == np.uint8:
+            return values > 127
+    raise InputError(
+        f"a mask of {values.dtype} is not clear: give bool, uint8 from 0 to 255, or 0 and 1"
+    )
 
 
 def grown(mask: Bools, radius: int) -> Bools:

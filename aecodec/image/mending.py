@@ -27,7 +27,7 @@ from aecodec.image import colour
 from aecodec.image.parts.account import DAMAGED, reduced
 from aecodec.image.parts.directories import Tiff
 
-__all__ = ["Mend", "before_load", "described"]
+__all__ = ["AEC", "COMPRESSED", "Mend", "before_load", "described"]
 
 Mend: TypeAlias = Callable[[Image.Image, list[str]], Image.Image]
 """Takes a loaded image, returns the picture, and adds notes on what is lost."""
@@ -367,8 +367,10 @@ _COMPRESSIONS: Final = {
 _USUAL: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
 
 
+AEC: Final = b"\x89AEC\r\n"
+COMPRESSED: Final = "an .aec file: decompress it first"
 _OTHER_KINDS: Final = (
-    (0, b"\x89AEC\r\n", "an .aec file: decompress it first"),
+    (0, AEC, COMPRESSED),
     (0, b"\xff\x0a", "JPEG XL"),
     (4, b"JXL \r\n", "JPEG XL"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),

@@ -104,7 +104,9 @@ def model_id(folder: pathlib.Path) -> bytes:
 
 def _roots() -> list[pathlib.Path]:
     """The folders that hold folders of weights, in the order in which they are searched."""
-    roots = [pathlib.Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
+    given = os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep)
+    # Graphs are read when they are first needed: the working directory may be another one then.
+    roots = [pathlib.Path(root).absolute() for root in given if root]
     package = _package()
     if isinstance(package, pathlib.Path):
         # The weights are inside the package in a wheel, and beside it in a source checkout.
@@ -246,7 +248,8 @@ def load(folder: pathlib.Path) -> Weights:
 
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
-        arrays = load_file(folder / "tables.safetensors")
+        with forks.gate:  # it has locks of its own
+            arrays = load_file(folder / "tables.safetensors")
         return _weights(folder, config, arrays)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{folder}: not a usable folder of weights: {error}") from error

@@ -159,6 +159,28 @@ def test_a_list_of_files(here: Path, separator: str) -> None:
     assert [key for key, _ in names(select("in", files_from="list"))] == sorted(originals)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_list_as_windows_writes_it(here: Path, encoding: str, end: str) -> None:
+    """With a byte-order mark, as by Notepad and by PowerShell's `>`."""
+    albums.fill(here / "in", 3)
+    originals = ["p0000.png", "été.png", "Ж.png"]
+    for name in originals[1:]:
+        shutil.copy("in/p0000.png", Path("in", name))
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    Path("list").write_bytes((mark + end.join(originals) + end).encode(encoding))
+    assert [key for key, _ in names(select("in", files_from="list"))] == sorted(originals)
+    given = Path("list").read_bytes()
+    done = run("compress", "in", "--files-from", "-", "-o", "out", "--dry-run", input=given)
+    assert done.stdout.count(b" -> ") == len(originals)
+
+
+def test_a_list_that_is_not_what_its_mark_says(here: Path) -> None:
+    Path("list").write_bytes("\ufeffa.png".encode("utf-16-le") + b"\n")
+    with pytest.raises(UsageFault, match="the list list begins as utf-16 and is not"):
+        select(files_from="list")
+
+
 @posix
 def test_a_list_that_spells_a_file_in_several_ways(here: Path) -> None:
     albums.fill(here / "in", 2)
@@ -175,7 +197,7 @@ def test_a_list_that_spells_a_file_in_several_ways(here: Path) -> None:
 
 @posix
 def test_a_list_from_standard_input_with_newlines_in_names(packed: Path, here: Path) -> None:
-    odd = ["two\nlines.jpg", os.fsdecode(b"\xff\xfe.jpg"), "plain.jpg"]
+    odd = [os.fsdecode(b"\xff\xfe.jpg"), "two\nlines.jpg", "plain.jpg"]  # as UTF-16 begins
     for name in odd:
         shutil.copy(packed / "in" / "alps/p0001.jpg", name)
     given = b"\0".join(map(os.fsencode, odd)) + b"\0"

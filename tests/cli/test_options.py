@@ -237,6 +237,61 @@ def test_wrong_usage(shelf: Path, here: Path, arguments: list[str]) -> None:
     assert sorted(p.name for p in here.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compress", "photo.png", "-o", ""],
+        ["compress", "photo.png", ""],
+        ["compress", "photo.png", "--without", ""],
+        ["compress", "-r", ".", "-o", ""],
+        ["compress", "-r", ".", "-o", "out", "--report", ""],
+        ["compress", "--files-from", "", "-o", "out"],
+        ["decompress", ""],
+        ["info", ""],
+        ["gallery", ".", "-o", ""],
+        ["mend", "photo.aec", "-o", ""],
+    ],
+)
+def test_an_empty_path_is_wrong_usage(shelf: Path, here: Path, arguments: list[str]) -> None:
+    """As from a variable that a script has not set."""
+    take(shelf, "photo.png", "photo.aec")
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert b"'' is no name of a file or folder" in done.stderr
+    assert sorted(p.name for p in here.iterdir()) == ["photo.aec", "photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "expected"),
+    [
+        ({"DENOISE": "5"}, ["--lossless"], {"quality": 100, "notes": 0}),
+        ({"LOSSLESS": "1"}, ["--denoise", "5"], {"quality": 75, "notes": 1}),
+        ({"LOSSLESS": "0", "QUALITY": "40"}, [], {"quality": 40, "notes": 0}),
+        ({"LOSSLESS": "1", "DENOISE": "5"}, [], None),
+        ({"MODEL": "base"}, ["--tune", "psnr"], {"model": "small"}),
+        ({"TUNE": "psnr"}, ["--model", "base"], {"model": "base"}),
+        ({"TUNE": "psnr", "MODEL": "base"}, [], {"model": "base"}),
+    ],
+)
+def test_an_option_overrides_the_variable_of_another(
+    shelf: Path,
+    here: Path,
+    variables: dict[str, str],
+    options: list[str],
+    expected: dict[str, object] | None,
+) -> None:
+    take(shelf, "photo.png")
+    given = {f"AECODEC_COMPRESS_{name}": value for name, value in variables.items()}
+    done = run("compress", "photo.png", "--json", *options, env=given)
+    if expected is None:
+        assert b"give one of them" in done.stderr
+        return
+    found = json.loads(done.stdout)
+    found["notes"] = len(found["notes"])
+    found["model"] = json.loads(run("info", "--json", "photo.aec").stdout).get("model_name")
+    assert {name: found[name] for name in expected} == expected
+
+
 def test_options_come_from_the_environment_too(shelf: Path, here: Path) -> None:
     take(shelf, "photo.png")
     assert run("compress", "photo.png", env={"AECODEC_COMPRESS_QUALITY": "33"}).returncode == 0

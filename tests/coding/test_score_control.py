@@ -15,6 +15,7 @@ from PIL import Image
 import aecodec
 from aecodec import codec
 from aecodec.coding.score_control import LOOKS, TOLERANCE, lowest_reaching
+from aecodec.coding.target import Target
 from aecodec.errors import RequestError
 from aecodec.networks.ssimulacra2 import ssimulacra2
 
@@ -138,6 +139,13 @@ def test_more_effort_meets_it_in_fewer_bytes() -> None:
 def test_too_small_a_picture_is_refused() -> None:
     with pytest.raises(RequestError, match="a picture of 20x7 has no SSIMULACRA 2"):
         aecodec.compress(np.zeros((7, 20, 3), np.uint8), target_ssimulacra2=70)
+
+
+@pytest.mark.parametrize("target", [True, "80", b"80", [80]])
+@pytest.mark.parametrize("measure", ["size", "bpp", "psnr", "ssimulacra2"])
+def test_a_target_that_is_no_number(measure: str, target: object) -> None:
+    with pytest.raises(TypeError, match=f"target_{measure} must be a number, not"):
+        Target.of(**{measure: target})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("target", [0, -3, float("nan"), float("inf")])

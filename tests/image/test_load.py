@@ -16,7 +16,7 @@ import samples
 from pictures import encoded, gradient, png
 from PIL import Image
 
-from aecodec import codec
+from aecodec import codec, register_pillow
 from aecodec.errors import InputError
 from aecodec.image import mending, signalling
 from aecodec.image.load import load
@@ -412,3 +412,26 @@ def test_a_file_is_let_go_before_its_arrays_are_made(here: Path) -> None:
     run = memory.run_apart(script)
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) < 130  # MiB
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2"])
+def test_eight_bits_in_an_array_of_sixteen_do_not_become_black(kind: str) -> None:
+    values = np.arange(200, dtype=np.uint16).reshape(10, 20).astype(kind)
+    with pytest.raises(InputError, match="values up to 199 would be black: white is 65535"):
+        load(values)
+    assert load(values * 257).rgb.max() == 199
+    assert load(values * 0).rgb.max() == 0
+    notes = ("16 bits a channel reduced to 8", "16-bit values of 199 at most are black in 8 bits")
+    stored = Image.fromarray(values.astype("<u2"))
+    assert load(stored).notes == load(encoded(stored)).notes == notes
+
+
+def test_an_aec_file_is_no_source_even_where_pillow_reads_it(tmp_path: Path) -> None:
+    register_pillow()
+    data = codec.compress(np.zeros((4, 5, 3), np.uint8))
+    (tmp_path / "a.aec").write_bytes(data)
+    for source in (data, tmp_path / "a.aec", io.BytesIO(data)):
+        with pytest.raises(InputError, match=r"an \.aec file: decompress it first"):
+            load(source)
+    with Image.open(tmp_path / "a.aec") as opened:
+        assert load(opened).width == 5

@@ -125,8 +125,21 @@ def test_masks_of_every_kind_are_one(tmp_path: Path) -> None:
     expected = lines_over((60, 80))
     image = Image.fromarray(expected.astype(np.uint8) * 255)
     image.convert("1").save(tmp_path / "mask.png")
-    for source in (expected, image, np.asarray(image.convert("1")), str(tmp_path / "mask.png")):
+    numbers = (expected.astype(np.uint8), expected.astype(int), np.asarray(image))
+    noisy = np.where(expected, np.uint8(250), np.uint8(9))  # as a JPEG has it
+    for source in (
+        *(expected, image, np.asarray(image.convert("1")), str(tmp_path / "mask.png")),
+        *(*numbers, noisy, Image.fromarray(noisy)),
+    ):
         assert np.array_equal(read_mask(source, (60, 80)), expected)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "u2", "i4"])
+def test_numbers_whose_threshold_nobody_knows_are_no_mask(kind: str) -> None:
+    """A network's probabilities, of which whole numbers would leave nothing."""
+    values = np.linspace(0, 1 if kind[0] == "f" else 300, 48).reshape(6, 8).astype(kind)
+    with pytest.raises(InputError, match=f"a mask of {values.dtype} is not clear: give bool"):
+        read_mask(values, (6, 8))
 
 
 # --- compress --without ---------------------------------------------------------------------------

@@ -266,6 +266,13 @@ def test_a_cameras_adobe_rgb_gets_a_profile(mode: str) -> None:
     assert picture.icc is not None
     assert picture.exif == exif
     assert picture.notes == ()
+    with Image.open(
+        io.BytesIO(carriers.encoded("JPEG", image, exif=b"Exif\0\0" + exif, quality=100))
+    ) as opened:
+        assert load(opened).icc == picture.icc
+        changed = opened.convert(mode)  # may be of any colours
+        changed.paste(0, (0, 0, 4, 4))
+        assert load(changed).icc is None
     plain = load(
         carriers.encoded("JPEG", image, exif=b"Exif\0\0" + exif, quality=100), keep=("exif",)
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from aecodec import codec
 from aecodec.errors import WeightsError
 from aecodec.networks import weights
 
@@ -61,3 +62,20 @@ def test_a_config_of_another_version_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="wings") as caught:
         weights.load(tmp_path / "other")
     assert "\n" not in str(caught.value)
+
+
+def test_a_relative_folder_is_that_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after it has changed: graphs are read late, and weights are kept by their folder."""
+    rgb = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
+    for name in ("small", "small-eye"):
+        shutil.copytree(weights.by_name(name).folder, tmp_path / name / "weights" / "mine")
+    wanted = {name: weights.by_name(name).id.hex() for name in ("small", "small-eye")}
+    monkeypatch.setenv(weights.SEARCH_VARIABLE, "weights")
+    for name, model in wanted.items():
+        monkeypatch.chdir(tmp_path / name)
+        early = weights.by_name("mine")
+        assert codec.read_info(codec.compress(rgb, model="mine")).model == model
+        monkeypatch.chdir(tmp_path)
+        assert codec.Codec(early).compress(rgb, lossless=False)

@@ -270,6 +270,7 @@ def train(
     if not team.is_one and not dist.is_initialized():
         dist.init_process_group("nccl" if team.device.type == "cuda" else "gloo")
     _make_folder(out, photographs)
+    torch.manual_seed(settings.seed)  # of the initial weights, too
     with _alone(out) if team.leads else contextlib.nullcontext():
         final = _train(Run(out, settings, config), photographs, team, start_from, stop_after)
     if not team.is_one:
@@ -288,7 +289,6 @@ def _train(
     settings = run.settings
     progress = Progress()
     say = progress.line if team.leads else lambda text: None
-    torch.manual_seed(settings.seed)
     sources = Sources(photographs)
     paths, held_out = _split(sources, settings)
     pictures = Photographs(paths, smallest=settings.crop)

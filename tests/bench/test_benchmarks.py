@@ -83,7 +83,7 @@ def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
     assert results["pictures"] == ["two.png"]
     found = [entry["bd_rate_effort_1"] for entry in results["measured"]]
     assert found[0] == {"ssimulacra2": 0.0, "psnr": 0.0}
-    assert found[2]["ssimulacra2"] < found[1]["ssimulacra2"] < 0.0
+    assert all(entry["ssimulacra2"] < 0.0 for entry in found[1:])
 
 
 def test_targets_on_a_small_photograph(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_picture_is_like_its_aec_file_and_unlike_another(model: str, quality: 
 
 def test_a_file_of_half_the_size_is_alike() -> None:
     half = photograph().resize((224, 150), Image.Resampling.LANCZOS)
-    assert alike(aecodec.compress(half), aecodec.compress(photograph())) > 0.7
+    assert alike(aecodec.compress(half), aecodec.compress(photograph())) > 0.65
 
 
 def test_a_file_of_several_tiles_is_like_one_of_a_single_tile(coder: object) -> None:

@@ -224,9 +224,7 @@ def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
         yield found
 
 
-@click.command()
-@click.argument("damaged", metavar="DAMAGED.aec")
-@click.option(
+picture_output_option = click.option(
     "-o",
     "--output",
     type=FileName(),
@@ -234,6 +232,11 @@ def _index(folder: str, report: Report, keep: bool) -> Iterator[Index]:
     required=True,
     help="The picture to write, such as a PNG.",
 )
+
+
+@click.command()
+@click.argument("damaged", metavar="DAMAGED.aec")
+@picture_output_option
 @click.option(
     "--mask",
     metavar="FILE",
@@ -517,14 +520,7 @@ class _Size(SizeType):
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    type=FileName(),
-    metavar="PICTURE",
-    required=True,
-    help="The picture to write, such as a PNG.",
-)
+@picture_output_option
 @click.option("--size", type=_Size(), default="512x384", show_default=True, help="Of the picture.")
 @click.option(
     "-q",

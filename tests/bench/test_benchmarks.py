@@ -74,7 +74,7 @@ def test_interpolated_bytes() -> None:
 
 def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        samples.photograph(box=(100, 20, 228, 84)).save(tmp_path / f"{name}.png")
+        samples.photograph(box=(100, 20, 292, 148)).save(tmp_path / f"{name}.png")
     out = tmp_path / "results.json"
     arguments = ("--pictures", "two", "--efforts", "1,3,6", "--json", out)
     text = script("efforts.py", tmp_path, *arguments)
@@ -83,7 +83,7 @@ def test_efforts_on_a_small_photograph(tmp_path: Path) -> None:
     assert results["pictures"] == ["two.png"]
     found = [entry["bd_rate_effort_1"] for entry in results["measured"]]
     assert found[0] == {"ssimulacra2": 0.0, "psnr": 0.0}
-    assert all(entry["ssimulacra2"] < 0.0 for entry in found[1:])
+    assert found[2]["ssimulacra2"] < found[1]["ssimulacra2"] < 0.0
 
 
 def test_targets_on_a_small_photograph(tmp_path: Path) -> None:

@@ -387,13 +387,14 @@ class Codec:
             neutral=neutral,
         )
         if lossless:
-            return _file(picture, header, CodedTiles([], frozenset(range(header.tile_count))))
+            every = CodedTiles([], frozenset(range(header.tile_count)))
+            return _file(picture, header, every, effort)
         encoder = PictureEncoder(
             self.tiles, picture.rgb, header.grid, keep=target is not None, unseen=covered
         )
         if target is not None:
             return _Search(encoder, picture, header, effort).best(target)
-        return _file(picture, header, encoder.encode(quality, effort))
+        return _file(picture, header, encoder.encode(quality, effort), effort)
 
     def denoised(self, picture: Picture, strength: Strength, *, grain: bool = False) -> Picture:
         """The picture without its noise, and with a note on it: see `coding.denoising.denoised`."""
@@ -556,7 +557,7 @@ class _Search:
         else:
             refine = functools.partial(encode, self.effort)
             best = largest_refined(refine, lambda *setting: len(one_pass(*setting)), limit, kept)
-        return _file(self.picture, best.header, best.tiles)
+        return _file(self.picture, best.header, best.tiles, self.effort)
 
     def _of_psnr(self, target: float) -> bytes:
         """The file of the lowest quality with so many dB at least."""
@@ -577,7 +578,7 @@ class _Search:
             )
         except RequestError:  # out of the networks' reach
             best = dataclasses.replace(self.header, quality=100), self.encoder.encode_exactly()
-        return _file(self.picture, *best)
+        return _file(self.picture, *best, self.effort)
 
     def _of_ssimulacra2(self, target: float) -> bytes:
         """The file with this score at least."""
@@ -598,12 +599,12 @@ class _Search:
             score = _ssimulacra2(self.picture, shown(rgb, header), options)
             return (chosen, tiles), score
 
-        return _file(self.picture, *lowest_reaching(encode, target))
+        return _file(self.picture, *lowest_reaching(encode, target), self.effort)
 
 
-def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
+def _file(picture: Picture, header: Header, tiles: CodedTiles, effort: int = 1) -> bytes:
     if len(tiles.exact) == header.tile_count:
-        header, tiles = _in_large_tiles(picture, header, tiles)
+        header, tiles = _in_large_tiles(picture, header, tiles, effort)
     return bitstream.pack(
         header,
         tiles.payloads,
@@ -615,7 +616,7 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles) -> bytes:
 
 
 def _in_large_tiles(
-    picture: Picture, header: Header, tiles: CodedTiles
+    picture: Picture, header: Header, tiles: CodedTiles, effort: int
 ) -> tuple[Header, CodedTiles]:
     """Exact tiles as large as readers take: what repeats in a picture is stored once."""
     from aecodec.coding.picture import CodedTiles
@@ -624,9 +625,9 @@ def _in_large_tiles(
     longest = ceil_div(max(header.width, header.height), TILE_UNIT) * TILE_UNIT
     single = header.pixels <= MAX_EXACT_PIXELS and longest <= bitstream.MAX_TILE_SIZE
     large = dataclasses.replace(header, tile_size=longest if single else EXACT_TILE_SIZE)
-    if tiles.payloads and len(large.grid) == len(header.grid):
+    if tiles.payloads and len(large.grid) == len(header.grid) and effort == 1:
         return header, tiles
-    payloads = [vp8l.pack(picture.rgb[box.slices()]) for box in large.grid]
+    payloads = [vp8l.pack(picture.rgb[box.slices()], effort) for box in large.grid]
     if tiles.payloads and sum(map(len, payloads)) >= sum(map(len, tiles.payloads)):
         return header, tiles
     return large, CodedTiles(payloads, frozenset(range(len(payloads))))

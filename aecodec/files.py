@@ -692,3 +692,17 @@ def picture_format(target: str) -> str:
             f"{suffix} is not a picture format that can be written: try .png, .tiff, .webp or .jpg"
         )
     return name
+
+
+def refuse_picture_name(target: str) -> None:
+    """Raise `UsageFault` if an .aec file would have the suffix of another format of pictures."""
+    stem, suffix = os.path.splitext(target)
+    if target == STDIO or suffix.lower() in ("", SUFFIX):
+        return
+    from aecodec.image.formats import known_suffixes
+
+    if suffix.lower() in known_suffixes():
+        raise UsageFault(
+            f"{shown(target)}: compress writes .aec files, and other programs would take this one"
+            f" for another format: try {shown(stem + SUFFIX)}"
+        )

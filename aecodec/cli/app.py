@@ -586,9 +586,11 @@ def _plan(
         raise click.UsageError("Missing argument 'INPUT...'.")
     try:
         jobs = files.plan(inputs, output, naming)
-        if naming is files.RESTORED:
-            for job in jobs:
+        for job in jobs:
+            if naming is files.RESTORED:
                 files.picture_format(job.target)
+            else:
+                files.refuse_picture_name(job.target)
     except files.UsageFault as fault:
         raise click.UsageError(str(fault)) from None
     return jobs, files.identities(inputs)

@@ -63,10 +63,8 @@ def floor(quality: int) -> float:
 
 def may_be_exact(rgb: Pixels, pixels: int) -> bool:
     """Whether exact storage of a tile rgb (h,w,3) is worth a trial, in a picture of `pixels`."""
-    if pixels <= FEW_PIXELS or rgb[..., 0].size == 1:
+    if pixels <= FEW_PIXELS or min(rgb.shape[:2]) == 1:  # latents cover 16 rows and columns
         return True
-    if rgb.shape[1] == 1:
-        rgb = rgb.swapaxes(0, 1)  # its neighbours are those above and below
     rows = rgb[::ROWS]
     equal = rows[:, 1:] == rows[:, :-1]
     if _share(equal) > EQUAL or _share(_foretold(rgb)) > EQUAL:

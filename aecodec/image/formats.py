@@ -12,6 +12,7 @@ from PIL import Image, features
 __all__ = [
     "import_plugin",
     "import_plugin_for",
+    "known_suffixes",
     "library_version",
     "photograph_kinds",
     "readable_suffixes",
@@ -79,6 +80,11 @@ def readable_suffixes() -> frozenset[str]:
     """The suffixes of all formats that can be read."""
     known = Image.registered_extensions()
     return frozenset(suffix for suffix, name in known.items() if name in Image.OPEN)
+
+
+def known_suffixes() -> frozenset[str]:
+    """The suffixes of all formats that Pillow knows, in lower case."""
+    return frozenset(Image.registered_extensions())
 
 
 def written_format(suffix: str) -> str | None:

@@ -6,6 +6,8 @@ import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,10 @@ def page(width: int, height: int) -> np.ndarray:
     for line in range(height // 16):
         draw.text((12, 16 * line), f"{line}: the quick brown fox jumps over the lazy dog", "black")
     return np.asarray(image)
+
+
+def page_of_text() -> np.ndarray:
+    return page(300, 200)
 
 
 def stripes(width: int = 200, height: int = 150) -> np.ndarray:
@@ -166,6 +172,37 @@ def test_few_pixels_are_stored_with_the_better_effort() -> None:
     usual = io.BytesIO()
     Image.fromarray(thin).save(usual, "WEBP", lossless=True, exact=True)
     assert len(vp8l.pack(thin)) < 0.6 * usual.tell()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_of_a_photograph_is_no_larger_than_lossless(turned: bool) -> None:
+    row = np.asarray(samples.photograph(box=(0, 200, 512, 201)))
+    line = np.tile(np.concatenate([row, row[:, ::-1]], axis=1), (1, 2, 1))
+    line = line.swapaxes(0, 1) if turned else line
+    exactly = aecodec.compress(line, lossless=True)
+    assert len(aecodec.compress(line, quality=98)) <= len(exactly)
+
+
+def larger_photograph() -> Image.Image:
+    return samples.photograph(box=(0, 0, 300, 200))
+
+
+@pytest.mark.parametrize("picture", [larger_photograph, page_of_text])
+def test_an_effort_makes_lossless_files_smaller(picture: Callable[[], Any]) -> None:
+    image = picture()
+    files = [aecodec.compress(image, lossless=True, effort=n) for n in (1, 2, 4, 6)]
+    sizes = [len(data) for data in files]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0]
+    assert all(np.array_equal(back(data), np.asarray(image)) for data in files)
+
+
+def test_an_effort_makes_pictures_smaller_that_become_exact() -> None:
+    """The same holds of a page of text, which is stored exactly at any quality."""
+    image = page_of_text()
+    quick, slow = (aecodec.compress(image, quality=75, effort=n) for n in (1, 6))
+    assert len(slow) < len(quick)
+    assert np.array_equal(back(slow), image)
 
 
 def test_the_cheaper_way_is_taken_by_rate_and_distortion() -> None:

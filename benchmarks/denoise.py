@@ -4,7 +4,8 @@
         [--large N] [--json FILE]
 
 Noise is laid over each picture: Gaussian of 10, 25 and 50 levels; and a camera's, which is shot and
-read noise in linear light on a Bayer sensor, before an edge-aware demosaicing by OpenCV. With a
+read noise in linear light on a Bayer sensor, before an edge-aware demosaicing by OpenCV, or in one
+kind before its VNG, which takes 8 bits of sRGB. With a
 camera's noise, clean is what the camera would give without noise. Each method removes the noise.
 All results are compressed at the same qualities, and what comes back is measured against the clean
 picture. "noisy" compresses the noisy picture. The peers are told the true deviation of the noise.
@@ -43,8 +44,14 @@ from aecodec.networks.ssimulacra2 import ssimulacra2
 Pixels = npt.NDArray[np.uint8]
 QUALITIES = (50, 75, 90)
 GAUSSIAN = (10, 25, 50)
-CAMERA = {"camera, base ISO": (0.0008, 0.00001), "camera, high ISO": (0.006, 0.0002)}
-"""Shot and read noise: the variance in linear light is a times the light plus b."""
+CAMERA = {
+    "camera, base ISO": (0.0008, 0.00001, cv2.COLOR_BayerRGGB2RGB_EA),
+    "camera, high ISO": (0.006, 0.0002, cv2.COLOR_BayerRGGB2RGB_EA),
+    "camera, high ISO, VNG": (0.006, 0.0002, cv2.COLOR_BayerRGGB2RGB_VNG),
+}
+"""Shot and read noise, where the variance in linear light is a times the light plus b; and the
+demosaicing. The denoiser was trained with one that is OpenCV's edge-aware one, but for the borders.
+It has never seen that by variable numbers of gradients (VNG)."""
 OPTIONS = Options(threads=1, device="cpu")
 ALWAYS = ("noisy", "aecodec", "aecodec auto", "NLM 0.6")
 AT_25 = ("NLM 0.8", "OpenCV")
@@ -75,7 +82,12 @@ def gaussian(clean: Pixels, sigma: float, seed: int) -> Pixels:
     return noisy
 
 
-def camera(clean: Pixels, a: float, b: float, seed: int) -> tuple[Pixels, Pixels]:
+def to_srgb(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    high = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, 12.92 * light, high)
+
+
+def camera(clean: Pixels, a: float, b: float, demosaicing: int, seed: int) -> tuple[Pixels, Pixels]:
     """What a camera makes of a picture in light: without noise, and with it."""
     rng = np.random.default_rng(seed)
     srgb = clean.astype(np.float64) / 255.0
@@ -87,10 +99,13 @@ def camera(clean: Pixels, a: float, b: float, seed: int) -> tuple[Pixels, Pixels
     noisy = raw + rng.normal(0.0, 1.0, raw.shape) * np.sqrt(a * raw + b)
 
     def developed(sensor: npt.NDArray[np.float64]) -> Pixels:
-        whole = np.rint(sensor.clip(0.0, 1.0) * 65535.0).astype(np.uint16)
-        rgb = cv2.cvtColor(whole, cv2.COLOR_BayerRGGB2RGB_EA) / 65535.0
-        seen = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
-        pixels: Pixels = np.rint(255.0 * seen).astype(np.uint8)
+        sensor = sensor.clip(0.0, 1.0)
+        if demosaicing == cv2.COLOR_BayerRGGB2RGB_VNG:
+            coded = np.rint(255.0 * to_srgb(sensor)).astype(np.uint8)
+            return np.asarray(cv2.cvtColor(coded, demosaicing), np.uint8)
+        whole = np.rint(sensor * 65535.0).astype(np.uint16)
+        rgb = to_srgb(np.asarray(cv2.cvtColor(whole, demosaicing), np.float64) / 65535.0)
+        pixels: Pixels = np.rint(255.0 * rgb).astype(np.uint8)
         return pixels
 
     return developed(raw), developed(noisy)
@@ -101,8 +116,8 @@ def cases(name: str, clean: Pixels, number: int) -> Iterator[Case]:
     for sigma in GAUSSIAN:
         noisy = gaussian(clean, sigma, 100 * number + sigma)
         yield Case(name, f"gaussian {sigma}", clean, noisy)
-    for kind, (a, b) in CAMERA.items():
-        yield Case(name, kind, *camera(clean, a, b, 100 * number + 7))
+    for kind, (a, b, demosaicing) in CAMERA.items():
+        yield Case(name, kind, *camera(clean, a, b, demosaicing, 100 * number + 7))
 
 
 # --- Methods --------------------------------------------------------------------------------------

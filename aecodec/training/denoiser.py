@@ -18,6 +18,7 @@ import time
 from typing import Any, ClassVar
 
 import numpy as np
+import onnx
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -34,10 +35,13 @@ __all__ = ["DenoiserSettings", "export_denoiser", "train_denoiser"]
 
 WEIGHTS = "denoiser.safetensors"
 """What a run leaves: the averaged weights of both networks."""
+DENOISE, NOISE = "denoise.onnx", "noise.onnx"
 ZEROS = 0.125
 """Share of the crops without noise: the estimator learns from them that texture is no noise."""
 STRONGEST = 60.0
 """The strongest noise, in 8-bit levels."""
+SENSOR = 0.4
+"""Share of the crops that a camera develops from its sensor."""
 JPEG = 0.08
 """Share of the noisy crops that went through JPEG, which takes some of the noise away."""
 ERROR = 0.1
@@ -46,6 +50,12 @@ LEAST = 0.002
 """The share of the noise's variance below which what is left of it hardly counts."""
 LARGE_FROM = 0.55
 """Share of the schedule after which a quarter as many crops of twice the side are drawn."""
+_KINDS = (
+    ("white", 0.0, 0.0, (0.0, 5.0, 10.0, 25.0, 50.0)),
+    ("camera", 1.0, 0.0, (10.0, 25.0)),
+    ("sensor", 0.0, 1.0, (0.0, 5.0, 12.0, 25.0)),
+)
+"""What is measured: a name, the shares of both kinds of a camera's crops, and levels."""
 WARM = 200
 """Steps in which the learning rate rises."""
 
@@ -113,6 +123,21 @@ class _Both(nn.Module):
         self.estimator = NoiseEstimator()
 
 
+def _weights(folder: pathlib.Path) -> dict[str, Tensor]:
+    """The weights of a run, or of what one exported."""
+    if (folder / WEIGHTS).exists():
+        return load_file(folder / WEIGHTS)
+    stored = [
+        tensor for name in (DENOISE, NOISE) for tensor in onnx.load(folder / name).graph.initializer
+    ]
+    return {
+        tensor.name.removesuffix(".half"): torch.from_numpy(
+            onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        )
+        for tensor in stored
+    }
+
+
 class _Training:
     """Both networks, their averages, and the optimiser."""
 
@@ -120,7 +145,7 @@ class _Training:
         self.settings, self._pictures = settings, pictures
         self.both, self.average = _Both(), _Both()
         if settings.start_from is not None:
-            self.both.load_state_dict(load_file(settings.start_from / WEIGHTS))
+            self.both.load_state_dict(_weights(settings.start_from))
         self.average.load_state_dict(self.both.state_dict())
         for networks in (self.both, self.average):
             networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -157,7 +182,7 @@ class _Training:
         clean = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255.0
         level = _levels(torch.rand(len(clean)))
         rng = np.random.default_rng([settings.seed, self.step, 7])
-        return _through_jpeg(add_noise(clean, level), rng)
+        return _through_jpeg(add_noise(clean, level, sensor=SENSOR), rng)
 
 
 def train_denoiser(
@@ -194,17 +219,18 @@ def _report(out: pathlib.Path, training: _Training, proof: Photographs, done: fl
         "losses": [round(float(loss), 4) for loss in training.losses],
         "cpu_seconds": time.process_time(),
     }
-    for kind, camera in (("white", 0.0), ("camera", 1.0)):
-        for level in (0.0, 5.0, 10.0, 25.0, 50.0) if kind == "white" else (10.0, 25.0):
+    for kind, camera, sensor, levels in _KINDS:
+        for level in levels:
             torch.manual_seed(5)
-            noisy = add_noise(clean, torch.full((4,), level / 255.0), camera, 0.0)
+            noisy = add_noise(clean, torch.full((4,), level / 255.0), camera, 0.0, sensor)
             made = both.denoiser(noisy.noisy, noisy.deviation)
-            error = (made - clean).square().mean(dim=(1, 2, 3)) + 1e-9
+            error = (made - noisy.clean).square().mean(dim=(1, 2, 3)) + 1e-9
             found = both.estimator(noisy.noisy)
             weight = torch.exp(-2.0 * found[:, 1:])
             mean = (found[:, :1] * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
             line[f"{kind} {level:g}"] = {
                 "psnr": round(float((-10.0 * torch.log10(error)).mean()), 3),
+                "true": [round(255.0 * float(d.mean()), 1) for d in noisy.deviation],
                 "found": [round(float(v), 1) for v in mean],
             }
     short.log(out, line)
@@ -253,12 +279,12 @@ def export_denoiser(run: pathlib.Path, folder: pathlib.Path) -> None:
         denoise, noise = DenoiseGraph(both.denoiser), NoiseGraph(both.estimator)
         write_graph(
             denoise,
-            folder / "denoise.onnx",
+            folder / DENOISE,
             {"x": x, "deviation": deviation},
             ["clean"],
             denoise.dynamic,
         )
-        write_graph(noise, folder / "noise.onnx", {"x": x}, ["found"], noise.dynamic)
+        write_graph(noise, folder / NOISE, {"x": x}, ["found"], noise.dynamic)
 
 
 def _main() -> None:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aecodec.training.sensor import draw_sensor, sites_of
+
 __all__ = ["Noisy", "add_noise"]
 
 CAMERA = 0.5
@@ -46,20 +48,13 @@ def _bilinear() -> Tensor:
     return torch.stack([green, other])[:, None]
 
 
-def _sites(height: int, width: int, shift: tuple[int, int]) -> Tensor:
-    """(3,H,W): 1 where a Bayer sensor sees red, green, blue."""
-    y = (torch.arange(height)[:, None] + shift[0]) % 2
-    x = (torch.arange(width)[None, :] + shift[1]) % 2
-    return torch.stack([(y == 0) & (x == 0), y != x, (y == 1) & (x == 1)]).float()
-
-
 def demosaic_noise(white: Tensor, *, malvar: bool, shift: tuple[int, int]) -> Tensor:
     """The noise (B,3,H,W) that white noise (B,1,H,W) of a Bayer sensor becomes in each colour.
 
     Its mean variance over a cell of 2x2 pixels is 1 in each colour.
     """
     height, width = white.shape[2:]
-    sites = _sites(height, width, shift)
+    sites = sites_of(height, width, shift)
     padded = F.pad(white * sites, (2, 2, 2, 2), mode="reflect")
     kernels = _bilinear().to(white)
     red, green, blue = (
@@ -122,12 +117,20 @@ def _camera(clean: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(parts) * deviation, deviation
 
 
-def add_noise(clean: Tensor, level: Tensor, camera: float = CAMERA, grey: float = GREY) -> Noisy:
+def add_noise(
+    clean: Tensor,
+    level: Tensor,
+    camera: float = CAMERA,
+    grey: float = GREY,
+    sensor: float = 0.0,
+) -> Noisy:
     """Crops with noise of mean level `level` (B,), in units of 255, from torch's generator.
 
     Args:
         clean: (B,3,H,W) in [0,1], H and W even.
         camera, grey: shares of the crops with a camera's noise, and of grey ones.
+        sensor: share of the crops that a camera develops from its sensor, see `sensor.py`. These
+            differ from `clean` without noise, too.
     """
     batch = len(clean)
     draw = torch.rand(batch, 6)
@@ -142,5 +145,10 @@ def add_noise(clean: Tensor, level: Tensor, camera: float = CAMERA, grey: float 
     scale = level.view(-1, 1, 1, 1)
     noisy = (clean + noise * scale).clamp(0.0, 1.0)
     noisy = torch.round(noisy * 255.0) / 255.0
-    mean = deviation.square().mean(1, keepdim=True).sqrt() * scale
-    return Noisy(clean, noisy, mean)
+    deviation = deviation * scale
+    if sensor:
+        seen = torch.nonzero((torch.rand(batch) < sensor) & ~is_grey.flatten()).flatten()
+        if len(seen):
+            clean = clean.clone()
+            clean[seen], noisy[seen], deviation[seen] = draw_sensor(clean[seen], level[seen])
+    return Noisy(clean, noisy, deviation.square().mean(1, keepdim=True).sqrt())

@@ -12,6 +12,7 @@ import pytest
 import samples
 import torch
 from command import run
+from safetensors.torch import load_file
 
 from aecodec.geometry import Box
 from aecodec.networks.config import SIZES
@@ -19,7 +20,12 @@ from aecodec.networks.denoiser import Denoiser as Runs
 from aecodec.networks.runtime import Options, Runtime
 from aecodec.training import trainer
 from aecodec.training.checkpoint import Run, Settings, read_facts
-from aecodec.training.denoiser import DenoiserSettings, export_denoiser, train_denoiser
+from aecodec.training.denoiser import (
+    WEIGHTS,
+    DenoiserSettings,
+    export_denoiser,
+    train_denoiser,
+)
 from aecodec.training.noise import add_noise, demosaic_noise
 from aecodec.training.validation import Validation
 
@@ -125,3 +131,10 @@ def test_the_denoiser_learns_and_its_export_computes_the_same(
     assert deviation.shape == certainty.shape == (8, 12)
     made = network.denoise(rgb, Box(8, 8, 40, 30), np.zeros(9, np.float32))
     assert np.array_equal(made, rgb[8:38, 8:48])  # no noise: the picture stays what it is
+    # A later training goes on from what was exported: weights of 16 bits.
+    again = DenoiserSettings(steps=1, batch=2, crop=32, start_from=tmp_path / "denoiser", lr=0.0)
+    train_denoiser(photographs, tmp_path / "again", again)
+    old, new = (load_file(tmp_path / name / WEIGHTS) for name in ("run", "again"))
+    assert old.keys() == new.keys()
+    for name, value in old.items():
+        assert torch.allclose(new[name], value, rtol=1e-3, atol=1e-6)

@@ -1,6 +1,6 @@
 """Noise: our --denoise beside non-local means, BM3D and OpenCV, in one run.
 
-    python benchmarks/denoise.py KODAK [--pictures 05,23] [--kinds "gaussian 25"] [--bm3d 05,23]
+    python benchmarks/denoise.py KODAK [--pictures 05,23] [--kind "gaussian 25"] [--bm3d 05,23]
         [--large N] [--json FILE]
 
 Noise is laid over each picture: Gaussian of 10, 25 and 50 levels; and a camera's, which is shot and
@@ -288,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", default="", help="endings of names, as 05,23")
-    parser.add_argument("--kinds", default="", help="the kinds of noise, with commas")
+    parser.add_argument("--kind", action="append", default=[], help="of these alone")
     parser.add_argument("--bm3d", default="", help="endings of the names to measure BM3D on")
     parser.add_argument("--large", type=int, default=0, help="pictures of 12 megapixels")
     parser.add_argument("--json", type=Path, dest="output")
@@ -308,7 +308,7 @@ def main() -> None:
             pictures[path.stem] = clean = np.asarray(file.convert("RGB"))
         clean_rows.append(auto_on_clean(path.stem, clean))
         for case in cases(path.stem, clean, number):
-            if options.kinds and case.kind not in options.kinds.split(","):
+            if options.kind and case.kind not in options.kind:
                 continue
             methods = [*ALWAYS, *(AT_25 if case.kind == "gaussian 25" else ())]
             if options.bm3d and case.kind in SLOW and chosen(path, options.bm3d):

@@ -165,8 +165,14 @@ def _calibration_pictures(
     folder: pathlib.Path | None, held_out: list[pathlib.Path]
 ) -> list[Pixels]:
     if folder is not None:
-        return [p for p in map(read, find_photographs(folder)) if p is not None]
-    return [p[:512, :512] for p in map(read, held_out) if p is not None]
+        found = [p for p in map(read, find_photographs(folder)) if p is not None]
+        where = str(folder)
+    else:
+        found = [p[:512, :512] for p in map(read, held_out) if p is not None]
+        where = "of four or more photographs some are held out"
+    if not found:
+        raise ValueError(f"no picture to calibrate the qualities on could be read: {where}")
+    return found
 
 
 def export(
@@ -199,6 +205,7 @@ def export(
     licences = tuple(settings.get("licences", ()))
     found = Sources(photographs).allowed(find_photographs(photographs), licences)
     paths, held_out = split_validation(found, settings["validation"])
+    calibration = _calibration_pictures(calibrate_on, held_out)
     rng = np.random.default_rng(7)
     chosen = [paths[i] for i in rng.permutation(len(paths))[:pictures]]
     crop = min(256, settings["crop"])
@@ -216,8 +223,8 @@ def export(
     with files.making_folder(out) as made:
         (made / "config.json").write_text(config.to_json())
         write_graphs(model, made, distortion)
-        calibration = _calibration_pictures(calibrate_on, held_out)
         _write_tables(model, config, made, crops, calibration, distortion)
+        (made / weights.ID_FILE).write_text(weights.model_id(made).hex() + "\n", "ascii")
         _write_rest(model, facts, made)
         card = _card(out / CARD, config, facts)
         (made / CARD).write_text(card, "utf-8")
@@ -242,7 +249,7 @@ def _check_target(out: pathlib.Path, *, force: bool) -> None:
     if real == pathlib.Path.cwd() or real.is_mount():
         raise OutputExistsError(f"{name} cannot be replaced as a whole: choose a folder in it")
     there = {path.name for path in out.iterdir() if path.is_file() and not path.is_symlink()}
-    own = {*weights.DECODER_FILES, *weights.ENCODER_FILES, EXPORTED, CARD}
+    own = {*weights.DECODER_FILES, *weights.ENCODER_FILES, weights.ID_FILE, EXPORTED, CARD}
     if "config.json" in there:  # graphs of another version have other names
         own |= {file for file in there if file.endswith(".onnx")}
     others = sorted(path.name for path in out.iterdir() if path.name not in there & own)

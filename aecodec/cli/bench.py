@@ -17,7 +17,13 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra, size
-from aecodec.cli.options import device_option, pixels_option, threads_option, tune_option
+from aecodec.cli.options import (
+    FileName,
+    device_option,
+    pixels_option,
+    threads_option,
+    tune_option,
+)
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.networks.weights import TUNED
 
@@ -38,11 +44,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _file(*names: str, text: str) -> Callable[[F], F]:
-    return click.option(*names, metavar="FILE", help=text)
+    return click.option(*names, type=FileName(), metavar="FILE", help=text)
 
 
 @click.command()
-@click.argument("pictures", metavar="[FOLDER|FILE]...", nargs=-1)
+@click.argument("pictures", type=FileName(), metavar="[FOLDER|FILE]...", nargs=-1)
 @click.option(
     "--codecs",
     metavar="NAMES",
@@ -69,12 +75,14 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 )
 @click.option(
     "--published",
+    type=FileName(),
     metavar="PATH",
     multiple=True,
     help="Add the curves of a JSON file, or of a folder of them, in CompressAI's format.",
 )
 @click.option(
     "--results",
+    type=FileName(),
     metavar="FILE",
     default=RESULTS,
     show_default=True,
@@ -87,6 +95,7 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 @click.option(
     "--curves",
     "curves_folder",
+    type=FileName(),
     metavar="FOLDER",
     help="Write a JSON file for each codec, in CompressAI's format.",
 )
@@ -289,6 +298,9 @@ def _refuse_unknown(names: Sequence[str]) -> None:
             raise click.UsageError(
                 f"no codec called {name!r}: choose from {', '.join(codecs.KINDS)}"
             )
+        kind, at, effort = name.partition("@")
+        if at and kind.startswith("aecodec") and effort not in codecs.EFFORTS:
+            raise click.UsageError(f"{name}: effort must be 1 to 9, not {effort!r}")
     if not names:
         raise click.UsageError("--codecs names no codec")
 
@@ -446,8 +458,8 @@ def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
 
 
 @click.command()
-@click.argument("original", metavar="ORIGINAL")
-@click.argument("others", metavar="FILE...", nargs=-1, required=True)
+@click.argument("original", type=FileName(), metavar="ORIGINAL")
+@click.argument("others", type=FileName(), metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @threads_option("Threads to decode with.  [default: the cores]")
 @device_option

@@ -17,7 +17,7 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import Number, Whole, given
+from aecodec.cli.options import Folder, Number, Whole, given
 from aecodec.errors import AecodecError, InputError, OutputError, is_out_of_memory, one_line
 from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
@@ -62,7 +62,7 @@ class _Noise(NoiseType):
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="The folder of the run: checkpoint and logs. An existing run is continued.",
 )
 @click.option("--steps", type=Whole(1), help="Length of the training in steps.")
@@ -191,7 +191,7 @@ def train(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="The folder to write the weights to.  [default: weights/NAME-OF-RUN]",
 )
 @click.option(

@@ -191,6 +191,11 @@ def test_the_publishing_script(benched: Benched) -> None:
     [
         (["bench", "--codecs", "jpeg,gif"], 2, "no codec called 'gif'"),
         (["bench", "--codecs", ","], 2, "names no codec"),
+        (["bench", "--codecs", "jpeg,aecodec@0"], 2, "effort must be 1 to 9, not '0'"),
+        (["bench", "--codecs", "jpeg", "--json", ""], 2, "'' is no name of a file"),
+        (["bench", "--codecs", "jpeg", "--curves", ""], 2, "'' is no name of a file"),
+        (["bench", ""], 2, "'' is no name of a file"),
+        (["compare", "a.png", "a.png", "--html", ""], 2, "'' is no name of a file"),
         (["bench", "--codecs", "aecodec:nope"], 1, "no weights called 'nope'"),
         (["bench", "--codecs", "jpeg", "--anchor", "webp"], 2, "--anchor webp is not"),
         (["bench", "missing"], 1, "missing: no such file or folder"),

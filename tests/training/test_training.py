@@ -159,6 +159,16 @@ def test_numbers_are_finite(photographs: Path, tmp_path: Path, option: str, valu
     assert not (tmp_path / "run").exists()
 
 
+def test_no_run_begins_in_the_working_directory_by_mistake(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """As by a variable that is not set."""
+    done = command.run("train", photographs, "--out", "", "--steps", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"'' is no name of a folder" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_new_run_replaces_no_table_of_sources(photographs: Path, tmp_path: Path) -> None:
     """Such as that of the photographs: a run writes a file of this name."""
     (photographs / "sources.csv").write_text("name,source,licence\n*,mine,CC0-1.0\n")

@@ -364,7 +364,7 @@ def _folder(name: str | None) -> pathlib.Path:
     wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
     if wanted not in found:
         have = ", ".join(found) or "none"
-        why = "" if found else _why_none()
+        why = f"; {SEARCH_VARIABLE} names folders of further weights" if found else _why_none()
         raise WeightsError(
             f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have}){why}"
         )

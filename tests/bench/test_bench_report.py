@@ -196,7 +196,7 @@ def test_the_publishing_script(benched: Benched) -> None:
         (["bench", "--codecs", "jpeg", "--curves", ""], 2, "'' is no name of a file"),
         (["bench", ""], 2, "'' is no name of a file"),
         (["compare", "a.png", "a.png", "--html", ""], 2, "'' is no name of a file"),
-        (["bench", "--codecs", "aecodec:nope"], 1, "no weights called 'nope'"),
+        (["bench", "--codecs", "aecodec:nope"], 1, "AECODEC_WEIGHTS names folders of further"),
         (["bench", "--codecs", "jpeg", "--anchor", "webp"], 2, "--anchor webp is not"),
         (["bench", "missing"], 1, "missing: no such file or folder"),
         (["bench", "."], 1, "no pictures in this folder"),

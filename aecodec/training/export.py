@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from aecodec.codec import Codec
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
 from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
-from aecodec.errors import OutputExistsError
+from aecodec.errors import OutputError, OutputExistsError, one_line
 from aecodec.image.rgb import read
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, squared_error
@@ -131,10 +132,18 @@ def _round_to_half(model: Autoencoder) -> None:
                 p.copy_(p.half().float())
 
 
+def _save(arrays: Arrays, path: pathlib.Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a file of safetensors. Raises OutputError."""
+    try:
+        save_file(arrays, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OutputError(f"cannot write {path.name}: {one_line(error)}") from error
+
+
 def _write_arrays(arrays: Arrays, folder: pathlib.Path) -> Codec:
     """Write `tables.safetensors`, and open the codec on the folder as it is then."""
     contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    save_file(contiguous, folder / "tables.safetensors")
+    _save(contiguous, folder / "tables.safetensors")
     weights.load.cache_clear()
     return Codec(weights.load(folder))
 
@@ -277,4 +286,4 @@ def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path)
     held = held_names(folder)
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}
-    save_file(rest, folder / EXPORTED, metadata={"run": json.dumps(facts)})
+    _save(rest, folder / EXPORTED, {"run": json.dumps(facts)})

@@ -552,6 +552,24 @@ def test_nothing_to_calibrate_on_is_one_line(
         exporter.export(finished, tmp_path / "w", photographs=few)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the length of files to set")
+def test_an_export_that_cannot_be_written_is_one_line(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    import resource
+
+    limit = 300_000  # the graphs are shorter, and the tables longer
+    done = command.run(
+        *("export", finished, "--photographs", photographs, "-o", "w"),
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    (line,) = command.lines(done.stderr)
+    assert line.startswith(f"aecodec: {finished}: cannot write tables.safetensors: ")
+    assert done.returncode == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
     rest = {"training.safetensors", "id.txt", "README.md"}

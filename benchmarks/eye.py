@@ -195,9 +195,11 @@ def mean_curve(entries: Sequence[dict[str, Any]], name: str, measure: str) -> Cu
             return []
         sizes = [entry["width"] * entry["height"] for entry in entries]
         rate = fmean(8 * point["nbytes"] / size for point, size in zip(column, sizes, strict=True))
-        value = fmean(values)
+        value: float | None = fmean(values)
         if measure == "ms_ssim":
-            value = curves.decibels(value)
+            value = curves.decibels(fmean(values))
+        if value is None:  # all pictures come back exactly
+            return []
         made.append((rate, -value if measure == "butteraugli" else value))
     return made
 

@@ -6,8 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import aecodec
+from aecodec.errors import WeightsError
 from aecodec.networks import weights
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +33,26 @@ def test_line_ends_of_windows_change_an_id(tmp_path: Path) -> None:
     folder = shutil.copytree(ROOT / "weights" / "small", tmp_path / "small")
     config = folder / "config.json"
     config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(WeightsError, match="damaged or was changed: id.txt has"):
+        weights.model_id(folder)
+    (folder / "id.txt").unlink()
     assert weights.model_id(folder).hex() != SHIPPED["small"]
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+@pytest.mark.parametrize("file", weights.DECODER_FILES)
+def test_damaged_weights_make_no_file(
+    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No one else could decode it."""
+    folder = shutil.copytree(ROOT / "weights" / name, tmp_path / name)
+    data = bytearray((folder / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / file).write_bytes(data)
+    monkeypatch.setenv(weights.SEARCH_VARIABLE, str(tmp_path))
+    # A config may be no JSON any more.
+    with pytest.raises(WeightsError, match="damaged or was changed|not a usable folder"):
+        aecodec.compress(np.zeros((8, 8, 3), np.uint8), model=name)
 
 
 def git(*arguments: str, cwd: Path) -> None:

@@ -28,6 +28,7 @@ from aecodec.networks import weights
 __all__ = ["DEFAULT", "KINDS", "Codec", "Coder", "Unavailable", "find", "known"]
 
 
+EFFORTS = tuple("123456789")
 AECODEC_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 DEFAULT = (
     "aecodec",
@@ -95,7 +96,7 @@ def _aecodec(detail: str) -> Codec:
 
 
 def _effort(text: str) -> int:
-    if text not in tuple("123456789"):
+    if text not in EFFORTS:
         raise Unavailable(f"effort must be 1 to 9, not {text!r}")
     return int(text)
 

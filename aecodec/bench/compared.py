@@ -21,7 +21,16 @@ from aecodec.image.parts.account import DAMAGED, FRAMES
 from aecodec.image.picture import Picture, to_pil
 from aecodec.networks.ssimulacra2 import ssimulacra2, with_alpha
 
-__all__ = ["Compared", "Original", "compare", "figures", "not_seen", "picture_of", "short_names"]
+__all__ = [
+    "Compared",
+    "Original",
+    "compare",
+    "figures",
+    "in_srgb",
+    "not_seen",
+    "picture_of",
+    "short_names",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +53,7 @@ class Compared:
     """A file and how far its pixels are from the original's."""
 
     path: str
-    rgb: Pixels  # the original's, where that is wholly transparent
+    shown: Pixels  # in sRGB; the original's, where that is wholly transparent
     nbytes: int
     psnr: float  # dB; infinite where the pixels are equal
     ms_ssim: float | None  # None for small pictures
@@ -55,7 +64,7 @@ class Compared:
     @property
     def bpp(self) -> float:
         """Bits of the whole file for each pixel."""
-        height, width, _ = self.rgb.shape
+        height, width, _ = self.shown.shape
         return metrics.bits_per_pixel(self.nbytes, width, height)
 
     def as_json(self, nbytes_original: int | None) -> dict[str, Any]:
@@ -103,34 +112,34 @@ def compare(original: Picture, path: str, **run: Any) -> Compared:
     size, or is a pipe; FormatError for a damaged .aec file.
     """
     picture = picture_of(path, **run)
-    own, visible = picture.rgb, original.visible
-    if own.shape != original.rgb.shape:
+    visible = original.visible
+    if picture.rgb.shape != original.rgb.shape:
         raise InputError(
-            f"{own.shape[1]}x{own.shape[0]} pixels, and the original has"
+            f"{picture.width}x{picture.height} pixels, and the original has"
             f" {original.width}x{original.height}"
         )
     nbytes = _size(path)
     if nbytes is None:
         raise InputError("a pipe or a device has no size to compare: name a file")
-    if visible is not None:
-        own = np.where(visible[..., None], own, original.rgb)
-    notes, seen, shown = not_seen(picture), original.rgb, own
+    notes, seen, own = not_seen(picture), original.rgb, picture.rgb
     if picture.icc != original.icc:  # the same numbers are other colours
-        seen, shown = _in_srgb(original.rgb, original), _in_srgb(own, picture)
-        if seen is not original.rgb or shown is not own:
+        seen, own = in_srgb(original.rgb, original), in_srgb(picture.rgb, picture)
+        if seen is not original.rgb or own is not picture.rgb:
             notes = (*notes, "has another colour profile than the original: compared in sRGB")
+    if visible is not None:
+        own = np.where(visible[..., None], own, seen)
     return Compared(
         path=path,
-        rgb=own,
+        shown=own if picture.icc != original.icc else in_srgb(own, picture),
         nbytes=nbytes,
-        psnr=metrics.psnr(seen, shown, visible),
-        ms_ssim=metrics.ms_ssim(seen, shown),
-        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, seen, shown)),
+        psnr=metrics.psnr(seen, own, visible),
+        ms_ssim=metrics.ms_ssim(seen, own),
+        ssimulacra2=ssimulacra2(*with_alpha(original.alpha, seen, own)),
         notes=notes,
     )
 
 
-def _in_srgb(rgb: Pixels, picture: Picture) -> Pixels:
+def in_srgb(rgb: Pixels, picture: Picture) -> Pixels:
     """Pixels (H,W,3) with the profile of a picture in sRGB; the same array where they are."""
     if picture.icc is None:
         return rgb

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from aecodec import metrics
+from aecodec import files, metrics
 from aecodec.bench import curves
 from aecodec.bench.curves import Bd, Curve, Measured
 from aecodec.bench.pictures import Photograph
 
-__all__ = ["Comparison", "compare_all"]
+__all__ = ["Comparison", "compare_all", "listed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def metrics(self) -> list[str]:
-        """The measures that every measured codec has, PSNR first."""
+        """The measures that all pictures are large enough for, PSNR first."""
         return list(self.bd)
 
     def titles(self) -> dict[str, str]:
@@ -42,11 +42,35 @@ class Comparison:
         named: list[Measured | Curve] = [*self.measured, *self.others]
         return {entry.name: entry.title for entry in named}
 
+    def notes(self) -> list[str]:
+        """Sentences about the figures that some pictures have no part in."""
+        made = []
+        smallest = min(self.pictures, key=lambda picture: min(picture.width, picture.height))
+        for metric, side in (("ms_ssim", metrics.MS_SSIM_SMALLEST_SIDE), ("ssimulacra2", 8)):
+            if metric not in self.metrics:
+                made.append(
+                    f"{curves.METRICS[metric].removesuffix(' (dB)')} is left out:"
+                    f" {files.shown(smallest.name)} has a side below {side} pixels"
+                )
+        for codec in self.measured:
+            if codec.exact:
+                made.append(
+                    f"{codec.title} gives {listed(codec.exact)} back exactly at some quality. Equal"
+                    " pictures have no PSNR, so its mean curve by PSNR lacks these qualities"
+                )
+        return made
+
     def against_anchor(self, name: str, metric: str = "psnr") -> Bd:
         """The BD-rate of one codec; 0 for the anchor itself."""
         if name == self.anchor:
             return Bd(0.0, None, None, 0.0, len(self.pictures))
         return self.bd[metric][name].get(self.anchor, Bd(None))
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first of some pictures' names, and how many more there are."""
+    text = ", ".join(files.shown(name) for name in names[:most])
+    return text + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def compare_all(
@@ -57,11 +81,11 @@ def compare_all(
     machine: dict[str, Any],
 ) -> Comparison:
     """Compute the BD-rate of every codec against every other."""
-    means = [codec.mean_curve() for codec in measured]
+    points = [point for codec in measured for of in codec.points.values() for point in of]
     shared = [
         metric
         for metric in curves.METRICS
-        if all(value is not None for curve in means for value in getattr(curve, metric))
+        if metric == "psnr" or all(getattr(point, metric) is not None for point in points)
     ]
     return Comparison(
         pictures=list(pictures),
@@ -93,6 +117,7 @@ def to_json(found: Comparison) -> str:
             }
             for picture in found.pictures
         ],
+        "notes": found.notes(),
         "anchor": found.anchor,
         "bd_rate_method": curves.METHOD,
         "bd_rate_percent": {

@@ -3,7 +3,8 @@
 A codec's mean curve has, for each of its qualities, the mean over the pictures of bits per pixel
 and of the fidelity in dB. The BD-rate is Bjontegaard's, computed by the package `bjontegaard`:
 PCHIP over the logarithm of the rate, on the range of fidelity that both curves have. MS-SSIM
-enters as -10 log10(1 - value), so that its steps near 1 count.
+enters as -10 log10(1 - value), so that its steps near 1 count. A picture that
+comes back exactly has no PSNR, and so a mean over it has none.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ METHOD = "Bjontegaard delta rate, PCHIP over log rate (package bjontegaard)"
 METRICS = {"psnr": "PSNR, RGB (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA 2"}
 """Attribute of a curve -> what its axis says."""
 
-_EXACT_DB = 100.0
-
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
@@ -48,11 +47,12 @@ class Curve:
         Nobody would choose a setting that costs more bits for less fidelity, and a BD-rate is
         defined for rising curves only.
         """
-        known = sorted(
+        known = [
             (rate, value)
             for rate, value in zip(self.bpp, getattr(self, metric), strict=False)
             if value is not None
-        )
+        ]
+        known.sort(key=lambda point: (point[0], -point[1]))  # of equal rates the best comes first
         rising: list[tuple[float, float]] = []
         for rate, value in known:
             if not rising or (rate > rising[-1][0] and value > rising[-1][1]):
@@ -96,14 +96,16 @@ class Measured:
                 fmean(8 * p.nbytes / n for p, n in zip(column, sizes, strict=True))
                 for column in columns
             ),
-            psnr=tuple(
-                _mean([_EXACT_DB if p.psnr is None else p.psnr for p in column])
-                for column in columns
-            ),
+            psnr=tuple(_mean([p.psnr for p in column]) for column in columns),
             ms_ssim=tuple(_mean([p.ms_ssim for p in column], decibels) for column in columns),
             ssimulacra2=tuple(_mean([p.ssimulacra2 for p in column]) for column in columns),
             measured=True,
         )
+
+    @property
+    def exact(self) -> list[str]:
+        """The pictures that came back exactly at some quality."""
+        return [name for name, of in self.points.items() if any(p.psnr is None for p in of)]
 
     def seconds(self, what: str) -> list[float]:
         """Mean `encode_s` or `decode_s` of a picture, at each quality."""
@@ -117,9 +119,9 @@ class Measured:
         return pixels / 1e6 / float(seconds)
 
 
-def decibels(ms_ssim: float) -> float:
-    """MS-SSIM on a scale whose steps mean the same near 1 and far from it."""
-    return _EXACT_DB if ms_ssim >= 1 - 1e-10 else -10 * math.log10(1 - ms_ssim)
+def decibels(ms_ssim: float) -> float | None:
+    """MS-SSIM on a scale whose steps mean the same near 1 and far from it; None for 1 itself."""
+    return None if ms_ssim >= 1 - 1e-10 else -10 * math.log10(1 - ms_ssim)
 
 
 def _mean(values: Sequence[float | None], scale: Any = None) -> float | None:
@@ -264,7 +266,7 @@ def _published_curve(
     name: str,
     description: str,
     rates: Sequence[float],
-    psnr: Sequence[float],
+    psnr: Sequence[float | None],
     similarity: Sequence[float | None],
     seen: Sequence[float | None],
 ) -> Curve:
@@ -277,7 +279,7 @@ def _published_curve(
         title=name,
         description=description,
         bpp=tuple(rates),
-        psnr=tuple(float(value) for value in psnr),
+        psnr=tuple(None if value is None else float(value) for value in psnr),
         ms_ssim=tuple(None if value is None else decibels(float(value)) for value in similarity),
         ssimulacra2=tuple(seen),
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from aecodec import __version__
 from aecodec.bench import curves
-from aecodec.bench.comparison import Comparison
+from aecodec.bench.comparison import Comparison, listed
 from aecodec.bench.curves import Bd, Curve
 from aecodec.bench.scenes import Scene
 from aecodec.bench.table import percent, speed
@@ -49,6 +49,10 @@ def of_comparison(found: Comparison, scenes: Sequence[Scene]) -> str:
         matrices=_matrices(found),
         per_picture=_per_picture(found),
         jpegs=[picture.name for picture in found.pictures if picture.from_jpeg],
+        notes=[
+            *_notes([(picture.name, picture.notes) for picture in found.pictures]),
+            *(f"{note}." for note in found.notes()),
+        ],
         speeds=_speeds(found),
         data=_data(found),
         scenes=[scene.as_json() for scene in scenes],
@@ -56,8 +60,13 @@ def of_comparison(found: Comparison, scenes: Sequence[Scene]) -> str:
     )
 
 
-def of_files(original: str, rows: Sequence[Sequence[str]], scene: Scene) -> str:
-    """The page of `aecodec compare`."""
+def of_files(
+    original: str,
+    rows: Sequence[Sequence[str]],
+    scene: Scene,
+    notes: Sequence[tuple[str, Sequence[str]]] = (),
+) -> str:
+    """The page of `aecodec compare`; with each picture's name its notes."""
     return _page(
         title=original,
         subtitle=f"{len(rows)} file{'s' if len(rows) != 1 else ''} against the original, "
@@ -65,10 +74,20 @@ def of_files(original: str, rows: Sequence[Sequence[str]], scene: Scene) -> str:
         found=None,
         claims=[],
         jpegs=[],
+        notes=_notes(notes),
         data={},
         scenes=[scene.as_json()],
         rows=rows,
     )
+
+
+def _notes(pictures: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """A sentence for each note, with the pictures that it is about."""
+    by_note: dict[str, list[str]] = {}
+    for name, notes in pictures:
+        for note in notes:
+            by_note.setdefault(note, []).append(name)
+    return [f"{listed(names)}: {note}." for note, names in by_note.items()]
 
 
 def _page(**values: Any) -> str:
@@ -106,15 +125,19 @@ def _claims(found: Comparison, ours: str) -> list[Claim]:
     for other in found.measured:
         if other.name == ours or other.name.partition(":")[0].startswith(("aecodec", "klt")):
             continue
-        bd = found.bd["psnr"][ours][other.name]
-        if bd.value is None:
+        known = [
+            (label, bd.value)
+            for metric, label in (("psnr", "PSNR"), ("ssimulacra2", "SSIMULACRA 2"))
+            if metric in found.bd and (bd := found.bd[metric][ours][other.name]).value is not None
+        ]
+        if not known:
             continue
-        fewer = round(bd.value) <= 0
-        text = f"{_more_or_fewer(bd.value)} bytes than {other.title} at equal PSNR"
-        seen = found.bd.get("ssimulacra2", {}).get(ours, {}).get(other.name, Bd(None)).value
-        if seen is not None:
-            text += f", {abs(seen):.0f} % {_more_or_fewer(seen)} at equal SSIMULACRA 2"
-        made.append(Claim(figure=f"{abs(bd.value):.0f} %", text=text, good=fewer))
+        (label, value), *more = known
+        text = f"{_more_or_fewer(value)} bytes than {other.title} at equal {label}"
+        for label, also in more:
+            text += f", {abs(also):.0f} % {_more_or_fewer(also)} at equal {label}"
+        good = round(value) <= 0
+        made.append(Claim(figure=f"{abs(value):.0f} %", text=text, good=good))
     codec = next(c for c in found.measured if c.name == ours)
     for what, verb in (("encode_s", "encoded"), ("decode_s", "decoded")):
         text = f"megapixels {verb} a second on {found.machine['cores']} cores"

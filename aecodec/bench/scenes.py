@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from aecodec import files, metrics
 from aecodec.arrays import Pixels
 from aecodec.bench.codecs import Codec, Coder
+from aecodec.bench.compared import Compared
 from aecodec.bench.latents import bit_map
 from aecodec.bench.pictures import Photograph
 from aecodec.errors import NotAecError
@@ -33,8 +34,6 @@ __all__ = [
     "slimmed",
     "view_of",
 ]
-
-Seen: TypeAlias = "npt.NDArray[np.bool_] | None"
 
 LARGEST = 2_000_000
 """Pixels; of a larger picture the slider shows a part from the middle."""
@@ -102,18 +101,23 @@ def lossless(rgb: Pixels) -> tuple[str, bytes]:
     return "image/webp", encode(rgb, "WEBP", lossless=True, quality=60, method=effort)
 
 
-def view_of(title: str, rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> View:
-    """A view from its pixels; the PSNR is that of the pixels `seen` (H,W), or of all."""
-    return View(title, describe(rgb, restored, nbytes, seen), *lossless(restored))
+def view_of(title: str, one: Compared) -> View:
+    """A view of a compared file, with the figures of the comparison."""
+    detail = _detail(one.nbytes, one.bpp, one.psnr, one.ms_ssim)
+    return View(title, detail, *lossless(one.shown))
 
 
-def describe(rgb: Pixels, restored: Pixels, nbytes: int, seen: Seen = None) -> str:
+def describe(rgb: Pixels, restored: Pixels, nbytes: int) -> str:
     """Bytes, bits per pixel and fidelity in one line."""
     rate = metrics.bits_per_pixel(nbytes, rgb.shape[1], rgb.shape[0])
-    similarity = metrics.ms_ssim(rgb, restored)
-    return f"{nbytes:,} bytes · {rate:.3f} bpp · {metrics.psnr(rgb, restored, seen):.2f} dB" + (
-        "" if similarity is None else f" · MS-SSIM {similarity:.4f}"
-    )
+    return _detail(nbytes, rate, metrics.psnr(rgb, restored), metrics.ms_ssim(rgb, restored))
+
+
+def _detail(nbytes: int, rate: float, psnr: float, similarity: float | None) -> str:
+    fidelity = "identical" if np.isinf(psnr) else f"{psnr:.2f} dB"
+    if similarity is not None:
+        fidelity += f" · MS-SSIM {similarity:.4f}"
+    return f"{nbytes:,} bytes · {rate:.3f} bpp · {fidelity}"
 
 
 def at_equal_size(

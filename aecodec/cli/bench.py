@@ -16,18 +16,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aecodec import files
-from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import device_option, pixels_option, threads_option, tune_option
+from aecodec.cli.console import Report, needs_extra, size
+from aecodec.cli.options import (
+    FileName,
+    device_option,
+    pixels_option,
+    threads_option,
+    tune_option,
+)
 from aecodec.errors import AecodecError, InputError, OutputError
 from aecodec.networks.weights import TUNED
 
 if TYPE_CHECKING:
     from aecodec.bench.codecs import Codec
+    from aecodec.bench.compared import Compared, Original
     from aecodec.bench.comparison import Comparison
     from aecodec.bench.curves import Measured
     from aecodec.bench.measure import Store
     from aecodec.bench.pictures import Photograph
-    from aecodec.bench.scenes import Scene, View
+    from aecodec.bench.scenes import Scene
 
 __all__ = ["bench", "compare"]
 
@@ -37,11 +44,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _file(*names: str, text: str) -> Callable[[F], F]:
-    return click.option(*names, metavar="FILE", help=text)
+    return click.option(*names, type=FileName(), metavar="FILE", help=text)
 
 
 @click.command()
-@click.argument("pictures", metavar="[FOLDER|FILE]...", nargs=-1)
+@click.argument("pictures", type=FileName(), metavar="[FOLDER|FILE]...", nargs=-1)
 @click.option(
     "--codecs",
     metavar="NAMES",
@@ -68,12 +75,14 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 )
 @click.option(
     "--published",
+    type=FileName(),
     metavar="PATH",
     multiple=True,
     help="Add the curves of a JSON file, or of a folder of them, in CompressAI's format.",
 )
 @click.option(
     "--results",
+    type=FileName(),
     metavar="FILE",
     default=RESULTS,
     show_default=True,
@@ -86,6 +95,7 @@ def _file(*names: str, text: str) -> Callable[[F], F]:
 @click.option(
     "--curves",
     "curves_folder",
+    type=FileName(),
     metavar="FOLDER",
     help="Write a JSON file for each codec, in CompressAI's format.",
 )
@@ -158,31 +168,58 @@ def _bench(
         raise AecodecError("none of the codecs is available here")
     overlaid = [curve.name for curve in others]
     _refuse_anchor(options["anchor"], [*(codec.name for codec in chosen), *overlaid])
-    if not sources:
-        report.say(
-            "note: no pictures given: this is a smoke test on sample photographs, no verdict"
-        )
 
-    photographs = pictures.read(paths)
+    photographs = _read(report, sources, paths)
     if options["html"]:
         _shown(photographs, options["show"])  # a wrong name is found now
     store = measure.Store(options["results"], again=options["again"])
     store.check()
+    _make_curves(options["curves_folder"])
     if store.damaged:
-        report.say(f"note: {options['results']}: {store.damaged} incomplete line(s) ignored")
-    jpegs = [photograph.name for photograph in photographs if photograph.from_jpeg]
-    if jpegs:
-        listed = ", ".join(jpegs[:5]) + (f" and {len(jpegs) - 5} more" if len(jpegs) > 5 else "")
-        report.say(f"note: these pictures were stored as JPEG, which favours JPEG: {listed}")
+        results = files.shown(options["results"])
+        report.say(f"note: {results}: {store.damaged} incomplete line(s) ignored")
     measured = _measure(report, chosen, photographs, store, options)
     if not measured:
         raise AecodecError("no codec could be measured")
-    _refuse_anchor(options["anchor"], [*(codec.name for codec in measured), *overlaid])
+    if options["anchor"] not in [*(codec.name for codec in measured), *overlaid]:
+        anchor = options["anchor"]
+        raise AecodecError(f"no BD-rates: {anchor} could not be measured; --anchor takes another")
     found = comparison.compare_all(
         photographs, measured, others, options["anchor"], measure.machine()
     )
-    tables.show(found, _console())
+    for note in found.notes():
+        report.say(f"note: {note}")
+    tables.show(found, _console(stderr=files.STDIO in _outputs(options)))
     _write(report, found, chosen, options)
+
+
+def _read(report: Report, sources: Sequence[str], paths: Sequence[str]) -> list[Photograph]:
+    """Read the pictures, and say what of them is left out. One that fails sets the exit code.
+
+    Raises InputError where none can be read.
+    """
+    from aecodec.bench import comparison, pictures
+
+    if not sources:
+        report.say(
+            "note: no pictures given: this is a smoke test on sample photographs, no verdict"
+        )
+    for source in sources:
+        if os.path.isdir(source) and pictures.has_more_below(source):
+            place = files.shown(source)
+            report.say(f"note: {place}: pictures in its subfolders are left out")
+    made: list[Photograph] = []
+    for name, path in zip(pictures.names_of(paths), paths, strict=True):
+        with report.file(path):
+            made.append(pictures.read_one(path, name))
+            for note in made[-1].notes:
+                report.say(f"{files.shown(path)}: note: {note}")
+    if not made:
+        raise InputError("no picture could be read")
+    if jpegs := [photograph.name for photograph in made if photograph.from_jpeg]:
+        text = comparison.listed(jpegs)
+        report.say(f"note: these pictures were stored as JPEG, which favours JPEG: {text}")
+    return made
 
 
 def _tuned(name: str, tune: str | None) -> str:
@@ -197,17 +234,46 @@ def _check_outputs(
     names: Sequence[str], options: dict[str, Any], inputs: frozenset[files.Identity]
 ) -> None:
     """Refuse outputs that cannot be written, or that are one file, before anything is measured."""
-    outputs = [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
+    outputs = _outputs(options)
     folder = options["curves_folder"]
     curves = [_curve(folder, name) for name in names] if folder else []
     places = {os.path.realpath(options["results"])}
     for output in (*outputs, *curves):
-        place = os.path.realpath(output)
-        if output != files.STDIO and place in places:
-            raise click.UsageError(f"{files.shown(output)} is given for two outputs")
+        place = output if output == files.STDIO else os.path.realpath(output)
+        if place in places:
+            raise click.UsageError(f"{_called(output)} is given for two outputs")
         places.add(place)
         if output in outputs or os.path.lexists(folder):  # else that folder is made
             files.check_output(output, force=options["force"], inputs=inputs)
+
+
+def _outputs(options: dict[str, Any]) -> list[str]:
+    """The files to write, but for those of `--curves`."""
+    return [options[name] for name in ("html", "json_file", "csv_file") if options[name]]
+
+
+def _called(output: str) -> str:
+    """How a message calls an output."""
+    return "standard output" if output == files.STDIO else files.shown(output)
+
+
+def _make_curves(folder: str | None) -> None:
+    """Make the folder for `--curves` before anything is measured in vain. Raises OutputError."""
+    if not folder:
+        return
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        name = files.shown(folder)
+        raise OutputError(f"{name}: cannot be made: {files.reason(error)}") from error
+
+
+def _put(report: Report, path: str, text: str, *, force: bool) -> None:
+    """Write a file, and say how large it is."""
+    data = text.encode("utf-8", "surrogateescape")  # names of files may be no UTF-8
+    with files.writing(path, force=force) as file:
+        file.write(data)
+    report.say(f"{_called(path)}: {size(len(data))}")
 
 
 def _curve(folder: str, codec: str) -> str:
@@ -232,6 +298,9 @@ def _refuse_unknown(names: Sequence[str]) -> None:
             raise click.UsageError(
                 f"no codec called {name!r}: choose from {', '.join(codecs.KINDS)}"
             )
+        kind, at, effort = name.partition("@")
+        if at and kind.startswith("aecodec") and effort not in codecs.EFFORTS:
+            raise click.UsageError(f"{name}: effort must be 1 to 9, not {effort!r}")
     if not names:
         raise click.UsageError("--codecs names no codec")
 
@@ -338,23 +407,16 @@ def _write(
 
     from aecodec.bench import comparison
 
-    def put(path: str, text: str, force: bool = options["force"]) -> None:
-        with files.writing(path, force=force) as file:
-            file.write(text.encode())
-        report.say(f"{files.shown(path)}: {len(text.encode()) / 1e6:.2f} MB")
+    def put(path: str, text: str) -> None:
+        _put(report, path, text, force=options["force"])
 
     if options["json_file"]:
         put(options["json_file"], comparison.to_json(found))
     if options["csv_file"]:
         put(options["csv_file"], comparison.to_csv(found))
     if options["curves_folder"]:
-        folder = options["curves_folder"]
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
         for codec in found.measured:
-            path = _curve(folder, codec.name)
+            path = _curve(options["curves_folder"], codec.name)
             put(path, json.dumps(comparison.compressai(codec), indent=1) + "\n")
     if options["html"]:
         from aecodec.bench import report as page
@@ -396,8 +458,8 @@ def _shown(pictures: Sequence[Photograph], wanted: str) -> list[Photograph]:
 
 
 @click.command()
-@click.argument("original", metavar="ORIGINAL")
-@click.argument("others", metavar="FILE...", nargs=-1, required=True)
+@click.argument("original", type=FileName(), metavar="ORIGINAL")
+@click.argument("others", type=FileName(), metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 @threads_option("Threads to decode with.  [default: the cores]")
 @device_option
@@ -420,7 +482,7 @@ def compare(
     there are several files, of the first one. Fully transparent parts of ORIGINAL do not count.
     Transparency itself is not compared. Where colour profiles differ, colours are compared in sRGB.
     """
-    from aecodec.bench import compared, scenes
+    from aecodec.bench import compared
     from aecodec.cli import tables
 
     run: dict[str, Any] = {"threads": threads or 0, "device": device, "max_pixels": max_pixels}
@@ -450,21 +512,25 @@ def compare(
             tables.show_files(*compared.figures(done, reference), _console(stderr=to_stdout))
         if done and html:
             with report.file(html):
-                from aecodec.bench import report as page
-
-                rgb = reference.picture.rgb
-                names = compared.short_names(done)  # a page that is passed on shows no folders
-                views: list[View] = [scenes.original_view(rgb, reference.nbytes)]
-                for name, one in zip(names, done, strict=True):
-                    view = scenes.view_of(name, rgb, one.rgb, one.nbytes, reference.picture.visible)
-                    views.append(view)
-                bits = scenes.bits_of(done[0].path)
-                title = os.path.basename(original)
-                scene = scenes.Scene(title, rgb.shape[1], rgb.shape[0], tuple(views), bits=bits)
-                _, rows = compared.figures(done)
-                lines = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
-                text = page.of_files(title, lines, scene)
-                with files.writing(html, force=force) as file:
-                    file.write(text.encode())
-                report.say(f"{files.shown(html)}: {len(text.encode()) / 1e6:.2f} MB")
+                _put(report, html, _page_of(reference, done), force=force)
     return report.exit_code
+
+
+def _page_of(original: Original, done: Sequence[Compared]) -> str:
+    """The page of `compare`. The pictures in it are in sRGB, because they have no profile there."""
+    from aecodec.bench import compared, scenes
+    from aecodec.bench import report as page
+
+    picture, title = original.picture, os.path.basename(original.path)
+    names = compared.short_names(done)  # a page that is passed on shows no folders
+    views = [
+        scenes.original_view(compared.in_srgb(picture.rgb, picture), original.nbytes),
+        *(scenes.view_of(name, one) for name, one in zip(names, done, strict=True)),
+    ]
+    bits = scenes.bits_of(done[0].path)
+    scene = scenes.Scene(title, picture.width, picture.height, tuple(views), bits=bits)
+    _, rows = compared.figures(done)
+    lines = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+    notes = [(title, compared.not_seen(picture))]
+    notes += [(name, one.notes) for name, one in zip(names, done, strict=True)]
+    return page.of_files(title, lines, scene, notes)

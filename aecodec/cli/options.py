@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,7 @@ __all__ = [
     "Count",
     "Denoise",
     "FileName",
+    "Folder",
     "Number",
     "RegionType",
     "Whole",
@@ -88,6 +90,20 @@ class FileName(_NameType):
         if not value:
             self.fail("'' is no name of a file or folder", parameter, context)
         return str(value)
+
+
+class Folder(click.Path):
+    """A folder to write to. An empty name would be the working directory."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        parameter: click.Parameter | None,
+        context: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value):
+            self.fail("'' is no name of a folder", parameter, context)
+        return super().convert(value, parameter, context)
 
 
 class Whole(click.IntRange):

@@ -58,7 +58,9 @@ def show(found: Comparison, console: Console) -> None:
 
 
 def _range(bd: Bd) -> str:
-    return "" if bd.low is None or bd.high is None else f"{bd.low:.1f}–{bd.high:.1f}"
+    if bd.value is None or bd.low is None or bd.high is None:
+        return ""
+    return f"{bd.low:.1f}–{bd.high:.1f}"
 
 
 def show_files(headings: Sequence[str], rows: Sequence[Row], console: Console) -> None:

@@ -17,7 +17,7 @@ import click
 
 from aecodec import files
 from aecodec.cli.console import Report, needs_extra
-from aecodec.cli.options import Whole, given
+from aecodec.cli.options import Folder, Number, Whole, given
 from aecodec.errors import AecodecError, InputError, OutputError, is_out_of_memory, one_line
 from aecodec.networks.config import DEVICES, OBJECTIVES, SIZES
 
@@ -62,35 +62,33 @@ class _Noise(NoiseType):
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="The folder of the run: checkpoint and logs. An existing run is continued.",
 )
 @click.option("--steps", type=Whole(1), help="Length of the training in steps.")
-@click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Length of the training in minutes."
-)
+@click.option("--minutes", type=Number(0, min_open=True), help="Length of the training in minutes.")
 @click.option("--batch", type=Whole(1), help="Crops in a batch.")
 @click.option("--accumulate", type=Whole(1), help="Batches in a step.")
 @click.option("--crop", type=Whole(64), help="Side of a crop, a multiple of 64 pixels.")
 @click.option(
     "--learning-rate",
     "lr",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Learning rate of Adam, before it falls.  [default: 0.0025]",
 )
 @click.option(
     "--drawings",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the crops with synthetic drawings.  [default: 0.01]",
 )
 @click.option(
     "--illustrations",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the crops that become synthetic illustrations.  [default: 0]",
 )
 @click.option(
     "--enlarged",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the crops that show a part of themselves enlarged, as soft as photographs of"
     " large sensors.  [default: 0]",
 )
@@ -108,7 +106,7 @@ class _Noise(NoiseType):
 )
 @click.option(
     "--mse-share",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of squared error in the objective for the eye.  [default: 0.25]",
 )
 @click.option(
@@ -193,7 +191,7 @@ def train(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="The folder to write the weights to.  [default: weights/NAME-OF-RUN]",
 )
 @click.option(

@@ -10,6 +10,7 @@
         mean_features.onnx, context.onnx,                    needed to decompress
         synthesis16.onnx, synthesis8.onnx
         training.safetensors        EMA weights to go on training from (optional)
+        id.txt                      the model id at the export (optional)
         README.md                   the model card
     weights/denoiser/
         denoise.onnx, noise.onnx    needed to compress with --denoise, whatever the weights
@@ -74,6 +75,7 @@ ENCODER_FILES = (
     "synthesis_gradient.onnx",
     "context_gradient.onnx",
 )
+ID_FILE = "id.txt"
 DENOISER, DENOISER_FILES = "denoiser", ("denoise.onnx", "noise.onnx")
 ENLARGER, ENLARGER_FILES = "enlarger", ("enlarge.onnx",)
 TUNED = {"eye": "small-eye", "psnr": "small"}
@@ -85,7 +87,10 @@ SEARCH_VARIABLE = "AECODEC_WEIGHTS"
 
 
 def model_id(folder: pathlib.Path) -> bytes:
-    """The 8 bytes that name the weights in `folder`."""
+    """The 8 bytes that name the weights in `folder`.
+
+    Raises WeightsError where a file is missing, or where the files are not those of the export.
+    """
     digest = hashlib.sha256()
     for name in DECODER_FILES:
         try:
@@ -99,7 +104,24 @@ def model_id(folder: pathlib.Path) -> bytes:
             raise WeightsError(f"{folder}: {name} can't be read") from error
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
-    return digest.digest()[:8]
+    found = digest.digest()[:8]
+    _check_stated(folder, found)
+    return found
+
+
+def _check_stated(folder: pathlib.Path, found: bytes) -> None:
+    """Refuse weights that are not whole: nobody else could decode a file that they made."""
+    try:
+        stated = (folder / ID_FILE).read_text("ascii", "replace").strip()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WeightsError(f"{folder}: {ID_FILE} can't be read") from error
+    if stated != found.hex():
+        raise WeightsError(
+            f"{folder}: a file of these weights is damaged or was changed: {ID_FILE} has the model"
+            f" id {stated[:16] or '(none)'}, and the files have {found.hex()}"
+        )
 
 
 def _roots() -> list[pathlib.Path]:
@@ -342,7 +364,7 @@ def _folder(name: str | None) -> pathlib.Path:
     wanted = name or (DEFAULT_MODEL if DEFAULT_MODEL in found else next(iter(found), ""))
     if wanted not in found:
         have = ", ".join(found) or "none"
-        why = "" if found else _why_none()
+        why = f"; {SEARCH_VARIABLE} names folders of further weights" if found else _why_none()
         raise WeightsError(
             f"no weights called {wanted or DEFAULT_MODEL!r} (installed: {have}){why}"
         )

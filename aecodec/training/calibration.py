@@ -16,6 +16,15 @@ from aecodec.networks.ssimulacra2 import ssimulacra2
 __all__ = ["calibrate"]
 
 
+ANCHORS = tuple(range(5, 93, 3))
+"""The qualities at which JPEG is measured."""
+
+
+def _is_exact(rgb: Pixels) -> bool:
+    """Whether JPEG gives a picture back exactly, as one of a single grey."""
+    return any(np.array_equal(decode(jpeg(rgb, q)), rgb) for q in ANCHORS)
+
+
 def _score(rgb: Pixels, decoded: Pixels) -> float:
     found = ssimulacra2(rgb, decoded)
     if found is None:
@@ -28,13 +37,17 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
 
     The measure is PSNR, or SSIMULACRA 2 for weights that were trained for the eye. Below 5 and
     above 92 the levels continue evenly to the ends of the trained range, so that 1 is the smallest
-    and 100 the best that the weights can do. `codec` may have any rising levels.
+    and 100 the best that the weights can do. `codec` may have any rising levels. Pictures that
+    JPEG gives back exactly do not count: they have no PSNR. Raises ValueError where none is left,
+    and for a model that gains nothing with the level.
     """
+    pictures = [rgb for rgb in pictures if not _is_exact(rgb)]
+    if not pictures:
+        raise ValueError("no picture to calibrate on: JPEG gives each of them back exactly")
     eye = codec.weights.config.objective == "eye"
     measure = _score if eye else psnr
-    anchors = list(range(5, 93, 3))
     targets = [
-        float(np.mean([measure(rgb, decode(jpeg(rgb, q))) for rgb in pictures])) for q in anchors
+        float(np.mean([measure(rgb, decode(jpeg(rgb, q))) for rgb in pictures])) for q in ANCHORS
     ]
     grid = list(range(1, QUALITIES + 1, 3 if eye else 9))  # scores are no straight lines
     reached = np.zeros(len(grid))
@@ -54,7 +67,7 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
         raise ValueError(f"the model's {what} does not rise with the level: train longer")
     fitted = np.interp(targets, best[rising], codec.weights.level[grid][rising])
     levels = np.interp(
-        np.arange(QUALITIES + 1), [1, *anchors, QUALITIES], [0.0, *fitted.tolist(), 1.0]
+        np.arange(QUALITIES + 1), [1, *ANCHORS, QUALITIES], [0.0, *fitted.tolist(), 1.0]
     )
     # Strictly rising even where JPEG's curve leaves the trained range.
     levels = np.maximum.accumulate(levels) + 1e-4 * np.arange(QUALITIES + 1)

@@ -272,9 +272,14 @@ def _config(path: pathlib.Path, facts: dict[str, Any]) -> ModelConfig:
 
 def _file(path: pathlib.Path) -> pathlib.Path:
     """The checkpoint that a run's folder or a folder of exported weights holds."""
-    if path.is_dir():
-        return path / (CHECKPOINT if (path / CHECKPOINT).exists() else EXPORTED)
-    return path
+    if not path.is_dir():
+        return path
+    for name in (CHECKPOINT, EXPORTED):
+        if (path / name).exists():
+            return path / name
+    raise ValueError(
+        f"{path}: not a run with a checkpoint of aecodec, and not a folder of exported weights"
+    )
 
 
 def read_shape(path: pathlib.Path) -> tuple[dict[str, Any], ModelConfig]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from aecodec.codec import Codec
 from aecodec.entropy.fixed_point import ACTIVATION_BITS, WEIGHT_BITS
 from aecodec.entropy.padding import TileShape
 from aecodec.entropy.scales import ScaleNetwork, ScaleParameters, Scales, bounds
-from aecodec.errors import OutputExistsError
+from aecodec.errors import OutputError, OutputExistsError, one_line
 from aecodec.image.rgb import read
 from aecodec.model import Autoencoder
 from aecodec.model.gradient import Distortion, squared_error
@@ -131,10 +132,18 @@ def _round_to_half(model: Autoencoder) -> None:
                 p.copy_(p.half().float())
 
 
+def _save(arrays: Arrays, path: pathlib.Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a file of safetensors. Raises OutputError."""
+    try:
+        save_file(arrays, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OutputError(f"cannot write {path.name}: {one_line(error)}") from error
+
+
 def _write_arrays(arrays: Arrays, folder: pathlib.Path) -> Codec:
     """Write `tables.safetensors`, and open the codec on the folder as it is then."""
     contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    save_file(contiguous, folder / "tables.safetensors")
+    _save(contiguous, folder / "tables.safetensors")
     weights.load.cache_clear()
     return Codec(weights.load(folder))
 
@@ -165,8 +174,14 @@ def _calibration_pictures(
     folder: pathlib.Path | None, held_out: list[pathlib.Path]
 ) -> list[Pixels]:
     if folder is not None:
-        return [p for p in map(read, find_photographs(folder)) if p is not None]
-    return [p[:512, :512] for p in map(read, held_out) if p is not None]
+        found = [p for p in map(read, find_photographs(folder)) if p is not None]
+        where = str(folder)
+    else:
+        found = [p[:512, :512] for p in map(read, held_out) if p is not None]
+        where = "of four or more photographs some are held out"
+    if not found:
+        raise ValueError(f"no picture to calibrate the qualities on could be read: {where}")
+    return found
 
 
 def export(
@@ -199,6 +214,7 @@ def export(
     licences = tuple(settings.get("licences", ()))
     found = Sources(photographs).allowed(find_photographs(photographs), licences)
     paths, held_out = split_validation(found, settings["validation"])
+    calibration = _calibration_pictures(calibrate_on, held_out)
     rng = np.random.default_rng(7)
     chosen = [paths[i] for i in rng.permutation(len(paths))[:pictures]]
     crop = min(256, settings["crop"])
@@ -216,8 +232,8 @@ def export(
     with files.making_folder(out) as made:
         (made / "config.json").write_text(config.to_json())
         write_graphs(model, made, distortion)
-        calibration = _calibration_pictures(calibrate_on, held_out)
         _write_tables(model, config, made, crops, calibration, distortion)
+        (made / weights.ID_FILE).write_text(weights.model_id(made).hex() + "\n", "ascii")
         _write_rest(model, facts, made)
         card = _card(out / CARD, config, facts)
         (made / CARD).write_text(card, "utf-8")
@@ -242,7 +258,7 @@ def _check_target(out: pathlib.Path, *, force: bool) -> None:
     if real == pathlib.Path.cwd() or real.is_mount():
         raise OutputExistsError(f"{name} cannot be replaced as a whole: choose a folder in it")
     there = {path.name for path in out.iterdir() if path.is_file() and not path.is_symlink()}
-    own = {*weights.DECODER_FILES, *weights.ENCODER_FILES, EXPORTED, CARD}
+    own = {*weights.DECODER_FILES, *weights.ENCODER_FILES, weights.ID_FILE, EXPORTED, CARD}
     if "config.json" in there:  # graphs of another version have other names
         own |= {file for file in there if file.endswith(".onnx")}
     others = sorted(path.name for path in out.iterdir() if path.name not in there & own)
@@ -270,4 +286,4 @@ def _write_rest(model: Autoencoder, facts: dict[str, Any], folder: pathlib.Path)
     held = held_names(folder)
     state = {k: v for k, v in model.state_dict().items() if k not in held}
     rest = {f"ema.{k}": v.contiguous().numpy() for k, v in state.items()}
-    save_file(rest, folder / EXPORTED, metadata={"run": json.dumps(facts)})
+    _save(rest, folder / EXPORTED, {"run": json.dumps(facts)})

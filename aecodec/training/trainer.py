@@ -300,6 +300,8 @@ def _train(
 
     if run.path.exists():
         _go_on(run, say)
+        if start_from is not None:
+            say(f"{run.folder}: note: the run has begun, so --start-from changes nothing")
     else:
         _begin(run, pictures, start_from, say)
     if team.leads:
@@ -377,7 +379,7 @@ def _record(
     run.sources = summary(record)
     seen = (*pictures.sizes, *validation.sizes)
     unstated = sum(not sources.of(path).licence for path in seen)
-    where = f" (a table {sources.folder / TABLE} states them)" if unstated else ""
+    where = f" ({sources.folder / TABLE} can state them)" if unstated else ""
     say(f"{unstated} of {len(seen)} photographs have no stated licence{where}")
     unused = sources.unused()
     if unused:

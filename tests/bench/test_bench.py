@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -232,9 +233,46 @@ def test_a_wrong_round_trip_is_refused_before_timing(tmp_path: Path, rgb: np.nda
     counting = Counting()
     for wrong in (lambda data: counting.decode(data)[::-1], lambda data: counting.decode(data)[1:]):
         broken = counting.codec(load=lambda wrong=wrong: codecs.Coder(counting.encode, wrong))
-        with pytest.raises(AecodecError, match=r"counting: the round trip of photo\.png gave"):
+        with pytest.raises(AecodecError, match=r"^the round trip of photo\.png gave"):
             points(broken, rgb, tmp_path / "results.jsonl")
     assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_pictures_of_hardly_more_than_one_colour_are_measured(tmp_path: Path) -> None:
+    """Their mean colour is nearer to them than what codecs give back."""
+    noise = np.random.default_rng(1).normal(128, 1, (64, 64, 3))
+    for number, rgb in enumerate((np.full((64, 64, 3), (200, 13, 77)), noise.clip(0, 255))):
+        for name in ("jpeg", "webp", "aecodec-zstd", "klt"):
+            codec = dataclasses.replace(codecs.find(name), qualities=(30, 50, 70))
+            found = points(codec, rgb.astype(np.uint8), tmp_path / f"{number}{name}.jsonl")
+            assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "value", [5, [1], {}, {"quality": 1}, {"nbytes": "10"}, {"psnr": "high"}, {"encode_s": None}]
+)
+def test_a_kept_value_that_is_no_point_is_measured_again(
+    tmp_path: Path, rgb: np.ndarray, value: object
+) -> None:
+    counting, path = Counting(), tmp_path / "results.jsonl"
+    first = points(counting.codec(), rgb, path)
+    head, *lines = path.read_text().splitlines()
+    made = [json.loads(line) for line in lines]
+    whole = isinstance(value, dict) and set(value) & {"nbytes", "psnr", "encode_s"}
+    for record in made:
+        record["value"] = record["value"] | value if whole else value
+    path.write_text("\n".join([head, *map(json.dumps, made)]) + "\n")
+    before = counting.encoded
+    again = points(counting.codec(), rgb, path)
+    assert counting.encoded == before + 4
+    assert [p.nbytes for p in again] == [p.nbytes for p in first]  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_results_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is a pipe"):
+        measure.Store(str(tmp_path / "pipe"))
 
 
 def test_a_point_is_what_independent_code_measures(tmp_path: Path, rgb: np.ndarray) -> None:
@@ -293,6 +331,8 @@ def test_curves_without_a_common_range_have_no_bd_rate() -> None:
 def test_dominated_points_are_left_out() -> None:
     worse = curve("a", [0.1, 0.2, 0.3, 0.4], [25, 28, 27, 30])
     assert worse.points("psnr") == [(0.1, 25), (0.2, 28), (0.4, 30)]
+    alike = curve("b", [0.1, 0.1, 0.2, 0.3], [25, 26, 26, 30])
+    assert alike.points("psnr") == [(0.1, 26), (0.3, 30)]
 
 
 def test_mean_curves_and_pictures() -> None:
@@ -318,11 +358,17 @@ def test_mean_curves_and_pictures() -> None:
     assert found.images == 2
 
 
-def test_an_exact_picture_counts_as_100_db() -> None:
+def test_of_an_exact_picture_there_is_no_psnr_and_so_no_mean() -> None:
+    """100 dB in its place made savings of 82 % out of 54."""
     exact = measure.Point(0, 10, None, 1.0, None, 1, 1)
-    codec = curves.Measured("x", "X", "", (), {"a": [exact]}, {"a": 100})
-    assert codec.mean_curve().psnr == (100,)
-    assert codec.mean_curve().ms_ssim == (100,)
+    other = measure.Point(0, 10, 30.0, 0.9, None, 1, 1)
+    points = {"a": [exact, other], "b": [other, other]}
+    codec = curves.Measured("x", "X", "", (), points, {"a": 100, "b": 100})
+    assert codec.mean_curve().psnr == (None, 30)
+    assert codec.mean_curve().ms_ssim == pytest.approx((-10 * math.log10(0.05), 10))
+    assert codec.curve_of("a").psnr == (None, 30)
+    assert codec.curve_of("a").ms_ssim == pytest.approx((None, 10))
+    assert codec.exact == ["a"]
 
 
 SHAPES = {
@@ -340,6 +386,7 @@ SHAPES = {
     },
 }
 SHAPES["list"] = [SHAPES["CompressAI"]]  # type: ignore[assignment]
+SHAPES["exact"] = {"name": "n", "results": {"bpp": [1, 2, 3], "psnr-rgb": [30, 33, None]}}
 SHAPES["own"] = {"curves": [SHAPES["CompressAI"]]}
 
 
@@ -347,8 +394,11 @@ SHAPES["own"] = {"curves": [SHAPES["CompressAI"]]}
 def test_published_curves_of_every_shape(tmp_path: Path, shape: str) -> None:
     (tmp_path / "a.json").write_text(json.dumps(SHAPES[shape]))
     (found,) = curves.published(str(tmp_path))
-    assert (found.name, found.bpp, found.psnr) == ("n", (1, 2), (30, 33))
-    assert found.ms_ssim == pytest.approx((10, 20))
+    assert (found.name, found.bpp[:2], found.psnr[:2]) == ("n", (1, 2), (30, 33))
+    if shape == "exact":
+        assert found.points("psnr") == [(1, 30), (2, 33)]
+    else:
+        assert found.ms_ssim == pytest.approx((10, 20))
     (renamed,) = curves.published(str(tmp_path / "a.json"), frozenset({"n"}))
     assert renamed.name == "n (published)"
 
@@ -398,6 +448,28 @@ def test_gathering_pictures(tmp_path: Path) -> None:
             pictures.gather([str(tmp_path / bad)])
     with pytest.raises(InputError, match=r"notes\.txt"):
         pictures.read([str(tmp_path / "notes.txt")])
+
+
+def test_what_a_folder_run_would_not_take_is_not_gathered(tmp_path: Path) -> None:
+    (tmp_path / "below" / "more").mkdir(parents=True)
+    samples.photograph().save(tmp_path / "a.png")
+    samples.photograph().save(tmp_path / "._b.png")
+    (tmp_path / "._a.png").write_bytes(b"\0\x05\x16\x07 attributes of a.png")
+    found = pictures.gather([str(tmp_path)])
+    assert [Path(path).name for path in found] == ["._b.png", "a.png"]
+    assert not pictures.has_more_below(str(tmp_path))
+    samples.photograph().save(tmp_path / "below" / "more" / "c.png")
+    assert pictures.has_more_below(str(tmp_path))
+
+
+def test_what_is_left_out_of_a_picture_is_noted(tmp_path: Path) -> None:
+    Image.new("I;16", (64, 64), 258).save(tmp_path / "deep.png")
+    clear = samples.photograph().convert("RGBA")
+    clear.putalpha(Image.new("L", clear.size, 9))
+    clear.save(tmp_path / "clear.png")
+    deep, seen = pictures.read([str(tmp_path / "deep.png"), str(tmp_path / "clear.png")])
+    assert deep.notes == ("16 bits a channel reduced to 8",)
+    assert [note.partition(":")[0] for note in seen.notes] == ["transparency is left out"]
 
 
 def test_the_smoke_set_is_there_and_marked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -190,7 +191,12 @@ def test_the_publishing_script(benched: Benched) -> None:
     [
         (["bench", "--codecs", "jpeg,gif"], 2, "no codec called 'gif'"),
         (["bench", "--codecs", ","], 2, "names no codec"),
-        (["bench", "--codecs", "aecodec:nope"], 1, "no weights called 'nope'"),
+        (["bench", "--codecs", "jpeg,aecodec@0"], 2, "effort must be 1 to 9, not '0'"),
+        (["bench", "--codecs", "jpeg", "--json", ""], 2, "'' is no name of a file"),
+        (["bench", "--codecs", "jpeg", "--curves", ""], 2, "'' is no name of a file"),
+        (["bench", ""], 2, "'' is no name of a file"),
+        (["compare", "a.png", "a.png", "--html", ""], 2, "'' is no name of a file"),
+        (["bench", "--codecs", "aecodec:nope"], 1, "AECODEC_WEIGHTS names folders of further"),
         (["bench", "--codecs", "jpeg", "--anchor", "webp"], 2, "--anchor webp is not"),
         (["bench", "missing"], 1, "missing: no such file or folder"),
         (["bench", "."], 1, "no pictures in this folder"),
@@ -201,6 +207,7 @@ def test_the_publishing_script(benched: Benched) -> None:
         (["bench", "a.png", "--codecs", "jpeg", "--html", "x", "--csv", "./x"], 2, "two outputs"),
         (["bench", "a.png", "--json", "aecodec-bench.jsonl", "-f"], 2, "two outputs"),
         (["bench", "a.png", "--codecs", "jpeg", "--curves", "a.png"], 1, "cannot write a.png/jpeg"),
+        (["bench", "a.png", "--codecs=jpeg", "--curves=text.png/x"], 1, "text.png/x: cannot be"),
         (["bench", "a.png", "--codecs=jpeg", "--html=x", "--show=nobody"], 2, "no such picture"),
         (["bench", "a.png", "--codecs", "jpeg", "--html", "no/x.html"], 1, "does not exist"),
         (
@@ -263,6 +270,76 @@ def test_a_results_file_that_takes_no_more_ends_the_run(tmp_path: Path, limit: i
     assert len(kept) > 3 if limit > 1000 else not kept
     again = command.run(*arguments, "jpeg", "--points", "2", cwd=tmp_path)  # it can be gone on with
     assert again.returncode == 0, again.stderr.decode()
+
+
+def test_one_output_on_standard_output_is_alone_there(tmp_path: Path) -> None:
+    samples.photograph().save(tmp_path / "a.png")
+    start = ("bench", "a.png", "--codecs", "jpeg", "--points", "2")
+    done = command.run(*start, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "aecodec bench"
+    assert b"1 picture: BD-rate in %" in done.stderr
+    done = command.run(*start, "--json", "-", "--csv", "-", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard output is given for two outputs" in done.stderr
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        samples.photograph().save(tmp_path / name)
+    (tmp_path / "b.png").write_text("no picture")
+    (tmp_path / "below").mkdir()
+    samples.photograph().save(tmp_path / "below" / "d.png")
+    done = command.run(
+        *("bench", ".", "--codecs", "jpeg", "--points", "2", "--csv", "r.csv"), cwd=tmp_path
+    )
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "aecodec: ./b.png: " in said.replace("aecodec: b.png", "aecodec: ./b.png")
+    assert "note: .: pictures in its subfolders are left out" in said
+    with open(tmp_path / "r.csv", newline="") as file:
+        assert {line["picture"] for line in csv.DictReader(file)} == {"a.png", "c.png"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+def test_names_that_are_no_utf8_are_written_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    samples.photograph().save(tmp_path / name)
+    outputs = ("--json", "r.json", "--csv", "r.csv", "--html", "r.html")
+    done = command.run("bench", ".", "--codecs", "jpeg", "--points", "2", *outputs, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"\njpeg,\xff.png," in (tmp_path / "r.csv").read_bytes()
+    assert json.loads((tmp_path / "r.json").read_text())["pictures"][0]["name"] == name
+    done = command.run("compare", name, name, "--html", "c.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"<title>\xff.png</title>" in (tmp_path / "c.html").read_bytes()
+
+
+def test_exact_and_small_pictures_are_named(tmp_path: Path) -> None:
+    samples.photograph("coffee.png", (150, 80, 353, 250)).save(tmp_path / "photo.png")
+    Image.new("RGB", (170, 160), "red").save(tmp_path / "red.png")
+    done = command.run(
+        *("bench", ".", "--codecs", "aecodec,jpeg", "--points", "3"),
+        *("--json", "r.json", "--html", "r.html"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["notes"] == [
+        "MS-SSIM is left out: red.png has a side below 161 pixels",
+        "aecodec gives red.png back exactly at some quality. Equal pictures have no PSNR, so its"
+        " mean curve by PSNR lacks these qualities",
+    ]
+    found = document["bd_rate_percent"]["psnr"]["aecodec"]["jpeg"]
+    assert found["mean_curves"] is None
+    assert found["images"] == 1
+    ours = next(curve for curve in document["curves"] if curve["name"] == "aecodec")
+    assert ours["results"]["psnr-rgb"] == [None, None, None]
+    page = (tmp_path / "r.html").read_text()
+    for note in document["notes"]:
+        assert note in done.stderr.decode()
+        assert f'<p class="card warn">{note}.</p>' in page
+    assert "bytes than JPEG 4:2:0 at equal SSIMULACRA 2" in page  # there is no PSNR to say it by
 
 
 def test_without_pictures_it_is_a_smoke_test_and_says_so(tmp_path: Path) -> None:
@@ -651,6 +728,18 @@ def test_compare_looks_at_colours_and_not_at_numbers(tmp_path: Path) -> None:
     right, wrong = command.objects(done.stdout)
     assert right["identical"]
     assert not wrong["identical"]
+    page = command.run("compare", "wide.png", "plain.png", "--html", "p.html", cwd=tmp_path)
+    assert page.returncode == 0, page.stderr
+    text = (tmp_path / "p.html").read_text()
+    scene = json.loads(re.search(r'id="scene-0">(.*?)</script>', text, re.DOTALL)[1])
+    assert f"{wrong['psnr']:.2f} dB" in scene["views"][1]["detail"]
+    first, second = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(view["uri"].partition(",")[2]))))
+        for view in scene["views"]
+    )
+    assert (second == np.asarray(photograph)).all()
+    assert samples.psnr(Image.fromarray(first), photograph) == pytest.approx(wrong["psnr"])
+    assert f"plain.png: {note.removeprefix('note: ')}." in text
     done = command.run("compare", "named.png", "plain.png", "--json", cwd=tmp_path)
     assert not done.stderr
     assert command.objects(done.stdout)[0]["identical"]

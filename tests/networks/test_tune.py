@@ -20,6 +20,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with weights that are called as those for the eye are."""
     folder = tmp_path_factory.mktemp("weights")
     shutil.copytree(WEIGHTS / "small", folder / "small-eye")
+    (folder / "small-eye" / weights.ID_FILE).unlink()  # they get an id of their own
     config = folder / "small-eye" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"objective": "eye"}))
     return folder

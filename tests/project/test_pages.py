@@ -120,8 +120,7 @@ def test_every_command_of_a_page_works_in_its_order(page: str, tmp_path: Path) -
     for line in lines:
         for long, short in SHORTER.items():
             line = line.replace(long, short)
-        folders = {"AECODEC_WEIGHTS": str(desk / "weights"), "XDG_DATA_HOME": str(desk / "xdg")}
-        done = shell(line, desk, **folders, **FEWER)
+        done = shell(line, desk, XDG_DATA_HOME=str(desk / "xdg"), **FEWER)
         assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
         assert b"Traceback" not in done.stderr, line
     made = {path.relative_to(desk).as_posix() for path in desk.rglob("*")}

@@ -384,7 +384,10 @@ def test_quality_is_calibrated_by_score_for_the_eye() -> None:
             ),
         )
 
+    white = np.full((64, 64, 3), 255, np.uint8)  # equal pictures have no PSNR to be as good as
+    with pytest.raises(ValueError, match="no picture to calibrate on"):
+        calibrate(jpeg("psnr"), [white])
     for objective in ("eye", "psnr"):
-        found = calibrate(jpeg(objective), pictures)
+        found = calibrate(jpeg(objective), [*pictures, white])
         for q in (20, 50, 80):
             assert 100 * found[q] ** 0.8 == pytest.approx(q, abs=3)

@@ -12,6 +12,7 @@ import pytest
 import samples
 import torch
 from command import run
+from PIL import Image
 from safetensors.torch import load_file
 
 from aecodec.geometry import Box
@@ -105,6 +106,16 @@ def test_validation_gives_the_model_the_same_noise_each_time(photographs: Path) 
     assert torch.equal(torch.rand(1), after)  # the training's own noise does not depend on it
     clean = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255.0
     assert 15.0 < 255.0 * float((first - clean).square().mean().sqrt()) < 30.0
+
+
+def test_validation_leaves_out_what_has_no_psnr(photographs: Path, tmp_path: Path) -> None:
+    """A blank page counted as 138 dB in the curve of JPEG."""
+    Image.new("RGB", (128, 128), "white").save(tmp_path / "blank.png")
+    (photograph,) = sorted(photographs.glob("*.png"))[:1]
+    alone, both = Validation([photograph]), Validation([photograph, tmp_path / "blank.png"])
+    assert both.jpeg == alone.jpeg
+    assert len(both.sizes) == 2
+    assert len(Validation([tmp_path / "blank.png"]).pictures) == 1
 
 
 @pytest.mark.parametrize("wrong", ["5", "30:5", "0:256"])

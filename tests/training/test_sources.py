@@ -131,7 +131,7 @@ def test_a_run_says_and_keeps_what_it_has_seen(
     table.write_text(FREE + "rocket*,a | b,\nlost.png,x,y\n")
     _train(pictures, run)
     said = capsys.readouterr().err
-    assert f"4 of 8 photographs have no stated licence (a table {table} states them)\n" in said
+    assert f"4 of 8 photographs have no stated licence ({table} can state them)\n" in said
     assert f"{table}, line 5: lost.png matches no photograph\n" in said
     with open(run / "sources.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -137,6 +137,38 @@ def test_what_a_resumed_run_changes_is_said(finished: Path) -> None:
         Run(finished, sparse, SIZES["tiny"]).load()
 
 
+def test_a_resumed_run_says_that_it_has_begun(
+    finished: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    train(photographs, run, SETTINGS, device="cpu", start_from=photographs)
+    assert "note: the run has begun, so --start-from changes nothing\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--learning-rate", "--minutes", "--drawings"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_are_finite(photographs: Path, tmp_path: Path, option: str, value: str) -> None:
+    """A learning rate of NaN made a run of NaN, and was no fault."""
+    length = () if option == "--minutes" else ("--steps", "1")
+    done = command.run(
+        *("train", photographs, "--size", "tiny", "--out", "run", *length, option, value),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'".encode() in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_run_begins_in_the_working_directory_by_mistake(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """As by a variable that is not set."""
+    done = command.run("train", photographs, "--out", "", "--steps", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"'' is no name of a folder" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_new_run_replaces_no_table_of_sources(photographs: Path, tmp_path: Path) -> None:
     """Such as that of the photographs: a run writes a file of this name."""
     (photographs / "sources.csv").write_text("name,source,licence\n*,mine,CC0-1.0\n")
@@ -480,10 +512,68 @@ def test_an_export_compresses_and_says_who_it_is(exported: Path, tmp_path: Path)
     assert weights.model_id(exported).hex().encode() in result.stderr
 
 
+def test_damaged_weights_make_no_files_that_nobody_can_decode(
+    exported: Path, tmp_path: Path
+) -> None:
+    """Their id is another one, so the whole weights would not decode what they had made."""
+    samples.photograph().save(tmp_path / "p.png")
+    damaged = tmp_path / "all" / "mine"
+    shutil.copytree(exported, damaged)
+    whole = (damaged / "synthesis8.onnx").read_bytes()
+    (damaged / "synthesis8.onnx").write_bytes(whole[:-9])
+    env = {"AECODEC_WEIGHTS": str(damaged.parent)}
+    compress = ("compress", "--model", "mine", "p.png")
+    for arguments in (compress, ("models",)):
+        done = command.run(*arguments, cwd=tmp_path, env=env)
+        assert done.returncode == 1
+        assert b"a file of these weights is damaged or was changed" in done.stderr
+    assert not (tmp_path / "p.aec").exists()
+    (damaged / "synthesis8.onnx").write_bytes(whole)
+    (damaged / "id.txt").unlink()  # as in weights that were exported before
+    assert weights.model_id(damaged) == weights.model_id(exported)
+    done = command.run(*compress, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_to_calibrate_on_is_one_line(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """It had said: train longer."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture to calibrate the qualities on"):
+        exporter.export(finished, tmp_path / "w", photographs=photographs, calibrate_on=broken)
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(photographs.iterdir())[:3]:
+        shutil.copy(path, few)
+    with pytest.raises(ValueError, match="of four or more photographs some are held out"):
+        exporter.export(finished, tmp_path / "w", photographs=few)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the length of files to set")
+def test_an_export_that_cannot_be_written_is_one_line(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    import resource
+
+    limit = 300_000  # the graphs are shorter, and the tables longer
+    done = command.run(
+        *("export", finished, "--photographs", photographs, "-o", "w"),
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    (line,) = command.lines(done.stderr)
+    assert line.startswith(f"aecodec: {finished}: cannot write tables.safetensors: ")
+    assert done.returncode == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_is_complete_and_readable_by_all(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
-    wanted = {*weights.DECODER_FILES, *weights.ENCODER_FILES, "training.safetensors", "README.md"}
-    assert names == wanted
+    rest = {"training.safetensors", "id.txt", "README.md"}
+    assert names == {*weights.DECODER_FILES, *weights.ENCODER_FILES, *rest}
     for path in exported.iterdir():
         assert path.stat().st_mode & 0o444 == 0o444
     codec = Codec(weights.load(exported))
@@ -508,8 +598,8 @@ def test_an_export_replaces_nothing_but_weights_and_those_when_told_to(
     refused(photographs, r"holds astronaut0\.png, which is no part of weights")
     folder = tmp_path / "weights"
     folder.mkdir()
-    no_run = pytest.raises(ValueError, match="not a checkpoint")  # it comes that far
-    for name in ("README.md", *weights.DECODER_FILES, "synthesis.onnx"):
+    no_run = pytest.raises(ValueError, match="not a run with a checkpoint")  # it comes that far
+    for name in ("README.md", *weights.DECODER_FILES, "id.txt", "synthesis.onnx"):
         if name == "config.json":
             with no_run:
                 export(folder, force=False)
@@ -881,5 +971,5 @@ def test_large_inputs_get_short_steps_even_after_a_stop(
 def test_a_stranger_is_not_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: not a checkpoint"):
         load_ema(path)

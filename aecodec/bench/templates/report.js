@@ -335,7 +335,7 @@ function drawCurves() {
   for (const s of [...visible].reverse()) { // aecodec is drawn last, on top
     const points = pointsOf(s);
     const group = make("g", { "clip-path": "url(#inside)", style: `color:${s.colour}` });
-    group.append(make("path", { d: "M" + points.map((p) => `${px(p[0]).toFixed(1)},${py(p[1]).toFixed(1)}`).join("L"), fill: "none", stroke: "currentColor", "stroke-width": s.width, "stroke-dasharray": s.dash, "stroke-linejoin": "round" }));
+    if (points.length) group.append(make("path", { d: "M" + points.map((p) => `${px(p[0]).toFixed(1)},${py(p[1]).toFixed(1)}`).join("L"), fill: "none", stroke: "currentColor", "stroke-width": s.width, "stroke-dasharray": s.dash, "stroke-linejoin": "round" }));
     for (const p of points) {
       const [cx, cy] = [px(p[0]), py(p[1])];
       if (cx < box.l - 6 || cx > box.r + 6 || cy < box.t - 6 || cy > box.b + 6) continue;

@@ -33,7 +33,7 @@ def test_line_ends_of_windows_change_an_id(tmp_path: Path) -> None:
     folder = shutil.copytree(ROOT / "weights" / "small", tmp_path / "small")
     config = folder / "config.json"
     config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(WeightsError, match="damaged or was changed: id.txt has"):
+    with pytest.raises(WeightsError, match=r"damaged or was changed: id\.txt has"):
         weights.model_id(folder)
     (folder / "id.txt").unlink()
     assert weights.model_id(folder).hex() != SHIPPED["small"]
@@ -51,7 +51,7 @@ def test_damaged_weights_make_no_file(
     (folder / file).write_bytes(data)
     monkeypatch.setenv(weights.SEARCH_VARIABLE, str(tmp_path))
     # A config may be no JSON any more.
-    with pytest.raises(WeightsError, match="damaged or was changed|not a usable folder"):
+    with pytest.raises(WeightsError, match=r"damaged or was changed|not a usable folder"):
         aecodec.compress(np.zeros((8, 8, 3), np.uint8), model=name)
 
 

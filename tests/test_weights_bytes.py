@@ -55,6 +55,25 @@ def test_damaged_weights_make_no_file(
         aecodec.compress(np.zeros((8, 8, 3), np.uint8), model=name)
 
 
+def test_a_file_whose_weights_are_damaged_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there, so "not installed" would be the wrong word; files of others are decoded."""
+    golden = [(ROOT / f"tests/golden/{name}-q75.aec").read_bytes() for name in ("rgb", "base")]
+    for name in ("small", "base"):
+        shutil.copytree(ROOT / "weights" / name, tmp_path / name)
+    graph = tmp_path / "base" / "synthesis8.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    monkeypatch.setattr(weights, "_roots", lambda: [tmp_path])
+    weights.by_id.cache_clear()
+    try:
+        assert aecodec.decompress(golden[0]).size  # made with small
+        with pytest.raises(WeightsError, match=r"base: a file of these weights is damaged"):
+            aecodec.decompress(golden[1])
+    finally:
+        weights.by_id.cache_clear()
+
+
 def git(*arguments: str, cwd: Path) -> None:
     # Without the user's own settings, which may convert line ends as well.
     alone = ["-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]

@@ -109,15 +109,20 @@ def model_id(folder: pathlib.Path) -> bytes:
     return found
 
 
-def _check_stated(folder: pathlib.Path, found: bytes) -> None:
-    """Refuse weights that are not whole: nobody else could decode a file that they made."""
+def _stated(folder: pathlib.Path) -> str | None:
+    """The model id that `export` wrote beside the weights; None for weights without it."""
     try:
-        stated = (folder / ID_FILE).read_text("ascii", "replace").strip()
+        return (folder / ID_FILE).read_text("ascii", "replace").strip()
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         raise WeightsError(f"{folder}: {ID_FILE} can't be read") from error
-    if stated != found.hex():
+
+
+def _check_stated(folder: pathlib.Path, found: bytes) -> None:
+    """Refuse weights that are not whole: nobody else could decode a file that they made."""
+    stated = _stated(folder)
+    if stated is not None and stated != found.hex():
         raise WeightsError(
             f"{folder}: a file of these weights is damaged or was changed: {ID_FILE} has the model"
             f" id {stated[:16] or '(none)'}, and the files have {found.hex()}"
@@ -379,8 +384,10 @@ def by_id(wanted: bytes) -> Weights:
     for name in sorted(found, key=lambda name: name != DEFAULT_MODEL):
         try:
             matches = model_id(found[name]) == wanted
-        except WeightsError:  # no reason why files of others could not be decoded
-            continue
+        except WeightsError:
+            if _stated(found[name]) == wanted.hex():
+                raise  # those are wanted, and not whole
+            continue  # no reason why files of others could not be decoded
         if matches:
             return load(found[name])
     raise UnknownModelError(wanted.hex(), tuple(found))

@@ -112,7 +112,7 @@ def model_id(folder: pathlib.Path) -> bytes:
 def _stated(folder: pathlib.Path) -> str | None:
     """The model id that `export` wrote beside the weights; None for weights without it."""
     try:
-        return (folder / ID_FILE).read_text("ascii", "replace").strip()
+        return (folder / ID_FILE).read_bytes().decode("utf-8", "replace").strip()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -8,6 +8,10 @@ import samples
 import torch
 from skimage import color
 
+from aecodec import metrics
+from aecodec.coding.denoising import denoised
+from aecodec.image.load import load
+from aecodec.networks.runtime import Options
 from aecodec.training.noise import add_noise
 from aecodec.training.sensor import (
     ADAMS,
@@ -22,6 +26,7 @@ from aecodec.training.sensor import (
     to_srgb,
 )
 
+ONE = Options(threads=1, device="cpu")
 KINDS = (BILINEAR, DIRECTED, ADAMS)
 
 
@@ -136,3 +141,31 @@ def test_only_the_share_that_is_asked_for_comes_from_a_sensor() -> None:
     changed = (made.clean != clean).flatten(1).any(1)
     assert 16 < int(changed.sum()) < 48
     assert torch.equal(add_noise(clean, torch.zeros(64), grey=0.0).clean, clean)
+
+
+# --- The shipped networks -------------------------------------------------------------------------
+
+
+def of_a_camera(level: float) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph as a camera gives it without noise, and with it."""
+    torch.manual_seed(5)
+    clean = planes(np.asarray(samples.photograph("astronaut.png", (0, 0, 512, 384))))
+    without, noisy, _ = draw_sensor(clean, torch.tensor([level / 255.0]))
+    first, second = (
+        (255.0 * x[0].permute(1, 2, 0)).round().byte().numpy() for x in (without, noisy)
+    )
+    return first, second
+
+
+def test_the_traces_of_a_demosaicing_are_no_noise() -> None:
+    clean, _ = of_a_camera(0.0)
+    picture = load(clean)
+    assert denoised(picture, "auto", ONE) is picture
+
+
+@pytest.mark.parametrize(("level", "gain"), [(8.0, 3.5), (20.0, 6.5)])
+def test_a_cameras_noise_is_removed(level: float, gain: float) -> None:
+    clean, noisy = of_a_camera(level)
+    before = metrics.psnr(clean, noisy)
+    made = denoised(load(noisy), "auto", ONE).rgb
+    assert metrics.psnr(clean, made) > before + gain

@@ -359,12 +359,7 @@ class Codec:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        if lossless and target is not None:
-            raise ValueError("a lossless file or a target, not both")
-        if lossless and denoise is not None:
-            raise ValueError("a lossless file keeps the noise: lossless or denoise, not both")
-        if grain and denoise is None:
-            raise ValueError("grain describes the noise that denoise removes: it needs denoise")
+        _refuse_contradictions(target, denoise, lossless=lossless, grain=grain)
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
         if denoise is not None:
             picture = self.denoised(picture, denoise, grain=grain)
@@ -387,8 +382,8 @@ class Codec:
             neutral=neutral,
         )
         if lossless:
-            every = CodedTiles([], frozenset(range(header.tile_count)))
-            return _file(picture, header, every, effort)
+            tiles = CodedTiles([], frozenset(range(header.tile_count)))
+            return _file(picture, header, tiles, effort)
         encoder = PictureEncoder(
             self.tiles, picture.rgb, header.grid, keep=target is not None, unseen=covered
         )
@@ -600,6 +595,17 @@ class _Search:
             return (chosen, tiles), score
 
         return _file(self.picture, *lowest_reaching(encode, target), self.effort)
+
+
+def _refuse_contradictions(
+    target: Target | None, denoise: Strength | None, *, lossless: bool, grain: bool
+) -> None:
+    if lossless and target is not None:
+        raise ValueError("a lossless file or a target, not both")
+    if lossless and denoise is not None:
+        raise ValueError("a lossless file keeps the noise: lossless or denoise, not both")
+    if grain and denoise is None:
+        raise ValueError("grain describes the noise that denoise removes: it needs denoise")
 
 
 def _file(picture: Picture, header: Header, tiles: CodedTiles, effort: int = 1) -> bytes:

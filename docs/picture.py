@@ -29,7 +29,7 @@ BOX = (100, 0, 420, 240)
 FACE = (150, 50, 270, 170)
 DETAIL = (160, 60, 300, 180)
 SIGMA, GRAIN = 25, 14
-MARGIN, CAPTION = 8, 24
+MARGIN, CAPTION = 8, 40
 
 
 def astronaut() -> Image.Image:
@@ -137,7 +137,7 @@ def _sheet(
         if data is not None:
             pixels = np.asarray(original), np.asarray(picture)
             decibels, score = psnr(*pixels), ssimulacra2(*pixels)
-            text += f": {len(data):,} bytes"
+            text += f"\n{len(data):,} bytes"
             text += f", {decibels:.1f} dB, score {score:.0f}" if measured else ""
         draw.text((x, MARGIN + height + 4), text, "black", font)
     sheet.save(path, quality=92, method=6)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Noise", "denoised", "estimate"]
 
-LEAST = 3.0
+LEAST = 2.0
 """Weaker noise, as estimated, is left in the picture: photographs without noise get up to this."""
 AREA = 512 * 512
 """Pixels of a window, without its margin."""

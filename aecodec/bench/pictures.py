@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.bench.compared import not_seen
-from aecodec.errors import AecodecError, InputError
+from aecodec.errors import AecodecError, InputError, one_line
 from aecodec.image.formats import readable_suffixes
 from aecodec.image.load import load
 
@@ -140,8 +140,11 @@ def read(paths: Sequence[str]) -> list[Photograph]:
 
 
 def read_one(path: str, name: str) -> Photograph:
-    """Read a picture. Raises InputError, FormatError."""
-    picture = load(path)
+    """Read a picture. Raises InputError, without advice: `bench` has no option for a limit."""
+    try:
+        picture = load(path)
+    except AecodecError as error:
+        raise InputError(one_line(error)) from error
     digest = hashlib.sha256(repr(picture.rgb.shape).encode())
     digest.update(np.ascontiguousarray(picture.rgb).data)
     notes = not_seen(picture)

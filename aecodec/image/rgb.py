@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -11,7 +12,17 @@ from PIL import Image, UnidentifiedImageError
 from aecodec.arrays import Pixels
 from aecodec.geometry import Box
 
-__all__ = ["FILTERS", "decode", "doubled", "encode", "halve", "jpeg", "read", "resized"]
+__all__ = [
+    "FILTERS",
+    "decode",
+    "doubled",
+    "encode",
+    "halve",
+    "is_exact_as_jpeg",
+    "jpeg",
+    "read",
+    "resized",
+]
 
 FILTERS = ("BOX", "HAMMING", "BICUBIC", "LANCZOS")
 """Those of Pillow with which programs make pictures smaller."""
@@ -44,6 +55,14 @@ def read(path: str | os.PathLike[str]) -> Pixels | None:
 def jpeg(pixels: Pixels, quality: int) -> bytes:
     """A JPEG, 4:2:0 as is Pillow's default, with optimised Huffman tables; (H,W) becomes grey."""
     return encode(pixels, "JPEG", quality=quality, optimize=True)
+
+
+def is_exact_as_jpeg(pixels: Pixels, qualities: Iterable[int]) -> bool:
+    """Whether JPEG gives pixels (H,W,3) back exactly at one of the qualities, as of a single grey.
+
+    They have no PSNR then.
+    """
+    return any(np.array_equal(decode(jpeg(pixels, quality)), pixels) for quality in qualities)
 
 
 def doubled(pixels: Pixels, part: Box | None = None) -> Pixels:

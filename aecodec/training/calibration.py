@@ -8,7 +8,7 @@ import numpy.typing as npt
 from aecodec.arrays import Pixels
 from aecodec.codec import Codec
 from aecodec.geometry import Box
-from aecodec.image.rgb import decode, jpeg
+from aecodec.image.rgb import decode, is_exact_as_jpeg, jpeg
 from aecodec.metrics import psnr
 from aecodec.networks.config import QUALITIES
 from aecodec.networks.ssimulacra2 import ssimulacra2
@@ -18,11 +18,6 @@ __all__ = ["calibrate"]
 
 ANCHORS = tuple(range(5, 93, 3))
 """The qualities at which JPEG is measured."""
-
-
-def _is_exact(rgb: Pixels) -> bool:
-    """Whether JPEG gives a picture back exactly, as one of a single grey."""
-    return any(np.array_equal(decode(jpeg(rgb, q)), rgb) for q in ANCHORS)
 
 
 def _score(rgb: Pixels, decoded: Pixels) -> float:
@@ -41,7 +36,7 @@ def calibrate(codec: Codec, pictures: list[Pixels]) -> npt.NDArray[np.float32]:
     JPEG gives back exactly do not count: they have no PSNR. Raises ValueError where none is left,
     and for a model that gains nothing with the level.
     """
-    pictures = [rgb for rgb in pictures if not _is_exact(rgb)]
+    pictures = [rgb for rgb in pictures if not is_exact_as_jpeg(rgb, ANCHORS)]
     if not pictures:
         raise ValueError("no picture to calibrate on: JPEG gives each of them back exactly")
     eye = codec.weights.config.objective == "eye"

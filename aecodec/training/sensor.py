@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aecodec.training.ssimulacra2 import linear
+
 __all__ = ["demosaiced", "developed", "draw_sensor", "sites_of"]
 
 BILINEAR, DIRECTED, ADAMS = range(3)
@@ -39,12 +41,6 @@ def sites_of(height: int, width: int, shift: tuple[int, int]) -> Tensor:
     y = (torch.arange(height)[:, None] + shift[0]) % 2
     x = (torch.arange(width)[None, :] + shift[1]) % 2
     return torch.stack([(y == 0) & (x == 0), y != x, (y == 1) & (x == 1)]).float()
-
-
-def to_light(srgb: Tensor) -> Tensor:
-    """Values of sRGB in [0,1] -> linear light."""
-    high = ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    return torch.where(srgb <= 0.04045, srgb / 12.92, high)
 
 
 def to_srgb(light: Tensor) -> Tensor:
@@ -114,7 +110,7 @@ def draw_sensor(clean: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         level: (B,), the mean deviation, about, in units of 255; 0 is no noise.
     """
     batch, _, height, width = clean.shape
-    draw = torch.rand(batch, 6)
+    draw = torch.rand(batch, 5)
     sites = torch.stack(
         [sites_of(height, width, (int(4 * d) % 2, int(4 * d) // 2)) for d in draw[:, 0]]
     ).to(clean)
@@ -122,7 +118,7 @@ def draw_sensor(clean: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     gains = torch.ones(batch, 3, 1, 1)
     gains[:, 0, 0, 0] += (STRONGEST_GAIN - 1.0) * draw[:, 2]
     gains[:, 2, 0, 0] += (STRONGEST_GAIN - 1.0) * draw[:, 3]
-    light = to_light(clean)
+    light = linear(clean)
     mosaic = (light / gains * sites).sum(1, keepdim=True)
     read = READ[0] * (READ[1] / READ[0]) ** draw[:, 4].view(-1, 1, 1, 1)
     # The deviation that noise of a shot factor of 1 has after the development.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aecodec.arrays import Pixels
-from aecodec.image.rgb import decode, jpeg, read
+from aecodec.image.rgb import decode, is_exact_as_jpeg, jpeg, read
 from aecodec.metrics import bd_rate
 from aecodec.model import Autoencoder
 from aecodec.model.transforms import clamp_pixels
@@ -38,11 +38,6 @@ class Point:
 
 def _psnr(mse: float) -> float:
     return float(10.0 * np.log10(255.0**2 / max(mse, 1e-9)))
-
-
-def _is_exact(pixels: Pixels) -> bool:
-    """Whether JPEG gives a picture back exactly, as one of a single grey: it has no PSNR then."""
-    return any(np.array_equal(decode(jpeg(pixels, q)), pixels) for q in JPEG_QUALITIES)
 
 
 def _jpeg_curve(pictures: list[Pixels], measure: Ssimulacra2) -> list[Point]:
@@ -89,7 +84,8 @@ class Validation:
             self.pictures.append(np.ascontiguousarray(pixels[top : top + h, left : left + w]))
         if not self.pictures:
             raise ValueError("no validation picture could be read")
-        self.pictures = [p for p in self.pictures if not _is_exact(p)] or self.pictures
+        inexact = [p for p in self.pictures if not is_exact_as_jpeg(p, JPEG_QUALITIES)]
+        self.pictures = inexact or self.pictures
         self.level = 0.0 if noise is None else sum(noise) / 2.0 / 255.0
         self.ssimulacra2 = Ssimulacra2()
         self.jpeg = _jpeg_curve(self.pictures, self.ssimulacra2)

@@ -22,9 +22,9 @@ from aecodec.training.sensor import (
     draw_sensor,
     sites_of,
     slope_of_srgb,
-    to_light,
     to_srgb,
 )
+from aecodec.training.ssimulacra2 import linear
 
 ONE = Options(threads=1, device="cpu")
 KINDS = (BILINEAR, DIRECTED, ADAMS)
@@ -36,7 +36,7 @@ def planes(pixels: np.ndarray) -> torch.Tensor:
 
 def developed_alone(clean: torch.Tensor, kind: int) -> torch.Tensor:
     sites = sites_of(*clean.shape[2:], (0, 1))[None]
-    mosaic = (to_light(clean) * sites).sum(1, keepdim=True)
+    mosaic = (linear(clean) * sites).sum(1, keepdim=True)
     return developed(mosaic, sites, torch.ones(1, 3, 1, 1), torch.tensor(kind).view(1, 1, 1, 1))
 
 
@@ -47,7 +47,7 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_light_is_that_of_scikit_image_and_the_way_back_is_exact() -> None:
     values = np.linspace(0.0, 1.0, 256)
     grey = np.repeat(values[:, None, None], 3, axis=2)
-    light = to_light(torch.from_numpy(values))
+    light = linear(torch.from_numpy(values))
     # The second row of the matrix of XYZ sums to 1: the luminance of grey is its light.
     assert np.allclose(color.rgb2xyz(grey)[:, 0, 1], light, atol=1e-6)
     assert torch.allclose(to_srgb(light), torch.from_numpy(values), atol=1e-6)

@@ -20,8 +20,8 @@ Header
     8       u8    major        1. A reader refuses any other.
     9       u8    minor        0. A reader ignores it (see "Growing" below).
     10      u8    flags        must-understand flags. Bit 0: the picture is neutral, see "Sections".
-                               The others are 0. A reader refuses a file that sets a bit it does not
-                               know.
+                               Bit 1: the tiles have maps of steps, see "TILE payload". The others
+                               are 0. A reader refuses a file that sets a bit it does not know.
     11      u8    mode         colour mode: 0 = L, 1 = LA, 2 = RGB, 3 = RGBA
     12      u8    quality      1..100
     13      u8    tile size    in units of 64 pixels, 1..255; writers use 16 (1024 pixels) at most,
@@ -179,11 +179,13 @@ has ``h16 = ceil(h / 16)`` by ``w16 = ceil(w / 16)`` latents in each of M channe
    of an element is how far it lies above ``floor((slope[c] * sum * 12 / n + 1536) / 3072)``, where
    sum is that of its n neighbours within the tile, left, right, above and below, and the slopes are
    ``z_slope`` of the weights. The element itself is within the limits of symbols, too.
-3. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
+3. Where the header says so, the map of steps, in the shape of one channel of z_hat:
+   ``entropy/steps.py`` defines it.
+4. y's symbols of step 0: the elements (c, i, j) with (c + i + j) mod 2 = 0, first those of the even
    channels, then those of the odd ones, both in order (channel, row, column). The table index of
-   each is a function of z_hat and the quality, computed in integers:
+   each is a function of z_hat, the map and the quality, computed in integers:
    ``entropy/scales.py`` defines it.
-4. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
+5. y's symbols of step 1: the other elements, in the same order. Their table indexes are a function
    of step 0's symbols as well. Each step has a set of tables of its own.
 
 Tiles are independent: nothing here or below depends on another tile. But on which sides of a tile
@@ -194,7 +196,7 @@ value for each latent is reflected without its outermost row or column, x[-1] = 
 where there are too few rows or columns they are reflected again, and a single one is repeated.
 ``entropy/padding.py`` does it; "The table indexes" and "The means" say with what.
 
-Each of the four arrays is coded so: its elements are sorted by table index, ascending, keeping
+Each of these arrays is coded so: its elements are sorted by table index, ascending, keeping
 their order within a table. A table lists integer probabilities that sum to 2**24: first that of the
 *low escape*, then those of the symbols ``first``, ``first + 1``, ..., last that of the *high
 escape*. A table without entries means: the symbol is 0 and nothing is coded. First come the *runs*
@@ -216,14 +218,15 @@ table's outermost one. Let n + 1 be the number of bits of e + 1: first all n, ea
 at most 16 bits, low chunk first, each uniform over its range. Symbols lie strictly between -2**30
 and 2**30.
 
-The CRC-32 of the symbols is taken over z_hat, in order (channel, row, column), and y's symbols of
-both steps, in the orders given, each symbol as a signed 32-bit little-endian integer. It tells a
-decoder whose probabilities differ from the writer's, which no checksum over the file can.
+The CRC-32 of the symbols is taken over z_hat, in order (channel, row, column), the map of steps if
+there is one, row by row, and y's symbols of both steps, in the orders given, each as a signed
+32-bit little-endian integer. It tells a decoder whose probabilities differ from the writer's, which
+no checksum over the file can.
 
-From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol + mu_k at the elements
-(c, i, j) with (c + i + j) mod 2 = k, where mu_0 comes from z_hat and mu_1 from z_hat and the v_hat
-of step 0, as "The means" says. v_hat of all tiles together, (M,
-ceil(H / 16), ceil(W / 16)) for a picture of W x H pixels, divided by the quality's gain vector,
+From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol * width + mu_k at the elements
+(c, i, j) with (c + i + j) mod 2 = k. The width is 1, or what the map of steps says; mu_0 comes from
+z_hat and mu_1 from z_hat and the v_hat of step 0, as "The means" says. v_hat of all tiles together,
+(M, ceil(H / 16), ceil(W / 16)) for a picture of W x H pixels, divided by the quality's gain vector,
 goes through the synthesis, which sees zeros beyond the picture; of the 16 x 16 pixels for each
 latent those beyond the picture's size are cut off. No decision of the decoder depends on a float,
 so machines differ by rounding only, at most by one level in a pixel.
@@ -359,7 +362,8 @@ MIME_TYPE: Final = "image/x-aec"
 MAJOR: Final = 1
 MINOR: Final = 0
 NEUTRAL: Final = 1
-KNOWN_FLAGS: Final = NEUTRAL
+STEPS: Final = 2
+KNOWN_FLAGS: Final = NEUTRAL | STEPS
 
 MAX_SIDE: Final = 2**20
 MAX_TILE_SIZE: Final = 255 * TILE_UNIT
@@ -442,6 +446,8 @@ class Header:
     tile_size: int = DEFAULT_TILE_SIZE
     neutral: bool = False
     """Black and white, in three channels that are equal."""
+    stepped: bool = False
+    """The tiles that are not exact have maps of steps."""
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
@@ -794,7 +800,7 @@ def _pack_header(header: Header, body_size: int) -> bytes:
         [
             MAJOR,
             MINOR,
-            NEUTRAL if header.neutral else 0,
+            (NEUTRAL if header.neutral else 0) | (STEPS if header.stepped else 0),
             header.mode,
             header.quality,
             header.tile_size // TILE_UNIT,
@@ -865,6 +871,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
         model_id=head[14:_FIXED_SIZE],
         tile_size=tile_units * TILE_UNIT,
         neutral=bool(flags & NEUTRAL),
+        stepped=bool(flags & STEPS),
     )
     return ParsedHeader(header, end, end + body_size, (major, minor))
 

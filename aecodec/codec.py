@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # numpy, Pillow and ONNX Runtime load when a picture is reall
 
     import PIL.Image
 
-    from aecodec.arrays import Bools, Pixels
+    from aecodec.arrays import Bools, Floats, Pixels
     from aecodec.coding.picture import CodedTiles, PictureDecoder, PictureEncoder
     from aecodec.image.picture import Picture
     from aecodec.networks.runtime import Options
@@ -85,6 +85,8 @@ class Info:
     tile_size: int
     exact: int
     """How many of the tiles are stored exactly."""
+    stepped: bool
+    """Whether the others are finer in some parts and coarser in others."""
     version: str
     sections: tuple[tuple[str, int], ...]
     resolution: tuple[float, float] | None = None
@@ -108,6 +110,7 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         tiles=header.tile_count,
         tile_size=header.tile_size,
         exact=len(container.exact),
+        stepped=header.stepped,
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
         resolution=container.resolution,
@@ -145,6 +148,7 @@ def compress(
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
     without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
+    importance: str | PathLike[str] | bytes | PIL.Image.Image | Pixels | None = None,
     denoise: Strength | None = None,
     grain: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -160,20 +164,18 @@ def compress(
         tune: "eye" or "psnr": weights for what people see, for PSNR; None: as the target, or "eye".
         effort: 1 to 9; more makes smaller files in more time, and costs decoders nothing.
         target_size, target_bpp: in place of a quality: the best file of at most this size or bpp.
-        target_psnr: in place of a quality: this PSNR at least, in dB, of what is visible.
-        target_ssimulacra2: in place of a quality: this SSIMULACRA 2.1 score at least (70: high).
+        target_psnr, target_ssimulacra2: the same: so many dB at least, or this score (70: high).
         lossless: store every tile exactly and ignore the quality.
         without: a mask (H,W); covered pixels (white, or True) are drawn from their surroundings.
+        importance: greys (H,W): what is white gets more bits, what is black fewer; uint8 or bool.
         denoise: remove noise of this standard deviation in 8-bit levels; "auto" estimates it.
         grain: describe that noise in the file, so that decoders add such noise again.
         max_pixels: refuse larger pictures, but not a Picture, which is loaded already.
-        threads: the largest number to use, within the number of cores; 0: one for every core.
-        device: "cpu", "cuda", or "auto": a GPU where onnxruntime-gpu is installed and finds one.
+        threads, device: the most threads (0: one a core); "cpu", "cuda", "auto": a GPU, if any.
     Raises:
-        InputError: the picture or the mask can't be read or used, or the picture is too large.
-        RequestError: no quality meets the target.
+        InputError: the picture or a mask can't be read or used, or the picture is too large.
+        RequestError, WeightsError, DeviceError: no quality meets the target; no weights; no GPU.
         ValueError, TypeError: an unknown option, a number out of range or not whole (75.0, True).
-        WeightsError, DeviceError: no usable weights of that name, no GPU that can be used.
     """
     from aecodec.networks import weights
 
@@ -188,6 +190,7 @@ def compress(
         target=target,
         lossless=lossless,
         without=without,
+        importance=importance,
         denoise=denoise,
         grain=grain,
         max_pixels=max_pixels,
@@ -343,6 +346,7 @@ class Codec:
         target: Target | None = None,
         lossless: bool = False,
         without: str | PathLike[str] | bytes | PIL.Image.Image | Bools | None = None,
+        importance: str | PathLike[str] | bytes | PIL.Image.Image | Pixels | None = None,
         denoise: Strength | None = None,
         grain: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -359,17 +363,13 @@ class Codec:
             raise ValueError(f"quality must be 1 to 100, not {quality}")
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 1 to {max(EFFORTS)}, not {effort}")
-        _refuse_contradictions(target, denoise, lossless=lossless, grain=grain)
+        _refuse_contradictions(target, denoise, importance, lossless=lossless, grain=grain)
         picture = image if isinstance(image, Picture) else load(image, max_pixels=max_pixels)
         if denoise is not None:
             picture = self.denoised(picture, denoise, grain=grain)
         covered = None
         if without is not None:
-            from aecodec.image.masks import filled, read_mask, without_copies
-
-            covered = read_mask(without, picture.rgb.shape)
-            picture = without_copies(picture)
-            picture = dataclasses.replace(picture, rgb=filled(picture.rgb, covered))
+            picture, covered = _uncovered(picture, without)
         picture, neutral = prepared(picture, lossless=lossless)
         height, width = picture.rgb.shape[:2]
         header = Header(
@@ -385,7 +385,12 @@ class Codec:
             tiles = CodedTiles([], frozenset(range(header.tile_count)))
             return _file(picture, header, tiles, effort)
         encoder = PictureEncoder(
-            self.tiles, picture.rgb, header.grid, keep=target is not None, unseen=covered
+            self.tiles,
+            picture.rgb,
+            header.grid,
+            keep=target is not None,
+            unseen=covered,
+            importance=_finer(importance, picture),
         )
         if target is not None:
             return _Search(encoder, picture, header, effort).best(target)
@@ -483,7 +488,12 @@ class Codec:
         header = container.header
         check_tiles(header, all_exact=len(container.exact) == header.tile_count)
         return PictureDecoder(
-            self.tiles, container.tiles, header.grid, header.quality, container.exact
+            self.tiles,
+            container.tiles,
+            header.grid,
+            header.quality,
+            container.exact,
+            stepped=header.stepped,
         )
 
 
@@ -597,13 +607,42 @@ class _Search:
         return _file(self.picture, *lowest_reaching(encode, target), self.effort)
 
 
+def _uncovered(
+    picture: Picture, without: str | PathLike[str] | bytes | PIL.Image.Image | Bools
+) -> tuple[Picture, Bools]:
+    """The picture with what a mask covers drawn from its surroundings, and the mask (H,W)."""
+    from aecodec.image.masks import filled, read_mask, without_copies
+
+    covered = read_mask(without, picture.rgb.shape)
+    picture = without_copies(picture)
+    return dataclasses.replace(picture, rgb=filled(picture.rgb, covered)), covered
+
+
+def _finer(
+    importance: str | PathLike[str] | bytes | PIL.Image.Image | Pixels | None, picture: Picture
+) -> Floats | None:
+    """What a person adds to the map of steps (H/64,W/64), if anything."""
+    if importance is None:
+        return None
+    from aecodec.image.masks import read_importance
+
+    return read_importance(importance, picture.rgb.shape)
+
+
 def _refuse_contradictions(
-    target: Target | None, denoise: Strength | None, *, lossless: bool, grain: bool
+    target: Target | None,
+    denoise: Strength | None,
+    importance: object,
+    *,
+    lossless: bool,
+    grain: bool,
 ) -> None:
     if lossless and target is not None:
         raise ValueError("a lossless file or a target, not both")
     if lossless and denoise is not None:
         raise ValueError("a lossless file keeps the noise: lossless or denoise, not both")
+    if lossless and importance is not None:
+        raise ValueError("a lossless file keeps every part: lossless or importance, not both")
     if grain and denoise is None:
         raise ValueError("grain describes the noise that denoise removes: it needs denoise")
 
@@ -612,7 +651,7 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles, effort: int = 1) 
     if len(tiles.exact) == header.tile_count:
         header, tiles = _in_large_tiles(picture, header, tiles, effort)
     return bitstream.pack(
-        header,
+        dataclasses.replace(header, stepped=tiles.stepped),
         tiles.payloads,
         exact=tiles.exact,
         alpha=picture.alpha,

@@ -168,8 +168,15 @@ class Encoding:
             raise InputError(f"refused by strict: {'; '.join(picture.notes)}")
         return picture
 
-    def encode(self, picture: Picture, coder: Codec, without: str | None = None) -> bytes:
-        """The bytes of the `.aec` file, without what the mask in a file covers.
+    def encode(
+        self,
+        picture: Picture,
+        coder: Codec,
+        without: str | None = None,
+        importance: str | None = None,
+    ) -> bytes:
+        """The bytes of the `.aec` file, without what the mask in one file covers, and with more
+        bits where another file has white.
 
         Raises what `codec.compress` raises.
         """
@@ -179,6 +186,7 @@ class Encoding:
             "target": self.target,
             "lossless": self.lossless,
             "without": without,
+            "importance": importance,
         }
         return coder.compress(picture, **how)
 
@@ -248,15 +256,18 @@ class Compression:
         weights: Weights | None = None,
         *,
         without: str | None = None,
+        importance: str | None = None,
     ) -> None:
         """`weights` take the place of those that the encoding names, and are checked at once.
 
-        `without` is the path of a mask: what it covers is drawn from its surroundings.
+        `without` is the path of a mask: what it covers is drawn from its surroundings. `importance`
+        is that of a picture that is white where more bits are to go.
 
         Raises KnownAnswerError where this machine does not compute what they expect.
         """
         self.encoding, self.run = encoding, run
-        self._codecs, self._weights, self._without = _Codecs(run), weights, without
+        self._codecs, self._weights = _Codecs(run), weights
+        self._without, self._importance = without, importance
         if weights is not None:
             self._codecs.of(weights)
 
@@ -271,7 +282,7 @@ class Compression:
 
     def encode(self, picture: Picture) -> bytes:
         """The bytes of the `.aec` file. Raises what `codec.compress` raises."""
-        return self.encoding.encode(picture, self._coder, self._without)
+        return self.encoding.encode(picture, self._coder, self._without, self._importance)
 
     @property
     def _coder(self) -> Codec:

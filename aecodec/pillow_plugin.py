@@ -54,6 +54,7 @@ _CODING: Final = (
     "target_ssimulacra2",
     "lossless",
     "without",
+    "importance",
     "denoise",
     "grain",
     "max_pixels",

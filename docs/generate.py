@@ -1,7 +1,7 @@
 """Writes the parts of the documentation that come from the code or from measurements: `make docs`.
 
-    format.md        the docstrings of bitstream.py, entropy/coder.py, entropy/scales.py and
-                     networks/means.py
+    format.md        the docstrings of bitstream.py, of entropy/coder.py, entropy/scales.py and
+                     entropy/steps.py, and of networks/means.py
     cli.md           the commands, as click knows them
     parts.md         the tables of the walkers in image/parts/
     performance.md   its tables, from benchmarks/results
@@ -90,7 +90,7 @@ def table(heads: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
 
 def format_page() -> Iterator[str]:
     from aecodec import bitstream
-    from aecodec.entropy import coder, scales
+    from aecodec.entropy import coder, scales, steps
     from aecodec.networks import means
 
     yield "# The file format"
@@ -101,6 +101,7 @@ def format_page() -> Iterator[str]:
     for module, title in (
         (coder, "The entropy coder in detail"),
         (scales, "The table indexes"),
+        (steps, "The map of steps"),
         (means, "The means"),
     ):
         yield ""

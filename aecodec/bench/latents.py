@@ -16,6 +16,7 @@ from aecodec import bitstream
 from aecodec.arrays import Floats, Pixels
 from aecodec.codec import Codec
 from aecodec.entropy.padding import TileShape
+from aecodec.entropy.steps import map_tables
 from aecodec.errors import CorruptError
 from aecodec.geometry import Box, ceil_div
 from aecodec.networks import weights
@@ -67,12 +68,13 @@ def bit_map(data: bytes) -> Floats:
     """(ceil(H/16),ceil(W/16)): the bits that an .aec file spends on each 16x16 pixels.
 
     A symbol's bits are the logarithm of its probability in the table that it was coded with; each
-    z counts evenly for the 4x4 latents that it describes. Headers are left out.
+    z, and the step there, counts evenly for its 4x4 latents. Headers are left out.
     """
     container = bitstream.parse(data)
     header = container.header
     codec = Codec(weights.by_id(header.model_id))
-    point, channels = codec.weights.at(header.quality), codec.weights.config.latents
+    point = codec.weights.at(header.quality, stepped=header.stepped)
+    channels = codec.weights.config.latents
     made: Floats = np.zeros((ceil_div(header.height, 16), ceil_div(header.width, 16)), np.float32)
     for number, (box, payload) in enumerate(zip(header.grid, container.tiles, strict=True)):
         if number in container.exact:
@@ -88,6 +90,8 @@ def bit_map(data: bytes) -> Floats:
             spent.append(bits)
         y_bits = tile.board.whole(*spent).sum(axis=0)
         z_bits = point.z_tables.costs(latents.z_hat).sum(axis=0)
+        if latents.steps:
+            z_bits += map_tables().costs(latents.steps.values[None])[0]
         spread = np.kron(z_bits / 16, np.ones((4, 4), np.float32))[: tile.rows, : tile.columns]
         made[box.slices(16)] = y_bits + spread
     return made

@@ -363,6 +363,14 @@ def commands() -> None:
     " surroundings (single files only).",
 )
 @click.option(
+    "--importance",
+    type=FileName(),
+    metavar="MASK",
+    shell_complete=_file_names,
+    help="A picture of the same size: what is white in it gets more bits, what is black fewer"
+    " (single files only).",
+)
+@click.option(
     "--denoise",
     type=Denoise(),
     help="Remove noise before the picture is coded: auto estimates its strength, a number is its"
@@ -412,6 +420,7 @@ def compress(
     target_ssimulacra2: float | None,
     lossless: bool,
     without: str | None,
+    importance: str | None,
     denoise: Strength | None,
     grain: bool,
     min_savings: float | None,
@@ -470,18 +479,22 @@ def compress(
         raise click.UsageError("--grain describes the noise that --denoise removes: give both")
     if encoding.lossless and denoise is not None:
         raise click.UsageError("--lossless keeps noise, --denoise removes it: give one of them")
+    given_masks = {"--without": without, "--importance": importance}
+    masks = [name for name, path in given_masks.items() if path is not None]
+    if encoding.lossless and importance is not None:
+        raise click.UsageError("--lossless keeps every part as it is: give no --importance")
     if folders.are_meant(inputs, output):
-        if without is not None:
-            raise click.UsageError("--without is for single files")
+        if masks:
+            raise click.UsageError(f"{masks[0]} is for single files")
         return folders.convert(inputs, output, run, encoding, force=force, as_json=as_json)
     jobs, known = _plan(inputs, output, files.COMPRESSED)
     if min_savings is not None and any(files.STDIO in (j.source, j.target) for j in jobs):
         if not _is_default("min_savings"):
             raise click.UsageError("--min-savings: standard input and output cannot be skipped")
         encoding = dataclasses.replace(encoding, min_savings=None)
-    if without is not None and len(jobs) > 1:
-        raise click.UsageError("--without is for a single file")
-    how = conversion.Compression(encoding, run, without=without)
+    if masks and len(jobs) > 1:
+        raise click.UsageError(f"{masks[0]} is for a single file")
+    how = conversion.Compression(encoding, run, without=without, importance=importance)
     aimed = aim is not None and aim != "quality"
     return _convert(jobs, how, conversion.Here(force, known), as_json, aimed=aimed)
 
@@ -759,6 +772,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
         ("tiles", f"{found.tiles} of at most {found.tile_size} px, {found.exact} stored exactly"),
+        *([("steps", "finer in some parts, coarser in others")] if found.stepped else []),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]

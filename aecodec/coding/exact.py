@@ -24,7 +24,7 @@ from aecodec.image import vp8l
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from aecodec.arrays import Pixels
+    from aecodec.arrays import Floats, Pixels
     from aecodec.coding.tile import TileCodec
     from aecodec.entropy.padding import Sides
     from aecodec.geometry import Box
@@ -104,14 +104,20 @@ class ExactTiles:
             self._streams[box] = vp8l.pack(self._rgb[box.slices()])
         return self._streams[box]
 
-    def choose(self, box: Box, point: OperatingPoint, sides: Sides) -> bool:
-        """Whether the tile is to be stored exactly at this operating point."""
+    def choose(
+        self, box: Box, point: OperatingPoint, sides: Sides, importance: Floats | None = None
+    ) -> bool:
+        """Whether the tile is to be stored exactly at this operating point.
+
+        `importance` is that of `TileCodec.encode`.
+        """
         rgb = self._rgb[box.slices()]
         if box not in self._tried:
             self._tried[box] = may_be_exact(rgb, self._rgb.shape[0] * self._rgb.shape[1])
         if not self._tried[box]:
             return False
-        latents, coded = self._codec.encode(self._codec.analyse(self._rgb, box), point, sides)
+        y = self._codec.analyse(self._rgb, box)
+        latents, coded = self._codec.encode(y, point, sides, importance)
         self._trials[box] = point, coded
         if self._least_size(box) <= len(coded) >= len(self.stream(box)):
             return True

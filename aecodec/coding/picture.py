@@ -18,12 +18,12 @@ from aecodec.coding.refinement import Refinement
 from aecodec.coding.synthesis import Synthesis, stacked
 from aecodec.coding.workers import Workers, per_thread_pays, workers_for
 from aecodec.entropy.padding import Sides, TileShape
-from aecodec.geometry import Box, Grid, ceil_div
+from aecodec.geometry import TILE_UNIT, Box, Grid, ceil_div
 from aecodec.image import vp8l
 
 if TYPE_CHECKING:
     from aecodec.arrays import Bools, Floats, Pixels
-    from aecodec.coding.tile import TileCodec
+    from aecodec.coding.tile import Latents, TileCodec
     from aecodec.networks.weights import OperatingPoint
 
 __all__ = ["QUICK", "CodedTiles", "PictureDecoder", "PictureEncoder", "draw_exact"]
@@ -67,12 +67,15 @@ class CodedTiles(NamedTuple):
     payloads: list[bytes]
     exact: frozenset[int] = frozenset()
     """The numbers of the exact tiles."""
+    stepped: bool = False
+    """Whether the others have maps of steps."""
 
 
 class PictureEncoder:
     """Codes the tiles of one picture rgb (H,W,3); with `keep`, any number of times.
 
-    Refinement does not count errors where `unseen` (H,W) is True.
+    Refinement does not count errors where `unseen` (H,W) is True. `importance` (H/64,W/64) says how
+    much finer a person wants each part, in the units of `entropy/steps.py`.
     """
 
     def __init__(
@@ -83,9 +86,10 @@ class PictureEncoder:
         *,
         keep: bool = False,
         unseen: Bools | None = None,
+        importance: Floats | None = None,
     ) -> None:
         self._codec, self._rgb, self._tiles, self._keep = codec, rgb, tiles, keep
-        self._unseen = unseen
+        self._unseen, self._importance = unseen, importance
         self._exact = ExactTiles(codec, rgb)
         self._analyses: dict[frozenset[int], Analysis] = {}
 
@@ -96,7 +100,7 @@ class PictureEncoder:
 
     def encode(self, quality: int, effort: int, dead_zone: float = 0.0) -> CodedTiles:
         """The payloads of the tiles."""
-        point = self._codec.weights.at(quality, dead_zone)
+        point = self._point(quality, effort, dead_zone)
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
             return self.encode_exactly()
@@ -115,7 +119,7 @@ class PictureEncoder:
         self, quality: int, effort: int, dead_zone: float = 0.0
     ) -> tuple[CodedTiles, Pixels]:
         """The payloads of the tiles, and the pixels that a decoder returns."""
-        point, transforms = self._codec.weights.at(quality, dead_zone), self._codec.transforms
+        point, transforms = self._point(quality, effort, dead_zone), self._codec.transforms
         exact = self._choose(point)
         if len(exact) == len(self._tiles):
             return self.encode_exactly(), self._rgb
@@ -140,7 +144,7 @@ class PictureEncoder:
                 if number in exact:
                     payloads[number] = self._exact.stream(box)
                     return no_latents(box, self._codec)
-                found, payloads[number] = self._codec.encode(analysis(box), point, self._sides(box))
+                found, payloads[number] = self._coded(analysis(box), box, point)
                 return found.v_hat
 
         hidden = [boxes[number] for number in exact]
@@ -149,14 +153,14 @@ class PictureEncoder:
         for number in exact:
             payloads[number] = self._exact.stream(boxes[number])
             rgb[boxes[number].slices()] = self._rgb[boxes[number].slices()]
-        return CodedTiles(payloads, exact), rgb
+        return CodedTiles(payloads, exact, point.stepped), rgb
 
     def _choose(self, point: OperatingPoint) -> frozenset[int]:
         """The numbers of the tiles to store exactly."""
         chosen = (
             number
             for number, box in enumerate(self._tiles)
-            if self._exact.choose(box, point, self._sides(box))
+            if self._exact.choose(box, point, self._sides(box), self._important(box))
         )
         return frozenset(chosen)
 
@@ -176,11 +180,11 @@ class PictureEncoder:
         """The tiles' payloads, of one pass each."""
         runtime, count = self._codec.runtime, len(self._tiles)
         if count == 1 and (coded := self._exact.trial(self._tiles.box(0), point)):
-            return CodedTiles([coded], exact)
+            return CodedTiles([coded], exact, point.stepped)
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
             jobs = self._jobs(workers, point, exact)
-            return CodedTiles(list(workers.in_order(jobs)), exact)
+            return CodedTiles(list(workers.in_order(jobs)), exact, point.stepped)
 
     def _jobs(
         self,
@@ -208,8 +212,10 @@ class PictureEncoder:
         y: Floats | None,
         point: OperatingPoint,
     ) -> bytes:
-        y = analysis(box) if y is None else y
-        return self._codec.encode(y, point, self._sides(box))[1]
+        return self._coded(analysis(box) if y is None else y, box, point)[1]
+
+    def _coded(self, y: Floats, box: Box, point: OperatingPoint) -> tuple[Latents, bytes]:
+        return self._codec.encode(y, point, self._sides(box), self._important(box))
 
     def _refine(
         self, point: OperatingPoint, exact: frozenset[int], effort: Effort
@@ -239,20 +245,34 @@ class PictureEncoder:
                     continue
                 place = tiles.box(other)
                 ys[other] = analysis(place)
-                one_pass = codec.quantise(ys[other], point, self._sides(place))
+                sides, important = self._sides(place), self._important(place)
+                one_pass = codec.quantise(ys[other], point, sides, important)
                 v_hat[place.latents] = one_pass.v_hat
-            refinement = Refinement(codec, rgb, box, ys.pop(number), v_hat, point, self._unseen)
+            y, seen_by = ys.pop(number), (self._unseen, self._important(box))
+            refinement = Refinement(codec, rgb, box, y, v_hat, point, *seen_by)
             latents = refinement.run(effort)
             v_hat[box.latents] = latents.v_hat
             payloads.append(codec.encode_latents(latents, point))
-        return CodedTiles(payloads, exact), v_hat
+        return CodedTiles(payloads, exact, point.stepped), v_hat
+
+    def _point(self, quality: int, effort: int, dead_zone: float) -> OperatingPoint:
+        """How to quantise. Maps of steps are a person's, or come from refinement for the eye."""
+        weights = self._codec.weights
+        chosen = effort > 1 and weights.config.objective == "eye"
+        stepped = chosen or self._importance is not None
+        return weights.at(quality, dead_zone, stepped=stepped)
+
+    def _important(self, box: Box) -> Floats | None:
+        return None if self._importance is None else self._importance[box.slices(TILE_UNIT)]
 
     def _sides(self, box: Box) -> Sides:
         return Sides.of(box, self._tiles.shape)
 
 
 class PictureDecoder:
-    """Decodes the payloads of tiles to pixels; `exact` has the numbers of exact tiles."""
+    """Decodes the payloads of tiles to pixels; `exact` has the numbers of exact tiles, and
+    `stepped` says whether the others have maps of steps.
+    """
 
     def __init__(
         self,
@@ -261,9 +281,11 @@ class PictureDecoder:
         tiles: Grid,
         quality: int,
         exact: frozenset[int] = frozenset(),
+        *,
+        stepped: bool = False,
     ) -> None:
         self._codec, self._payloads, self._tiles, self._exact = codec, payloads, tiles, exact
-        self._point = codec.weights.at(quality)
+        self._point = codec.weights.at(quality, stepped=stepped)
 
     def draw(self, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of the picture, or of a region: only the tiles that it needs."""

@@ -35,8 +35,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from aecodec.arrays import edge_padded
+from aecodec.coding.steps import wanted_steps
 from aecodec.entropy.checkerboard import STEPS
 from aecodec.entropy.padding import Sides, TileShape
+from aecodec.entropy.steps import StepMap
 from aecodec.geometry import Box, padded
 from aecodec.networks.means import completed
 
@@ -111,13 +113,18 @@ class Refinement:
         v_hat: Floats,
         point: OperatingPoint,
         unseen: Bools | None = None,
+        importance: Floats | None = None,
     ) -> None:
         self._codec, self._point = codec, point
         self._tables = codec.weights.y_tables
         self._y = y
         self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
-        z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
-        self._side = codec.side_info(z_hat, point, self._tile)
+        self._z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
+        self._use(codec.steps(point, self._tile, importance))
+        self._felt = y  # the derivative of the distortion by y_hat, when it was last taken
+        # A map that a person has asked for stays as it is.
+        eye = codec.weights.config.objective == "eye"
+        self._chooses = point.stepped and importance is None and eye
         # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
         margin = 16 * codec.transforms.margin
         near, far = (box.grown(n * margin, rgb.shape) for n in (1, 2))
@@ -130,18 +137,35 @@ class Refinement:
         if not effort.annealing:
             return self._descended(self._y, effort.descent)[0]
         gain = self._point.gain
+        plain, _ = self.quantise(self._y)
+        at_first = self.cost(plain)[0]
+        self._choose_steps(plain)
         moved = anneal(self._y * gain, effort.annealing, self.soft_gradient) / gain
         best, least = self._descended(moved, effort.descent)
-        plain, _ = self.quantise(self._y)
-        return best if least < self.cost(plain)[0] else plain
+        return best if least < at_first else plain
+
+    def _use(self, steps: StepMap | None) -> None:
+        """Quantise with this map from now on."""
+        self._side = self._codec.side_info(self._z_hat, self._point, self._tile, steps)
+        self._width: Floats | float = 1.0
+        if steps is not None:
+            board = self._tile.board
+            self._width = board.whole(steps.row(board, 0), steps.row(board, 1))
+
+    def _choose_steps(self, latents: Latents) -> None:
+        """Use the map that the cost of one pass, which was just taken, asks for."""
+        if self._chooses:
+            wanted = wanted_steps(latents, self._y, self._felt, self._point, self._tile)
+            self._use(StepMap.of(wanted, self._tile))
 
     def _descended(self, y: Floats, iterations: int) -> tuple[Latents, float]:
         """The best quantised latents on the path down from y (M,h,w), and their J."""
+        began = self._choose_steps if y is self._y else None
         curvature, quantise, cost = self._point.curvature, self.quantise, self.cost
         if self._codec.weights.config.objective == "psnr":
             return descend(y, curvature, iterations, quantise, cost)
         rate, bounded = RATE_FOR_THE_EYE, self.bounded
-        return descend(y, curvature, iterations, quantise, cost, rate, bounded)
+        return descend(y, curvature, iterations, quantise, cost, rate, bounded, began)
 
     def quantise(self, y: Floats) -> tuple[Latents, Floats]:
         """The quantised latents of y (M,h,w), and y_hat."""
@@ -152,8 +176,9 @@ class Refinement:
     def bounded(self, gradient: Floats) -> Floats:
         """The direction for the eye, less than a quantisation step, from dJ/dy (M,h,w)."""
         gain = self._point.gain
-        bits = gradient * (np.float32(self._point.bits_per_error) / gain)
-        direction: Floats = bits / ((np.abs(bits) + np.float32(SLIGHT)) * gain)
+        width = self._width / gain
+        bits = gradient * (np.float32(self._point.bits_per_error) * width)
+        direction: Floats = bits / (np.abs(bits) + np.float32(SLIGHT)) * width
         return direction
 
     def error(self, v_hat: Floats) -> tuple[float, Floats]:
@@ -176,7 +201,8 @@ class Refinement:
         error, gradient = self.error(latents.v_hat)
         rows = zip(latents.symbols, latents.groups, strict=True)
         slopes = (groups.tables.costs.slopes(s, groups.indexes) for s, groups in rows)
-        gradient = gradient + board.whole(*slopes) * (self._point.gain / worth)
+        self._felt = gradient
+        gradient = gradient + board.whole(*slopes) * (self._point.gain / (worth * self._width))
         return self._codec.rate(latents, self._point) / worth + error, gradient
 
     def soft_gradient(self, v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
@@ -184,17 +210,21 @@ class Refinement:
         means, board, scales = self._codec.means, self._tile.board, self._side.scales
         features, worth = self._side.features(), self._point.bits_per_error
         mu = means.first(features)
-        first = self._softened(0, board.row(v, 0) - mu, scales.first, soften)
+        widths = [self._side.width(board, step) for step in range(STEPS)]
+        first = self._softened(0, _divided(board.row(v, 0) - mu, widths[0]), scales.first, soften)
         indexes = scales.first, scales.after(np.rint(first.values).astype(np.int32))
-        v_hat = board.whole(completed(first.values, mu))
+        v_hat = board.whole(completed(first.values, mu, widths[0]))
         mu = means.second(features, v_hat)
-        second = self._softened(1, board.row(v, 1) - mu, indexes[1], soften)
-        board.put(completed(second.values, mu), v_hat, 1)
+        second = self._softened(1, _divided(board.row(v, 1) - mu, widths[1]), indexes[1], soften)
+        board.put(completed(second.values, mu, widths[1]), v_hat, 1)
 
         by_v_hat = self.error(v_hat)[1] * (worth / self._point.gain)
         gradients = [board.row(by_v_hat, step) for step in range(STEPS)]
         steps = zip(self._tables, (first, second), indexes, strict=True)
-        bits = [tables.costs.rises(soft.low, at) for tables, soft, at in steps]
+        bits = [
+            _divided(tables.costs.rises(soft.low, at), width)
+            for (tables, soft, at), width in zip(steps, widths, strict=True)
+        ]
         # Where a mean rises, what is left to code falls, and with it the symbol.
         by_mu = gradients[1] - (gradients[1] + bits[1]) * second.slope
         gradients[0] += means.second_gradient(features, v_hat, by_mu)
@@ -209,6 +239,10 @@ class Refinement:
         free = ~self._tables[step].empty[indexes]
         low = (soft.low * free).astype(np.int32)
         return _SoftSymbols(low, (soft.low + soft.share) * free, soft.slope * free)
+
+
+def _divided(row: Floats, width: Floats | None) -> Floats:
+    return row if width is None else row / width
 
 
 def _strip(rgb: Pixels, strip: Box, window: Box, margin: int, unseen: Bools | None) -> _Strip:
@@ -275,6 +309,7 @@ def descend(
     cost: Callable[[L], tuple[float, Floats]],
     rate: float = RATE,
     bounded: Callable[[Floats], Floats] = lambda gradient: gradient,
+    began: Callable[[L], None] | None = None,
 ) -> tuple[L, float]:
     """The best quantised latents on the path down from y (M,h,w), and their J.
 
@@ -284,9 +319,12 @@ def descend(
         cost: quantised latents -> J in units of the error, and its gradient (M,h,w) by y_hat.
         rate: the first length of a step.
         bounded: makes the direction (M,h,w) of a step from what is left of the gradient.
+        began: is told the first latents when their cost was taken.
     """
     best, y_hat = quantise(y)
     least, gradient = cost(best)
+    if began:
+        began(best)
     direction = bounded(gradient - 2.0 * curvature * (y_hat - y))
     start = y
     for left in reversed(range(iterations)):

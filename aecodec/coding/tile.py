@@ -31,6 +31,7 @@ from aecodec.coding.quantisation import Quantiser
 from aecodec.entropy.coder import Decoder, Encoder
 from aecodec.entropy.padding import ALONE, Sides, TileShape
 from aecodec.entropy.scales import Scales
+from aecodec.entropy.steps import StepMap, decode_map, map_tables
 from aecodec.errors import CorruptError
 from aecodec.networks.means import MeanFeatures, Means, completed, interpolated
 from aecodec.networks.transforms import Transforms
@@ -38,6 +39,7 @@ from aecodec.stages import stage
 
 if TYPE_CHECKING:
     from aecodec.arrays import Floats, Ints, Pixels
+    from aecodec.entropy.checkerboard import Checkerboard
     from aecodec.entropy.tables import Groups
     from aecodec.geometry import Box
     from aecodec.networks.runtime import Runtime
@@ -56,6 +58,16 @@ class SideInfo(NamedTuple):
     tile: TileShape
     scales: Scales  # integers: the symbols' tables
     features: Callable[[], MeanFeatures]  # floats, for the means; computed beside
+    steps: StepMap | None = None
+
+    @property
+    def coded(self) -> tuple[Ints, ...]:
+        """What is coded of it."""
+        return _coded(self.z_hat, self.steps)
+
+    def width(self, board: Checkerboard, step: int) -> Floats | None:
+        """The row of quantisation steps, or None where they are all 1."""
+        return None if self.steps is None else self.steps.row(board, step)
 
 
 class Latents(NamedTuple):
@@ -65,6 +77,12 @@ class Latents(NamedTuple):
     symbols: tuple[Ints, Ints]  # the row of each step: checkerboard.py
     groups: tuple[Groups, Groups]  # the symbols' tables
     v_hat: Floats  # (M,rows,columns), or its first channels
+    steps: StepMap | None = None
+
+    @property
+    def side(self) -> tuple[Ints, ...]:
+        """What is coded before the symbols."""
+        return _coded(self.z_hat, self.steps)
 
 
 class TileCodec:
@@ -80,16 +98,21 @@ class TileCodec:
     # --- A tile's encoder and its decoder ---------------------------------------------------------
 
     def encode(
-        self, y: Floats, point: OperatingPoint, sides: Sides = ALONE
+        self,
+        y: Floats,
+        point: OperatingPoint,
+        sides: Sides = ALONE,
+        importance: Floats | None = None,
     ) -> tuple[Latents, bytes]:
         """The latents of a tile's y (M,rows,columns), and its payload.
 
-        `sides` are those on which the tile has neighbours.
+        `sides` are those on which the tile has neighbours; `importance` (rows/4,columns/4) is what
+        a person adds to its map of steps.
         """
         encoder = Encoder()
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
-        side = self.side_info(z_hat, point, tile)
+        side = self.side_info(z_hat, point, tile, self.steps(point, tile, importance))
         latents = self.quantise_given(v, side, encoder)
         return latents, self._encode_others(encoder, latents)
 
@@ -103,17 +126,17 @@ class TileCodec:
         groups0 = submit(tables[0].groups, side.scales.first)
         features = side.features()
         mu0, s = self.means.first(features), board.row(v, 0)
-        s0 = quantise(0, s, mu0, side.scales.first)
+        s0 = quantise(0, s, mu0, side.scales.first, side.width(board, 0))
         indexes1 = submit(side.scales.after, s0)
         coded = submit(self._encode_anchors, encoder, side, s0, groups0) if encoder else None
-        v_hat = board.whole(completed(s, mu0))
+        v_hat = board.whole(completed(s, mu0, side.width(board, 0)))
         mu1, s = self.means.second(features, v_hat), board.row(v, 1)
         groups1 = submit(tables[1].groups, indexes1())
-        s1 = quantise(1, s, mu1, indexes1())
-        board.put(completed(s, mu1), v_hat, 1)
+        s1 = quantise(1, s, mu1, indexes1(), side.width(board, 1))
+        board.put(completed(s, mu1, side.width(board, 1)), v_hat, 1)
         if coded:
             coded()
-        return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat)
+        return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat, side.steps)
 
     def decode(
         self,
@@ -134,18 +157,18 @@ class TileCodec:
             few = tile.of_channels(max(channels, self.weights.config.context_known))
         decoder = Decoder(payload[_HASH_SIZE:])
         side, groups0, s0 = self._decode_anchors(decoder, point, tile)
-        z_hat = side.z_hat
         means1 = submit(self._means_of_others, side, few, board.first(s0, 0, few.channels))
         groups1 = tables[1].groups(side.scales.after(s0))
         s1 = decoder.take(groups1)
         decoder.finish()
-        if _hash(z_hat, s0, s1) != payload[:_HASH_SIZE]:
+        if _hash(*side.coded, s0, s1) != payload[:_HASH_SIZE]:
             raise CorruptError("the decoded latents are not those that were written")
         with stage("means"):
             v_hat, mu1 = means1()
         v_hat = v_hat[: few.channels]
-        few.board.put(completed(board.first(s1, 1, few.channels).astype(np.float32), mu1), v_hat, 1)
-        return Latents(z_hat, (s0, s1), (groups0, groups1), v_hat)
+        row = board.first(s1, 1, few.channels).astype(np.float32)
+        few.board.put(completed(row, mu1, side.width(few.board, 1)), v_hat, 1)
+        return Latents(side.z_hat, (s0, s1), (groups0, groups1), v_hat, side.steps)
 
     def decode_half(
         self, payload: bytes, point: OperatingPoint, tile: TileShape, channels: int
@@ -158,8 +181,9 @@ class TileCodec:
         decoder, few = Decoder(payload[_HASH_SIZE:]), tile.of_channels(channels)
         side, _, s0 = self._decode_anchors(decoder, point, tile)
         features = side.features()._replace(tile=few)
-        s0 = tile.board.first(s0, 0, channels)
-        v_hat = few.board.whole(completed(s0.astype(np.float32), self.means.first(features)))
+        row = tile.board.first(s0, 0, channels).astype(np.float32)
+        width = side.width(few.board, 0)
+        v_hat = few.board.whole(completed(row, self.means.first(features), width))
         return interpolated(v_hat, few.board)
 
     def _decode_anchors(
@@ -167,24 +191,27 @@ class TileCodec:
     ) -> tuple[SideInfo, Groups, Ints]:
         """The side information of a tile, and the symbols of step 0 with their groups."""
         z_hat = point.z_tables.decode(decoder, tile.z_rows, tile.z_columns)
-        side = self.side_info(z_hat, point, tile)
+        steps = decode_map(decoder, tile) if point.stepped else None
+        side = self.side_info(z_hat, point, tile, steps)
         groups = self.weights.y_tables[0].groups(side.scales.first)
         return side, groups, decoder.take(groups)
 
-    def side_info(self, z_hat: Ints, point: OperatingPoint, tile: TileShape) -> SideInfo:
-        """The side information of z_hat (N,rows/4,columns/4)."""
+    def side_info(
+        self, z_hat: Ints, point: OperatingPoint, tile: TileShape, steps: StepMap | None = None
+    ) -> SideInfo:
+        """The side information of z_hat (N,rows/4,columns/4), and of a map of steps."""
         features = self.runtime.submit(self.means.features, z_hat, point, tile)
-        scales = Scales(self.scale_network, z_hat, point.quality, tile)
-        return SideInfo(z_hat, point, tile, scales, features)
+        scales = Scales(self.scale_network, z_hat, point.quality, tile, steps)
+        return SideInfo(z_hat, point, tile, scales, features, steps)
 
     def _encode_anchors(
         self, encoder: Encoder, side: SideInfo, s0: Ints, groups0: Callable[[], Groups]
     ) -> None:
-        side.point.z_tables.encode(encoder, side.z_hat)
+        _encode_side(encoder, side.point, side.z_hat, side.steps)
         encoder.add(s0, groups0())
 
     def _encode_others(self, encoder: Encoder, latents: Latents) -> bytes:
-        hashed = self.runtime.submit(_hash, latents.z_hat, *latents.symbols)
+        hashed = self.runtime.submit(_hash, *latents.side, *latents.symbols)
         encoder.add(latents.symbols[1], latents.groups[1])
         coded = encoder.finish()
         return hashed() + coded
@@ -195,10 +222,19 @@ class TileCodec:
         s0 and the means are rows of the first channels, which `few` has.
         """
         features = side.features()._replace(tile=few)
-        mu0 = self.means.first(features)
+        mu0, width = self.means.first(features), side.width(few.board, 0)
         v_hat = np.zeros((side.tile.channels, few.rows, few.columns), np.float32)
-        few.board.put(completed(s0.astype(np.float32), mu0), v_hat[: few.channels], 0)
+        few.board.put(completed(s0.astype(np.float32), mu0, width), v_hat[: few.channels], 0)
         return v_hat, self.means.second(features, v_hat)
+
+    def steps(
+        self, point: OperatingPoint, tile: TileShape, importance: Floats | None
+    ) -> StepMap | None:
+        """The map of steps of one pass; None where the file has no maps."""
+        if not point.stepped:
+            return None
+        even = np.zeros((tile.z_rows, tile.z_columns), np.float32)
+        return StepMap.of(even if importance is None else importance, tile)
 
     # --- Parts of it, for searches ----------------------------------------------------------------
 
@@ -210,16 +246,23 @@ class TileCodec:
         """
         return Analysis(self.transforms, rgb, [box])(box)
 
-    def quantise(self, y: Floats, point: OperatingPoint, sides: Sides = ALONE) -> Latents:
+    def quantise(
+        self,
+        y: Floats,
+        point: OperatingPoint,
+        sides: Sides = ALONE,
+        importance: Floats | None = None,
+    ) -> Latents:
         """The latents that `encode` codes."""
         v, tile = point.gain * y, TileShape.of(y, sides)
         z_hat = self.transforms.hyper_analyse(v, tile)
-        return self.quantise_given(v, self.side_info(z_hat, point, tile))
+        steps = self.steps(point, tile, importance)
+        return self.quantise_given(v, self.side_info(z_hat, point, tile, steps))
 
     def encode_latents(self, latents: Latents, point: OperatingPoint) -> bytes:
         """The payload of latents."""
         encoder = Encoder()
-        point.z_tables.encode(encoder, latents.z_hat)
+        _encode_side(encoder, point, latents.z_hat, latents.steps)
         encoder.add(latents.symbols[0], latents.groups[0])
         return self._encode_others(encoder, latents)
 
@@ -227,7 +270,22 @@ class TileCodec:
         """The ideal length of a tile's symbols in bits."""
         rows = zip(latents.symbols, latents.groups, strict=True)
         y_bits = sum(groups.tables.costs.total(symbols, groups) for symbols, groups in rows)
-        return point.z_tables.bits(latents.z_hat) + y_bits
+        side = point.z_tables.bits(latents.z_hat)
+        if latents.steps:
+            side += map_tables().bits(latents.steps.values[None])
+        return side + y_bits
+
+
+def _coded(z_hat: Ints, steps: StepMap | None) -> tuple[Ints, ...]:
+    return (z_hat,) if steps is None else (z_hat, steps.values)
+
+
+def _encode_side(
+    encoder: Encoder, point: OperatingPoint, z_hat: Ints, steps: StepMap | None
+) -> None:
+    point.z_tables.encode(encoder, z_hat)
+    if steps:
+        map_tables().encode(encoder, steps.values[None])
 
 
 def _hash(*arrays: Ints) -> bytes:

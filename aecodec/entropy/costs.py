@@ -8,12 +8,15 @@ import numpy as np
 
 from aecodec import forks
 from aecodec.arrays import Floats, Indexes, Ints, Longs, Places
-from aecodec.entropy.fixed_point import PRECISION
+from aecodec.entropy.fixed_point import PRECISION, STEP_OCTAVES, STEP_TABLES
 
 if TYPE_CHECKING:
     from aecodec.entropy.tables import Groups, TableSet
 
 __all__ = ["Costs"]
+
+_AROUND = 3
+"""How many tables to each side the slope of an entropy is taken over."""
 
 
 class Costs:
@@ -56,6 +59,22 @@ class Costs:
         near, table = symbols[where], indexes[where]
         rise[where] = self.each(near + 1, table) - self.each(near, table)
         return rise
+
+    @forks.cached_property
+    def by_octave(self) -> Floats:
+        """(T,): how many bits more the symbols of a table take on average with half the step.
+
+        The slope of the entropies by the scale, over the tables around.
+        """
+        entropies = np.zeros(len(self._tables), np.float32)
+        for t in np.flatnonzero(~self._tables.empty).tolist():
+            share = self._tables.table(t) * 2.0**-PRECISION
+            entropies[t] = -(share * np.log2(share)).sum()
+        last = len(entropies) - 1
+        around = np.clip(np.arange(last + 1)[:, None] + [-_AROUND, _AROUND], 0, last)
+        octaves = 2 * _AROUND * STEP_OCTAVES / STEP_TABLES
+        slope: Floats = np.diff(entropies[around], axis=1)[:, 0] / np.float32(octaves)
+        return slope
 
     @forks.cached_property
     def _entry_bits(self) -> tuple[Floats, Places]:

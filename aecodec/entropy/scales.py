@@ -64,6 +64,7 @@ from aecodec.entropy.fixed_point import (
 )
 from aecodec.entropy.padding import TileShape, reflected, repeated
 from aecodec.entropy.product import product
+from aecodec.entropy.steps import StepMap
 from aecodec.stages import stage
 
 __all__ = [
@@ -307,16 +308,23 @@ class ScaleNetwork:
 class Scales:
     """The table indexes of a tile's symbols, which are coded in two steps.
 
-    Those of step 0 follow from z_hat (N,ceil(rows/4),ceil(columns/4)) and the quality. Those of
-    step 1 also follow from the symbols of step 0.
+    Those of step 0 follow from z_hat (N,ceil(rows/4),ceil(columns/4)), the quality, and the map of
+    steps where there is one. Those of step 1 also follow from the symbols of step 0.
     """
 
     first: Indexes
     """The indexes of step 0, in its row."""
 
     @stage("scale network")
-    def __init__(self, network: ScaleNetwork, z_hat: Ints, quality: int, tile: TileShape) -> None:
-        self._network, self._tile = network, tile
+    def __init__(
+        self,
+        network: ScaleNetwork,
+        z_hat: Ints,
+        quality: int,
+        tile: TileShape,
+        steps: StepMap | None = None,
+    ) -> None:
+        self._network, self._tile, self._steps = network, tile, steps
         self._offset = network.offset[quality]
         parity = tile.board.parity().ravel()
         self._places = [np.flatnonzero(parity == p) for p in (0, 1)]
@@ -334,6 +342,8 @@ class Scales:
         for channels, parity, block in board.blocks(found, step):
             sums = product(weight[channels], seen[parity])
             sums += self._offset[step, channels, None]
+            if self._steps:
+                sums += self._steps.tables(parity).astype(sums.dtype)
             np.clip(sums, 0, self._network.top, out=sums)
             block[:] = sums  # rounds down what is not negative
         return found
@@ -346,6 +356,8 @@ class Scales:
         mixed = np.empty((tile.rows * tile.columns, len(bias)), bias.dtype)
         with one_blas_thread:
             for channels, parity, block in tile.board.blocks(np.abs(symbols), 0):
+                if self._steps:
+                    block = self._steps.sizes(block, parity)
                 size = net.sizes.take(block, mode="clip")
                 part = _Layer(net.magnitude.weight[channels], bias, bits)
                 some = _pointwise(size.T, part)

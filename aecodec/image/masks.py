@@ -1,4 +1,5 @@
-"""Masks: which pixels of a picture are covered, and how what they hide is drawn from around them.
+"""Masks: which pixels of a picture are covered, and how what they hide is drawn from around them;
+and which are important.
 
 `filled` draws by ordinary kriging (Matheron 1963, "Principles of Geostatistics"): each covered
 pixel is the weighted mean of the known pixels next to it whose expected squared error is the least,
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aecodec.errors import InputError, one_line
-from aecodec.geometry import DEFAULT_MAX_PIXELS
+from aecodec.geometry import DEFAULT_MAX_PIXELS, TILE_UNIT
 from aecodec.image import metadata
 from aecodec.image.load import load
-from aecodec.image.picture import Picture, grey_of
+from aecodec.image.picture import Picture, grey_of, reduced
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-__all__ = ["filled", "grown", "read_mask", "without_copies"]
+__all__ = ["filled", "grown", "read_importance", "read_mask", "without_copies"]
 
+MORE: Final = 6.0
+"""What white adds to the map of steps: it halves the quantisation step, and black doubles it."""
 _REACH: Final = 14
 """How far the known pixels lie that count, in pixels."""
 _NEAREST: Final = 40
@@ -86,21 +89,54 @@ def read_mask(
             raise InputError(f"a mask has two dimensions, not {source.ndim}")
         mask = _covered(source)
     else:
-        limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
-        try:
-            mask = grey_of(load(source, max_pixels=limit, keep=()).rgb) > 127
-        except (InputError, OSError) as error:
-            name = f" {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
-            why = one_line(error).removeprefix("cannot read the picture: ")
-            raise InputError(f"the mask{name} cannot be read: {why}") from None
-    if mask.shape != shape[:2]:
-        (h, w), (height, width) = mask.shape, shape[:2]
-        raise InputError(f"the mask has {w} x {h} pixels, and the picture {width} x {height}")
+        mask = _greys(source, shape) > 127
+    _check_size(mask, shape)
     if not mask.any():
         raise InputError("the mask covers nothing", advice="white covers, black does not")
     if mask.all():
         raise InputError("the mask covers everything", advice="white covers, black does not")
     return mask
+
+
+def read_importance(
+    source: str | os.PathLike[str] | bytes | PIL.Image.Image | Pixels, shape: tuple[int, ...]
+) -> Floats:
+    """How much finer each 64x64 pixels of a picture of `shape` are to be, (ceil(H/64),ceil(W/64)).
+
+    In the units of `entropy/steps.py`: white is MORE, middle grey 0, black -MORE. An array is of
+    uint8 with greys, or of bool. Raises InputError for other arrays, and for another size.
+    """
+    if isinstance(source, np.ndarray):
+        if source.ndim != 2 or source.dtype not in (np.uint8, np.bool_):
+            raise InputError(
+                f"importance is uint8 or bool of two dimensions, not {source.dtype} of"
+                f" {source.ndim}"
+            )
+        greys = source if source.dtype == np.uint8 else source * np.uint8(255)
+    else:
+        greys = _greys(source, shape)
+    _check_size(greys, shape)
+    finer: Floats = (reduced(greys, TILE_UNIT) / np.float32(127.5) - 1.0) * np.float32(MORE)
+    return finer
+
+
+def _greys(
+    source: str | os.PathLike[str] | bytes | PIL.Image.Image, shape: tuple[int, ...]
+) -> Pixels:
+    """A mask's greys (H,W). Raises InputError."""
+    limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
+    try:
+        return grey_of(load(source, max_pixels=limit, keep=()).rgb)
+    except (InputError, OSError) as error:
+        name = f" {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
+        why = one_line(error).removeprefix("cannot read the picture: ")
+        raise InputError(f"the mask{name} cannot be read: {why}") from None
+
+
+def _check_size(mask: Array, shape: tuple[int, ...]) -> None:
+    if mask.shape != shape[:2]:
+        (h, w), (height, width) = mask.shape, shape[:2]
+        raise InputError(f"the mask has {w} x {h} pixels, and the picture {width} x {height}")
 
 
 def _covered(values: Array) -> Bools:

@@ -138,9 +138,11 @@ def interpolated(v_hat: Floats, board: Checkerboard) -> Floats:
     return estimates
 
 
-def completed(symbols: Floats, mu: Floats) -> Floats:
+def completed(symbols: Floats, mu: Floats, width: Floats | None = None) -> Floats:
     """v_hat from a row of symbols, which is overwritten: the one sum that encoder and decoder
-    share.
+    share. `width` is the row of quantisation steps, if they are not all 1.
     """
+    if width is not None:
+        symbols *= width
     symbols += mu
     return symbols

@@ -139,7 +139,8 @@ class _Tiles:
         from aecodec.image import vp8l
 
         self._coder, self._grid = coder, found.header.grid
-        self._point = coder.weights.at(found.header.quality)
+        header = found.header
+        self._point = coder.weights.at(header.quality, stepped=header.stepped)
         self.v_hat: dict[int, Floats] = {}
         self.pixels: dict[int, Pixels] = {}
         channels = coder.weights.config.latents

@@ -32,6 +32,7 @@ from aecodec.entropy import zstd  # noqa: E402
 from aecodec.entropy.models import Runs  # noqa: E402
 from aecodec.entropy.padding import TileShape  # noqa: E402
 from aecodec.entropy.scales import Scales  # noqa: E402
+from aecodec.entropy.steps import StepMap, map_tables  # noqa: E402
 from aecodec.networks import weights  # noqa: E402
 
 PEAK, RMSE = 1, 0.5
@@ -130,6 +131,8 @@ def pictures() -> dict[str, bytes]:
     unknown = bitstream.parse(made["exact-photo"])
     made["exact-unknown-model"] = rebuilt(made["exact-photo"], change={14: unknown.data[14] ^ 255})
 
+    made |= stepped(photo)
+
     # Neutral pictures have one grey in all three channels.
     made["neutral"] = SMALL.compress(photo.crop((0, 0, 100, 70)).convert("L").convert("RGB"), 60)
     assert bitstream.parse(made["neutral"]).header.neutral
@@ -179,6 +182,39 @@ def pictures() -> dict[str, bytes]:
     )
     made.update(grained(photo, half))
     made["skipped"] = rebuilt(made["exif"], before=[(0x80, b"\0\1\2"), (0xFF, b"")], minor=7)
+    return made
+
+
+def stepped(photo: Image.Image) -> dict[str, bytes]:
+    """Files with maps of steps: a person's, an encoder's, and one with every step."""
+    crop = photo.crop((30, 20, 230, 170))
+    greys = np.asarray(Image.linear_gradient("L").resize(crop.size)).copy()
+    greys[:70, :70] = 255
+    greys[100:, 140:] = 0
+    made = {
+        "steps-white": SMALL.compress(crop, 60, importance=greys),
+        "steps-tiles": SMALL.compress(crop, 80, importance=greys, tile_size=64),
+        "steps-grey": EYE.compress(crop.convert("L"), 30, importance=greys),
+        "steps-effort": EYE.compress(photo, 50, effort=3, tile_size=128),
+        "steps-base": BASE.compress(crop, 25, importance=greys, tile_size=128),
+    }
+    rgb, quality = np.asarray(photo), 70
+    tiles, point = SMALL.tiles, SMALL.weights.at(quality, stepped=True)
+    header = bitstream.Header(
+        *photo.size, bitstream.ColourMode.RGB, quality, SMALL.weights.id, 192, stepped=True
+    )
+    payloads = []
+    rng = np.random.default_rng(17)
+    for box in header.grid:
+        y = tiles.analyse(rgb, box)
+        tile = TileShape.at(box, rgb.shape, len(y))
+        values = rng.integers(-8, 9, (tile.z_rows, tile.z_columns)).astype(np.int32)
+        v = y * point.gain
+        z_hat = tiles.transforms.hyper_analyse(v, tile)
+        side = tiles.side_info(z_hat, point, tile, StepMap(values, tile))
+        payloads.append(tiles.encode_latents(tiles.quantise_given(v, side), point))
+    made["steps-every"] = bitstream.pack(header, payloads)
+    assert all(bitstream.parse(data).header.stepped for data in made.values())
     return made
 
 
@@ -257,8 +293,11 @@ def varint(value: int) -> bytes:
     return out + bytes([value])
 
 
-def far_symbols() -> bytes:
-    """Symbols as far beyond their tables as the format allows, in every array, both ways."""
+def far_symbols(steps: tuple[int, ...] = ()) -> bytes:
+    """Symbols as far beyond their tables as the format allows, in every array, both ways.
+
+    `steps` are the four of a map; steps beyond their limit make a file that is refused.
+    """
     h = w = 8
     quality, config = 50, SMALL.weights.config
     rng = np.random.default_rng(5)
@@ -266,10 +305,14 @@ def far_symbols() -> bytes:
     far = [200, -300, 5000, -70000, 2**20, -(2**25), 2**30 - 1, 1 - 2**30]
     z_hat.ravel()[: 3 * len(far) : 3] = far
     tile = TileShape(config.latents, h, w)
-    scales = Scales(SMALL.tiles.scale_network, z_hat, quality, tile)
+    values = np.array(steps, np.int32).reshape(-1, 2)
+    found = StepMap(values.clip(-8, 8), tile) if steps else None
+    scales = Scales(SMALL.tiles.scale_network, z_hat, quality, tile, found)
     rows: list[Any] = []
     encoder = entropy.Encoder()
     SMALL.weights.at(quality).z_tables.encode(encoder, z_hat)
+    if steps:
+        map_tables().encode(encoder, values[None])
     for tables in SMALL.weights.y_tables:
         indexes = scales.after(rows[0]) if rows else scales.first
         row = rng.integers(-1, 2, len(indexes)).astype(np.int32) * (rng.random(len(indexes)) < 0.2)
@@ -279,9 +322,11 @@ def far_symbols() -> bytes:
         rows.append(row.astype(np.int32))
         encoder.add(rows[-1], tables.groups(indexes))
     crc = 0
-    for array in (z_hat, *rows):
+    for array in (z_hat, values, *rows):
         crc = zlib.crc32(array.astype("<i4").tobytes(), crc)
-    header = bitstream.Header(128, 128, bitstream.ColourMode.RGB, quality, SMALL.weights.id)
+    header = bitstream.Header(
+        128, 128, bitstream.ColourMode.RGB, quality, SMALL.weights.id, stepped=bool(steps)
+    )
     return bitstream.pack(header, [crc.to_bytes(4, "little") + encoder.finish()])
 
 
@@ -313,7 +358,16 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
     exact = SMALL.compress(Image.new("RGB", (40, 30), (1, 2, 3)), lossless=True)
     stream = bitstream.parse(exact).tiles[0]
 
+    picture = aecodec.decompress(good)
+    white = Image.new("L", picture.size, 255)
+    mapped = SMALL.compress(picture, container.header.quality, importance=white)
+    assert bitstream.parse(mapped).header.stepped
+
     return {
+        "steps-beyond": ("CorruptError", far_symbols((0, 9, 0, 0))),
+        "steps-far-below": ("CorruptError", far_symbols((0, 0, 0, -(2**29)))),
+        "steps-missing": ("CorruptError", rebuilt(good, change={10: 2})),
+        "steps-unasked": ("CorruptError", rebuilt(mapped, change={10: 0})),
         "grain-short": ("CorruptError", rebuilt(good, [(0x89, bytes(14))])),
         "exact-cut": ("CorruptError", rebuilt(exact, tiles=[stream[:7]])),
         "exact-size": ("CorruptError", rebuilt(exact, tiles=[b"\x2f\x01" + stream[2:]])),
@@ -444,10 +498,11 @@ def main(only: list[str]) -> None:
         if name in kept and name not in only:
             good[name] = (HERE / "good" / f"{name}.aec").read_bytes()
     bad = refused(good["quality-50"], good["alpha-noise"])
-    if unknown := set(only) - {*good, "far-symbols", *bad}:
+    extreme = {"far-symbols": far_symbols(), "far-steps": far_symbols((8, -8, -1, 3))}
+    if unknown := set(only) - {*good, *extreme, *bad}:
         raise SystemExit(f"no such cases: {', '.join(sorted(unknown))}")
     cases: list[dict[str, Any]] = []
-    for name, data in {**good, "far-symbols": far_symbols()}.items():
+    for name, data in {**good, **extreme}.items():
         old_case = name not in only and kept.get(name)
         cases.append(old_case or written(name, data, far=name not in good))
     for name, (error, data) in bad.items():

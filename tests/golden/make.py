@@ -55,6 +55,9 @@ def main(only: list[str]) -> None:
         "rgba-q60.aec": coder.compress(transparent, 60),
         "pixel-q90.aec": coder.compress(astronaut.crop((0, 0, 1, 1)), 90),
         "travelling-q75.aec": coder.compress(carriers.with_everything(), 75),
+        "steps-q60.aec": coder.compress(
+            astronaut, 60, importance=Image.linear_gradient("L").resize(astronaut.size)
+        ),
         "grain-q75.aec": aecodec.compress(noisy(astronaut), 75, denoise=12.0, grain=True),
         **{f"{model}-q75.aec": aecodec.compress(astronaut, model=model) for model in others()},
     }

@@ -16,13 +16,15 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
-    """z_hat, the symbols of both steps and their table indexes, of every tile."""
+    """z_hat, a map of steps if there is one, the symbols of both steps and their table indexes, of
+    every tile."""
     container = bitstream.parse(data)
     header = container.header
     found = []
-    point, channels = coder.weights.at(header.quality), coder.weights.config.latents
+    point = coder.weights.at(header.quality, stepped=header.stepped)
+    channels = coder.weights.config.latents
     for box, payload in zip(header.grid, container.tiles, strict=True):
         tile = TileShape.at(box, header.grid.shape, channels)
         latents = coder.tiles.decode(payload, point, tile)
-        found += [latents.z_hat, *latents.symbols, *(part.indexes for part in latents.groups)]
+        found += [*latents.side, *latents.symbols, *(part.indexes for part in latents.groups)]
     return found

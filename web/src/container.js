@@ -6,6 +6,7 @@ import { contentSize, decompress } from "./zstd.js";
 
 export const MODES = ["L", "LA", "RGB", "RGBA"];
 const NEUTRAL = 1;
+const STEPS = 2;
 export const LIMITS = { maxPixels: 2 ** 28, maxMetadata: 2 ** 24, maxTileSize: 1024, maxExactPixels: 2 ** 24 };
 
 const MAGIC = [0x89, 0x41, 0x45, 0x43, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -158,7 +159,7 @@ export function parseHeader(bytes) {
   if (crc32(bytes.subarray(0, at)) !== u32(bytes, at)) {
     throw new CorruptError("the checksum of the header is wrong");
   }
-  if (flags & ~NEUTRAL) throw new UnsupportedError(`must-understand flags ${flags}: made for a newer decoder`);
+  if (flags & ~(NEUTRAL | STEPS)) throw new UnsupportedError(`must-understand flags ${flags}: made for a newer decoder`);
   if (mode >= MODES.length) throw new UnsupportedError(`colour mode ${mode}: made for a newer decoder`);
   for (const [name, side] of [["width", width], ["height", height]]) {
     if (side < 1 || side > MAX_SIDE) throw new CorruptError(`a ${name} of ${side} pixels`);
@@ -174,6 +175,7 @@ export function parseHeader(bytes) {
     model: hex(bytes.subarray(14, FIXED)),
     tileSize: tileUnits * UNIT,
     neutral: !!(flags & NEUTRAL),
+    stepped: !!(flags & STEPS),
     size: at + 4,
     fileSize: at + 4 + bodySize,
   };

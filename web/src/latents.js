@@ -4,6 +4,7 @@ import { crc32, littleEndian, u32 } from "./bytes.js";
 import { Decoder, SYMBOL_LIMIT, tableSets } from "./coder.js";
 import { CorruptError, KnownAnswerError, WeightsError } from "./errors.js";
 import { Checkerboard, Scales } from "./scales.js";
+import { MAP_SLOPE, MAP_TABLES, Steps } from "./steps.js";
 
 export class Latents {
   constructor(weights) {
@@ -17,20 +18,26 @@ export class Latents {
     this.checkKnownAnswers(weights.name);
   }
 
-  /** z_hat, both steps' symbols, and the checkerboard of a tile of `h` by `w` latents. */
-  decode(payload, h, w, quality, sides) {
+  /**
+   * z_hat, both steps' symbols, and the checkerboard of a tile of `h` by `w` latents; where it is
+   * `stepped`, its map of steps.
+   */
+  decode(payload, h, w, quality, sides, stepped = false) {
     const decoder = new Decoder(payload.subarray(4));
     const [hz, wz] = [Math.ceil(h / 4), Math.ceil(w / 4)];
     const z = this.hyperlatents(decoder, hz, wz, quality);
+    const map = stepped && likeHyperlatents(decoder, 1, hz, wz, MAP_TABLES, MAP_SLOPE);
+    const steps = map ? new Steps(map, wz, h, w) : null;
     const board = new Checkerboard(this.channels, h, w);
     const fine = this.scales.fine(z, hz, wz, quality, board, sides);
-    const first = decoder.take(this.scales.first(fine, quality, board), this.yTables[0]);
-    const indexes = this.scales.second(fine, first, quality, board, sides);
+    const first = decoder.take(this.scales.first(fine, quality, board, steps), this.yTables[0]);
+    const indexes = this.scales.second(fine, first, quality, board, sides, steps);
     const second = decoder.take(indexes, this.yTables[1]);
     decoder.finish();
-    const crc = [z, first, second].reduce((sum, symbols) => crc32(littleEndian(symbols), sum), 0);
+    const coded = map ? [z, map, first, second] : [z, first, second];
+    const crc = coded.reduce((sum, symbols) => crc32(littleEndian(symbols), sum), 0);
     if (crc !== u32(payload, 0)) throw new CorruptError("the decoded latents are not those that were written");
-    return { z, hz, wz, first, second, board, crc };
+    return { z, hz, wz, first, second, board, steps, crc };
   }
 
   /**
@@ -52,29 +59,10 @@ export class Latents {
     }
   }
 
-  /** z_hat (N,hz,wz): every second place as it is, the others by how far they lie from a prediction. */
+  /** z_hat (N,hz,wz). */
   hyperlatents(decoder, hz, wz, quality) {
-    const n = this.hyperChannels;
-    const tables = this.zTables[this.arrays.z_band[quality]];
-    const slope = this.arrays.z_slope;
-    const z = new Int32Array(n * hz * wz);
-    const { places } = new Checkerboard(1, hz, wz);
-    for (const half of [0, 1]) {
-      const where = places[half];
-      const indexes = new Uint8Array(n * where.length);
-      for (let c = 0; c < n; c++) indexes.fill(half * n + c, c * where.length, (c + 1) * where.length);
-      const symbols = decoder.take(indexes, tables);
-      for (let c = 0, k = 0; c < n; c++) {
-        const plane = c * hz * wz;
-        for (const place of where) {
-          let value = symbols[k++];
-          if (half) value += prediction(z, plane, place, hz, wz, slope[c]);
-          if (Math.abs(value) >= SYMBOL_LIMIT) throw new CorruptError("a symbol beyond every limit");
-          z[plane + place] = value;
-        }
-      }
-    }
-    return z;
+    const { z_band: band, z_slope: slope } = this.arrays;
+    return likeHyperlatents(decoder, this.hyperChannels, hz, wz, this.zTables[band[quality]], slope);
   }
 
   /** KnownAnswerError unless this machine finds the table indexes that the exporter found. */
@@ -109,6 +97,31 @@ export class Latents {
       }
     });
   }
+}
+
+/**
+ * n channels (n,hz,wz) as z_hat is coded: every second place as it is, the others by how far they lie
+ * from a prediction.
+ */
+function likeHyperlatents(decoder, n, hz, wz, tables, slope) {
+  const z = new Int32Array(n * hz * wz);
+  const { places } = new Checkerboard(1, hz, wz);
+  for (const half of [0, 1]) {
+    const where = places[half];
+    const indexes = new Uint8Array(n * where.length);
+    for (let c = 0; c < n; c++) indexes.fill(half * n + c, c * where.length, (c + 1) * where.length);
+    const symbols = decoder.take(indexes, tables);
+    for (let c = 0, k = 0; c < n; c++) {
+      const plane = c * hz * wz;
+      for (const place of where) {
+        let value = symbols[k++];
+        if (half) value += prediction(z, plane, place, hz, wz, slope[c]);
+        if (Math.abs(value) >= SYMBOL_LIMIT) throw new CorruptError("a symbol beyond every limit");
+        z[plane + place] = value;
+      }
+    }
+  }
+  return z;
 }
 
 /** floor((slope * sum * 12 / n + 1536) / 3072), of the n neighbours within the tile. */

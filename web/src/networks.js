@@ -66,7 +66,7 @@ export class Networks {
   }
 
   /** v_hat (M,h,w) of a tile's symbols, step by step. */
-  async means({ z, hz, wz, first, second, board }, quality, sides) {
+  async means({ z, hz, wz, first, second, board, steps }, quality, sides) {
     const { h, w, channels: m } = board;
     const reach = this.config.context_blocks;
     const margin = reach + 1;
@@ -85,7 +85,7 @@ export class Networks {
     const [, features, tall, wide] = known.features.dims;
 
     const v = new Float32Array(m * h * w);
-    complete(v, board, 0, first, known.mu.data, tall, wide, outer);
+    complete(v, board, 0, first, steps, known.mu.data, tall, wide, outer);
     const [high, broad] = [h + inner.top + inner.bottom, w + inner.left + inner.right];
     const { mu } = await this.run("context", {
       features: this.tensor(
@@ -96,7 +96,7 @@ export class Networks {
       parity: this.tensor(around(parities(h, w), 1, h, w, inner), [1, 1, high, broad]),
       unit: this.unit(quality),
     });
-    complete(v, board, 1, second, mu.data, high, broad, inner);
+    complete(v, board, 1, second, steps, mu.data, high, broad, inner);
     for (const tensor of [known.features, known.mu, mu]) tensor.dispose();
     return v;
   }
@@ -128,8 +128,8 @@ const scaled = ({ top, bottom, left, right }, by) => ({
   right: by * right,
 });
 
-/** v = symbol + mean at the elements of a step; mu (M,tall,wide) has a margin. */
-function complete(v, board, step, symbols, mu, tall, wide, { top, left }) {
+/** v = symbol * its step + mean at the elements of a step; mu (M,tall,wide) has a margin. */
+function complete(v, board, step, symbols, steps, mu, tall, wide, { top, left }) {
   const { h, w } = board;
   for (const { first, count, places, at } of board.halves(step)) {
     for (let c = 0; c < count; c++) {
@@ -139,7 +139,8 @@ function complete(v, board, step, symbols, mu, tall, wide, { top, left }) {
         const place = places[k];
         const i = (place / w) | 0;
         const from = (channel * tall + i + top) * wide + (place - i * w) + left;
-        v[channel * h * w + place] = symbols[row + k] + mu[from];
+        const width = steps ? steps.units[place] / 4096 : 1;
+        v[channel * h * w + place] = symbols[row + k] * width + mu[from];
       }
     }
   }

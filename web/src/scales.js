@@ -230,12 +230,12 @@ export class Scales {
   }
 
   /** The table of each symbol of step 0, from `fine`. */
-  first(fine, quality, board) {
-    return this.indexes(0, [fine], quality, board);
+  first(fine, quality, board, steps = null) {
+    return this.indexes(0, [fine], quality, board, steps);
   }
 
   /** The table of each symbol of step 1, from `fine` and the symbols of step 0. */
-  second(fine, symbols, quality, board, sides) {
+  second(fine, symbols, quality, board, sides, steps = null) {
     const { h, w } = board;
     const sizes = this.arrays["scale.sizes"];
     const [, magnitudeBias, magnitudeBits] = this.layer("magnitude");
@@ -249,7 +249,8 @@ export class Scales {
         for (let k = 0; k < places.length; k++) {
           const symbol = symbols[row + k];
           if (!symbol) continue; // its size is 0: nearly all are
-          const size = sizes[Math.min(Math.abs(symbol), sizes.length - 1)];
+          const magnitude = steps ? steps.plain(symbol, places[k]) : Math.abs(symbol);
+          const size = sizes[Math.min(magnitude, sizes.length - 1)];
           const to = places[k] * width;
           for (let m = 0; m < width; m++) {
             mixed[to + m] = (mixed[to + m] + Math.imul(size, this.mixing[from + m])) | 0;
@@ -274,11 +275,11 @@ export class Scales {
     const b = depthwise(around, high, broad, this.layer("near"), top, left, h, w);
     const added = this.pointwise("fine", fine, h * w);
     for (let k = 0; k < b.length; k++) b[k] += added[k];
-    return this.indexes(1, [fine, activated(b)], quality, board);
+    return this.indexes(1, [fine, activated(b)], quality, board, steps);
   }
 
   /** A step's row of indexes, of what the last layer sees: one or two arrays (C,h,w). */
-  indexes(step, seen, quality, board) {
+  indexes(step, seen, quality, board, steps) {
     const { channels, h, w } = board;
     const found = new Uint8Array(board.size(step));
     const bias = this.arrays["scale.output.bias"];
@@ -308,7 +309,8 @@ export class Scales {
         const start = bias[channel] + half;
         const offset = offsets[channel] + 128;
         for (let k = 0, from = c * stride; k < places.length; k++) {
-          const value = (((sums[from++] + start) >> BITS.output) + offset) >> 8;
+          let value = (((sums[from++] + start) >> BITS.output) + offset) >> 8;
+          if (steps) value += steps.tables[places[k]];
           found[to++] = value < 0 ? 0 : value > top ? top : value;
         }
       }

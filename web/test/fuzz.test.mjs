@@ -141,7 +141,7 @@ before(async () => {
 test("damaged symbols under right checksums are noticed", () => {
   const next = random(3);
   const alone = { top: 0, bottom: 0, left: 0, right: 0 };
-  for (const name of ["size-17x16", "noise-q100", "far-symbols", "quality-1"]) {
+  for (const name of ["size-17x16", "noise-q100", "far-symbols", "quality-1", "steps-white", "far-steps"]) {
     const { header, tiles } = parse(read(`tests/conformance/good/${name}.aec`));
     const [h, w] = [Math.ceil(header.height / 16), Math.ceil(header.width / 16)];
     for (let turn = 0; turn < (h * w > 20 ? 30 : 150); turn++) {
@@ -149,7 +149,7 @@ test("damaged symbols under right checksums are noticed", () => {
       if (payload.length < 4) continue;
       if (Buffer.compare(payload, tiles[0].payload) === 0) continue;
       const begun = performance.now();
-      assert.throws(() => latents.decode(payload, h, w, header.quality, alone), CorruptError);
+      assert.throws(() => latents.decode(payload, h, w, header.quality, alone, header.stepped), CorruptError);
       assert.ok(performance.now() - begun < 20_000);
     }
   }

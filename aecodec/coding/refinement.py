@@ -24,7 +24,8 @@ analysis have caused, which this element can help to reduce.
 
 With weights for the eye, its distortion takes the place of the squared error. It is many times as
 steep in smooth areas as in texture, so no rate suits both. Then an element whose gradient is g bits
-for a quantisation step moves by rate * g / (|g| + SLIGHT) such steps.
+for a quantisation step moves by rate * g / (|g| + SLIGHT) such steps. The first gradient also tells
+which parts deserve finer steps (`coding/steps.py`), and the rest of the way goes with those.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from aecodec.arrays import edge_padded
 from aecodec.coding.steps import wanted_steps
 from aecodec.entropy.checkerboard import STEPS
 from aecodec.entropy.padding import Sides, TileShape
+from aecodec.entropy.scales import Scales
 from aecodec.entropy.steps import StepMap
 from aecodec.geometry import Box, padded
 from aecodec.networks.means import completed
@@ -119,8 +121,11 @@ class Refinement:
         self._tables = codec.weights.y_tables
         self._y = y
         self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
-        self._z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
-        self._use(codec.steps(point, self._tile, importance))
+        z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
+        self._side = codec.side_info(z_hat, point, self._tile)
+        self._width: Floats | float = 1.0  # the quantisation steps (M,h,w)
+        if (steps := codec.steps(point, self._tile, importance)) is not None:
+            self._use(steps)
         self._felt = y  # the derivative of the distortion by y_hat, when it was last taken
         # A map that a person has asked for stays as it is.
         eye = codec.weights.config.objective == "eye"
@@ -144,13 +149,12 @@ class Refinement:
         best, least = self._descended(moved, effort.descent)
         return best if least < at_first else plain
 
-    def _use(self, steps: StepMap | None) -> None:
+    def _use(self, steps: StepMap) -> None:
         """Quantise with this map from now on."""
-        self._side = self._codec.side_info(self._z_hat, self._point, self._tile, steps)
-        self._width: Floats | float = 1.0
-        if steps is not None:
-            board = self._tile.board
-            self._width = board.whole(steps.row(board, 0), steps.row(board, 1))
+        network, z_hat, board = self._codec.scale_network, self._side.z_hat, self._tile.board
+        scales = Scales(network, z_hat, self._point.quality, self._tile, steps)
+        self._side = self._side._replace(scales=scales, steps=steps)
+        self._width = board.whole(steps.row(board, 0), steps.row(board, 1))
 
     def _choose_steps(self, latents: Latents) -> None:
         """Use the map that the cost of one pass, which was just taken, asks for."""

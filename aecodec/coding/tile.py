@@ -12,7 +12,9 @@ s1 = round(v - mu1)                          v_hat = s1 + mu1
 z_hat, s0, s1 --ANS--> payload
 
 The symbols of step 0 are the anchors of a checkerboard, those of step 1 the others (He et al. 2021,
-`entropy/checkerboard.py`). y_hat = v_hat / gain(q).
+`entropy/checkerboard.py`). y_hat = v_hat / gain(q). Where a file has maps of steps, the map is
+coded after z_hat. Then v - mu is divided by the step before it is rounded, s is multiplied by it
+before mu is added, and the scale network sees it (`entropy/steps.py`).
 
 What can run beside is handed to `Runtime.submit` where it may begin, and asked for where it is
 needed: the means (floats) beside the scale network and the coder (integers).

@@ -4,7 +4,7 @@ RUN holds `checkpoint.safetensors` (weights, EMA weights, optimiser state, progr
 to go on from), `log.jsonl` (a line per validation), `sources.csv` (where the photographs come from,
 see `sources.py`) and TensorBoard's event files. The same
 command again goes on where the last checkpoint was written; a kill at any moment costs at most
-the steps since then. Checkpoints are replaced atomically.
+the steps since then, and Ctrl-C none. Checkpoints are replaced atomically.
 
 Several GPUs or processes: `torchrun --nproc-per-node N -m aecodec train ...`; gradients are
 averaged over the processes, each of which draws crops of its own.
@@ -17,9 +17,12 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,6 +174,48 @@ class _Every:
         self._last = time.monotonic()
 
 
+class _Interruption:
+    """Whether the user wants the training to end: after the step, so that nothing of it is lost.
+
+    Inside, the signals that would raise KeyboardInterrupt are taken down. A second one raises it.
+    """
+
+    def __init__(self, team: _Team) -> None:
+        self.asked = False
+        # Other processes may be a step ahead, and would wait for this one.
+        alone = team.is_one and threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if alone else ()
+        handlers = {number: signal.getsignal(number) for number in numbers}
+        self._before = {n: handler for n, handler in handlers.items() if callable(handler)}
+
+    def __enter__(self) -> _Interruption:
+        for number in self._before:
+            signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self.__exit__()
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, a signal raises KeyboardInterrupt as it does elsewhere."""
+        self.__exit__()
+        yield
+        self.__enter__()
+
+    def follow(self, run: Run, log: _Log | None) -> None:
+        """Raises KeyboardInterrupt if the user has asked. The run is saved."""
+        if self.asked:
+            if log is not None:
+                log.say(f"stopped after step {run.step}: the same command goes on from there")
+            raise KeyboardInterrupt
+
+
 class _Log:
     """What the process that leads writes down: TensorBoard's files, `log.jsonl`, and progress."""
 
@@ -192,6 +237,10 @@ class _Log:
             f"  {values['bpp']:.3f} bpp  {values['psnr']:.2f} dB  |g| {values['norm']:.2f}"
             f"  {run.pixels / 1e6 / max(run.elapsed, 1e-3):.2f} MP/s  left {_clock(left)}"
         )
+
+    def say(self, text: str) -> None:
+        """A line among those of progress."""
+        self._progress.line(text)
 
     def validation(self, result: dict[str, Any]) -> None:
         """A validation's result."""
@@ -483,31 +532,34 @@ def _loop(
 
     if settings.finish and not run.step and team.is_one:  # what there was, by the same measure
         _validate(run, validation, team, clock, log, smooth)
-    while (done := clock.share()) < 1.0:
-        model.scale_network.rounding = done >= settings.rounding_from
-        factor = _schedule(done, run.step, settings)
-        for group in run.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        # The noise depends on the step alone, so that a resumed run repeats the same training.
-        torch.manual_seed(1_000_003 * settings.seed + team.world * run.step + team.rank)
-        loss, parts = _gradients(run, stream, team, eye)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        left_out = _follow(run, float(norm), left_out)
-        run.step += 1
-        run.update_ema()
-        clock.tick()
-        _smooth(smooth, loss, parts, norm)
-        if log is not None:
-            log.step(smooth, done, clock.left(done), factor)
-            if saving.is_due():
-                run.save()
-                saving.done()
-        # In step by step agreement over processes: only a single process validates by the clock.
-        if team.is_one and validating.is_due():
-            last = _validate(run, validation, team, clock, log, smooth)
-            validating.done()
-        if stop_after is not None and team.is_one and clock.passed > stop_after:
-            break
+    with _Interruption(team) as interruption:
+        while (done := clock.share()) < 1.0:
+            model.scale_network.rounding = done >= settings.rounding_from
+            factor = _schedule(done, run.step, settings)
+            for group in run.optimiser.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            # The noise depends on the step alone, so that a resumed run repeats the same training.
+            torch.manual_seed(1_000_003 * settings.seed + team.world * run.step + team.rank)
+            loss, parts = _gradients(run, stream, team, eye)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+            left_out = _follow(run, float(norm), left_out)
+            run.step += 1
+            run.update_ema()
+            clock.tick()
+            _smooth(smooth, loss, parts, norm)
+            if log is not None:
+                log.step(smooth, done, clock.left(done), factor)
+                if saving.is_due() or validating.is_due() or interruption.asked:
+                    run.save()
+                    saving.done()
+            interruption.follow(run, log)
+            # In step by step agreement over processes: only a single one validates by the clock.
+            if team.is_one and validating.is_due():
+                with interruption.at_once():  # the step is saved
+                    last = _validate(run, validation, team, clock, log, smooth)
+                validating.done()
+            if stop_after is not None and team.is_one and clock.passed > stop_after:
+                break
     if log is not None:
         run.save()
         last = _validate(run, validation, team, clock, log, smooth)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -117,6 +119,33 @@ def test_killed_at_any_moment_it_ends_in_the_same_weights(
     )
     assert straight.keys() == resumed.keys()
     for name, value in straight.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a signal ends the process at once")
+def test_interrupted_it_loses_no_step(photographs: Path, tmp_path: Path) -> None:
+    """The steps since the last checkpoint are saved, and the run ends in the same weights."""
+    seldom = {"checkpoint_minutes": 60.0, "validate_minutes": 60.0, "steps": 60}
+    straight = _training(photographs, tmp_path / "straight", **seldom)
+    subprocess.run(straight, check=True, capture_output=True)
+    run = tmp_path / "run"
+    command = _training(photographs, run, **seldom)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stderr is not None
+    for line in process.stderr:  # where no terminal is, the first step is a line, and then few are
+        if line.startswith(b"step 1 "):
+            process.send_signal(signal.SIGINT)
+            break
+    _, rest = process.communicate(timeout=120)
+    stopped = re.search(rb"stopped after step (\d+): the same command goes on", rest)
+    assert stopped, rest.decode()
+    assert b"KeyboardInterrupt" in rest
+    assert 0 < read_facts(run / "checkpoint.safetensors")["step"] == int(stopped[1]) < 60
+    subprocess.run(command, check=True, capture_output=True)
+    whole, resumed = (
+        load_file(folder / "checkpoint.safetensors") for folder in (tmp_path / "straight", run)
+    )
+    for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from paths import GOLDEN
 
 from aecodec import bitstream, codec
-from aecodec.entropy import ans, coder, models
+from aecodec.entropy import ans, coder, models, steps
 from aecodec.entropy.tables import TableSet
 from aecodec.errors import CorruptError
 from aecodec.networks import weights
@@ -157,7 +157,7 @@ class Recording(ans.AnsCoder):
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The codec with our own ANS coder. Tables keep their models, so weights are read anew."""
-    caches = (weights.load, weights.by_id, codec._codec)
+    caches = (weights.load, weights.by_id, codec._codec, steps.map_tables)
     for cache in caches:
         cache.cache_clear()
     monkeypatch.setattr(coder, "AnsCoder", Recording)

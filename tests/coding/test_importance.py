@@ -132,6 +132,23 @@ def test_greys_and_transparency(picture: Image.Image) -> None:
         assert aecodec.decompress(data).mode == image.mode
 
 
+def test_whatever_reads_tiles_reads_their_maps(picture: Image.Image) -> None:
+    """A damaged file is mended, and each part's bits are counted."""
+    from aecodec.bench.latents import bit_map
+
+    coder = Codec(weights.by_name("small"))
+    data = coder.compress(picture, 70, importance=greys(picture), tile_size=64)
+    payloads = sum(map(len, bitstream.parse(data).tiles))
+    assert bit_map(data).sum() / 8 == pytest.approx(payloads, rel=0.05)
+    damaged = bytearray(data)
+    damaged[[s for s in bitstream.parse(data).sections if s.name == "TILE"][7].start + 9] ^= 4
+    mended = aecodec.mend(bytes(damaged))
+    assert mended.missing == (7,)
+    whole, right = np.asarray(aecodec.decompress(data)), np.asarray(mended.mask) == 0
+    assert right.mean() > 0.3
+    assert np.array_equal(np.asarray(mended.image)[right], whole[right])
+
+
 def test_info_says_that_there_are_maps(picture: Image.Image, tmp_path: Path) -> None:
     plain, mapped = aecodec.compress(picture), aecodec.compress(picture, importance=greys(picture))
     assert [read_info(data).stepped for data in (plain, mapped)] == [False, True]

@@ -456,7 +456,10 @@ def compress(
         model = None
     if _overrides("lossless", "denoise"):
         denoise = None
-    if not lossless or (denoise is not None and _overrides("denoise", "lossless")):
+    if _overrides("lossless", "importance"):
+        importance = None
+    others = (("denoise", denoise), ("importance", importance))
+    if not lossless or any(v is not None and _overrides(n, "lossless") for n, v in others):
         del aims["lossless"]
     aim = _chosen(aims)
     target = None

@@ -220,3 +220,18 @@ def test_the_command_takes_a_mask(picture: Image.Image, tmp_path: Path) -> None:
         done = run("compress", *wrong, "--importance", mask)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_the_command_line_overrides_a_variable(picture: Image.Image, tmp_path: Path) -> None:
+    picture.save(tmp_path / "a.png")
+    Image.fromarray(greys(picture)).save(tmp_path / "m.png")
+    variable = {"AECODEC_COMPRESS_IMPORTANCE": str(tmp_path / "m.png")}
+    done = run("compress", tmp_path / "a.png", "--lossless", env=variable)
+    assert done.returncode == 0, done.stderr
+    info = read_info((tmp_path / "a.aec").read_bytes())
+    assert info.exact == info.tiles
+    always = {"AECODEC_COMPRESS_LOSSLESS": "1"}
+    mask = tmp_path / "m.png"
+    done = run("compress", tmp_path / "a.png", "-f", "--importance", mask, env=always)
+    assert done.returncode == 0, done.stderr
+    assert read_info((tmp_path / "a.aec").read_bytes()).stepped

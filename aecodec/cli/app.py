@@ -869,7 +869,7 @@ def _list_models(as_json: bool) -> int:
     with Report(len(found), as_json, progress=False) as report:
         for name, folder in found.items():
             with report.file(name):
-                model = weights.model_id(folder).hex()
+                model = weights.load(folder).id.hex()  # only what can be loaded is listed
                 values = {"name": name, "id": model, "folder": str(folder)}
                 report.result(f"{name:<12}{model}  {files.shown(str(folder))}", values)
     return report.exit_code

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command import lines, one_fault, run, take
-from paths import GOLDEN
+from paths import GOLDEN, WEIGHTS
 from system import posix
 
 from aecodec.networks import weights
@@ -172,6 +172,18 @@ def test_models_are_listed(shelf: Path) -> None:
     info = json.loads(run("info", "--json", "photo.aec", cwd=shelf).stdout)
     assert info["model"] in [model["id"] for model in listed]
     assert all(model["name"] for model in listed)
+
+
+def test_weights_that_cannot_be_loaded_are_not_listed_as_good(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS / "small", tmp_path / "mine")
+    (tmp_path / "mine" / "id.txt").unlink()  # as in weights that were exported before
+    (tmp_path / "mine" / "config.json").write_text('{"name": 1')
+    done = run("models", "--json", env={"AECODEC_WEIGHTS": str(tmp_path)})
+    assert done.returncode == 1
+    listed = {one["source"]: one for one in map(json.loads, lines(done.stdout)) if not one["ok"]}
+    assert list(listed) == ["mine"]
+    assert "not a usable folder of weights" in listed["mine"]["error"]
+    assert len(lines(done.stdout)) > 3
 
 
 @pytest.mark.parametrize("name", ["small", "small-eye", "denoiser"])

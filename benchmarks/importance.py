@@ -1,11 +1,15 @@
 """What `--importance` buys: the middle of a picture as good as before, in how many bytes.
 
     python benchmarks/importance.py FOLDER [--qualities 30,50,75] [--pictures N] [--json FILE]
+    python benchmarks/importance.py --show docs/importance.webp
 
 The middle half of each picture's width and height is white in the mask, the rest grey or black. A
 file with the mask, of at most the bytes of one without, is compared with that: SSIMULACRA 2 and
 PSNR, inside and outside. And the lowest quality is searched at which the inside has the score that
 it has in the file without a mask: how many bytes does that file have?
+
+`--show` draws a photograph in the public domain (scikit-image's astronaut, by NASA) without and
+with a mask, at equal bytes.
 """
 
 from __future__ import annotations
@@ -65,15 +69,35 @@ def as_good_inside(rgb: Pixels, mask: Pixels, score: float) -> dict[str, float]:
     return found
 
 
+def show(path: Path) -> None:
+    """Draw a face without a mask, with one, and the mask; of equal bytes."""
+    from skimage import data
+
+    rgb = data.astronaut()
+    mask = np.full(rgb.shape[:2], 40, np.uint8)
+    mask[30:220, 140:310] = 255
+    plain = aecodec.compress(rgb, 12)
+    mapped = aecodec.compress(rgb, importance=mask, target_size=len(plain))
+    print(f"{len(plain)} and {len(mapped)} bytes")
+    shown = [np.asarray(aecodec.decompress(one)) for one in (plain, mapped)]
+    shown.append(np.dstack([mask] * 3))
+    Image.fromarray(np.hstack([part[:320, 60:380] for part in shown])).save(path, quality=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--show", type=Path)
     parser.add_argument("--qualities", default="30,50,75")
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.show:
+        show(options.show)
+    if options.folder is None:
+        return
     rows: list[dict[str, Any]] = []
     paths = sorted(options.folder.glob("*.png"))[: options.pictures]
     for path in track(paths):

@@ -223,13 +223,13 @@ there is one, row by row, and y's symbols of both steps, in the orders given, ea
 32-bit little-endian integer. It tells a decoder whose probabilities differ from the writer's, which
 no checksum over the file can.
 
-From symbols to pixels, with floats, in step k = 0, 1: v_hat = symbol * width + mu_k at the elements
-(c, i, j) with (c + i + j) mod 2 = k. The width is 1, or what the map of steps says; mu_0 comes from
-z_hat and mu_1 from z_hat and the v_hat of step 0, as "The means" says. v_hat of all tiles together,
-(M, ceil(H / 16), ceil(W / 16)) for a picture of W x H pixels, divided by the quality's gain vector,
-goes through the synthesis, which sees zeros beyond the picture; of the 16 x 16 pixels for each
-latent those beyond the picture's size are cut off. No decision of the decoder depends on a float,
-so machines differ by rounding only, at most by one level in a pixel.
+From symbols to pixels, with floats, in step k = 0, 1: v_hat = d * symbol + mu_k at the elements
+(c, i, j) with (c + i + j) mod 2 = k. Here d is the quantisation step, 1 or what the map of steps
+says; mu_0 comes from z_hat and mu_1 from z_hat and the v_hat of step 0, as "The means" says. v_hat
+of all tiles together, (M, ceil(H / 16), ceil(W / 16)) for a picture of W x H pixels, divided by the
+quality's gain vector, goes through the synthesis, which sees zeros beyond the picture; of the
+16 x 16 pixels for each latent those beyond the picture's size are cut off. No decision of the
+decoder depends on a float, so machines differ by rounding only, at most by one level in a pixel.
 
 The weights
 -----------
@@ -446,7 +446,7 @@ class Header:
     tile_size: int = DEFAULT_TILE_SIZE
     neutral: bool = False
     """Black and white, in three channels that are equal."""
-    stepped: bool = False
+    step_maps: bool = False
     """The tiles that are not exact have maps of steps."""
 
     def __post_init__(self) -> None:
@@ -800,7 +800,7 @@ def _pack_header(header: Header, body_size: int) -> bytes:
         [
             MAJOR,
             MINOR,
-            (NEUTRAL if header.neutral else 0) | (STEPS if header.stepped else 0),
+            (NEUTRAL if header.neutral else 0) | (STEPS if header.step_maps else 0),
             header.mode,
             header.quality,
             header.tile_size // TILE_UNIT,
@@ -871,7 +871,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> ParsedHeader:
         model_id=head[14:_FIXED_SIZE],
         tile_size=tile_units * TILE_UNIT,
         neutral=bool(flags & NEUTRAL),
-        stepped=bool(flags & STEPS),
+        step_maps=bool(flags & STEPS),
     )
     return ParsedHeader(header, end, end + body_size, (major, minor))
 

@@ -85,7 +85,7 @@ class Info:
     tile_size: int
     exact: int
     """How many of the tiles are stored exactly."""
-    stepped: bool
+    step_maps: bool
     """Whether the others are finer in some parts and coarser in others."""
     version: str
     sections: tuple[tuple[str, int], ...]
@@ -110,7 +110,7 @@ def read_info(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Info:
         tiles=header.tile_count,
         tile_size=header.tile_size,
         exact=len(container.exact),
-        stepped=header.stepped,
+        step_maps=header.step_maps,
         version=".".join(map(str, container.version)),
         sections=tuple((s.name, s.length) for s in container.sections),
         resolution=container.resolution,
@@ -493,7 +493,7 @@ class Codec:
             header.grid,
             header.quality,
             container.exact,
-            stepped=header.stepped,
+            step_maps=header.step_maps,
         )
 
 
@@ -651,7 +651,7 @@ def _file(picture: Picture, header: Header, tiles: CodedTiles, effort: int = 1) 
     if len(tiles.exact) == header.tile_count:
         header, tiles = _in_large_tiles(picture, header, tiles, effort)
     return bitstream.pack(
-        dataclasses.replace(header, stepped=tiles.stepped),
+        dataclasses.replace(header, step_maps=tiles.step_maps),
         tiles.payloads,
         exact=tiles.exact,
         alpha=picture.alpha,

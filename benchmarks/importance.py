@@ -73,7 +73,7 @@ def show(path: Path) -> None:
     """Draw a face without a mask, with one, and the mask; of equal bytes."""
     from skimage import data
 
-    rgb = data.astronaut()
+    rgb = data.astronaut()  # type: ignore[no-untyped-call]
     mask = np.full(rgb.shape[:2], 40, np.uint8)
     mask[30:220, 140:310] = 255
     plain = aecodec.compress(rgb, 12)

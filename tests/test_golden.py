@@ -76,7 +76,7 @@ def test_golden_files_decode_to_the_recorded_symbols(entry: dict) -> None:
     coder = Codec(weights.by_id(container.header.model_id))
     arrays = decoded_symbols(coder, data)
     # Of each tile z_hat, a map if there is one, both steps' symbols, and both steps' table indexes.
-    count = 6 if container.header.stepped else 5
+    count = 6 if container.header.step_maps else 5
     found = [_hash(*arrays[i : i + count - 2]) for i in range(0, len(arrays), count)]
     hashes = [f"{int.from_bytes(value, 'little'):08x}" for value in found]
     assert hashes == entry["hashes"]

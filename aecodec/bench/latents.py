@@ -73,7 +73,7 @@ def bit_map(data: bytes) -> Floats:
     container = bitstream.parse(data)
     header = container.header
     codec = Codec(weights.by_id(header.model_id))
-    point = codec.weights.at(header.quality, stepped=header.stepped)
+    point = codec.weights.at(header.quality, step_maps=header.step_maps)
     channels = codec.weights.config.latents
     made: Floats = np.zeros((ceil_div(header.height, 16), ceil_div(header.width, 16)), np.float32)
     for number, (box, payload) in enumerate(zip(header.grid, container.tiles, strict=True)):

@@ -775,7 +775,7 @@ def _page(source: str, found: Any, model_name: str | None) -> str:
         ("model", model),
         ("bytes", f"{found.nbytes:,} ({found.bpp:.3f} bpp)"),
         ("tiles", f"{found.tiles} of at most {found.tile_size} px, {found.exact} stored exactly"),
-        *([("steps", "finer in some parts, coarser in others")] if found.stepped else []),
+        *([("steps", "finer in some parts, coarser in others")] if found.step_maps else []),
         ("format", found.version),
         ("sections", ", ".join(f"{name} {length:,}" for name, length in found.sections)),
     ]

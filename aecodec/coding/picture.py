@@ -67,7 +67,7 @@ class CodedTiles(NamedTuple):
     payloads: list[bytes]
     exact: frozenset[int] = frozenset()
     """The numbers of the exact tiles."""
-    stepped: bool = False
+    step_maps: bool = False
     """Whether the others have maps of steps."""
 
 
@@ -153,7 +153,7 @@ class PictureEncoder:
         for number in exact:
             payloads[number] = self._exact.stream(boxes[number])
             rgb[boxes[number].slices()] = self._rgb[boxes[number].slices()]
-        return CodedTiles(payloads, exact, point.stepped), rgb
+        return CodedTiles(payloads, exact, point.step_maps), rgb
 
     def _choose(self, point: OperatingPoint) -> frozenset[int]:
         """The numbers of the tiles to store exactly."""
@@ -180,11 +180,11 @@ class PictureEncoder:
         """The tiles' payloads, of one pass each."""
         runtime, count = self._codec.runtime, len(self._tiles)
         if count == 1 and (coded := self._exact.trial(self._tiles.box(0), point)):
-            return CodedTiles([coded], exact, point.stepped)
+            return CodedTiles([coded], exact, point.step_maps)
         per_thread = per_thread_pays(runtime, count)
         with workers_for(runtime, count, per_thread=per_thread) as workers:
             jobs = self._jobs(workers, point, exact)
-            return CodedTiles(list(workers.in_order(jobs)), exact, point.stepped)
+            return CodedTiles(list(workers.in_order(jobs)), exact, point.step_maps)
 
     def _jobs(
         self,
@@ -253,14 +253,14 @@ class PictureEncoder:
             latents = refinement.run(effort)
             v_hat[box.latents] = latents.v_hat
             payloads.append(codec.encode_latents(latents, point))
-        return CodedTiles(payloads, exact, point.stepped), v_hat
+        return CodedTiles(payloads, exact, point.step_maps), v_hat
 
     def _point(self, quality: int, effort: int, dead_zone: float) -> OperatingPoint:
         """How to quantise. Maps of steps are a person's, or come from refinement for the eye."""
         weights = self._codec.weights
         chosen = effort > 1 and weights.config.objective == "eye"
-        stepped = chosen or self._importance is not None
-        return weights.at(quality, dead_zone, stepped=stepped)
+        step_maps = chosen or self._importance is not None
+        return weights.at(quality, dead_zone, step_maps=step_maps)
 
     def _important(self, box: Box) -> Floats | None:
         return None if self._importance is None else self._importance[box.slices(TILE_UNIT)]
@@ -271,7 +271,7 @@ class PictureEncoder:
 
 class PictureDecoder:
     """Decodes the payloads of tiles to pixels; `exact` has the numbers of exact tiles, and
-    `stepped` says whether the others have maps of steps.
+    `step_maps` says whether the others have maps of steps.
     """
 
     def __init__(
@@ -282,10 +282,10 @@ class PictureDecoder:
         quality: int,
         exact: frozenset[int] = frozenset(),
         *,
-        stepped: bool = False,
+        step_maps: bool = False,
     ) -> None:
         self._codec, self._payloads, self._tiles, self._exact = codec, payloads, tiles, exact
-        self._point = codec.weights.at(quality, stepped=stepped)
+        self._point = codec.weights.at(quality, step_maps=step_maps)
 
     def draw(self, region: Box | None = None) -> Pixels:
         """The pixels (H,W,3) of the picture, or of a region: only the tiles that it needs."""

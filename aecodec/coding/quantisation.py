@@ -46,19 +46,19 @@ class Quantiser:
             self._thresholds = tuple(t - less * more for t, more in pairs)
 
     def __call__(
-        self, step: int, row: Floats, mu: Floats, indexes: Indexes, width: Floats | None = None
+        self, step: int, row: Floats, mu: Floats, indexes: Indexes, bin_width: Floats | None = None
     ) -> Ints:
         """The symbols of a step's row of v. `row` then also holds them, as float32.
 
-        `width` is the row of quantisation steps, if they are not all 1.
+        `bin_width` is the row of quantisation steps, if they are not all 1.
         """
         symbols = np.empty(row.shape, np.int32)
         for first in range(0, len(row), AT_ONCE):
             part = slice(first, first + AT_ONCE)
             s = row[part]
             s -= mu[part]
-            if width is not None:
-                s /= width[part]
+            if bin_width is not None:
+                s /= bin_width[part]
             if self._dead_zone:
                 move = self._moves[step].take(indexes[part])
                 if self._dead_zone > 0.0:

@@ -123,13 +123,13 @@ class Refinement:
         self._tile = TileShape.of(y, Sides.of(box, rgb.shape))
         z_hat = codec.transforms.hyper_analyse(y * point.gain, self._tile)
         self._side = codec.side_info(z_hat, point, self._tile)
-        self._width: Floats | float = 1.0  # the quantisation steps (M,h,w)
+        self._bin_width: Floats | float = 1.0  # the quantisation steps (M,h,w)
         if (steps := codec.steps(point, self._tile, importance)) is not None:
             self._use(steps)
         self._felt = y  # the derivative of the distortion by y_hat, when it was last taken
         # A map that a person has asked for stays as it is.
         eye = codec.weights.config.objective == "eye"
-        self._chooses = point.stepped and importance is None and eye
+        self._chooses = point.step_maps and importance is None and eye
         # Errors count as far as the tile's latents reach, and latents as far as those pixels do.
         margin = 16 * codec.transforms.margin
         near, far = (box.grown(n * margin, rgb.shape) for n in (1, 2))
@@ -154,7 +154,7 @@ class Refinement:
         network, z_hat, board = self._codec.scale_network, self._side.z_hat, self._tile.board
         scales = Scales(network, z_hat, self._point.quality, self._tile, steps)
         self._side = self._side._replace(scales=scales, steps=steps)
-        self._width = board.whole(steps.row(board, 0), steps.row(board, 1))
+        self._bin_width = board.whole(steps.row(board, 0), steps.row(board, 1))
 
     def _choose_steps(self, latents: Latents) -> None:
         """Use the map that the cost of one pass, which was just taken, asks for."""
@@ -180,9 +180,9 @@ class Refinement:
     def bounded(self, gradient: Floats) -> Floats:
         """The direction for the eye, less than a quantisation step, from dJ/dy (M,h,w)."""
         gain = self._point.gain
-        width = self._width / gain
-        bits = gradient * (np.float32(self._point.bits_per_error) * width)
-        direction: Floats = bits / (np.abs(bits) + np.float32(SLIGHT)) * width
+        bin_width = self._bin_width / gain
+        bits = gradient * (np.float32(self._point.bits_per_error) * bin_width)
+        direction: Floats = bits / (np.abs(bits) + np.float32(SLIGHT)) * bin_width
         return direction
 
     def error(self, v_hat: Floats) -> tuple[float, Floats]:
@@ -206,7 +206,7 @@ class Refinement:
         rows = zip(latents.symbols, latents.groups, strict=True)
         slopes = (groups.tables.costs.slopes(s, groups.indexes) for s, groups in rows)
         self._felt = gradient
-        gradient = gradient + board.whole(*slopes) * (self._point.gain / (worth * self._width))
+        gradient = gradient + board.whole(*slopes) * (self._point.gain / (worth * self._bin_width))
         return self._codec.rate(latents, self._point) / worth + error, gradient
 
     def soft_gradient(self, v: Floats, soften: Callable[[Floats], Soft]) -> Floats:
@@ -214,20 +214,24 @@ class Refinement:
         means, board, scales = self._codec.means, self._tile.board, self._side.scales
         features, worth = self._side.features(), self._point.bits_per_error
         mu = means.first(features)
-        widths = [self._side.width(board, step) for step in range(STEPS)]
-        first = self._softened(0, _divided(board.row(v, 0) - mu, widths[0]), scales.first, soften)
+        bin_widths = [self._side.bin_width(board, step) for step in range(STEPS)]
+        first = self._softened(
+            0, _divided(board.row(v, 0) - mu, bin_widths[0]), scales.first, soften
+        )
         indexes = scales.first, scales.after(np.rint(first.values).astype(np.int32))
-        v_hat = board.whole(completed(first.values, mu, widths[0]))
+        v_hat = board.whole(completed(first.values, mu, bin_widths[0]))
         mu = means.second(features, v_hat)
-        second = self._softened(1, _divided(board.row(v, 1) - mu, widths[1]), indexes[1], soften)
-        board.put(completed(second.values, mu, widths[1]), v_hat, 1)
+        second = self._softened(
+            1, _divided(board.row(v, 1) - mu, bin_widths[1]), indexes[1], soften
+        )
+        board.put(completed(second.values, mu, bin_widths[1]), v_hat, 1)
 
         by_v_hat = self.error(v_hat)[1] * (worth / self._point.gain)
         gradients = [board.row(by_v_hat, step) for step in range(STEPS)]
         steps = zip(self._tables, (first, second), indexes, strict=True)
         bits = [
-            _divided(tables.costs.rises(soft.low, at), width)
-            for (tables, soft, at), width in zip(steps, widths, strict=True)
+            _divided(tables.costs.rises(soft.low, at), bin_width)
+            for (tables, soft, at), bin_width in zip(steps, bin_widths, strict=True)
         ]
         # Where a mean rises, what is left to code falls, and with it the symbol.
         by_mu = gradients[1] - (gradients[1] + bits[1]) * second.slope
@@ -245,8 +249,8 @@ class Refinement:
         return _SoftSymbols(low, (soft.low + soft.share) * free, soft.slope * free)
 
 
-def _divided(row: Floats, width: Floats | None) -> Floats:
-    return row if width is None else row / width
+def _divided(row: Floats, bin_width: Floats | None) -> Floats:
+    return row if bin_width is None else row / bin_width
 
 
 def _strip(rgb: Pixels, strip: Box, window: Box, margin: int, unseen: Bools | None) -> _Strip:

@@ -62,12 +62,7 @@ class SideInfo(NamedTuple):
     features: Callable[[], MeanFeatures]  # floats, for the means; computed beside
     steps: StepMap | None = None
 
-    @property
-    def coded(self) -> tuple[Ints, ...]:
-        """What is coded of it."""
-        return _coded(self.z_hat, self.steps)
-
-    def width(self, board: Checkerboard, step: int) -> Floats | None:
+    def bin_width(self, board: Checkerboard, step: int) -> Floats | None:
         """The row of quantisation steps, or None where they are all 1."""
         return None if self.steps is None else self.steps.row(board, step)
 
@@ -80,11 +75,6 @@ class Latents(NamedTuple):
     groups: tuple[Groups, Groups]  # the symbols' tables
     v_hat: Floats  # (M,rows,columns), or its first channels
     steps: StepMap | None = None
-
-    @property
-    def side(self) -> tuple[Ints, ...]:
-        """What is coded before the symbols."""
-        return _coded(self.z_hat, self.steps)
 
 
 class TileCodec:
@@ -128,14 +118,14 @@ class TileCodec:
         groups0 = submit(tables[0].groups, side.scales.first)
         features = side.features()
         mu0, s = self.means.first(features), board.row(v, 0)
-        s0 = quantise(0, s, mu0, side.scales.first, side.width(board, 0))
+        s0 = quantise(0, s, mu0, side.scales.first, side.bin_width(board, 0))
         indexes1 = submit(side.scales.after, s0)
         coded = submit(self._encode_anchors, encoder, side, s0, groups0) if encoder else None
-        v_hat = board.whole(completed(s, mu0, side.width(board, 0)))
+        v_hat = board.whole(completed(s, mu0, side.bin_width(board, 0)))
         mu1, s = self.means.second(features, v_hat), board.row(v, 1)
         groups1 = submit(tables[1].groups, indexes1())
-        s1 = quantise(1, s, mu1, indexes1(), side.width(board, 1))
-        board.put(completed(s, mu1, side.width(board, 1)), v_hat, 1)
+        s1 = quantise(1, s, mu1, indexes1(), side.bin_width(board, 1))
+        board.put(completed(s, mu1, side.bin_width(board, 1)), v_hat, 1)
         if coded:
             coded()
         return Latents(side.z_hat, (s0, s1), (groups0(), groups1()), v_hat, side.steps)
@@ -163,13 +153,13 @@ class TileCodec:
         groups1 = tables[1].groups(side.scales.after(s0))
         s1 = decoder.take(groups1)
         decoder.finish()
-        if _hash(*side.coded, s0, s1) != payload[:_HASH_SIZE]:
+        if _hash_of(side.z_hat, side.steps, (s0, s1)) != payload[:_HASH_SIZE]:
             raise CorruptError("the decoded latents are not those that were written")
         with stage("means"):
             v_hat, mu1 = means1()
         v_hat = v_hat[: few.channels]
         row = board.first(s1, 1, few.channels).astype(np.float32)
-        few.board.put(completed(row, mu1, side.width(few.board, 1)), v_hat, 1)
+        few.board.put(completed(row, mu1, side.bin_width(few.board, 1)), v_hat, 1)
         return Latents(side.z_hat, (s0, s1), (groups0, groups1), v_hat, side.steps)
 
     def decode_half(
@@ -184,8 +174,8 @@ class TileCodec:
         side, _, s0 = self._decode_anchors(decoder, point, tile)
         features = side.features()._replace(tile=few)
         row = tile.board.first(s0, 0, channels).astype(np.float32)
-        width = side.width(few.board, 0)
-        v_hat = few.board.whole(completed(row, self.means.first(features), width))
+        bin_width = side.bin_width(few.board, 0)
+        v_hat = few.board.whole(completed(row, self.means.first(features), bin_width))
         return interpolated(v_hat, few.board)
 
     def _decode_anchors(
@@ -193,7 +183,7 @@ class TileCodec:
     ) -> tuple[SideInfo, Groups, Ints]:
         """The side information of a tile, and the symbols of step 0 with their groups."""
         z_hat = point.z_tables.decode(decoder, tile.z_rows, tile.z_columns)
-        steps = decode_map(decoder, tile) if point.stepped else None
+        steps = decode_map(decoder, tile) if point.step_maps else None
         side = self.side_info(z_hat, point, tile, steps)
         groups = self.weights.y_tables[0].groups(side.scales.first)
         return side, groups, decoder.take(groups)
@@ -213,7 +203,7 @@ class TileCodec:
         encoder.add(s0, groups0())
 
     def _encode_others(self, encoder: Encoder, latents: Latents) -> bytes:
-        hashed = self.runtime.submit(_hash, *latents.side, *latents.symbols)
+        hashed = self.runtime.submit(_hash_of, latents.z_hat, latents.steps, latents.symbols)
         encoder.add(latents.symbols[1], latents.groups[1])
         coded = encoder.finish()
         return hashed() + coded
@@ -224,16 +214,16 @@ class TileCodec:
         s0 and the means are rows of the first channels, which `few` has.
         """
         features = side.features()._replace(tile=few)
-        mu0, width = self.means.first(features), side.width(few.board, 0)
+        mu0, bin_width = self.means.first(features), side.bin_width(few.board, 0)
         v_hat = np.zeros((side.tile.channels, few.rows, few.columns), np.float32)
-        few.board.put(completed(s0.astype(np.float32), mu0, width), v_hat[: few.channels], 0)
+        few.board.put(completed(s0.astype(np.float32), mu0, bin_width), v_hat[: few.channels], 0)
         return v_hat, self.means.second(features, v_hat)
 
     def steps(
         self, point: OperatingPoint, tile: TileShape, importance: Floats | None
     ) -> StepMap | None:
         """The map of steps of one pass; None where the file has no maps."""
-        if not point.stepped:
+        if not point.step_maps:
             return None
         even = np.zeros((tile.z_rows, tile.z_columns), np.float32)
         return StepMap.of(even if importance is None else importance, tile)
@@ -278,8 +268,9 @@ class TileCodec:
         return side + y_bits
 
 
-def _coded(z_hat: Ints, steps: StepMap | None) -> tuple[Ints, ...]:
-    return (z_hat,) if steps is None else (z_hat, steps.values)
+def _hash_of(z_hat: Ints, steps: StepMap | None, symbols: tuple[Ints, Ints]) -> bytes:
+    """The hash of all that is coded of a tile."""
+    return _hash(z_hat, *([] if steps is None else [steps.values]), *symbols)
 
 
 def _encode_side(

@@ -112,7 +112,7 @@ def read_importance(
                 f"importance is uint8 or bool of two dimensions, not {source.dtype} of"
                 f" {source.ndim}"
             )
-        greys = source if source.dtype == np.uint8 else source * np.uint8(255)
+        greys = np.where(source, 255, 0).astype(np.uint8) if source.dtype == np.bool_ else source
     else:
         greys = _greys(source, shape)
     _check_size(greys, shape)

@@ -138,11 +138,11 @@ def interpolated(v_hat: Floats, board: Checkerboard) -> Floats:
     return estimates
 
 
-def completed(symbols: Floats, mu: Floats, width: Floats | None = None) -> Floats:
+def completed(symbols: Floats, mu: Floats, bin_width: Floats | None = None) -> Floats:
     """v_hat from a row of symbols, which is overwritten: the one sum that encoder and decoder
-    share. `width` is the row of quantisation steps, if they are not all 1.
+    share. `bin_width` is the row of quantisation steps, if they are not all 1.
     """
-    if width is not None:
-        symbols *= width
+    if bin_width is not None:
+        symbols *= bin_width
     symbols += mu
     return symbols

@@ -185,7 +185,7 @@ class OperatingPoint:
     bits_per_error: float  # the bits that are worth a squared error of 1, for pixels in [0,1]
     z_tables: HyperTables
     dead_zone: float = 0.0  # for encoders: see coding/quantisation.py
-    stepped: bool = False  # whether tiles have maps of steps: see entropy/steps.py
+    step_maps: bool = False  # whether tiles have maps of steps: see entropy/steps.py
 
     @property
     def inverse_gain(self) -> Floats:
@@ -219,10 +219,12 @@ class Weights:
     curvature: Floats  # (101,M), for encoders that refine
     preview: Array  # (M + 1,192) float16, for small pictures
 
-    def at(self, quality: int, dead_zone: float = 0.0, *, stepped: bool = False) -> OperatingPoint:
+    def at(
+        self, quality: int, dead_zone: float = 0.0, *, step_maps: bool = False
+    ) -> OperatingPoint:
         """The operating point of a quality from 1 to 100; for an encoder, with a dead zone.
 
-        `stepped` where the tiles have maps of steps.
+        `step_maps` where the tiles have maps of steps.
         """
         gain = self.gain[quality]
         return OperatingPoint(
@@ -234,7 +236,7 @@ class Weights:
             bits_per_error=float(self.lagrangian[quality]) * 255.0**2 / 3.0,
             z_tables=self.z_tables[int(self.z_band[quality])],
             dead_zone=dead_zone,
-            stepped=stepped,
+            step_maps=step_maps,
         )
 
     def checked_scale_network(self) -> ScaleNetwork:

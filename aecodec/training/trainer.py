@@ -547,14 +547,15 @@ def _loop(
             run.update_ema()
             clock.tick()
             _smooth(smooth, loss, parts, norm)
+            # In step by step agreement over processes: only a single one validates by the clock.
+            validates = team.is_one and validating.is_due()
             if log is not None:
                 log.step(smooth, done, clock.left(done), factor)
-                if saving.is_due() or validating.is_due() or interruption.asked:
+                if saving.is_due() or validates or interruption.asked:
                     run.save()
                     saving.done()
             interruption.follow(run, log)
-            # In step by step agreement over processes: only a single one validates by the clock.
-            if team.is_one and validating.is_due():
+            if validates:
                 with interruption.at_once():  # the step is saved
                     last = _validate(run, validation, team, clock, log, smooth)
                 validating.done()

@@ -140,7 +140,7 @@ class _Tiles:
 
         self._coder, self._grid = coder, found.header.grid
         header = found.header
-        self._point = coder.weights.at(header.quality, stepped=header.stepped)
+        self._point = coder.weights.at(header.quality, step_maps=header.step_maps)
         self.v_hat: dict[int, Floats] = {}
         self.pixels: dict[int, Pixels] = {}
         channels = coder.weights.config.latents

@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_the_gallery_that_is_there(
 @pytest.fixture(scope="module")
 def shown(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real gallery on a web server without any special header, in Chromium; what it asks for."""
-    if not (DIST / "aecodec.js").is_file():
+    if not DIST.is_dir():  # what is built without a decoder in it is a fault
         pytest.skip("the decoder for browsers is not built: make web")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     site = tmp_path_factory.mktemp("shown") / "site"

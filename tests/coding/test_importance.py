@@ -95,7 +95,7 @@ def test_exact_tiles_stay_exact(picture: Image.Image) -> None:
     coder = Codec(weights.by_name("small"))
     data = coder.compress(rgb, 60, importance=greys(picture), tile_size=64)
     container = bitstream.parse(data)
-    assert container.header.stepped
+    assert container.header.step_maps
     assert 0 < len(container.exact) < len(container.tiles)
     assert np.array_equal(np.asarray(aecodec.decompress(data))[:64, :64], rgb[:64, :64])
 
@@ -104,7 +104,7 @@ def test_a_picture_that_is_stored_exactly_has_no_map() -> None:
     flat = Image.new("RGB", (90, 70), (10, 200, 30))
     data = aecodec.compress(flat, importance=np.full((70, 90), 255, np.uint8))
     header = bitstream.parse(data).header
-    assert not header.stepped
+    assert not header.step_maps
     assert np.array_equal(np.asarray(aecodec.decompress(data)), np.asarray(flat))
 
 
@@ -113,7 +113,7 @@ def test_a_target_of_fidelity_is_met(picture: Image.Image, aim: dict[str, float]
     from aecodec.networks.ssimulacra2 import ssimulacra2
 
     data = aecodec.compress(picture, importance=greys(picture), **aim)  # type: ignore[arg-type]
-    assert bitstream.parse(data).header.stepped
+    assert bitstream.parse(data).header.step_maps
     restored = aecodec.decompress(data)
     if "target_psnr" in aim:
         assert 33.0 <= samples.psnr(picture, restored) < 33.6
@@ -128,7 +128,7 @@ def test_greys_and_transparency(picture: Image.Image) -> None:
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     for image in (picture.convert("L"), picture.convert("LA"), clear):
         data = aecodec.compress(image, 60, importance=greys(picture))
-        assert bitstream.parse(data).header.stepped
+        assert bitstream.parse(data).header.step_maps
         assert aecodec.decompress(data).mode == image.mode
 
 
@@ -151,7 +151,7 @@ def test_whatever_reads_tiles_reads_their_maps(picture: Image.Image) -> None:
 
 def test_info_says_that_there_are_maps(picture: Image.Image, tmp_path: Path) -> None:
     plain, mapped = aecodec.compress(picture), aecodec.compress(picture, importance=greys(picture))
-    assert [read_info(data).stepped for data in (plain, mapped)] == [False, True]
+    assert [read_info(data).step_maps for data in (plain, mapped)] == [False, True]
     (tmp_path / "a.aec").write_bytes(mapped)
     assert "finer in some parts" in run("info", tmp_path / "a.aec").stdout.decode()
 
@@ -196,7 +196,7 @@ def test_the_plugin_takes_a_mask(picture: Image.Image) -> None:
         file = io.BytesIO()
         picture.save(file, "AEC", quality=60, **options)
         made.append(file.getvalue())
-    assert [bitstream.parse(data).header.stepped for data in made] == [False, True]
+    assert [bitstream.parse(data).header.step_maps for data in made] == [False, True]
 
 
 def test_the_command_takes_a_mask(picture: Image.Image, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_command_takes_a_mask(picture: Image.Image, tmp_path: Path) -> None:
     source, mask = tmp_path / "a.png", tmp_path / "m.png"
     done = run("compress", source, "--importance", mask)
     assert done.returncode == 0, done.stderr
-    assert read_info((tmp_path / "a.aec").read_bytes()).stepped
+    assert read_info((tmp_path / "a.aec").read_bytes()).step_maps
     done = run("compress", source, "-f", "--importance", tmp_path / "small.png")
     assert done.returncode == 1
     assert lines(done.stderr) == [
@@ -234,4 +234,4 @@ def test_the_command_line_overrides_a_variable(picture: Image.Image, tmp_path: P
     mask = tmp_path / "m.png"
     done = run("compress", tmp_path / "a.png", "-f", "--importance", mask, env=always)
     assert done.returncode == 0, done.stderr
-    assert read_info((tmp_path / "a.aec").read_bytes()).stepped
+    assert read_info((tmp_path / "a.aec").read_bytes()).step_maps

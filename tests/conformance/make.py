@@ -131,7 +131,7 @@ def pictures() -> dict[str, bytes]:
     unknown = bitstream.parse(made["exact-photo"])
     made["exact-unknown-model"] = rebuilt(made["exact-photo"], change={14: unknown.data[14] ^ 255})
 
-    made |= stepped(photo)
+    made |= step_maps(photo)
 
     # Neutral pictures have one grey in all three channels.
     made["neutral"] = SMALL.compress(photo.crop((0, 0, 100, 70)).convert("L").convert("RGB"), 60)
@@ -185,7 +185,7 @@ def pictures() -> dict[str, bytes]:
     return made
 
 
-def stepped(photo: Image.Image) -> dict[str, bytes]:
+def step_maps(photo: Image.Image) -> dict[str, bytes]:
     """Files with maps of steps: a person's, an encoder's, and one with every step."""
     crop = photo.crop((30, 20, 230, 170))
     greys = np.asarray(Image.linear_gradient("L").resize(crop.size)).copy()
@@ -199,9 +199,9 @@ def stepped(photo: Image.Image) -> dict[str, bytes]:
         "steps-base": BASE.compress(crop, 25, importance=greys, tile_size=128),
     }
     rgb, quality = np.asarray(photo), 70
-    tiles, point = SMALL.tiles, SMALL.weights.at(quality, stepped=True)
+    tiles, point = SMALL.tiles, SMALL.weights.at(quality, step_maps=True)
     header = bitstream.Header(
-        *photo.size, bitstream.ColourMode.RGB, quality, SMALL.weights.id, 192, stepped=True
+        *photo.size, bitstream.ColourMode.RGB, quality, SMALL.weights.id, 192, step_maps=True
     )
     payloads = []
     rng = np.random.default_rng(17)
@@ -214,7 +214,7 @@ def stepped(photo: Image.Image) -> dict[str, bytes]:
         side = tiles.side_info(z_hat, point, tile, StepMap(values, tile))
         payloads.append(tiles.encode_latents(tiles.quantise_given(v, side), point))
     made["steps-every"] = bitstream.pack(header, payloads)
-    assert all(bitstream.parse(data).header.stepped for data in made.values())
+    assert all(bitstream.parse(data).header.step_maps for data in made.values())
     return made
 
 
@@ -325,7 +325,7 @@ def far_symbols(steps: tuple[int, ...] = ()) -> bytes:
     for array in (z_hat, values, *rows):
         crc = zlib.crc32(array.astype("<i4").tobytes(), crc)
     header = bitstream.Header(
-        128, 128, bitstream.ColourMode.RGB, quality, SMALL.weights.id, stepped=bool(steps)
+        128, 128, bitstream.ColourMode.RGB, quality, SMALL.weights.id, step_maps=bool(steps)
     )
     return bitstream.pack(header, [crc.to_bytes(4, "little") + encoder.finish()])
 
@@ -361,7 +361,7 @@ def refused(good: bytes, alpha: bytes) -> dict[str, tuple[str, bytes]]:
     picture = aecodec.decompress(good)
     white = Image.new("L", picture.size, 255)
     mapped = SMALL.compress(picture, container.header.quality, importance=white)
-    assert bitstream.parse(mapped).header.stepped
+    assert bitstream.parse(mapped).header.step_maps
 
     return {
         "steps-beyond": ("CorruptError", far_symbols((0, 9, 0, 0))),

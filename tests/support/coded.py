@@ -21,10 +21,12 @@ def decoded_symbols(coder: Codec, data: bytes) -> list[np.ndarray]:
     container = bitstream.parse(data)
     header = container.header
     found = []
-    point = coder.weights.at(header.quality, stepped=header.stepped)
+    point = coder.weights.at(header.quality, step_maps=header.step_maps)
     channels = coder.weights.config.latents
     for box, payload in zip(header.grid, container.tiles, strict=True):
         tile = TileShape.at(box, header.grid.shape, channels)
         latents = coder.tiles.decode(payload, point, tile)
-        found += [*latents.side, *latents.symbols, *(part.indexes for part in latents.groups)]
+        maps = [] if latents.steps is None else [latents.steps.values]
+        indexes = (part.indexes for part in latents.groups)
+        found += [latents.z_hat, *maps, *latents.symbols, *indexes]
     return found

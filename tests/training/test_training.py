@@ -310,6 +310,41 @@ def test_two_processes_average_their_gradients(photographs: Path, tmp_path: Path
     assert len((run / "log.jsonl").read_text().splitlines()) == 1
 
 
+COUNTED = """
+import pathlib, sys
+from aecodec.training import checkpoint, trainer
+save = checkpoint.Run.save
+def counted(run):
+    with open(sys.argv[3], "a") as file:
+        file.write("saved\\n")
+    save(run)
+checkpoint.Run.save = counted
+settings = trainer.Settings(
+    size="tiny", steps=4, batch=1, crop=64, validate_minutes=0.0, checkpoint_minutes=60.0
+)
+trainer.train(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), settings, device="cpu")
+"""
+
+
+def test_several_processes_save_no_more_than_they_are_asked_to(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """One process validates by the clock and saves before; several do neither."""
+    script, counts = tmp_path / "counted.py", tmp_path / "counts"
+    script.write_text(COUNTED)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    port = ("--master-port", str(20000 + (os.getpid() + 7) % 20000))
+    result = subprocess.run(
+        [*torchrun, *port, script, photographs, tmp_path / "run", counts],
+        env=command.environment({"OMP_NUM_THREADS": "1"}),
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert counts.read_text() == "saved\n"  # at the end
+
+
 def test_the_trainer_runs_without_coder_and_command_line(photographs: Path, tmp_path: Path) -> None:
     """As on a bare GPU machine: torch, numpy, Pillow, safetensors and tensorboard only."""
     absent = ("constriction", "zstandard", "click", "rich", "onnxruntime", "onnx", "scipy")

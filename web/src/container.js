@@ -175,7 +175,7 @@ export function parseHeader(bytes) {
     model: hex(bytes.subarray(14, FIXED)),
     tileSize: tileUnits * UNIT,
     neutral: !!(flags & NEUTRAL),
-    stepped: !!(flags & STEPS),
+    stepMaps: !!(flags & STEPS),
     size: at + 4,
     fileSize: at + 4 + bodySize,
   };

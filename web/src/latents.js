@@ -20,13 +20,13 @@ export class Latents {
 
   /**
    * z_hat, both steps' symbols, and the checkerboard of a tile of `h` by `w` latents; where it is
-   * `stepped`, its map of steps.
+   * `stepMaps`, its map of steps.
    */
-  decode(payload, h, w, quality, sides, stepped = false) {
+  decode(payload, h, w, quality, sides, stepMaps = false) {
     const decoder = new Decoder(payload.subarray(4));
     const [hz, wz] = [Math.ceil(h / 4), Math.ceil(w / 4)];
     const z = this.hyperlatents(decoder, hz, wz, quality);
-    const map = stepped && likeHyperlatents(decoder, 1, hz, wz, MAP_TABLES, MAP_SLOPE);
+    const map = stepMaps && likeHyperlatents(decoder, 1, hz, wz, MAP_TABLES, MAP_SLOPE);
     const steps = map ? new Steps(map, wz, h, w) : null;
     const board = new Checkerboard(this.channels, h, w);
     const fine = this.scales.fine(z, hz, wz, quality, board, sides);

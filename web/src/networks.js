@@ -139,8 +139,8 @@ function complete(v, board, step, symbols, steps, mu, tall, wide, { top, left })
         const place = places[k];
         const i = (place / w) | 0;
         const from = (channel * tall + i + top) * wide + (place - i * w) + left;
-        const width = steps ? steps.units[place] / 4096 : 1;
-        v[channel * h * w + place] = symbols[row + k] * width + mu[from];
+        const binWidth = steps ? steps.units[place] / 4096 : 1;
+        v[channel * h * w + place] = symbols[row + k] * binWidth + mu[from];
       }
     }
   }

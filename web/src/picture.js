@@ -50,7 +50,7 @@ export class PictureDecoder {
         tiles.set(n, { box, h, w, pixels: decodeVp8l(payload, box.width, box.height) });
         checksums.push(null);
       } else {
-        const symbols = this.latents.decode(payload, h, w, header.quality, grid.sides(n), header.stepped);
+        const symbols = this.latents.decode(payload, h, w, header.quality, grid.sides(n), header.stepMaps);
         checksums.push(symbols.crc);
         tiles.set(n, { box, h, w, v: await this.networks.means(symbols, header.quality, grid.sides(n)) });
       }

@@ -149,7 +149,7 @@ test("damaged symbols under right checksums are noticed", () => {
       if (payload.length < 4) continue;
       if (Buffer.compare(payload, tiles[0].payload) === 0) continue;
       const begun = performance.now();
-      assert.throws(() => latents.decode(payload, h, w, header.quality, alone, header.stepped), CorruptError);
+      assert.throws(() => latents.decode(payload, h, w, header.quality, alone, header.stepMaps), CorruptError);
       assert.ok(performance.now() - begun < 20_000);
     }
   }

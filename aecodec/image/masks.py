@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from PIL import Image
 
 from aecodec.errors import InputError, one_line
 from aecodec.geometry import DEFAULT_MAX_PIXELS, TILE_UNIT
@@ -77,7 +78,7 @@ def without_copies(picture: Picture) -> Picture:
 def read_mask(
     source: str | os.PathLike[str] | bytes | PIL.Image.Image | Bools, shape: tuple[int, ...]
 ) -> Bools:
-    """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey.
+    """A mask (H,W) for a picture of `shape`: True where it is lighter than middle grey, and opaque.
 
     An array is of bool, or of uint8 with greys, or of integers that are 0 and 1.
 
@@ -89,7 +90,7 @@ def read_mask(
             raise InputError(f"a mask has two dimensions, not {source.ndim}")
         mask = _covered(source)
     else:
-        mask = _greys(source, shape) > 127
+        mask = _greys(source, shape, behind=0) > 127
     _check_size(mask, shape)
     if not mask.any():
         raise InputError("the mask covers nothing", advice="white covers, black does not")
@@ -103,8 +104,9 @@ def read_importance(
 ) -> Floats:
     """How much finer each 64x64 pixels of a picture of `shape` are to be, (ceil(H/64),ceil(W/64)).
 
-    In the units of `entropy/steps.py`: white is MORE, middle grey 0, black -MORE. An array is of
-    uint8 with greys, or of bool. Raises InputError for other arrays, and for another size.
+    In the units of `entropy/steps.py`: white is MORE, middle grey and what is transparent 0, black
+    -MORE. An array is of uint8 with greys, or of bool. Raises InputError for other arrays, and for
+    another size.
     """
     if isinstance(source, np.ndarray):
         if source.ndim != 2 or source.dtype not in (np.uint8, np.bool_):
@@ -114,23 +116,32 @@ def read_importance(
             )
         greys = np.where(source, 255, 0).astype(np.uint8) if source.dtype == np.bool_ else source
     else:
-        greys = _greys(source, shape)
+        greys = _greys(source, shape, behind=128)
     _check_size(greys, shape)
     finer: Floats = (reduced(greys, TILE_UNIT) / np.float32(127.5) - 1.0) * np.float32(MORE)
     return finer
 
 
 def _greys(
-    source: str | os.PathLike[str] | bytes | PIL.Image.Image, shape: tuple[int, ...]
+    source: str | os.PathLike[str] | bytes | PIL.Image.Image, shape: tuple[int, ...], behind: int
 ) -> Pixels:
-    """A mask's greys (H,W). Raises InputError."""
+    """A mask's greys (H,W), with this grey where it is transparent. Raises InputError.
+
+    Who paints on an empty layer leaves the rest transparent, of any colour.
+    """
     limit = max(DEFAULT_MAX_PIXELS, shape[0] * shape[1])
     try:
-        return grey_of(load(source, max_pixels=limit, keep=()).rgb)
+        mask = load(source, max_pixels=limit, keep=())
     except (InputError, OSError) as error:
         name = f" {os.fspath(source)}" if isinstance(source, str | os.PathLike) else ""
         why = one_line(error).removeprefix("cannot read the picture: ")
         raise InputError(f"the mask{name} cannot be read: {why}") from None
+    greys = grey_of(mask.rgb)
+    if mask.alpha is None:
+        return greys
+    painted, opaque = Image.fromarray(greys), Image.fromarray(mask.alpha)
+    empty = Image.new("L", painted.size, behind)
+    return np.asarray(Image.composite(painted, empty, opaque))
 
 
 def _check_size(mask: Array, shape: tuple[int, ...]) -> None:

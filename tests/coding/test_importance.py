@@ -169,6 +169,16 @@ def test_a_mask_is_read_by_blocks() -> None:
     assert np.array_equal(read_importance(mask > 60, (64 + 36, 130))[0], [6.0, -6.0, -6.0])
 
 
+@pytest.mark.parametrize("beneath", [0, 255])
+def test_an_empty_layer_changes_nothing(beneath: int) -> None:
+    layer = np.full((64, 192, 4), beneath, np.uint8)
+    layer[..., 3] = 0
+    layer[:, :64] = 255  # painted white
+    layer[:, 64:128, :3], layer[:, 64:128, 3] = 255, 128  # and half of that
+    found = read_importance(Image.fromarray(layer), (64, 192))
+    assert np.allclose(found, [[6.0, 3.0, 0.0]], atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("mask", "said"),
     [

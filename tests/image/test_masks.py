@@ -134,6 +134,16 @@ def test_masks_of_every_kind_are_one(tmp_path: Path) -> None:
         assert np.array_equal(read_mask(source, (60, 80)), expected)
 
 
+@pytest.mark.parametrize("beneath", [0, 255])
+def test_an_empty_layer_around_what_is_painted_covers_nothing(beneath: int) -> None:
+    """Whatever colour a program leaves in transparent pixels."""
+    painted = lines_over((60, 80))
+    layer = np.full((60, 80, 4), beneath, np.uint8)
+    layer[painted] = 255
+    layer[..., 3] = painted * np.uint8(255)
+    assert np.array_equal(read_mask(Image.fromarray(layer), (60, 80)), painted)
+
+
 @pytest.mark.parametrize("kind", ["f4", "f8", "u2", "i4"])
 def test_numbers_whose_threshold_nobody_knows_are_no_mask(kind: str) -> None:
     """A network's probabilities, of which whole numbers would leave nothing."""
